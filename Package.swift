@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target is compiled alike: Swift 6 language mode, complete concurrency checking, no warning tolerated.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "balancer",
+    products: [
+        .executable(name: "balancer", targets: ["Balancer"]),
+        .executable(name: "gateway", targets: ["Gateway"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        // floor 0: pure decisions and codecs; the standard library only
+        .target(name: "HTTPWire", swiftSettings: strict),
+        .target(name: "Traffic", swiftSettings: strict),
+
+        // floor 1: one kind of I/O each
+        .target(name: "CEpoll"),
+        .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
+        .target(name: "RoutesFile", dependencies: ["Traffic"], swiftSettings: strict),
+        .target(
+            name: "Documents",
+            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+
+        // floor 2: the data plane, the control plane, the REST service; siblings never import each other
+        .target(name: "Proxy", dependencies: ["HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
+        .target(
+            name: "Control",
+            dependencies: [
+                "HTTPWire", "Traffic", "Reactor", "RoutesFile",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "GatewayService",
+            dependencies: [
+                "Documents",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+
+        // floor 3: arguments and wiring
+        .executableTarget(
+            name: "Balancer",
+            dependencies: [
+                "Proxy", "Control", "RoutesFile", "Reactor", "Traffic",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Gateway",
+            dependencies: [
+                "GatewayService", "Documents",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+
+        // tests
+        .target(
+            name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], swiftSettings: strict),
+        .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
+        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
+        .testTarget(
+            name: "RoutesFileTests", dependencies: ["RoutesFile", "Traffic"], swiftSettings: strict),
+        .testTarget(name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
+        .testTarget(name: "ControlTests", dependencies: ["Control", "Traffic"], swiftSettings: strict),
+        .testTarget(name: "GatewayServiceTests", dependencies: ["GatewayService", "Documents"], swiftSettings: strict),
+        .testTarget(
+            name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,53 @@
+#define _GNU_SOURCE
+#include "CEpoll.h"
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+ssize_t cepoll_send_descriptors(int socket, const void *data, size_t length, const int *descriptors, size_t count) {
+    char control[CMSG_SPACE(sizeof(int) * 64)];
+    if (count > 64) {
+        errno = EINVAL;
+        return -1;
+    }
+    memset(control, 0, sizeof(control));
+    struct iovec part = {.iov_base = (void *)data, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+ssize_t cepoll_receive_descriptors(int socket, void *data, size_t length, int *descriptors, size_t capacity,
+                                   size_t *count) {
+    char control[CMSG_SPACE(sizeof(int) * 64)];
+    struct iovec part = {.iov_base = data, .iov_len = length};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    *count = 0;
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t held = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t index = 0; index < held && *count < capacity; index++) {
+            memcpy(&descriptors[*count], CMSG_DATA(header) + index * sizeof(int), sizeof(int));
+            *count += 1;
+        }
+    }
+    return received;
+}
+
+int cepoll_pin_current_thread(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    return pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}

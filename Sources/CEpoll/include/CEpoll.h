@@ -1,0 +1,30 @@
+#ifndef CEPOLL_H
+#define CEPOLL_H
+
+// epoll, eventfd, timerfd and ancillary-data macros are not in Swift's Glibc module map; this shim brings them in.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+/// Sends `data` together with `count` descriptors (SCM_RIGHTS). Returns what sendmsg returns.
+ssize_t cepoll_send_descriptors(int socket, const void *data, size_t length, const int *descriptors, size_t count);
+
+/// Receives data and up to `capacity` descriptors (close-on-exec). `*count` is how many arrived. Returns what recvmsg
+/// returns.
+ssize_t cepoll_receive_descriptors(int socket, void *data, size_t length, int *descriptors, size_t capacity,
+                                   size_t *count);
+
+/// pthread affinity of the calling thread to one processor. Returns 0 or an errno value.
+int cepoll_pin_current_thread(int processor);
+
+#endif
