@@ -51,3 +51,15 @@ int cepoll_pin_current_thread(int processor) {
     CPU_SET(processor, &set);
     return pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
+
+void cepoll_name_current_thread(const char *name) {
+    char kept[16];
+    strncpy(kept, name, sizeof(kept) - 1);
+    kept[sizeof(kept) - 1] = 0;
+    pthread_setname_np(pthread_self(), kept);
+}
+
+int cepoll_accept(int listener, struct sockaddr_storage *peer) {
+    socklen_t length = sizeof(*peer);
+    return accept4(listener, (struct sockaddr *)peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}

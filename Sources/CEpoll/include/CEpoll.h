@@ -27,4 +27,10 @@ ssize_t cepoll_receive_descriptors(int socket, void *data, size_t length, int *d
 /// pthread affinity of the calling thread to one processor. Returns 0 or an errno value.
 int cepoll_pin_current_thread(int processor);
 
+/// Names the calling thread for ps and debuggers; the kernel keeps 15 bytes.
+void cepoll_name_current_thread(const char *name);
+
+/// accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC; fills in the peer's address.
+int cepoll_accept(int listener, struct sockaddr_storage *peer);
+
 #endif

@@ -1,0 +1,187 @@
+/// Strict HTTP/1.x heads (RFC 9112). One pass over the bytes; what two parsers could read differently is refused.
+package enum HeadParser {
+    static let cr: UInt8 = 0x0D
+    static let lf: UInt8 = 0x0A
+    static let space: UInt8 = 0x20
+    static let tab: UInt8 = 0x09
+
+    /// Whether bytes that were no complete head when there were `scanned` of them are worth parsing again. A blank line,
+    /// a bare LF or too many bytes can only be in what is new, so a client that drips costs O(n), not O(n²).
+    package static func mayBeComplete(_ bytes: Span<UInt8>, scanned: Int, limits: HeadLimits) -> Bool {
+        if bytes.count > limits.bytes || bytes.count > limits.requestLine { return true }
+        var index = max(0, scanned - 3)
+        let end = bytes.count
+        while index < end {
+            if bytes[index] == Self.lf {
+                if index == 0 || bytes[index - 1] != Self.cr { return true }
+                if index >= 3, bytes[index - 2] == Self.lf, bytes[index - 3] == Self.cr { return true }
+            }
+            index += 1
+        }
+        return false
+    }
+
+    /// What the fields say together.
+    struct Summary {
+        var hostCount = 0
+        var host = ByteRange.empty
+        var lengthCount = 0
+        var length: UInt64 = 0
+        var codingCount = 0
+        var isChunked = false
+        var hasConnection = false
+        var close = false
+        var keepAlive = false
+        var connectionUpgrade = false
+        var upgrade = ByteRange.empty
+        var hasUpgrade = false
+        var expectContinue = false
+        var expectOther = false
+    }
+
+    /// Parses fields from `cursor` up to and including the blank line. nil: incomplete. `cursor` ends behind the head.
+    static func fields(
+        _ bytes: borrowing Span<UInt8>, cursor: inout Int, limits: HeadLimits, into fields: inout FieldTable
+    ) throws(HeadError) -> Summary? {
+        var summary = Summary()
+        let end = bytes.count
+        while true {
+            guard cursor < end else { return nil }
+            let start = cursor
+            if bytes[cursor] == Self.cr {
+                guard cursor + 1 < end else { return nil }
+                guard bytes[cursor + 1] == Self.lf else { throw .malformed(.bareCR) }
+                cursor += 2
+                break
+            }
+            while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
+            guard cursor < end else { return nil }
+            guard bytes[cursor] == 0x3A else { throw .malformed(Self.nameFault(bytes[cursor], atStart: cursor == start)) }
+            guard cursor > start else { throw .malformed(.emptyName) }
+            let name = ByteRange(start, cursor)
+            cursor += 1
+            while cursor < end, bytes[cursor] == Self.space || bytes[cursor] == Self.tab { cursor += 1 }
+            let valueStart = cursor
+            while cursor < end, ByteClass.isFieldContent(bytes[cursor]) { cursor += 1 }
+            guard cursor < end else { return nil }
+            guard bytes[cursor] == Self.cr else {
+                throw .malformed(bytes[cursor] == Self.lf ? .bareLF : .forbiddenByte)
+            }
+            guard cursor + 1 < end else { return nil }
+            guard bytes[cursor + 1] == Self.lf else { throw .malformed(.bareCR) }
+            var valueEnd = cursor
+            while valueEnd > valueStart, bytes[valueEnd - 1] == Self.space || bytes[valueEnd - 1] == Self.tab {
+                valueEnd -= 1
+            }
+            cursor += 2
+            guard fields.count < limits.count else { throw .tooManyFields }
+            let value = ByteRange(valueStart, valueEnd)
+            let id = FieldName.classify(bytes, name)
+            fields.append(Field(name: name, value: value, id: id))
+            if id != .other { try Self.note(id, value, bytes, &summary) }
+        }
+        if summary.hasConnection { Self.readConnection(bytes, &fields, &summary) }
+        return summary
+    }
+
+    private static func nameFault(_ byte: UInt8, atStart: Bool) -> Malformation {
+        switch byte {
+        case Self.space, Self.tab: atStart ? .obsFold : .spaceBeforeColon
+        case Self.lf: .bareLF
+        case Self.cr: .bareCR
+        default: .forbiddenByte
+        }
+    }
+
+    private static func note(
+        _ id: FieldName, _ value: ByteRange, _ bytes: borrowing Span<UInt8>, _ summary: inout Summary
+    ) throws(HeadError) {
+        switch id {
+        case .host:
+            summary.hostCount += 1
+            guard summary.hostCount == 1 else { throw .malformed(.severalHosts) }
+            summary.host = value
+        case .contentLength:
+            // Even equal repetitions are refused: nobody honest sends them.
+            summary.lengthCount += 1
+            guard summary.lengthCount == 1 else { throw .malformed(.repeatedContentLength) }
+            summary.length = try Self.contentLength(bytes, value)
+        case .transferEncoding:
+            summary.codingCount += 1
+            guard summary.codingCount == 1, value.count == 7,
+                ASCII.hasPrefixIgnoringCase(bytes, value, lowercase: "chunked")
+            else { throw .malformed(.badTransferEncoding) }
+            summary.isChunked = true
+        case .connection, .proxyConnection: if id == .connection { summary.hasConnection = true }
+        case .upgrade:
+            guard !value.isEmpty else { return }
+            // Several fields are one list; only the first is read and passed on.
+            if !summary.hasUpgrade { summary.upgrade = value }
+            summary.hasUpgrade = true
+        case .expect:
+            if value.count == 12, ASCII.hasPrefixIgnoringCase(bytes, value, lowercase: "100-continue") {
+                summary.expectContinue = true
+            } else {
+                summary.expectOther = true
+            }
+        default: break
+        }
+    }
+
+    private static func contentLength(
+        _ bytes: borrowing Span<UInt8>, _ value: ByteRange
+    ) throws(HeadError) -> UInt64 {
+        guard !value.isEmpty, value.count <= 19 else { throw .malformed(.badContentLength) }
+        var length: UInt64 = 0
+        for index in Int(value.lower)..<Int(value.upper) {
+            let digit = bytes[index] &- 0x30
+            guard digit <= 9 else { throw .malformed(.badContentLength) }
+            // Nineteen digits stay below 2^64.
+            length = length * 10 + UInt64(digit)
+        }
+        guard length <= UInt64(Int64.max) else { throw .malformed(.badContentLength) }
+        return length
+    }
+
+    /// Reads the options of all `Connection` fields and marks the fields they name (RFC 9110 7.6.1).
+    private static func readConnection(
+        _ bytes: borrowing Span<UInt8>, _ fields: inout FieldTable, _ summary: inout Summary
+    ) {
+        for index in 0..<fields.count where fields[index].id == .connection {
+            var position = Int(fields[index].value.lower)
+            let end = Int(fields[index].value.upper)
+            while position < end {
+                while position < end, !ByteClass.isToken(bytes[position]) { position += 1 }
+                let start = position
+                while position < end, ByteClass.isToken(bytes[position]) { position += 1 }
+                let option = ByteRange(start, position)
+                guard !option.isEmpty else { continue }
+                if option.count == 5, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "close") {
+                    summary.close = true
+                } else if option.count == 10, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "keep-alive") {
+                    summary.keepAlive = true
+                } else if option.count == 7, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "upgrade") {
+                    summary.connectionUpgrade = true
+                } else {
+                    Self.nominate(option, bytes, &fields)
+                }
+            }
+        }
+    }
+
+    private static func nominate(_ option: ByteRange, _ bytes: borrowing Span<UInt8>, _ fields: inout FieldTable) {
+        for index in 0..<fields.count {
+            let field = fields[index]
+            guard field.id.mayBeNominated, field.name.count == option.count else { continue }
+            var equal = true
+            for offset in 0..<option.count
+            where ASCII.lowercased(bytes[Int(field.name.lower) + offset])
+                != ASCII.lowercased(bytes[Int(option.lower) + offset])
+            {
+                equal = false
+                break
+            }
+            if equal { fields.nominate(index) }
+        }
+    }
+}

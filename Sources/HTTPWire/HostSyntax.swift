@@ -1,0 +1,44 @@
+/// `uri-host [":" port]` (RFC 9110 7.2, RFC 3986 3.2).
+enum HostSyntax {
+    static func isValid(_ bytes: borrowing Span<UInt8>, _ range: ByteRange) -> Bool {
+        var index = Int(range.lower)
+        let end = Int(range.upper)
+        guard index < end else { return false }
+        if bytes[index] == 0x5B {
+            index += 1
+            let start = index
+            while index < end, bytes[index] != 0x5D {
+                let byte = bytes[index]
+                guard ByteClass.isHex(byte) || byte == 0x3A || byte == 0x2E else { return false }
+                index += 1
+            }
+            // The shortest IPv6 address is "::".
+            guard index < end, index - start >= 2 else { return false }
+            index += 1
+        } else {
+            let start = index
+            while index < end, ByteClass.isRegisteredName(bytes[index]) {
+                if bytes[index] == 0x25 {
+                    guard index + 2 < end, ByteClass.isHex(bytes[index + 1]), ByteClass.isHex(bytes[index + 2]) else {
+                        return false
+                    }
+                    index += 2
+                }
+                index += 1
+            }
+            guard index > start else { return false }
+        }
+        if index == end { return true }
+        guard bytes[index] == 0x3A else { return false }
+        index += 1
+        var port = 0
+        while index < end {
+            let digit = bytes[index] &- 0x30
+            guard digit <= 9 else { return false }
+            port = port * 10 + Int(digit)
+            guard port <= 65_535 else { return false }
+            index += 1
+        }
+        return true
+    }
+}

@@ -1,0 +1,193 @@
+import Glibc
+import HTTPWire
+import Reactor
+import Traffic
+
+extension Downstream {
+    /// A body that came whole with its head is kept for a further attempt up to this size, head included.
+    private static let replayLimit = 65_536
+
+    /// Begins an exchange from a parsed head at the start of `bytes`. Answers how many bytes were used.
+    func begin(_ head: RequestHead, in bytes: UnsafeMutableRawBufferPointer) -> Int {
+        self.state = .exchange
+        self.core.exchanges += 1
+        let runtime = self.core.runtime
+        self.prepareExchange(head, runtime: runtime)
+        let source = UnsafeRawBufferPointer(bytes)
+        self.exchange.kept.append(UnsafeRawBufferPointer(rebasing: source[0..<head.length]), pool: &self.core.buffers)
+
+        if head.method == .connect {
+            return self.refuse(.connectRefused, using: head.length)
+        }
+        let span = source.bindMemory(to: UInt8.self).span
+        self.identifyClient(span)
+        guard let index = self.match(head, span: span, table: runtime.table), index < runtime.routes.count else {
+            return self.refuse(.noRoute, using: head.length)
+        }
+        let route = runtime.routes[index]
+        self.exchange.route = route
+        switch head.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            guard length <= route.limits.body else { return self.refuse(.bodyTooLarge, using: head.length) }
+            self.exchange.requestRemaining = length
+            self.exchange.requestComplete = length == 0
+        case .chunked:
+            self.exchange.requestDecoder = ChunkedDecoder(
+                extensionLimit: Int(route.limits.chunkExtensionBytes), trailerLimit: Int(route.limits.trailerBytes))
+            self.exchange.requestComplete = false
+        }
+        if !self.exchange.requestComplete {
+            self.exchange.bodyDeadline = self.core.now + UInt64(route.timeouts.requestBodyIdle)
+        }
+        if let redirect = route.redirect {
+            self.replyRedirect(redirect, head: head, source: source)
+            return self.usedByReply(head.length)
+        }
+        if head.wantsUpgrade { self.considerUpgrade(head, route: route, span: span) }
+        self.findOverride(route, span: span)
+        self.findStickyKey(route, span: span)
+        self.keepBodyForReplay(head, bytes: source)
+        return head.length + self.dispatchFirst(head, bytes: bytes)
+    }
+
+    private func prepareExchange(_ head: RequestHead, runtime: TableRuntime) {
+        self.exchange.kept.clear(pool: &self.core.buffers)
+        self.exchange = Exchange()
+        self.exchange.runtime = runtime
+        self.exchange.method = head.method
+        self.exchange.minorVersion = head.minorVersion
+        self.exchange.wantsUpgrade = head.wantsUpgrade
+        self.exchange.isPersistent = head.persistent
+        self.exchange.headLength = head.length
+        self.exchange.methodRange = head.methodRange
+        self.exchange.target = head.target
+        self.exchange.host = head.host
+        self.exchange.requestFraming = head.framing
+        self.exchange.began = self.core.nowMicroseconds
+        self.exchange.client = self.peer
+        self.exchange.requestID = (self.core.random.next(), self.core.random.next())
+        self.closeAfter = !head.persistent
+        self.isSlow = false
+    }
+
+    /// Refuses a request whose head was used up. With a body on the way the connection cannot go on.
+    private func refuse(_ reason: LocalReason, using count: Int) -> Int {
+        if self.exchange.requestFraming != .none { self.closeAfter = true }
+        if reason == .connectRefused || reason == .bodyTooLarge { self.closeAfter = true }
+        self.reply(reason)
+        return count
+    }
+
+    private func usedByReply(_ count: Int) -> Int { count }
+
+    private func match(_ head: RequestHead, span: borrowing Span<UInt8>, table: RoutingTable) -> Int? {
+        self.core.fieldReferences.removeAll(keepingCapacity: true)
+        if table.needsHeaders {
+            for index in 0..<self.core.fields.count {
+                let field = self.core.fields[index]
+                self.core.fieldReferences.append(
+                    FieldReference(
+                        nameLower: field.name.lower, nameUpper: field.name.upper, valueLower: field.value.lower,
+                        valueUpper: field.value.upper))
+            }
+        }
+        let references = self.core.fieldReferences
+        return table.match(
+            method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
+            path: span.extracting(head.path.bounds), bytes: span, fields: references.span)
+    }
+
+    /// Who the client is: the peer, or whom a trusted peer names last in X-Forwarded-For.
+    private func identifyClient(_ span: borrowing Span<UInt8>) {
+        guard let table = self.exchange.runtime?.table else { return }
+        if let accept = self.core.fields.first(.accept) {
+            self.exchange.acceptsJSON = ForwardedFor.contains(span, accept.value, "json")
+        }
+        guard !table.trusted.isEmpty, table.trusted.contains(self.peer) else { return }
+        self.exchange.isTrusted = true
+        var index = self.core.fields.count - 1
+        while index >= 0 {
+            let field = self.core.fields[index]
+            index -= 1
+            guard field.id == .xForwardedFor else { continue }
+            var upper = Int(field.value.upper)
+            while let address = ForwardedFor.last(span, lower: Int(field.value.lower), upper: &upper) {
+                self.exchange.client = address
+                if !table.trusted.contains(address) { return }
+            }
+        }
+    }
+
+    private func considerUpgrade(_ head: RequestHead, route: RouteRuntime, span: borrowing Span<UInt8>) {
+        // The first protocol named decides; a list of alternatives goes along as it is.
+        var end = Int(head.upgrade.lower)
+        while end < Int(head.upgrade.upper), span[end] != 0x2C, span[end] != 0x2F, span[end] != 0x20 { end += 1 }
+        let token = ByteRange(lower: head.upgrade.lower, upper: UInt32(end))
+        for allowed in route.upgradeTokens where ASCII.equalsIgnoringCase(span, token, lowercase: allowed) {
+            // A body and an upgrade together leave no place where the tunnel's bytes would clearly begin.
+            self.exchange.upgrades = head.framing == .none || head.framing == .length(0)
+            return
+        }
+    }
+
+    private func findOverride(_ route: RouteRuntime, span: borrowing Span<UInt8>) {
+        guard let name = route.overrideHeader else { return }
+        if route.overrideTrustedOnly, !self.exchange.isTrusted, !route.overrideTrusted.contains(self.peer) { return }
+        for index in 0..<self.core.fields.count {
+            let field = self.core.fields[index]
+            guard ASCII.equalsIgnoringCase(span, field.name, lowercase: name) else { continue }
+            for (member, wanted) in route.memberNames.enumerated() where span.equals(field.value, wanted) {
+                self.exchange.forcedMember = member
+                return
+            }
+        }
+    }
+
+    private func findStickyKey(_ route: RouteRuntime, span: borrowing Span<UInt8>) {
+        guard route.isSticky else { return }
+        if route.stickyByAddress {
+            self.exchange.stickyKey = KeyHash.hash(self.exchange.client)
+            self.exchange.hasStickyKey = true
+            return
+        }
+        for index in 0..<self.core.fields.count {
+            let field = self.core.fields[index]
+            if let name = route.stickyHeader, ASCII.equalsIgnoringCase(span, field.name, lowercase: name) {
+                self.exchange.stickyKey = KeyHash.hash(span.extracting(field.value.bounds))
+                self.exchange.hasStickyKey = !field.value.isEmpty
+                return
+            }
+            if let name = route.stickyCookie, field.id == .cookie,
+                let value = Cookie.value(of: name, in: span, field.value)
+            {
+                self.exchange.stickyKey = KeyHash.hash(span.extracting(value.bounds))
+                self.exchange.hasStickyKey = !value.isEmpty
+                return
+            }
+        }
+    }
+
+    /// An idempotent request whose body came whole with its head may be sent again: keep the body too.
+    private func keepBodyForReplay(_ head: RequestHead, bytes: UnsafeRawBufferPointer) {
+        guard !self.exchange.requestComplete, head.method.isIdempotent,
+            case .length(let length) = head.framing, length <= UInt64(Self.replayLimit - min(head.length, Self.replayLimit)),
+            bytes.count - head.length >= Int(length)
+        else { return }
+        self.exchange.kept.append(
+            UnsafeRawBufferPointer(rebasing: bytes[head.length..<head.length + Int(length)]), pool: &self.core.buffers)
+        self.exchange.bodyKept = true
+    }
+}
+
+extension ByteRange {
+    var bounds: Range<Int> { Int(self.lower)..<Int(self.upper) }
+}
+
+extension Span<UInt8> {
+    func equals(_ range: ByteRange, _ bytes: [UInt8]) -> Bool {
+        guard range.count == bytes.count else { return false }
+        for index in bytes.indices where self[Int(range.lower) + index] != bytes[index] { return false }
+        return true
+    }
+}

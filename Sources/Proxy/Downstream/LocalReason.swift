@@ -1,0 +1,93 @@
+import HTTPWire
+
+/// Why the balancer answered by itself: status and the word that `X-Balancer-Reason` and the access log carry.
+enum LocalReason: UInt8 {
+    case noRoute, redirect, connectRefused
+    case badRequest, bodyTooLarge, headerTimeout, bodyTimeout, badChunk, clientClosed
+    case noEndpoint, queueFull, queueTimeout
+    case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse, tooManyInterims
+    case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, overLimit
+
+    var word: StaticString {
+        switch self {
+        case .noRoute: "no-route"
+        case .redirect: "redirect"
+        case .connectRefused: "connect-method"
+        case .badRequest: "bad-request"
+        case .bodyTooLarge: "body-too-large"
+        case .headerTimeout: "request-header-timeout"
+        case .bodyTimeout: "request-body-timeout"
+        case .badChunk: "bad-chunk"
+        case .clientClosed: "client-closed"
+        case .noEndpoint: "no-endpoint-available"
+        case .queueFull: "queue-full"
+        case .queueTimeout: "queue-timeout"
+        case .refused: "connection-refused"
+        case .reset: "connection-reset"
+        case .connectTimeout: "connect-timeout"
+        case .unreachable: "unreachable"
+        case .closedEarly: "closed-before-response"
+        case .responseTimeout: "response-header-timeout"
+        case .badResponse: "bad-response"
+        case .tooManyInterims: "too-many-interim-responses"
+        case .unexpectedUpgrade: "unexpected-upgrade"
+        case .uploadStalled: "upload-stalled"
+        case .endpointDown: "endpoint-went-down"
+        case .truncated: "response-truncated"
+        case .shutdown: "shutdown"
+        case .overLimit: "limit"
+        }
+    }
+
+    var status: UInt16 {
+        switch self {
+        case .noRoute: 404
+        case .redirect: 308
+        case .connectRefused: 405
+        case .badRequest, .badChunk: 400
+        case .bodyTooLarge: 413
+        case .headerTimeout, .bodyTimeout: 408
+        case .clientClosed: 499
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .overLimit: 503
+        case .refused, .reset, .unreachable, .closedEarly, .badResponse, .tooManyInterims, .unexpectedUpgrade,
+            .endpointDown, .truncated:
+            502
+        case .connectTimeout, .responseTimeout, .uploadStalled: 504
+        }
+    }
+
+    /// Seconds for `Retry-After`; nil where trying again soon would not help.
+    var retryAfter: UInt64? {
+        switch self {
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .overLimit: 1
+        default: nil
+        }
+    }
+}
+
+/// Reason phrases of the statuses that the balancer itself sends.
+enum StatusText {
+    static func phrase(_ status: UInt16) -> StaticString {
+        switch status {
+        case 301: "Moved Permanently"
+        case 302: "Found"
+        case 303: "See Other"
+        case 307: "Temporary Redirect"
+        case 308: "Permanent Redirect"
+        case 400: "Bad Request"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 417: "Expectation Failed"
+        case 431: "Request Header Fields Too Large"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: "Error"
+        }
+    }
+}

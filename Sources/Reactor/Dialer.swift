@@ -1,0 +1,181 @@
+import CEpoll
+import Glibc
+import Synchronization
+import Traffic
+
+/// How one dialled exchange ended and what it brought.
+package struct DialResult: Sendable {
+    package enum End: Sendable, Equatable {
+        /// The caller's `until` was satisfied.
+        case complete
+        case refused
+        /// No route, no descriptor, address not usable.
+        case unreachable
+        case connectTimeout
+        case reset
+        /// The peer closed before `until` was satisfied.
+        case closed
+        case responseTimeout
+        /// More than `limit` bytes came.
+        case limit
+    }
+    package var end: End
+    package var bytes: [UInt8]
+    package var microseconds: UInt64
+}
+
+/// Opens a connection, sends some bytes, reads the answer: the connector of the data plane for the control plane's
+/// probes, on a loop of its own so that a probe never waits behind traffic, nor traffic behind a probe.
+package actor Dialer {
+    private nonisolated let loop: EventLoop
+    private var pending: [UInt64: Pending] = [:]
+    private var nextToken: UInt64 = 0
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
+
+    private final class Pending {
+        var socket: Socket
+        var connected = false
+        var unsent: ArraySlice<UInt8>
+        var received: [UInt8] = []
+        let limit: Int
+        let until: @Sendable ([UInt8]) -> Bool
+        let began: UInt64
+        /// Milliseconds of the monotonic clock.
+        let connectDeadline: UInt64
+        let deadline: UInt64
+        let continuation: CheckedContinuation<DialResult, Never>
+
+        init(
+            socket: consuming Socket, send: [UInt8], limit: Int, until: @escaping @Sendable ([UInt8]) -> Bool,
+            began: UInt64, connectDeadline: UInt64, deadline: UInt64,
+            continuation: CheckedContinuation<DialResult, Never>
+        ) {
+            self.socket = socket
+            self.unsent = send[...]
+            self.limit = limit
+            self.until = until
+            self.began = began
+            self.connectDeadline = connectDeadline
+            self.deadline = deadline
+            self.continuation = continuation
+        }
+    }
+
+    /// Starts its thread at once.
+    package init() throws(SystemError) {
+        let loop = try EventLoop()
+        self.loop = loop
+        let actor = Weak(self)
+        EventLoop.startThread(named: "dialer") {
+            loop.run { batch in actor.value?.turn(batch) ?? -1 }
+        }
+    }
+
+    deinit { self.loop.stop() }
+
+    private struct Weak: Sendable {
+        weak let value: Dialer?
+        init(_ value: Dialer) { self.value = value }
+    }
+
+    /// One exchange. `connectMilliseconds` bounds the connect, `milliseconds` the whole. Never throws: every end is a
+    /// result.
+    package func exchange(
+        with address: SocketAddress, send: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
+        until: @escaping @Sendable ([UInt8]) -> Bool
+    ) async -> DialResult {
+        let began = MonotonicClock.microseconds()
+        let now = began / 1_000
+        return await withCheckedContinuation { continuation in
+            let token = self.nextToken
+            do throws(SystemError) {
+                let socket = try Socket.dial(IPEndpoint(address))
+                try socket.register(with: self.loop, token: token)
+                self.nextToken += 1
+                self.pending[token] = Pending(
+                    socket: socket, send: send, limit: limit, until: until, began: began,
+                    connectDeadline: now + UInt64(min(connectMilliseconds, milliseconds)),
+                    deadline: now + UInt64(milliseconds), continuation: continuation)
+                // The wait in progress knows nothing of the new deadline.
+                self.loop.wake()
+            } catch {
+                let end: DialResult.End = error.code == ECONNREFUSED ? .refused : .unreachable
+                continuation.resume(returning: DialResult(end: end, bytes: [], microseconds: 0))
+            }
+        }
+    }
+
+    private nonisolated func turn(_ batch: EventBatch) -> Int32 {
+        // The closure given to `run` is called on the loop's thread only, which is this actor's executor.
+        self.assumeIsolated { isolated in
+            for index in 0..<batch.count where batch.token(index) != EventLoop.wakeToken {
+                isolated.ready(batch.token(index))
+            }
+            return isolated.expire()
+        }
+    }
+
+    private func ready(_ token: UInt64) {
+        guard let exchange = self.pending[token] else { return }
+        if !exchange.connected {
+            let code = exchange.socket.takeError()
+            switch code {
+            case 0: break
+            case ECONNREFUSED: return self.finish(token, .refused)
+            case ETIMEDOUT: return self.finish(token, .connectTimeout)
+            case ECONNRESET: return self.finish(token, .reset)
+            default: return self.finish(token, .unreachable)
+            }
+            exchange.connected = true
+        }
+        while !exchange.unsent.isEmpty {
+            let result = exchange.unsent.withUnsafeBytes { exchange.socket.send($0) }
+            switch result {
+            case .bytes(let count): exchange.unsent = exchange.unsent.dropFirst(count)
+            case .wouldBlock, .end: return
+            case .failed(ENOTCONN):
+                // Readiness that came before the connect ended; the next event tells.
+                exchange.connected = false
+                return
+            case .failed: return self.finish(token, .reset)
+            }
+        }
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            switch chunk.withUnsafeMutableBytes({ exchange.socket.receive(into: $0) }) {
+            case .bytes(let count):
+                exchange.received.append(contentsOf: chunk[0..<count])
+                if exchange.received.count > exchange.limit { return self.finish(token, .limit) }
+                if exchange.until(exchange.received) { return self.finish(token, .complete) }
+            case .wouldBlock: return
+            case .end: return self.finish(token, .closed)
+            case .failed: return self.finish(token, .reset)
+            }
+        }
+    }
+
+    private func expire() -> Int32 {
+        let now = MonotonicClock.milliseconds()
+        var next = UInt64.max
+        var late: [(UInt64, DialResult.End)] = []
+        for (token, exchange) in self.pending {
+            let deadline = exchange.connected ? exchange.deadline : exchange.connectDeadline
+            if deadline <= now {
+                late.append((token, exchange.connected ? .responseTimeout : .connectTimeout))
+            } else {
+                next = min(next, deadline - now)
+            }
+        }
+        for (token, end) in late { self.finish(token, end) }
+        return next == .max ? -1 : Int32(clamping: next + 1)
+    }
+
+    private func finish(_ token: UInt64, _ end: DialResult.End) {
+        guard let exchange = self.pending.removeValue(forKey: token) else { return }
+        exchange.socket.close()
+        exchange.continuation.resume(
+            returning: DialResult(
+                end: end, bytes: exchange.received, microseconds: MonotonicClock.microseconds() - exchange.began))
+    }
+}

@@ -1,0 +1,16 @@
+import Glibc
+
+/// A system call that failed: which one and with what errno.
+package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
+    package let operation: String
+    package let code: Int32
+
+    package init(operation: String, code: Int32 = errno) {
+        self.operation = operation
+        self.code = code
+    }
+
+    package var description: String {
+        "\(self.operation): \(String(cString: strerror(self.code)))"
+    }
+}

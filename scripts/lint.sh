@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What the compiler does not check: imports between floors, calls that must not be reachable from input, file sizes.
+# With --format also the formatting.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+complain() {
+    echo "lint: $1" >&2
+    failed=1
+}
+
+forbid_imports() { # target pattern
+    local found
+    found=$(grep -rnE "^(@testable |package |internal |private )?import ($2)\b" "Sources/$1" 2>/dev/null)
+    [[ -z $found ]] || complain "Sources/$1 must not import this:"$'\n'"$found"
+}
+forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports RoutesFile 'Reactor|HTTPWire|Documents|Proxy|Control|GatewayService'
+forbid_imports Documents 'Reactor|HTTPWire|Traffic|RoutesFile|Proxy|Control|GatewayService'
+forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Control|GatewayService|RoutesFile'
+forbid_imports Control 'Proxy|GatewayService|Documents'
+forbid_imports GatewayService 'Proxy|Control|RoutesFile|Traffic|Reactor'
+
+found=$(grep -rnE 'try!|fatalError\(|as!' Sources --include='*.swift' | grep -v '// RULE:')
+[[ -z $found ]] || complain "a trap that input might reach:"$'\n'"$found"
+found=$(grep -rn '@unchecked Sendable' Sources --include='*.swift' | grep -v '^Sources/Reactor/EventLoop.swift' | grep -v '// RULE:')
+[[ -z $found ]] || complain "@unchecked Sendable outside the event loop:"$'\n'"$found"
+
+while read -r lines file; do
+    [[ $file == total ]] && continue
+    ((lines <= 600)) || complain "$file has $lines lines, more than 600"
+done < <(git ls-files 'Sources/*.swift' 'Tests/*.swift' | xargs -r wc -l)
+
+if [[ ${1:-} == --format ]]; then
+    swift format lint --strict --parallel --recursive Sources Tests Package.swift || failed=1
+fi
+exit $failed
