@@ -1,10 +1,8 @@
 #ifndef CEPOLL_H
 #define CEPOLL_H
 
-// epoll, eventfd, timerfd and ancillary-data macros are not in Swift's Glibc module map; this shim brings them in.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// epoll, eventfd and ancillary data are not in Swift's Glibc module map; this shim brings them in. It must not define
+// _GNU_SOURCE: types would then differ from those of the Glibc module.
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

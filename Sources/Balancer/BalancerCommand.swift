@@ -1,0 +1,18 @@
+import ArgumentParser
+import Control
+
+@main
+struct BalancerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "balancer",
+        abstract: "Splits live HTTP traffic between upstreams by weight.",
+        discussion: """
+            Exit status of the commands that ask a running balancer: 0 done, 1 refused by it, 2 not reachable, \
+            64 wrong usage.
+            """,
+        version: BalancerVersion.current,
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, StatusCommand.self, RoutesCommand.self, WeightCommand.self,
+            UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
+        ])
+}

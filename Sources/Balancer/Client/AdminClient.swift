@@ -1,0 +1,94 @@
+import ArgumentParser
+import AsyncHTTPClient
+import Control
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// Asks a running balancer. Prints what went wrong and throws the exit status: 1 when the balancer refuses, 2 when it
+/// cannot be reached.
+struct AdminClient: Sendable {
+    /// Seconds for a whole call.
+    private static let patience: Int64 = 10
+    /// Bytes of an answer; thousands of endpoints with 64 probes each fit.
+    private static let answerLimit = 256 << 20
+
+    let options: AdminOptions
+
+    private var base: String {
+        let address = self.options.address ?? ProcessInfo.processInfo.environment["BALANCER_ADMIN"] ?? ""
+        return address.isEmpty ? "127.0.0.1:9901" : address
+    }
+
+    func get(_ path: String) async throws -> Data {
+        try await self.ask(.GET, path, body: nil, headers: [:])
+    }
+
+    func put(_ path: String, body: Data, headers: [String: String] = [:]) async throws -> Data {
+        try await self.ask(.PUT, path, body: body, headers: headers)
+    }
+
+    /// Shows the answer: as it came with `--json`, else by `show`.
+    func show<Body: Decodable>(_ data: Data, as type: Body.Type, by show: (Body) -> Void) throws {
+        if self.options.json {
+            Output.line(String(decoding: data, as: UTF8.self))
+            return
+        }
+        do {
+            show(try JSONDecoder().decode(Body.self, from: data))
+        } catch {
+            Output.error("balancer: \(self.base) answers in a way this version does not understand")
+            throw ExitCode(2)
+        }
+    }
+
+    private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data {
+        var request = HTTPClientRequest(url: "http://\(self.base)\(path)")
+        request.method = method
+        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        if let body {
+            request.headers.add(name: "Content-Type", value: "application/json")
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        let status: UInt
+        let answer: Data
+        do {
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(Self.patience))
+            status = response.status.code
+            let buffer = try await response.body.collect(upTo: Self.answerLimit)
+            answer = Data(buffer.readableBytesView)
+        } catch {
+            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)")
+            throw ExitCode(2)
+        }
+        guard (200...299).contains(status) else {
+            self.explain(status, answer)
+            throw ExitCode(1)
+        }
+        return answer
+    }
+
+    private func explain(_ status: UInt, _ answer: Data) {
+        if self.options.json { Output.line(String(decoding: answer, as: UTF8.self)) }
+        guard let body = try? JSONDecoder().decode(ErrorBody.self, from: answer) else {
+            Output.error("balancer: refused (\(status))")
+            return
+        }
+        Output.error("balancer: refused (\(status)): \(body.error)")
+        for problem in body.problems { Output.error("  \(problem)") }
+    }
+
+    /// A name as one segment of a path.
+    static func segment(_ name: String) -> String {
+        var allowed = CharacterSet.alphanumerics
+        allowed.insert(charactersIn: "-._~:")
+        return name.addingPercentEncoding(withAllowedCharacters: allowed) ?? name
+    }
+
+    /// A value in a query.
+    static func query(_ value: String) -> String {
+        var allowed = CharacterSet.alphanumerics
+        allowed.insert(charactersIn: "-._~/:")
+        return value.addingPercentEncoding(withAllowedCharacters: allowed) ?? value
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Foundation
+
+struct EndpointCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "endpoint", abstract: "Takes an endpoint out of traffic, or puts it back.",
+        discussion: "drain: nothing new, what runs is finished. maintenance: drain, and no probes. ready: back in.")
+
+    enum State: String, ExpressibleByArgument, CaseIterable {
+        case ready
+        case drain
+        case maintenance
+    }
+
+    @Argument(help: "The endpoint's address, such as 127.0.0.1:3301.")
+    var address: String
+
+    @Argument(help: "ready, drain or maintenance.")
+    var state: State
+
+    @Option(help: "Only where it is an endpoint of this upstream.")
+    var upstream: String?
+
+    @Option(help: "Why, for the journal.")
+    var reason: String?
+
+    @OptionGroup var admin: AdminOptions
+
+    private struct Change: Encodable {
+        var administrative: String
+        var upstream: String?
+        var reason: String?
+    }
+
+    private struct Done: Decodable {
+        var address: String
+        var administrative: String
+        var upstreams: [String]
+    }
+
+    func run() async throws {
+        let client = AdminClient(options: self.admin)
+        let change = Change(administrative: self.state.rawValue, upstream: self.upstream, reason: self.reason)
+        let data = try await client.put(
+            "/api/v1/endpoints/\(AdminClient.segment(self.address))", body: try JSONEncoder().encode(change))
+        try client.show(data, as: Done.self) { done in
+            Output.line("\(done.address) (\(done.upstreams.joined(separator: ", "))): \(done.administrative)")
+        }
+    }
+}

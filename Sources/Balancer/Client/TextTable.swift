@@ -1,0 +1,49 @@
+/// Columns aligned for people. Numbers stand right, words left.
+struct TextTable {
+    private let head: [String]
+    private var rows: [[String]] = []
+
+    init(_ head: String...) {
+        self.head = head
+    }
+
+    /// One cell a column.
+    mutating func add(_ cells: String...) {
+        self.rows.append(cells)
+    }
+
+    /// A table without rows is its head alone.
+    func render() -> String {
+        var widths = self.head.map(\.count)
+        for row in self.rows {
+            for (index, cell) in row.enumerated() where index < widths.count {
+                widths[index] = max(widths[index], cell.count)
+            }
+        }
+        let isNumeric = self.head.indices.map { column in
+            !self.rows.isEmpty && self.rows.allSatisfy { column < $0.count && Self.looksNumeric($0[column]) }
+        }
+        return ([self.head] + self.rows).map { row in
+            var line = ""
+            for (index, cell) in row.enumerated() where index < widths.count {
+                let padding = String(repeating: " ", count: widths[index] - cell.count)
+                line += (index > 0 ? "  " : "") + (isNumeric[index] ? padding + cell : cell + padding)
+            }
+            while line.hasSuffix(" ") { line.removeLast() }
+            return line
+        }.joined(separator: "\n")
+    }
+
+    private static func looksNumeric(_ cell: String) -> Bool {
+        cell == "-" || cell.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x25 } && !cell.isEmpty
+    }
+
+    /// A share of 1 as a percentage, with as many decimals as it takes to tell small ones from none.
+    static func percent(_ share: Double) -> String {
+        let hundredths = (share * 10_000).rounded()
+        guard hundredths > 0 || share == 0 else { return "0.01%" }
+        let whole = Int(hundredths)
+        let rest = whole % 100
+        return rest == 0 ? "\(whole / 100)%" : "\(whole / 100).\(rest < 10 ? "0" : "")\(rest)%"
+    }
+}

@@ -1,0 +1,27 @@
+import ArgumentParser
+import Control
+
+struct UpstreamsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "upstreams", abstract: "Shows the endpoints, their state and the reason for it.")
+
+    @OptionGroup var admin: AdminOptions
+
+    func run() async throws {
+        let client = AdminClient(options: self.admin)
+        let data = try await client.get("/api/v1/upstreams")
+        try client.show(data, as: UpstreamsBody.self) { body in
+            var table = TextTable(
+                "UPSTREAM", "ENDPOINT", "STATE", "SET", "SINCE", "OUTSTANDING", "REQUESTS", "LAST PROBE", "REASON")
+            for upstream in body.upstreams {
+                for endpoint in upstream.endpoints {
+                    let probe = endpoint.probes.last.map { "\($0.cause) \($0.microseconds / 1_000)ms" } ?? "-"
+                    table.add(
+                        upstream.name, endpoint.address, endpoint.availability, endpoint.administrative,
+                        endpoint.since, "\(endpoint.outstanding)", "\(endpoint.requests)", probe, endpoint.reason)
+                }
+            }
+            Output.line(table.render())
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Control
+import Foundation
+
+struct WeightCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "weight", abstract: "Changes the weights of a route while it runs.",
+        discussion: """
+            Upstreams of the route that are not named keep their weight. The change stands until the file itself says \
+            something else about the route.
+            """)
+
+    /// `NAME=W`.
+    struct Setting: ExpressibleByArgument, Sendable, Equatable {
+        var upstream: String
+        var weight: UInt64
+
+        init?(argument: String) {
+            guard let sign = argument.lastIndex(of: "="), sign != argument.startIndex,
+                let weight = UInt64(argument[argument.index(after: sign)...])
+            else { return nil }
+            self.upstream = String(argument[..<sign])
+            self.weight = weight
+        }
+    }
+
+    @Argument(help: "The route's name.")
+    var route: String
+
+    @Argument(help: ArgumentHelp("An upstream and its weight, 0 to 1000000.", valueName: "NAME=W"))
+    var weights: [Setting]
+
+    @Flag(name: .customLong("dry-run"), help: "Tell what would change, change nothing.")
+    var dryRun = false
+
+    @Option(help: "Why, for the journal.")
+    var reason: String?
+
+    @Option(name: .customLong("if-match"), help: "Change only if this ETag is still in force.")
+    var ifMatch: String?
+
+    @OptionGroup var admin: AdminOptions
+
+    private struct Change: Encodable {
+        var weights: [String: UInt64]
+        var reason: String?
+    }
+
+    func validate() throws {
+        let names = Set(self.weights.map(\.upstream))
+        guard names.count == self.weights.count else { throw ValidationError("an upstream is named twice") }
+    }
+
+    func run() async throws {
+        let change = Change(
+            weights: Dictionary(
+                self.weights.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first }),
+            reason: self.reason)
+        let client = AdminClient(options: self.admin)
+        let path = "/api/v1/routes/\(AdminClient.segment(self.route))/weights\(self.dryRun ? "?dryRun=true" : "")"
+        let data = try await client.put(
+            path, body: try JSONEncoder().encode(change), headers: self.ifMatch.map { ["If-Match": $0] } ?? [:])
+        try client.show(data, as: WeightChangeOutcome.self) { outcome in
+            var table = TextTable("UPSTREAM", "WEIGHT", "NEW", "SHARE", "NEW", "NOW", "AVAILABLE")
+            for (before, after) in zip(outcome.before, outcome.after) {
+                table.add(
+                    after.upstream, "\(before.weight)", "\(after.weight)", TextTable.percent(before.share),
+                    TextTable.percent(after.share), TextTable.percent(after.effectiveShare),
+                    "\(after.availableEndpoints) of \(after.endpoints)")
+            }
+            Output.line(table.render())
+            for warning in outcome.warnings { Output.error("warning: \(warning)") }
+            let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
+            Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)")
+        }
+    }
+}

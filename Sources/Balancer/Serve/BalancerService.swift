@@ -1,0 +1,252 @@
+import Control
+import Glibc
+import Logging
+import Proxy
+import Reactor
+import RoutesFile
+import Traffic
+
+/// The parts of a serving balancer, wired, and the order in which they start and stop.
+struct BalancerService: Sendable {
+    private let options: ServeOptions
+    private let logger: Logger
+    private let proxy: ProxyServer
+    private let accessLog: AccessLogSink?
+    private let publisher: TablePublisher
+    private let health: HealthMonitor
+    private let reloader: ConfigurationReloader
+    private let lifecycle = Lifecycle()
+
+    /// Serves until told to stop. Returns the exit status.
+    static func run(_ options: ServeOptions) async -> Int32 {
+        ProcessLimits.raiseDescriptors()
+        ProcessLimits.ignoreBrokenPipes()
+        let logger = OperationalLog.start(level: options.logLevel)
+        do {
+            let successor = try options.takeover.flatMap { try Successor.take(over: $0) }
+            let service = try BalancerService(options, logger: logger)
+            return await service.serve(successor)
+        } catch {
+            Output.error("balancer: cannot start: \(error)")
+            return 1
+        }
+    }
+
+    private init(_ options: ServeOptions, logger: Logger) throws {
+        let registry = EndpointRegistry()
+        let accessLog = try Self.openAccessLog(options.accessLog)
+        let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
+        let proxy = try ProxyServer(workers: options.workers, table: empty, accessLog: accessLog)
+        let health = HealthMonitor(
+            transport: try Dialer(), seed: UInt64.random(in: .min ... .max), logger: logger)
+        let publisher = TablePublisher(registry: registry, dataPlane: proxy) { table in
+            await health.apply(table)
+        }
+        self.options = options
+        self.logger = logger
+        self.proxy = proxy
+        self.accessLog = accessLog
+        self.health = health
+        self.publisher = publisher
+        self.reloader = ConfigurationReloader(path: options.path, publisher: publisher, logger: logger)
+    }
+
+    private static func openAccessLog(_ spec: AccessLogSpec) throws -> AccessLogSink? {
+        switch spec {
+        case .disabled: return nil
+        case .standardOutput: return try AccessLogSink(output: STDOUT_FILENO)
+        case .file(let path):
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+            guard descriptor >= 0 else { throw SystemError(operation: "open \(path)") }
+            return try AccessLogSink(output: descriptor)
+        }
+    }
+
+    // MARK: start to stop
+
+    private func serve(_ successor: Successor?) async -> Int32 {
+        let (stops, stop) = AsyncStream<StopCause>.makeStream()
+        let signals = await StopSignals()
+        return await withTaskGroup(of: Void.self, returning: Int32.self) { group in
+            let status = await self.live(successor, signals: signals, stops: stops, stop: stop, in: &group)
+            // The group would wait for its tasks: a probe under way, an admin client that keeps its connection.
+            // Nothing of theirs is worth waiting for once traffic has ended.
+            Glibc.exit(status)
+        }
+    }
+
+    private func live(
+        _ successor: Successor?, signals: StopSignals, stops: AsyncStream<StopCause>,
+        stop: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
+    ) async -> Int32 {
+        group.addTask { await signals.serve(reloader: self.reloader, stops: stop) }
+        group.addTask { await self.health.run() }
+        self.accessLog?.start()
+        self.proxy.start()
+
+        guard await self.begin(successor) else { return 1 }
+        var admin: AdminServer?
+        if let address = self.options.admin {
+            admin = await self.startAdmin(
+                address, patient: successor != nil, stops: stop, in: &group)
+            guard admin != nil || successor != nil else { return await self.failed(stops) }
+        }
+        self.startWatching(in: &group)
+        self.startHandOver(admin: admin, stops: stop, in: &group)
+        Output.line("ready")
+
+        var cause = StopCause.signal
+        for await first in stops {
+            cause = first
+            break
+        }
+        return await self.end(cause)
+    }
+
+    /// Puts the first table in force and the listeners in place. False, with the reason printed, if that cannot be.
+    private func begin(_ successor: Successor?) async -> Bool {
+        if let inherited = successor?.inherited {
+            await self.proxy.adoptListeners(inherited.listeners.map { ($0.name, $0.descriptor) })
+            await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
+        }
+        guard await self.reloader.reload(.start) else {
+            Output.report(await self.reloader.report.problems, in: self.options.path)
+            return false
+        }
+        self.lifecycle.beginServing()
+        for (name, address) in await self.proxy.boundAddresses().sorted(by: { $0.key < $1.key }) {
+            Output.line("listening \(name) \(address)")
+        }
+        guard let successor else { return true }
+        do {
+            try await successor.ready()
+            return true
+        } catch {
+            Output.error("balancer: take-over failed, the other process serves on: \(error)")
+            return false
+        }
+    }
+
+    private func failed(_ stops: AsyncStream<StopCause>) async -> Int32 {
+        for await cause in stops {
+            if case .failed(let reason) = cause { Output.error("balancer: \(reason)") }
+            break
+        }
+        return 1
+    }
+
+    /// Stops accepting, finishes what runs, ends.
+    private func end(_ cause: StopCause) async -> Int32 {
+        self.lifecycle.beginDraining()
+        let deadline = await self.publisher.current.table.spec.timeouts.drain
+        self.logger.notice("draining", metadata: ["cause": "\(cause)", "deadline": "\(deadline)ms"])
+        let finished = await self.proxy.drain(deadlineMilliseconds: deadline, handedOver: cause == .handedOver)
+        if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
+        self.proxy.stop()
+        // Long enough for what is queued, unless nobody reads.
+        self.accessLog?.stop(milliseconds: 1_000)
+        if case .failed(let reason) = cause {
+            Output.error("balancer: \(reason)")
+            return 1
+        }
+        self.logger.notice("stopped")
+        return 0
+    }
+}
+
+// MARK: - what runs beside the data plane
+
+extension BalancerService {
+    /// Milliseconds during which a successor tries again to bind the admin address, which its predecessor is giving up.
+    /// After that it serves without: traffic must not end because the admin API cannot begin.
+    private static let adminPatience: UInt64 = 10_000
+    private static let adminRetry: UInt64 = 20
+
+    private var plane: ControlPlane {
+        ControlPlane(
+            publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
+            lifecycle: self.lifecycle)
+    }
+
+    /// Returns when the address is bound and printed; nil, with the reason in `stops`, if it cannot be.
+    private func startAdmin(
+        _ address: SocketAddress, patient: Bool, stops: AsyncStream<StopCause>.Continuation,
+        in group: inout TaskGroup<Void>
+    ) async -> AdminServer? {
+        let plane = self.plane
+        let giveUp = MonotonicClock.milliseconds() + (patient ? Self.adminPatience : 0)
+        while true {
+            let (bounds, bound) = AsyncStream<SocketAddress?>.makeStream()
+            let server = AdminServer(plane: plane, address: address, logger: self.logger) { address in
+                bound.yield(address)
+            }
+            let failure = FailureNote()
+            group.addTask {
+                do {
+                    try await server.run()
+                } catch {
+                    await failure.set("\(error)")
+                }
+                bound.yield(nil)
+            }
+            var iterator = bounds.makeAsyncIterator()
+            if let first = await iterator.next(), let real = first {
+                Output.line("admin \(real)")
+                return server
+            }
+            guard MonotonicClock.milliseconds() < giveUp else {
+                let reason = "cannot serve the admin API on \(address): \(await failure.text)"
+                if patient {
+                    self.logger.error("\(reason)")
+                } else {
+                    stops.yield(.failed(reason))
+                }
+                return nil
+            }
+            try? await Task.sleep(for: .milliseconds(Self.adminRetry))
+        }
+    }
+
+    private actor FailureNote {
+        var text = "it ended"
+        func set(_ text: String) { self.text = text }
+    }
+
+    private func startWatching(in group: inout TaskGroup<Void>) {
+        do {
+            let watcher = try ConfigurationWatcher(path: self.options.path, reloader: self.reloader)
+            group.addTask { await watcher.run() }
+        } catch {
+            self.logger.warning(
+                "the configuration file is not watched, SIGHUP loads it", metadata: ["cause": "\(error)"])
+        }
+    }
+
+    private func startHandOver(
+        admin: AdminServer?, stops: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
+    ) {
+        guard let path = self.options.takeover else { return }
+        let server: HandOverServer
+        do {
+            server = try HandOverServer(path: path, logger: self.logger)
+        } catch {
+            self.logger.error("no process can take over", metadata: ["path": "\(path)", "cause": "\(error)"])
+            return
+        }
+        let steps = HandOverServer.Steps(
+            offer: {
+                guard self.lifecycle.current == .serving, let state = try? await self.publisher.beginHandOver()
+                else { return nil }
+                let descriptors = await self.proxy.listeningDescriptors()
+                return HandOver(
+                    state: state, listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) })
+            },
+            abandoned: { await self.publisher.abandonHandOver() },
+            completed: {
+                self.lifecycle.beginDraining()
+                await admin?.stop()
+                stops.yield(.handedOver)
+            })
+        group.addTask { await server.run(steps) }
+    }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Control
+import Glibc
+import RoutesFile
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Serves traffic.",
+        discussion: """
+            Prints "listening NAME ADDRESS" for each listener, "admin ADDRESS", then "ready". SIGHUP loads the file \
+            again; SIGTERM and SIGINT finish what runs and exit 0; a second one exits at once with 130.
+            """)
+
+    @Option(name: .shortAndLong, help: "The configuration file, such as routes.json.")
+    var config: String
+
+    @Option(help: "Worker threads. Without it: the file's, else one per processor.")
+    var workers: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Local socket over which this process takes over from a running one, and gives itself to the next.",
+            valueName: "path"))
+    var takeover: String?
+
+    func validate() throws {
+        if let workers = self.workers, !(1...1_024).contains(workers) {
+            throw ValidationError("--workers takes a number from 1 to 1024")
+        }
+    }
+
+    func run() async throws {
+        let configuration: BalancerConfiguration
+        do {
+            configuration = try RoutesFile.load(path: self.config)
+        } catch {
+            Output.report(error.problems.map(ControlProblem.init), in: self.config)
+            throw ExitCode(1)
+        }
+        let options = ServeOptions(
+            path: self.config,
+            workers: self.workers ?? configuration.workers ?? Int(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))),
+            takeover: self.takeover ?? configuration.takeover, admin: configuration.admin?.address,
+            accessLog: configuration.accessLog, logLevel: configuration.operationalLog)
+        throw ExitCode(await BalancerService.run(options))
+    }
+}

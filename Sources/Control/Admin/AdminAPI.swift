@@ -1,0 +1,141 @@
+import Hummingbird
+import Traffic
+
+/// The admin API: every path, what it asks of the control plane, and how the answer is said.
+package struct AdminAPI: Sendable {
+    private let plane: ControlPlane
+    /// Whether `Host` must be an address: true when listening on loopback.
+    private let checksHost: Bool
+
+    package init(plane: ControlPlane, checksHost: Bool) {
+        self.plane = plane
+        self.checksHost = checksHost
+    }
+
+    func router() -> Router<AdminRequestContext> {
+        let router = Router(context: AdminRequestContext.self)
+        router.middlewares.add(FailureAnswers())
+        if self.checksHost { router.middlewares.add(HostCheck()) }
+        self.addHealth(to: router)
+        self.addRoutes(to: router)
+        self.addUpstreams(to: router)
+        self.addInsight(to: router)
+        return router
+    }
+
+    private static func text(_ text: String, status: HTTPResponse.Status = .ok, type: String = "text/plain")
+        -> Response
+    {
+        Response(
+            status: status, headers: [.contentType: type, .cacheControl: "no-store"],
+            body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    private func addHealth(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/healthz") { _, _ in Self.text("ok\n") }
+        router.get("/readyz") { _, _ in
+            if let reason = await plane.unreadyReason() {
+                return Self.text("\(reason)\n", status: .serviceUnavailable)
+            }
+            return Self.text("ready\n")
+        }
+        router.get("/metrics") { _, _ in
+            Self.text(await plane.metrics().render(), type: MetricsText.contentType)
+        }
+    }
+
+    private func addRoutes(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        // Shares in the body follow endpoint health without a new table, so the tag guards changes (If-Match) but never
+        // answers 304.
+        router.get("/api/v1/routes") { _, _ in
+            let view = await plane.publisher.current
+            return try AdminJSON.response(plane.routesBody(view), headers: [.eTag: view.etag])
+        }
+        router.get("/api/v1/routes/:name") { _, context in
+            let view = await plane.publisher.current
+            let name = try context.parameters.require("name")
+            guard let body = plane.routeBody(named: name, view) else {
+                throw AdminFailure(status: .notFound, "no route \"\(name)\"")
+            }
+            return try AdminJSON.response(body, headers: [.eTag: view.etag])
+        }
+        router.put("/api/v1/routes/:name/weights") { request, context in
+            let name = try context.parameters.require("name")
+            let dryRun = try Self.flag("dryRun", request)
+            let input = try await AdminJSON.input(request)
+            let wanted = try input.weightChange()
+            let change = WeightChange(
+                route: name, weights: wanted.weights, reason: wanted.reason, ifMatch: Self.tags(request.headers[.ifMatch]),
+                dryRun: dryRun)
+            let outcome = try await plane.publisher.setWeights(change, origin: context.origin)
+            return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
+        }
+    }
+
+    private func addUpstreams(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/api/v1/upstreams") { _, _ in try AdminJSON.response(await plane.upstreamsBody()) }
+        router.put("/api/v1/endpoints/:address") { request, context in
+            let text = try context.parameters.require("address")
+            guard let address = SocketAddress(parsing: text) else {
+                throw AdminFailure(status: .notFound, "\"\(text)\" is not an address with a port")
+            }
+            let wanted = try await AdminJSON.input(request).administrativeChange()
+            let upstreams = try await plane.publisher.setAdministrative(
+                wanted.state, of: address, upstream: wanted.upstream, reason: wanted.reason, origin: context.origin)
+            return try AdminJSON.response(
+                AdministrativeBody(
+                    address: address.description, administrative: wanted.state.word, upstreams: upstreams))
+        }
+    }
+
+    private func addInsight(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/api/v1/status") { _, _ in try AdminJSON.response(await plane.statusBody()) }
+        router.get("/api/v1/journal") { _, _ in
+            try AdminJSON.response(JournalBody(entries: await plane.publisher.entries))
+        }
+        router.get("/api/v1/explain") { request, _ in
+            let parameters = request.uri.queryParameters
+            let question = try RouteQuestion(
+                host: parameters["host"].map { String($0) } ?? "", path: parameters["path"].map { String($0) } ?? "/",
+                method: parameters["method"].map { String($0) } ?? "GET",
+                headers: parameters.getAll("header").map { String($0) }, client: parameters["client"].map { String($0) })
+            let view = await plane.publisher.current
+            return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
+        }
+        router.get("/api/v1/openapi.json") { _, _ in
+            Self.text(OpenAPIDocument.text, type: "application/json")
+        }
+    }
+
+    private struct AdministrativeBody: Encodable {
+        var address: String
+        var administrative: String
+        /// Upstreams of which the address is an endpoint.
+        var upstreams: [String]
+    }
+
+    // MARK: fields and parameters
+
+    /// Entity tags of an If-Match field. A weak tag is kept as written: it equals no strong one (RFC 9110 13.1.1).
+    private static func tags(_ field: String?) -> [String] {
+        guard let field else { return [] }
+        return field.split(separator: ",", omittingEmptySubsequences: false).map { tag in
+            String(tag.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
+        }
+    }
+
+    private static func flag(_ name: String, _ request: Request) throws -> Bool {
+        switch request.uri.queryParameters[Substring(name)] {
+        case nil, "false"?: return false
+        case "true"?, ""?: return true
+        default:
+            throw AdminFailure(
+                status: .unprocessableContent, "nothing was changed",
+                problems: [ControlProblem(path: "?\(name)", message: "expected true or false")])
+        }
+    }
+}

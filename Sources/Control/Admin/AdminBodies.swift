@@ -1,0 +1,177 @@
+import RoutesFile
+import Traffic
+
+/// Answers of the admin API, as they are written. Field names are a public contract.
+package struct RoutesBody: Codable, Sendable {
+    package var generation: UInt64
+    package var routes: [RouteBody]
+}
+
+package struct RouteBody: Codable, Sendable {
+    package var name: String
+    package var match: MatchBody
+    /// Empty for a redirect.
+    package var weights: [String: UInt32]
+    /// What the file says, if an operator's live change stands over it.
+    package var fileWeights: [String: UInt32]?
+    package var shares: [UpstreamShare]
+    package var sticky: StickyBody?
+    package var failover: Bool
+    package var overrideHeader: String?
+    package var redirect: RedirectBody?
+
+    init(_ route: RouteSpec, view: TableView, upstreams: [String: Upstream], now: UInt64) {
+        self.name = route.name
+        self.match = MatchBody(route.match)
+        let split = route.split ?? []
+        self.weights = split.weights
+        let fileWeights = view.fileWeights[route.name]
+        self.fileWeights = fileWeights == self.weights ? nil : fileWeights
+        self.shares = UpstreamShare.compute(split, failover: route.failover, upstreams: upstreams, now: now)
+        self.sticky = route.sticky.map(StickyBody.init)
+        self.failover = route.failover
+        self.overrideHeader = route.override?.header
+        if case .redirect(let spec) = route.action { self.redirect = RedirectBody(spec) }
+    }
+}
+
+/// As in routes.json.
+package struct MatchBody: Codable, Sendable {
+    package var host: [String]
+    package var path: [String]
+    /// Paths that match whole, not as prefixes.
+    package var exactPath: [String]
+    package var method: [String]
+    /// Name to value; null is any value.
+    package var headers: [String: String?]
+
+    init(_ match: MatchSpec) {
+        self.host = match.hosts.map { pattern in
+            switch pattern {
+            case .exact(let host): host
+            case .suffix(let suffix): "*\(suffix)"
+            }
+        }
+        self.path = match.paths.compactMap { pattern in
+            if case .prefix(let path) = pattern { path } else { nil }
+        }
+        self.exactPath = match.paths.compactMap { pattern in
+            if case .exact(let path) = pattern { path } else { nil }
+        }
+        self.method = match.methods
+        self.headers = Dictionary(
+            match.headers.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+package struct StickyBody: Codable, Sendable {
+    package var by: String
+    package var name: String?
+
+    init(_ key: HashKey) {
+        switch key {
+        case .clientAddress: self.by = "client-address"
+        case .header(let name): (self.by, self.name) = ("header", name)
+        case .cookie(let name): (self.by, self.name) = ("cookie", name)
+        }
+    }
+}
+
+package struct RedirectBody: Codable, Sendable {
+    package var status: UInt16
+    package var scheme: String?
+    package var host: String?
+    package var path: String?
+
+    init(_ spec: RedirectSpec) {
+        self.status = spec.status
+        self.scheme = spec.scheme
+        self.host = spec.host
+        self.path = spec.path
+    }
+}
+
+package struct UpstreamsBody: Codable, Sendable {
+    package var upstreams: [UpstreamBody]
+}
+
+package struct UpstreamBody: Codable, Sendable {
+    package var name: String
+    package var balance: String
+    package var available: Bool
+    package var endpoints: [EndpointBody]
+}
+
+package struct EndpointBody: Codable, Sendable {
+    package var address: String
+    /// `up`, `starting`, `unknown`, `down`, `draining`, `maintenance` or `ejected`.
+    package var availability: String
+    /// `ready`, `drain` or `maintenance`.
+    package var administrative: String
+    package var ejected: Bool
+    package var reason: String
+    /// ISO 8601.
+    package var since: String
+    package var outstanding: Int
+    package var connections: Int
+    /// Requests sent to it since the process started.
+    package var requests: UInt64
+    /// The last 64, oldest first.
+    package var probes: [ProbeBody]
+}
+
+package struct ProbeBody: Codable, Sendable {
+    /// ISO 8601.
+    package var at: String
+    package var cause: String
+    /// 0 if no answer was understood.
+    package var status: UInt16
+    package var microseconds: UInt64
+}
+
+package struct StatusBody: Codable, Sendable {
+    package struct Listener: Codable, Sendable {
+        package var name: String
+        package var address: String
+    }
+
+    package struct Reload: Codable, Sendable {
+        package var at: String
+        package var ok: Bool
+        package var problems: [ControlProblem]
+        /// Settings that changed in the file and take effect at the next start.
+        package var needsRestart: [String]
+    }
+
+    package var version: String
+    package var pid: Int32
+    package var uptimeSeconds: UInt64
+    package var generation: UInt64
+    /// Seconds since the table was published.
+    package var tableAge: UInt64
+    package var workers: Int
+    package var listeners: [Listener]
+    package var connections: UInt64
+    package var exchanges: UInt64
+    package var lastReload: Reload
+    package var draining: Bool
+}
+
+package struct JournalBody: Codable, Sendable {
+    package var entries: [JournalEntry]
+}
+
+package struct ErrorBody: Codable, Sendable, Equatable {
+    package var error: String
+    package var problems: [ControlProblem]
+}
+
+extension Balance {
+    package var word: String {
+        switch self {
+        case .roundRobin: "round-robin"
+        case .leastOutstanding: "least-outstanding"
+        case .consistentHash: "hash"
+        }
+    }
+}

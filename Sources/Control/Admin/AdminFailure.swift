@@ -1,0 +1,43 @@
+import Hummingbird
+
+/// An answer that says no: `{"error": …, "problems": […]}`.
+struct AdminFailure: Error {
+    var status: HTTPResponse.Status
+    var body: ErrorBody
+    var headers: HTTPFields = [:]
+
+    init(status: HTTPResponse.Status, _ error: String, problems: [ControlProblem] = []) {
+        self.status = status
+        self.body = ErrorBody(error: error, problems: problems)
+    }
+
+    init(_ refused: ChangeRefused) {
+        switch refused {
+        case .notFound(let what): self.init(status: .notFound, what)
+        case .invalid(let problems): self.init(status: .unprocessableContent, "nothing was changed", problems: problems)
+        case .stale(let current):
+            self.init(status: .preconditionFailed, "the state is not the one that If-Match names; nothing was changed")
+            self.headers[.eTag] = current
+        case .handingOver: self.init(status: .conflict, "another process is taking over; ask that one")
+        }
+    }
+}
+
+/// Turns every failure into JSON, those of the framework too.
+struct FailureAnswers<Context: RequestContext>: RouterMiddleware {
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let failure as AdminFailure {
+            return try AdminJSON.response(failure.body, status: failure.status, headers: failure.headers)
+        } catch let refused as ChangeRefused {
+            let failure = AdminFailure(refused)
+            return try AdminJSON.response(failure.body, status: failure.status, headers: failure.headers)
+        } catch let error as HTTPError {
+            let text = error.body ?? error.status.reasonPhrase
+            return try AdminJSON.response(ErrorBody(error: text, problems: []), status: error.status)
+        }
+    }
+}

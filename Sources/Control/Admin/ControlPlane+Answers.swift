@@ -1,0 +1,82 @@
+import Glibc
+import Synchronization
+import Traffic
+
+extension ControlPlane {
+    func routesBody(_ view: TableView) -> RoutesBody {
+        let now = self.clock.monotonic()
+        let upstreams = view.table.upstreamsByName
+        return RoutesBody(
+            generation: view.table.generation,
+            routes: view.table.spec.routes.map { RouteBody($0, view: view, upstreams: upstreams, now: now) })
+    }
+
+    func routeBody(named name: String, _ view: TableView) -> RouteBody? {
+        view.table.spec.routes.first { $0.name == name }.map {
+            RouteBody($0, view: view, upstreams: view.table.upstreamsByName, now: self.clock.monotonic())
+        }
+    }
+
+    func upstreamsBody() async -> UpstreamsBody {
+        let page = await self.metrics()
+        let requests = Dictionary(
+            page.endpointCounters.map { (EndpointKey(upstream: $0.upstream, address: $0.address), $0.requests) },
+            uniquingKeysWith: { first, _ in first })
+        return UpstreamsBody(
+            upstreams: page.view.table.upstreams.map { upstream in
+                UpstreamBody(
+                    name: upstream.name, balance: upstream.spec.balance.word,
+                    available: upstream.isAvailable(now: page.now),
+                    endpoints: upstream.endpoints.map { endpoint in
+                        let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
+                        return self.endpointBody(
+                            endpoint, spec: upstream.spec, record: page.probes[key], requests: requests[key] ?? 0,
+                            now: page.now)
+                    })
+            })
+    }
+
+    private func endpointBody(
+        _ endpoint: Endpoint, spec: UpstreamSpec, record: ProbeRecord?, requests: UInt64, now: UInt64
+    ) -> EndpointBody {
+        let explanation = endpoint.explain(now: now, slowStart: spec.slowStart)
+        let outlook = endpoint.administrative == .maintenance ? "" : record.map(\.outlook) ?? ""
+        // Which probe failed, and how many more would change it, is worth more than that the endpoint is down.
+        var reason = explanation.reason
+        if !outlook.isEmpty, outlook != reason { reason += (reason.isEmpty ? "" : "; ") + outlook }
+        return EndpointBody(
+            address: endpoint.address.description, availability: explanation.availability,
+            administrative: endpoint.administrative.word, ejected: endpoint.ejection(now: now) != .none, reason: reason,
+            since: Timestamp.iso8601(self.clock.wall(ofMonotonic: explanation.since)),
+            outstanding: endpoint.outstanding.load(ordering: .relaxed),
+            connections: endpoint.connections.load(ordering: .relaxed), requests: requests,
+            probes: (record?.results ?? []).map { probe in
+                ProbeBody(
+                    at: Timestamp.iso8601(probe.wallClock), cause: probe.cause.rawValue, status: probe.status,
+                    microseconds: probe.microseconds)
+            })
+    }
+
+    func statusBody() async -> StatusBody {
+        let workers = await self.dataPlane.snapshots()
+        let view = await self.publisher.current
+        let bound = await self.dataPlane.boundAddresses()
+        let report = await self.reloader.report
+        let now = self.clock.monotonic()
+        let wall = self.clock.wall()
+        return StatusBody(
+            version: BalancerVersion.current, pid: getpid(),
+            uptimeSeconds: (wall > self.startedAt ? wall - self.startedAt : 0) / 1_000,
+            generation: view.table.generation,
+            tableAge: (now > view.publishedAt ? now - view.publishedAt : 0) / 1_000, workers: workers.count,
+            listeners: bound.sorted { $0.key < $1.key }.map {
+                StatusBody.Listener(name: $0.key, address: $0.value.description)
+            },
+            connections: workers.reduce(0) { $0 &+ $1.connectionsActive },
+            exchanges: workers.reduce(0) { $0 &+ $1.exchangesActive },
+            lastReload: StatusBody.Reload(
+                at: Timestamp.iso8601(report.at), ok: report.ok, problems: report.problems,
+                needsRestart: report.needsRestart),
+            draining: self.lifecycle.current == .draining)
+    }
+}

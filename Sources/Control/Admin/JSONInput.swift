@@ -1,0 +1,111 @@
+import Traffic
+
+/// A JSON document of unknown shape, so that what is wrong in it can be told by path instead of failing as a whole.
+enum JSONInput: Decodable, Equatable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case string(String)
+    case array([JSONInput])
+    case object([String: JSONInput])
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            self = .null
+        } else if let value = try? container.decode(Bool.self) {
+            self = .bool(value)
+        } else if let value = try? container.decode(Int64.self) {
+            self = .integer(value)
+        } else if let value = try? container.decode(Double.self) {
+            self = .number(value)
+        } else if let value = try? container.decode(String.self) {
+            self = .string(value)
+        } else if let value = try? container.decode([JSONInput].self) {
+            self = .array(value)
+        } else {
+            self = .object(try container.decode([String: JSONInput].self))
+        }
+    }
+
+    var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "a boolean"
+        case .integer, .number: "a number"
+        case .string: "a string"
+        case .array: "an array"
+        case .object: "an object"
+        }
+    }
+}
+
+extension JSONInput {
+    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT}`, or every problem in it. Whether the names exist is for
+    /// the table to say.
+    func weightChange() throws(ChangeRefused) -> (weights: [String: UInt32], reason: String) {
+        guard case .object(let members) = self else {
+            throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
+        }
+        var problems = Self.unknown(members, known: ["weights", "reason"])
+        var weights: [String: UInt32] = [:]
+        switch members["weights"] {
+        case .object(let entries)?:
+            for (name, value) in entries.sorted(by: { $0.key < $1.key }) {
+                if case .integer(let number) = value, let weight = UInt32(exactly: number),
+                    weight <= WeightChange.largestWeight
+                {
+                    weights[name] = weight
+                } else {
+                    problems.append(
+                        ControlProblem(
+                            path: "$.weights.\(name)",
+                            message: "expected a whole number from 0 to \(WeightChange.largestWeight)"))
+                }
+            }
+        case let other?:
+            problems.append(ControlProblem(path: "$.weights", message: "expected an object, found \(other.kind)"))
+        case nil:
+            problems.append(ControlProblem(path: "$.weights", message: "is missing"))
+        }
+        let reason = Self.text(members["reason"], path: "$.reason", &problems)
+        guard problems.isEmpty else { throw .invalid(problems) }
+        return (weights, reason ?? "")
+    }
+
+    /// `{"administrative": "ready" | "drain" | "maintenance", "upstream": NAME, "reason": TEXT}`; the last two may be
+    /// left out.
+    func administrativeChange() throws(ChangeRefused) -> (state: Administrative, upstream: String?, reason: String) {
+        guard case .object(let members) = self else {
+            throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
+        }
+        var problems = Self.unknown(members, known: ["administrative", "upstream", "reason"])
+        var state: Administrative?
+        if case .string(let word)? = members["administrative"] { state = Administrative(word: word) }
+        if state == nil {
+            problems.append(
+                ControlProblem(path: "$.administrative", message: "expected \"ready\", \"drain\" or \"maintenance\""))
+        }
+        let upstream = Self.text(members["upstream"], path: "$.upstream", &problems)
+        let reason = Self.text(members["reason"], path: "$.reason", &problems)
+        guard let state, problems.isEmpty else { throw .invalid(problems) }
+        return (state, upstream, reason ?? "")
+    }
+
+    private static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {
+        switch value {
+        case nil, .null?: return nil
+        case .string(let text)?: return text
+        case let other?:
+            problems.append(ControlProblem(path: path, message: "expected a string, found \(other.kind)"))
+            return nil
+        }
+    }
+
+    private static func unknown(_ members: [String: JSONInput], known: [String]) -> [ControlProblem] {
+        members.keys.filter { !known.contains($0) }.sorted().map {
+            ControlProblem(path: "$.\($0)", message: "unknown key; known are \(known.joined(separator: ", "))")
+        }
+    }
+}

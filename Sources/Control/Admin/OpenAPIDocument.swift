@@ -1,0 +1,188 @@
+/// The OpenAPI description of the admin API, served by itself. A test holds it against the router's paths.
+enum OpenAPIDocument {
+    static let text = """
+        {
+          "openapi": "3.1.0",
+          "info": {
+            "title": "balancer admin API",
+            "version": "\(BalancerVersion.current)",
+            "description": "Live control of a running balancer. Listens on loopback by default and has no login."
+          },
+          "paths": {
+            "/healthz": {"get": {"summary": "The process lives", "responses": {"200": {"description": "ok"}}}},
+            "/readyz": {"get": {"summary": "Traffic can be sent here", "responses": {
+              "200": {"description": "A table is in force and listeners are bound"},
+              "503": {"description": "Starting or draining; the body says why"}}}},
+            "/metrics": {"get": {"summary": "Prometheus text format 0.0.4", "responses": {
+              "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
+            "/api/v1/status": {"get": {"summary": "Version, table, listeners, connections, last reload",
+              "responses": {"200": {"$ref": "#/components/responses/Status"}}}},
+            "/api/v1/routes": {"get": {"summary": "All routes with weights and shares in force",
+              "responses": {"200": {"$ref": "#/components/responses/Routes"}}}},
+            "/api/v1/routes/{name}": {"get": {"summary": "One route",
+              "parameters": [{"$ref": "#/components/parameters/RouteName"}],
+              "responses": {
+                "200": {"$ref": "#/components/responses/Route"},
+                "404": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/routes/{name}/weights": {"put": {
+              "summary": "Change weights of a route's upstreams; those not named keep theirs",
+              "parameters": [
+                {"$ref": "#/components/parameters/RouteName"},
+                {"name": "dryRun", "in": "query", "schema": {"type": "boolean", "default": false},
+                 "description": "Answer what would change, change nothing"},
+                {"name": "If-Match", "in": "header", "schema": {"type": "string"},
+                 "description": "ETag of GET /api/v1/routes; 412 when another state is in force"}],
+              "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object", "required": ["weights"], "additionalProperties": false,
+                "properties": {
+                  "weights": {"type": "object", "minProperties": 1,
+                    "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000000}},
+                  "reason": {"type": "string"}}}}}},
+              "responses": {
+                "200": {"$ref": "#/components/responses/WeightChange"},
+                "400": {"$ref": "#/components/responses/Refused"},
+                "404": {"$ref": "#/components/responses/Refused"},
+                "409": {"$ref": "#/components/responses/Refused"},
+                "412": {"$ref": "#/components/responses/Refused"},
+                "413": {"$ref": "#/components/responses/Refused"},
+                "422": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/upstreams": {"get": {"summary": "Upstreams, their endpoints, why each is as it is",
+              "responses": {"200": {"$ref": "#/components/responses/Upstreams"}}}},
+            "/api/v1/endpoints/{address}": {"put": {"summary": "Set an endpoint's administrative state",
+              "parameters": [{"name": "address", "in": "path", "required": true, "schema": {"type": "string"},
+                "example": "127.0.0.1:3301"}],
+              "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object", "required": ["administrative"], "additionalProperties": false,
+                "properties": {
+                  "administrative": {"enum": ["ready", "drain", "maintenance"]},
+                  "upstream": {"type": "string", "description": "Only where it is an endpoint of this upstream"},
+                  "reason": {"type": "string"}}}}}},
+              "responses": {
+                "200": {"description": "Done", "content": {"application/json": {"schema": {
+                  "type": "object", "properties": {
+                    "address": {"type": "string"}, "administrative": {"type": "string"},
+                    "upstreams": {"type": "array", "items": {"type": "string"}}}}}}},
+                "400": {"$ref": "#/components/responses/Refused"},
+                "404": {"$ref": "#/components/responses/Refused"},
+                "409": {"$ref": "#/components/responses/Refused"},
+                "413": {"$ref": "#/components/responses/Refused"},
+                "422": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/explain": {"get": {"summary": "Where a request would go, and why",
+              "parameters": [
+                {"name": "host", "in": "query", "schema": {"type": "string"}},
+                {"name": "path", "in": "query", "schema": {"type": "string", "default": "/"}},
+                {"name": "method", "in": "query", "schema": {"type": "string", "default": "GET"}},
+                {"name": "header", "in": "query", "schema": {"type": "array", "items": {"type": "string"}},
+                 "description": "Name: value; may be repeated"},
+                {"name": "client", "in": "query", "schema": {"type": "string"},
+                 "description": "Client address, for routes that stick by it"}],
+              "responses": {
+                "200": {"$ref": "#/components/responses/Explanation"},
+                "422": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/journal": {"get": {"summary": "The last 256 changes, oldest first",
+              "responses": {"200": {"$ref": "#/components/responses/Journal"}}}},
+            "/api/v1/openapi.json": {"get": {"summary": "This document",
+              "responses": {"200": {"description": "OpenAPI 3.1"}}}}
+          },
+          "components": {
+            "parameters": {
+              "RouteName": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}
+            },
+            "schemas": {
+              "Problem": {"type": "object", "required": ["path", "message"], "properties": {
+                "path": {"type": "string", "example": "$.weights.gatway"}, "message": {"type": "string"},
+                "line": {"type": "integer"}}},
+              "Share": {"type": "object", "properties": {
+                "upstream": {"type": "string"}, "weight": {"type": "integer"},
+                "share": {"type": "number", "description": "weight / sum of weights"},
+                "effectiveShare": {"type": "number", "description": "share now, fail-over included"},
+                "available": {"type": "boolean"}, "endpoints": {"type": "integer"},
+                "availableEndpoints": {"type": "integer"}}},
+              "Weights": {"type": "object", "additionalProperties": {"type": "integer"}},
+              "Route": {"type": "object", "properties": {
+                "name": {"type": "string"},
+                "match": {"type": "object", "properties": {
+                  "host": {"type": "array", "items": {"type": "string"}},
+                  "path": {"type": "array", "items": {"type": "string"}},
+                  "exactPath": {"type": "array", "items": {"type": "string"}},
+                  "method": {"type": "array", "items": {"type": "string"}},
+                  "headers": {"type": "object", "additionalProperties": {"type": ["string", "null"]}}}},
+                "weights": {"$ref": "#/components/schemas/Weights"},
+                "fileWeights": {"$ref": "#/components/schemas/Weights"},
+                "shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                "sticky": {"type": "object", "properties": {
+                  "by": {"enum": ["client-address", "header", "cookie"]}, "name": {"type": "string"}}},
+                "failover": {"type": "boolean"}, "overrideHeader": {"type": "string"},
+                "redirect": {"type": "object", "properties": {
+                  "status": {"type": "integer"}, "scheme": {"type": "string"}, "host": {"type": "string"},
+                  "path": {"type": "string"}}}}},
+              "Endpoint": {"type": "object", "properties": {
+                "address": {"type": "string"},
+                "availability": {"enum": ["up", "starting", "unknown", "down", "draining", "maintenance",
+                  "ejected"]},
+                "administrative": {"enum": ["ready", "drain", "maintenance"]},
+                "ejected": {"type": "boolean"}, "reason": {"type": "string"},
+                "since": {"type": "string", "format": "date-time"}, "outstanding": {"type": "integer"},
+                "connections": {"type": "integer"}, "requests": {"type": "integer"},
+                "probes": {"type": "array", "items": {"type": "object", "properties": {
+                  "at": {"type": "string", "format": "date-time"}, "cause": {"type": "string"},
+                  "status": {"type": "integer"}, "microseconds": {"type": "integer"}}}}}},
+              "JournalEntry": {"type": "object", "properties": {
+                "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
+                "origin": {"enum": ["start", "file", "signal", "api", "takeover"]}, "who": {"type": "string"},
+                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover"]},
+                "subject": {"type": "string"}, "detail": {"type": "string"}, "reason": {"type": "string"},
+                "generationBefore": {"type": "integer"}, "generationAfter": {"type": "integer"}}}
+            },
+            "responses": {
+              "Refused": {"description": "Refused; nothing was changed", "content": {"application/json": {"schema": {
+                "type": "object", "required": ["error", "problems"], "properties": {
+                  "error": {"type": "string"},
+                  "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}}}}}}},
+              "Routes": {"description": "Routes", "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"type": "object", "properties": {
+                  "generation": {"type": "integer"},
+                  "routes": {"type": "array", "items": {"$ref": "#/components/schemas/Route"}}}}}}},
+              "Route": {"description": "Route", "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Route"}}}},
+              "WeightChange": {"description": "What changed, or would change",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"type": "object", "properties": {
+                  "route": {"type": "string"}, "generation": {"type": "integer"}, "etag": {"type": "string"},
+                  "dryRun": {"type": "boolean"}, "changed": {"type": "boolean"},
+                  "before": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                  "after": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+              "Upstreams": {"description": "Upstreams", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {"upstreams": {"type": "array", "items": {
+                  "type": "object", "properties": {
+                    "name": {"type": "string"}, "balance": {"type": "string"}, "available": {"type": "boolean"},
+                    "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}}}}}}}}}},
+              "Explanation": {"description": "Route, reasons, shares", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {
+                  "generation": {"type": "integer"}, "route": {"type": "string"},
+                  "reasons": {"type": "array", "items": {"type": "string"}},
+                  "shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                  "upstream": {"type": "string"}}}}}},
+              "Journal": {"description": "Changes", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {"entries": {"type": "array", "items": {
+                  "$ref": "#/components/schemas/JournalEntry"}}}}}}},
+              "Status": {"description": "Status", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {
+                  "version": {"type": "string"}, "pid": {"type": "integer"}, "uptimeSeconds": {"type": "integer"},
+                  "generation": {"type": "integer"}, "tableAge": {"type": "integer"},
+                  "workers": {"type": "integer"},
+                  "listeners": {"type": "array", "items": {"type": "object", "properties": {
+                    "name": {"type": "string"}, "address": {"type": "string"}}}},
+                  "connections": {"type": "integer"}, "exchanges": {"type": "integer"},
+                  "lastReload": {"type": "object", "properties": {
+                    "at": {"type": "string", "format": "date-time"}, "ok": {"type": "boolean"},
+                    "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+                    "needsRestart": {"type": "array", "items": {"type": "string"}}}},
+                  "draining": {"type": "boolean"}}}}}}
+            }
+          }
+        }
+
+        """
+}

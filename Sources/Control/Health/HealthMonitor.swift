@@ -1,0 +1,158 @@
+import Logging
+import Reactor
+import Traffic
+
+/// Probes every endpoint whose upstream asks for it and writes the verdicts where the data plane reads them. Histories
+/// survive reloads by upstream, address and probe.
+package actor HealthMonitor {
+    private struct Target {
+        var endpoint: Endpoint
+        var spec: ProbeSpec
+        var machine: ProbeMachine
+        /// Distinguishes this target's task from that of a predecessor with the same key.
+        var serial: UInt64
+        var counts: [ProbeCause: UInt64] = [:]
+        var lastMicroseconds: UInt64 = 0
+    }
+
+    private let transport: any ProbeTransport
+    private let clock: ControlClock
+    private let logger: Logger
+    private var targets: [EndpointKey: Target] = [:]
+    private var nextSerial: UInt64 = 1
+    private var random: SplitMix64
+
+    private let starts: AsyncStream<(EndpointKey, UInt64)>
+    private let startsContinuation: AsyncStream<(EndpointKey, UInt64)>.Continuation
+
+    /// `seed` decides the jitter: replicas must differ, or they all probe an endpoint at the same moment.
+    package init(transport: any ProbeTransport, clock: ControlClock = .system, seed: UInt64, logger: Logger) {
+        self.transport = transport
+        self.clock = clock
+        self.logger = logger
+        self.random = SplitMix64(seed: seed)
+        // Bounded by what routes.json names: one element an endpoint and reload, consumed at once while running.
+        (self.starts, self.startsContinuation) = AsyncStream.makeStream()
+    }
+
+    /// Probes until the task is cancelled. A target's probes follow each other; targets do not wait for one another.
+    package func run() async {
+        let starts = self.starts
+        await withDiscardingTaskGroup { group in
+            for await (key, serial) in starts {
+                group.addTask { await self.serve(key, serial: serial) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// Follows a new table: new endpoints are probed at once, gone ones no longer, the others go on undisturbed.
+    package func apply(_ table: RoutingTable) {
+        var wanted: Set<EndpointKey> = []
+        for upstream in table.upstreams {
+            for endpoint in upstream.endpoints {
+                guard let spec = upstream.spec.health else {
+                    // Not probed (any more): counts as up.
+                    if endpoint.operational != .up { endpoint.setOperational(.up, now: self.clock.monotonic()) }
+                    continue
+                }
+                let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
+                wanted.insert(key)
+                self.follow(key, endpoint: endpoint, spec: spec)
+            }
+        }
+        self.targets = self.targets.filter { wanted.contains($0.key) }
+    }
+
+    private func follow(_ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec) {
+        if let known = self.targets[key], known.spec == spec, known.endpoint === endpoint { return }
+        let serial = self.nextSerial
+        self.nextSerial += 1
+        self.targets[key] = Target(endpoint: endpoint, spec: spec, machine: ProbeMachine(spec), serial: serial)
+        self.startsContinuation.yield((key, serial))
+    }
+
+    private func serve(_ key: EndpointKey, serial: UInt64) async {
+        while !Task.isCancelled, let target = self.targets[key], target.serial == serial {
+            await self.probe(key)
+            let pause = self.jittered(target.spec.interval)
+            do { try await self.clock.sleep(pause) } catch { return }
+        }
+    }
+
+    /// The interval give or take a tenth.
+    private func jittered(_ interval: UInt32) -> UInt64 {
+        UInt64(interval) * UInt64(900 + self.random.below(201)) / 1_000
+    }
+
+    /// One probe, judged and recorded. An endpoint in maintenance is left alone.
+    package func probe(_ key: EndpointKey) async {
+        guard let target = self.targets[key], target.endpoint.administrative != .maintenance else { return }
+        let exchange = ProbeExchange(spec: target.spec, address: key.address)
+        let answer = await self.transport.exchange(
+            with: key.address, request: exchange.request, connectMilliseconds: target.spec.timeout,
+            milliseconds: target.spec.timeout, limit: ProbeExchange.limit, isComplete: { exchange.isComplete($0) })
+        // A cancelled probe says nothing, nor does one whose target was replaced or put into maintenance meanwhile.
+        guard !Task.isCancelled, self.targets[key]?.serial == target.serial,
+            target.endpoint.administrative != .maintenance
+        else { return }
+        let (cause, status) = exchange.judge(answer)
+        self.record(
+            key,
+            ProbeResult(
+                at: self.clock.monotonic(), wallClock: self.clock.wall(), cause: cause, status: status,
+                microseconds: answer.microseconds))
+    }
+
+    private func record(_ key: EndpointKey, _ result: ProbeResult) {
+        guard var target = self.targets[key] else { return }
+        let verdict = target.machine.record(result)
+        target.counts[result.cause, default: 0] += 1
+        target.lastMicroseconds = result.microseconds
+        self.targets[key] = target
+        guard let verdict else { return }
+        let operational: Operational =
+            switch verdict {
+            case .up: .up
+            case .down: .down
+            }
+        target.endpoint.setOperational(operational, now: self.clock.monotonic())
+        self.logger.notice(
+            "endpoint is \(operational == .up ? "up" : "down")",
+            metadata: [
+                "upstream": "\(key.upstream)", "endpoint": "\(key.address)", "cause": "\(result.cause.rawValue)",
+                "status": "\(result.status)",
+            ])
+    }
+
+    /// What is known of every probed endpoint.
+    package var records: [EndpointKey: ProbeRecord] {
+        self.targets.mapValues { target in
+            ProbeRecord(
+                results: Array(target.machine.history), counts: target.counts,
+                lastMicroseconds: target.lastMicroseconds, outlook: target.machine.explanation)
+        }
+    }
+}
+
+/// An endpoint's identity: it survives reloads.
+package struct EndpointKey: Hashable, Sendable {
+    package var upstream: String
+    package var address: SocketAddress
+
+    package init(upstream: String, address: SocketAddress) {
+        self.upstream = upstream
+        self.address = address
+    }
+}
+
+/// What probing an endpoint has brought so far.
+package struct ProbeRecord: Sendable {
+    /// The last ones, oldest first.
+    package var results: [ProbeResult]
+    /// Since the probe was first configured.
+    package var counts: [ProbeCause: UInt64]
+    package var lastMicroseconds: UInt64
+    /// Why the state is what it is and what would change it, in words.
+    package var outlook: String
+}

@@ -1,0 +1,135 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// The bytes of a probe and the meaning of what comes back. Pure.
+struct ProbeExchange: Sendable {
+    /// Bytes of an answer that are looked at; an expected text must be within them.
+    static let limit = 65_536
+
+    let spec: ProbeSpec
+    let address: SocketAddress
+
+    var request: [UInt8] {
+        let host = self.spec.host ?? self.address.description
+        let text =
+            "\(self.spec.method) \(self.spec.path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: balancer-probe\r\n"
+            + "Accept: */*\r\nConnection: close\r\n\r\n"
+        return Array(text.utf8)
+    }
+
+    /// Whether the bytes so far settle the question. Without an expected body the final response head does; waiting
+    /// for a body that nobody looks at would only cost the endpoint time.
+    func isComplete(_ bytes: [UInt8]) -> Bool {
+        switch self.read(bytes, ended: false) {
+        case .incomplete: false
+        case .malformed, .head, .body: true
+        }
+    }
+
+    /// What a finished exchange says about the endpoint.
+    func judge(_ result: DialResult) -> (cause: ProbeCause, status: UInt16) {
+        switch result.end {
+        case .refused: return (.refused, 0)
+        case .unreachable: return (.unreachable, 0)
+        case .connectTimeout: return (.connectTimeout, 0)
+        case .reset: return (.reset, 0)
+        case .responseTimeout: return (.responseTimeout, 0)
+        case .closed where result.bytes.isEmpty: return (.reset, 0)
+        case .complete, .closed, .limit: break
+        }
+        switch self.read(result.bytes, ended: true) {
+        case .malformed, .incomplete: return (.malformed, 0)
+        case .head(let status): return (self.isExpected(status) ? .ok : .status, status)
+        case .body(let status, let body):
+            guard self.isExpected(status) else { return (.status, status) }
+            let wanted = Array((self.spec.expectedBody ?? "").utf8)
+            return (Self.contains(body, wanted) ? .ok : .body, status)
+        }
+    }
+
+    // MARK: reading
+
+    private enum Reading {
+        case incomplete
+        case malformed
+        /// The final head, when no body matters.
+        case head(UInt16)
+        case body(UInt16, [UInt8])
+    }
+
+    /// `ended`: no more will come, so that a cut body is judged as far as it goes.
+    private func read(_ bytes: [UInt8], ended: Bool) -> Reading {
+        let method: HTTPMethod =
+            switch self.spec.method {
+            case "HEAD": .head
+            case "GET": .get
+            case "OPTIONS": .options
+            case "POST": .post
+            default: .other
+            }
+        let limits = HeadLimits(requestLine: 8_192, bytes: 32_768, count: 128)
+        var fields = FieldTable()
+        var rest = bytes[...]
+        // Interim responses come before the final one; more than a few are a fault.
+        for _ in 0..<8 {
+            let present = Array(rest)
+            fields.removeAll()
+            let head: ResponseHead
+            do throws(HeadError) {
+                guard let parsed = try HeadParser.response(present.span, to: method, limits: limits, fields: &fields)
+                else { return .incomplete }
+                head = parsed
+            } catch {
+                return .malformed
+            }
+            rest = rest.dropFirst(head.length)
+            if (100...199).contains(head.status), head.status != 101 { continue }
+            guard self.spec.expectedBody != nil, self.isExpected(head.status) else { return .head(head.status) }
+            return Self.body(Array(rest), head: head, ended: ended)
+        }
+        return .malformed
+    }
+
+    private static func body(_ bytes: [UInt8], head: ResponseHead, ended: Bool) -> Reading {
+        switch head.framing {
+        case .none: return .body(head.status, [])
+        case .length(let length):
+            if UInt64(bytes.count) >= length { return .body(head.status, Array(bytes.prefix(Int(clamping: length)))) }
+            return ended ? .body(head.status, bytes) : .incomplete
+        case .untilClose: return ended ? .body(head.status, bytes) : .incomplete
+        case .chunked:
+            var decoder = ChunkedDecoder(extensionLimit: 4_096, trailerLimit: 8_192)
+            var body: [UInt8] = []
+            var offset = 0
+            while true {
+                do throws(ChunkError) {
+                    switch try decoder.step(bytes.span, at: offset) {
+                    case .data(let range, let next):
+                        body.append(contentsOf: bytes[Int(range.lower)..<Int(range.upper)])
+                        offset = next
+                    case .trailer(_, _, let next): offset = next
+                    case .needMore: return ended ? .body(head.status, body) : .incomplete
+                    case .end: return .body(head.status, body)
+                    }
+                } catch {
+                    return .malformed
+                }
+            }
+        }
+    }
+
+    private func isExpected(_ status: UInt16) -> Bool {
+        self.spec.expectedStatus.contains { $0.contains(status) }
+    }
+
+    /// Whether `wanted` occurs in `bytes`. Both are short: the plain search is enough.
+    static func contains(_ bytes: [UInt8], _ wanted: [UInt8]) -> Bool {
+        guard let first = wanted.first else { return true }
+        guard bytes.count >= wanted.count else { return false }
+        for start in 0...(bytes.count - wanted.count) where bytes[start] == first {
+            if bytes[start..<(start + wanted.count)].elementsEqual(wanted) { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,84 @@
+/// Every metric this program exports: names are a public contract, so they are written here and nowhere else.
+package enum MetricName: String, CaseIterable, Sendable {
+    case requests = "balancer_requests_total"
+    case requestDuration = "balancer_request_duration_seconds"
+    case connectionsActive = "balancer_connections_active"
+    case connectionsAccepted = "balancer_connections_accepted_total"
+    case connectionsRefused = "balancer_connections_refused_total"
+    case tunnelsActive = "balancer_tunnels_active"
+    case exchangesActive = "balancer_exchanges_active"
+    case rejected = "balancer_rejected_total"
+    case retries = "balancer_retries_total"
+    case retriesDenied = "balancer_retries_denied_total"
+    case ejections = "balancer_ejections_total"
+    case endpointAvailable = "balancer_endpoint_available"
+    case endpointOutstanding = "balancer_endpoint_outstanding"
+    case endpointRequests = "balancer_endpoint_requests_total"
+    case endpointConnectFailures = "balancer_endpoint_connect_failures_total"
+    case endpointConnectionsOpened = "balancer_endpoint_connections_opened_total"
+    case endpointConnectionsIdle = "balancer_endpoint_connections_idle"
+    case probeResults = "balancer_probe_results_total"
+    case probeDuration = "balancer_probe_duration_seconds"
+    case routeWeight = "balancer_route_weight"
+    case routeShare = "balancer_route_share"
+    case tableGeneration = "balancer_table_generation"
+    case tableAge = "balancer_table_age_seconds"
+    case reloads = "balancer_reloads_total"
+    case lastReloadSuccessful = "balancer_config_last_reload_successful"
+    case accessLogDropped = "balancer_access_log_dropped_total"
+    case buildInfo = "balancer_build_info"
+    case residentMemory = "process_resident_memory_bytes"
+    case cpuSeconds = "process_cpu_seconds_total"
+    case openDescriptors = "process_open_fds"
+    case startTime = "process_start_time_seconds"
+
+    package enum Kind: String, Sendable {
+        case counter
+        case gauge
+        case histogram
+    }
+
+    package var kind: Kind {
+        switch self {
+        case .requestDuration: .histogram
+        case .cpuSeconds: .counter
+        default: self.rawValue.hasSuffix("_total") ? .counter : .gauge
+        }
+    }
+
+    package var help: String {
+        switch self {
+        case .requests: "Requests answered, by route, upstream (empty: answered here) and status class."
+        case .requestDuration: "Time from the request's head to the end of its answer."
+        case .connectionsActive: "Client connections open."
+        case .connectionsAccepted: "Client connections accepted."
+        case .connectionsRefused: "Client connections closed at accept because of a limit."
+        case .tunnelsActive: "Upgraded connections open."
+        case .exchangesActive: "Requests being answered."
+        case .rejected: "Requests refused before they reached a route, by status."
+        case .retries: "Further attempts made, by upstream."
+        case .retriesDenied: "Further attempts not made because the retry budget was used up, by upstream."
+        case .ejections: "Times an endpoint was taken out because of its answers to real traffic."
+        case .endpointAvailable: "1 if the endpoint takes new requests."
+        case .endpointOutstanding: "Requests at the endpoint that are not answered yet."
+        case .endpointRequests: "Requests sent to the endpoint, attempts counted singly."
+        case .endpointConnectFailures: "Connections to the endpoint that could not be opened."
+        case .endpointConnectionsOpened: "Connections opened to the endpoint."
+        case .endpointConnectionsIdle: "Pooled connections to the endpoint that wait for a request."
+        case .probeResults: "Probes, by what they found."
+        case .probeDuration: "Time the last probe took."
+        case .routeWeight: "Weight in force."
+        case .routeShare: "Share of the route's requests that the weight means now, 0 to 1, fail-over included."
+        case .tableGeneration: "Number of the routing table in force."
+        case .tableAge: "Time since the routing table was published."
+        case .reloads: "Attempts to load the configuration file, by result."
+        case .lastReloadSuccessful: "1 if the last attempt to load the configuration file succeeded."
+        case .accessLogDropped: "Access log lines dropped because the log could not keep up."
+        case .buildInfo: "Always 1; the version is in the label."
+        case .residentMemory: "Resident memory."
+        case .cpuSeconds: "Processor time used, user and system."
+        case .openDescriptors: "Open file descriptors."
+        case .startTime: "Start of the process, in seconds since 1970."
+        }
+    }
+}

@@ -1,0 +1,238 @@
+import Synchronization
+import Traffic
+
+/// Everything that the metrics page shows, gathered at one moment. Rendering is pure.
+package struct MetricsPage: Sendable {
+    package var workers: [WorkerSnapshot]
+    package var view: TableView
+    package var probes: [EndpointKey: ProbeRecord]
+    package var report: ReloadReport
+    package var process: ProcessFacts
+    /// Monotonic milliseconds.
+    package var now: UInt64
+
+    package init(
+        workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord], report: ReloadReport,
+        process: ProcessFacts, now: UInt64
+    ) {
+        self.workers = workers
+        self.view = view
+        self.probes = probes
+        self.report = report
+        self.process = process
+        self.now = now
+    }
+
+    package func render() -> String {
+        var text = MetricsText()
+        self.writeRequests(&text)
+        self.writeConnections(&text)
+        self.writeEndpoints(&text)
+        self.writeProbes(&text)
+        self.writeTable(&text)
+        self.writeProcess(&text)
+        return text.text
+    }
+
+    // MARK: requests
+
+    private struct RouteKey: Hashable, Comparable {
+        var route: String
+        var upstream: String
+        static func < (left: RouteKey, right: RouteKey) -> Bool {
+            (left.route, left.upstream) < (right.route, right.upstream)
+        }
+    }
+
+    private static let classes = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"]
+
+    private func writeRequests(_ text: inout MetricsText) {
+        var merged: [RouteKey: RouteCounters] = [:]
+        for counters in self.workers.lazy.flatMap(\.routes) {
+            let key = RouteKey(route: counters.route, upstream: counters.upstream)
+            guard var sum = merged[key] else {
+                merged[key] = counters
+                continue
+            }
+            for index in sum.statusClasses.indices where index < counters.statusClasses.count {
+                sum.statusClasses[index] &+= counters.statusClasses[index]
+            }
+            sum.cancelled &+= counters.cancelled
+            sum.latency.merge(counters.latency)
+            merged[key] = sum
+        }
+        let ordered = merged.sorted { $0.key < $1.key }
+
+        text.family(.requests)
+        for (key, counters) in ordered {
+            let labels = [("route", key.route), ("upstream", key.upstream)]
+            for (index, count) in counters.statusClasses.enumerated() where count > 0 && index < Self.classes.count {
+                text.sample(.requests, labels + [("status_class", Self.classes[index])], count)
+            }
+            if counters.cancelled > 0 {
+                text.sample(.requests, labels + [("status_class", "cancelled")], counters.cancelled)
+            }
+        }
+        text.family(.requestDuration)
+        for (key, counters) in ordered where counters.latency.count > 0 {
+            let labels = [("route", key.route), ("upstream", key.upstream)]
+            var cumulative: UInt64 = 0
+            for (index, bound) in LatencyHistogram.bounds.enumerated() {
+                cumulative &+= counters.latency.counts[index]
+                let edge = MetricsText.seconds(microseconds: bound)
+                text.sample(.requestDuration, suffix: "_bucket", labels + [("le", edge)], String(cumulative))
+            }
+            let count = String(counters.latency.count)
+            text.sample(.requestDuration, suffix: "_bucket", labels + [("le", "+Inf")], count)
+            let sum = MetricsText.seconds(microseconds: counters.latency.sumMicroseconds)
+            text.sample(.requestDuration, suffix: "_sum", labels, sum)
+            text.sample(.requestDuration, suffix: "_count", labels, count)
+        }
+    }
+
+    // MARK: connections
+
+    private func sum(_ path: KeyPath<WorkerSnapshot, UInt64>) -> UInt64 {
+        self.workers.reduce(0) { $0 &+ $1[keyPath: path] }
+    }
+
+    private func merged<Key: Hashable & Comparable>(_ path: KeyPath<WorkerSnapshot, [Key: UInt64]>) -> [(Key, UInt64)] {
+        var sums: [Key: UInt64] = [:]
+        for worker in self.workers { sums.merge(worker[keyPath: path]) { $0 &+ $1 } }
+        return sums.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    private func writeConnections(_ text: inout MetricsText) {
+        text.single(.connectionsActive, self.sum(\.connectionsActive))
+        text.single(.connectionsAccepted, self.sum(\.connectionsAccepted))
+        text.single(.connectionsRefused, self.sum(\.connectionsRefused))
+        text.single(.tunnelsActive, self.sum(\.tunnelsActive))
+        text.single(.exchangesActive, self.sum(\.exchangesActive))
+        text.family(.rejected)
+        for (status, count) in self.merged(\.rejected) { text.sample(.rejected, [("status", String(status))], count) }
+        text.family(.retries)
+        for (upstream, count) in self.merged(\.retries) { text.sample(.retries, [("upstream", upstream)], count) }
+        text.family(.retriesDenied)
+        for (upstream, count) in self.merged(\.retriesDenied) {
+            text.sample(.retriesDenied, [("upstream", upstream)], count)
+        }
+        text.single(.accessLogDropped, self.sum(\.accessLogDropped))
+    }
+
+    // MARK: endpoints
+
+    private func labels(_ upstream: String, _ address: SocketAddress) -> [(String, String)] {
+        [("upstream", upstream), ("endpoint", address.description)]
+    }
+
+    private func writeEndpoints(_ text: inout MetricsText) {
+        let endpoints = self.view.table.upstreams.flatMap(\.endpoints)
+        text.family(.endpointAvailable)
+        for upstream in self.view.table.upstreams {
+            for endpoint in upstream.endpoints {
+                text.sample(
+                    .endpointAvailable, self.labels(upstream.name, endpoint.address),
+                    upstream.isSelectable(endpoint, now: self.now) ? 1 : 0)
+            }
+        }
+        text.family(.endpointOutstanding)
+        for endpoint in endpoints {
+            text.sample(
+                .endpointOutstanding, self.labels(endpoint.upstream, endpoint.address),
+                UInt64(clamping: endpoint.outstanding.load(ordering: .relaxed)))
+        }
+        text.family(.ejections)
+        for endpoint in endpoints {
+            text.sample(.ejections, self.labels(endpoint.upstream, endpoint.address), endpoint.ejections)
+        }
+        let counters = self.endpointCounters
+        self.writeCounter(&text, .endpointRequests, counters, \.requests)
+        self.writeCounter(&text, .endpointConnectFailures, counters, \.connectFailures)
+        self.writeCounter(&text, .endpointConnectionsOpened, counters, \.connectionsOpened)
+        self.writeCounter(&text, .endpointConnectionsIdle, counters, \.connectionsIdle)
+    }
+
+    private func writeCounter(
+        _ text: inout MetricsText, _ name: MetricName, _ counters: [EndpointCounters],
+        _ path: KeyPath<EndpointCounters, UInt64>
+    ) {
+        text.family(name)
+        for entry in counters { text.sample(name, self.labels(entry.upstream, entry.address), entry[keyPath: path]) }
+    }
+
+    /// Summed over the workers, ordered by upstream and address.
+    package var endpointCounters: [EndpointCounters] {
+        var merged: [EndpointKey: EndpointCounters] = [:]
+        for counters in self.workers.lazy.flatMap(\.endpoints) {
+            let key = EndpointKey(upstream: counters.upstream, address: counters.address)
+            guard var sum = merged[key] else {
+                merged[key] = counters
+                continue
+            }
+            sum.requests &+= counters.requests
+            sum.connectFailures &+= counters.connectFailures
+            sum.connectionsOpened &+= counters.connectionsOpened
+            sum.connectionsIdle &+= counters.connectionsIdle
+            merged[key] = sum
+        }
+        return merged.values.sorted {
+            ($0.upstream, $0.address.description) < ($1.upstream, $1.address.description)
+        }
+    }
+
+    // MARK: probes, table, process
+
+    private func writeProbes(_ text: inout MetricsText) {
+        let ordered = self.probes.sorted {
+            ($0.key.upstream, $0.key.address.description) < ($1.key.upstream, $1.key.address.description)
+        }
+        text.family(.probeResults)
+        for (key, record) in ordered {
+            for (cause, count) in record.counts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                text.sample(.probeResults, self.labels(key.upstream, key.address) + [("cause", cause.rawValue)], count)
+            }
+        }
+        text.family(.probeDuration)
+        for (key, record) in ordered where !record.results.isEmpty {
+            text.sample(
+                .probeDuration, self.labels(key.upstream, key.address),
+                MetricsText.seconds(microseconds: record.lastMicroseconds))
+        }
+    }
+
+    private func writeTable(_ text: inout MetricsText) {
+        let upstreams = self.view.table.upstreamsByName
+        let rows = self.view.table.spec.routes.flatMap { route in
+            UpstreamShare.compute(
+                route.split ?? [], failover: route.failover, upstreams: upstreams, now: self.now
+            ).map { (route.name, $0) }
+        }
+        text.family(.routeWeight)
+        for (route, row) in rows {
+            text.sample(.routeWeight, [("route", route), ("upstream", row.upstream)], UInt64(row.weight))
+        }
+        text.family(.routeShare)
+        for (route, row) in rows {
+            text.sample(.routeShare, [("route", route), ("upstream", row.upstream)], "\(row.effectiveShare)")
+        }
+        text.single(.tableGeneration, self.view.table.generation)
+        let age = self.now > self.view.publishedAt ? self.now - self.view.publishedAt : 0
+        text.family(.tableAge)
+        text.sample(.tableAge, [], MetricsText.seconds(microseconds: age &* 1_000))
+        text.family(.reloads)
+        text.sample(.reloads, [("result", "success")], self.report.successes)
+        text.sample(.reloads, [("result", "failure")], self.report.failures)
+        text.single(.lastReloadSuccessful, self.report.ok ? 1 : 0)
+    }
+
+    private func writeProcess(_ text: inout MetricsText) {
+        text.family(.buildInfo)
+        text.sample(.buildInfo, [("version", BalancerVersion.current)], 1)
+        text.single(.residentMemory, self.process.residentBytes)
+        text.family(.cpuSeconds)
+        text.sample(.cpuSeconds, [], MetricsText.seconds(microseconds: self.process.processorMicroseconds))
+        text.single(.openDescriptors, self.process.openDescriptors)
+        text.family(.startTime)
+        text.sample(.startTime, [], MetricsText.seconds(microseconds: self.process.startedMilliseconds &* 1_000))
+    }
+}

@@ -1,0 +1,121 @@
+import Glibc
+import Logging
+import Reactor
+import RoutesFile
+
+/// Loads routes.json into the publisher: whole or not at all. Remembers the bytes in force, so that a touched but
+/// unchanged file is no reload, and how the last attempt ended.
+package actor ConfigurationReloader {
+    private let path: String
+    private let publisher: TablePublisher
+    private let clock: ControlClock
+    private let logger: Logger
+    /// Two loads at once could put the older file in force last.
+    private let turnstile = Turnstile()
+    private var bytes: [UInt8]?
+    private var started: BalancerConfiguration?
+    package private(set) var report: ReloadReport
+
+    package init(path: String, publisher: TablePublisher, clock: ControlClock = .system, logger: Logger) {
+        self.path = path
+        self.publisher = publisher
+        self.clock = clock
+        self.logger = logger
+        self.report = ReloadReport(
+            at: clock.wall(), ok: false, problems: [], needsRestart: [], successes: 0, failures: 0)
+    }
+
+    /// Loads the file. For `.file` an unchanged or empty (still being written) file is left alone; every other door
+    /// always loads, because host names may resolve differently now. Returns whether the file is in force.
+    @discardableResult
+    package func reload(_ door: ChangeOrigin.Door) async -> Bool {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        let origin = ChangeOrigin(door, who: self.path)
+        let bytes: [UInt8]
+        do {
+            bytes = try FileBytes.read(self.path)
+        } catch {
+            // Between the two steps of a replacement the file may be missing for a moment; the next event tells.
+            if door == .file, error.code == ENOENT { return self.report.ok }
+            return await self.reject(
+                [ControlProblem(path: "$", message: "cannot read \(self.path): \(error)")], origin: origin)
+        }
+        if door == .file, bytes.isEmpty || bytes == self.bytes { return self.report.ok }
+        self.bytes = bytes
+
+        let configuration: BalancerConfiguration
+        do {
+            configuration = try await Self.parse(bytes)
+        } catch {
+            return await self.reject(error.problems.map(ControlProblem.init), origin: origin)
+        }
+        do throws(ChangeRefused) {
+            let outcome = try await self.publisher.load(configuration, origin: origin)
+            self.accept(configuration, outcome: outcome, origin: origin)
+            return true
+        } catch {
+            switch error {
+            case .invalid(let problems): return await self.reject(problems, origin: origin)
+            case .handingOver, .notFound, .stale:
+                // Not the file's fault: if the take-over fails, its next event loads it.
+                self.bytes = nil
+                return await self.reject(
+                    [ControlProblem(path: "$", message: "another process is taking over")], origin: origin)
+            }
+        }
+    }
+
+    /// Parsing may look host names up, which blocks: it gets a thread of its own, never one of the few that all
+    /// Swift tasks share.
+    private static func parse(_ bytes: [UInt8]) async throws(ConfigurationRejected) -> BalancerConfiguration {
+        let result = await withCheckedContinuation { continuation in
+            EventLoop.startThread(named: "routes-file") {
+                continuation.resume(
+                    returning: Result { () throws(ConfigurationRejected) in try RoutesFile.parse(bytes) })
+            }
+        }
+        return try result.get()
+    }
+
+    private func accept(_ configuration: BalancerConfiguration, outcome: LoadOutcome, origin: ChangeOrigin) {
+        let first = self.started ?? configuration
+        self.started = first
+        var needsRestart: [String] = []
+        if first.admin != configuration.admin { needsRestart.append("$.admin") }
+        if first.accessLog != configuration.accessLog { needsRestart.append("$.accessLog") }
+        if first.workers != configuration.workers { needsRestart.append("$.workers") }
+        if first.takeover != configuration.takeover { needsRestart.append("$.takeover") }
+        for path in needsRestart {
+            self.logger.warning("changed in the file, takes effect at the next start", metadata: ["path": "\(path)"])
+        }
+        self.report.at = self.clock.wall()
+        self.report.ok = true
+        self.report.problems = []
+        self.report.needsRestart = needsRestart
+        self.report.successes += 1
+        self.logger.info(
+            "configuration loaded",
+            metadata: [
+                "file": "\(self.path)", "origin": "\(origin.door.rawValue)", "generation": "\(outcome.generation)",
+                "changed": "\(outcome.changed)",
+            ])
+    }
+
+    private func reject(_ problems: [ControlProblem], origin: ChangeOrigin) async -> Bool {
+        self.report.at = self.clock.wall()
+        self.report.ok = false
+        self.report.problems = problems
+        self.report.failures += 1
+        for problem in problems {
+            self.logger.error(
+                "configuration rejected, the old one stays",
+                metadata: [
+                    "file": "\(self.path)", "line": "\(problem.line ?? 0)", "path": "\(problem.path)",
+                    "problem": "\(problem.message)",
+                ])
+        }
+        await self.publisher.noteRejected(problems, origin: origin)
+        return false
+    }
+}

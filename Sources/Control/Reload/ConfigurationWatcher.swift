@@ -1,0 +1,32 @@
+import Logging
+import Reactor
+
+/// Reloads when the file changes. A burst of events (an editor's write, rename and chmod) is one reload.
+package struct ConfigurationWatcher: Sendable {
+    /// Milliseconds of quiet before the file is read: enough for a writer to end what it began.
+    private static let settle: UInt64 = 50
+
+    private let watch: DirectoryWatch
+    private let reloader: ConfigurationReloader
+    private let clock: ControlClock
+
+    /// Throws if the file's directory cannot be watched.
+    package init(path: String, reloader: ConfigurationReloader, clock: ControlClock = .system) throws(SystemError) {
+        self.watch = try DirectoryWatch(file: path)
+        self.reloader = reloader
+        self.clock = clock
+    }
+
+    /// Watches until the task is cancelled.
+    package func run() async {
+        self.watch.start()
+        await withTaskCancellationHandler {
+            for await _ in self.watch.changes {
+                do { try await self.clock.sleep(Self.settle) } catch { break }
+                await self.reloader.reload(.file)
+            }
+        } onCancel: {
+            self.watch.stop()
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import Traffic
+
+/// What operators changed by hand since the process started: handed to the process that takes over, so that nothing
+/// they did is lost.
+package struct LiveState: Sendable, Equatable, Codable {
+    package struct Weights: Sendable, Equatable, Codable {
+        package var route: String
+        package var weights: [String: UInt32]
+        /// The file's weights that these were set over: once the file says something else, the file wins.
+        package var fileWeights: [String: UInt32]
+    }
+
+    package struct AdministrativeState: Sendable, Equatable, Codable {
+        package var upstream: String
+        package var address: String
+        /// `drain` or `maintenance`.
+        package var state: String
+    }
+
+    package var generation: UInt64 = 0
+    package var weights: [Weights] = []
+    package var administrative: [AdministrativeState] = []
+
+    package init() {}
+}
+
+extension Administrative {
+    package init?(word: some StringProtocol) {
+        switch word {
+        case "ready": self = .ready
+        case "drain": self = .drain
+        case "maintenance": self = .maintenance
+        default: return nil
+        }
+    }
+
+    package var word: String {
+        switch self {
+        case .ready: "ready"
+        case .drain: "drain"
+        case .maintenance: "maintenance"
+        }
+    }
+}

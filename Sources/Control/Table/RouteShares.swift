@@ -1,0 +1,61 @@
+import Traffic
+
+/// What one upstream gets of a route's traffic, in intention and at this moment.
+package struct UpstreamShare: Sendable, Equatable, Codable {
+    package var upstream: String
+    package var weight: UInt32
+    /// Weight ÷ sum of weights, 0…1.
+    package var share: Double
+    /// What it gets now that sides without an available endpoint lose their share to the others, 0…1.
+    package var effectiveShare: Double
+    /// Whether an endpoint of it could serve a request now.
+    package var available: Bool
+    package var endpoints: Int
+    package var availableEndpoints: Int
+}
+
+extension UpstreamShare {
+    /// The shares that `entries` mean in a world where `upstreams` are as they are at `now` (monotonic milliseconds).
+    static func compute(
+        _ entries: [SplitEntry], failover: Bool, upstreams: [String: Upstream], now: UInt64
+    ) -> [UpstreamShare] {
+        var rows = entries.map { entry -> UpstreamShare in
+            let upstream = upstreams[entry.upstream]
+            return UpstreamShare(
+                upstream: entry.upstream, weight: entry.weight, share: 0, effectiveShare: 0,
+                available: upstream?.isAvailable(now: now) ?? false, endpoints: upstream?.endpoints.count ?? 0,
+                availableEndpoints: upstream?.selectableCount(now: now) ?? 0)
+        }
+        let total = rows.reduce(UInt64(0)) { $0 + UInt64($1.weight) }
+        let availableTotal = rows.reduce(UInt64(0)) { $0 + ($1.available ? UInt64($1.weight) : 0) }
+        for index in rows.indices {
+            let weight = Double(rows[index].weight)
+            rows[index].share = total == 0 ? 0 : weight / Double(total)
+            if !rows[index].available {
+                rows[index].effectiveShare = 0
+            } else if failover {
+                rows[index].effectiveShare = availableTotal == 0 ? 0 : weight / Double(availableTotal)
+            } else {
+                rows[index].effectiveShare = rows[index].share
+            }
+        }
+        return rows
+    }
+}
+
+extension RouteSpec {
+    /// nil for a route that redirects.
+    package var split: [SplitEntry]? {
+        switch self.action {
+        case .split(let entries): entries
+        case .redirect: nil
+        }
+    }
+}
+
+extension [SplitEntry] {
+    /// Weights by upstream name. A split names an upstream once.
+    package var weights: [String: UInt32] {
+        Dictionary(self.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first })
+    }
+}

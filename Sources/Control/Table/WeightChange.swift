@@ -1,0 +1,84 @@
+import Traffic
+
+/// A live change of one route's weights.
+package struct WeightChange: Sendable, Equatable {
+    package static let largestWeight: UInt32 = 1_000_000
+
+    package var route: String
+    /// Upstreams that the route's split names; those left out keep their weight.
+    package var weights: [String: UInt32]
+    package var reason: String
+    /// Entity tags of which one must be in force; empty: whatever is. `*` is any.
+    package var ifMatch: [String]
+    /// Answer what would happen, change nothing.
+    package var dryRun: Bool
+
+    package init(
+        route: String, weights: [String: UInt32], reason: String = "", ifMatch: [String] = [], dryRun: Bool = false
+    ) {
+        self.route = route
+        self.weights = weights
+        self.reason = reason
+        self.ifMatch = ifMatch
+        self.dryRun = dryRun
+    }
+}
+
+/// What a change of weights did, or would do.
+package struct WeightChangeOutcome: Sendable, Equatable, Codable {
+    package var route: String
+    /// In force after the call.
+    package var generation: UInt64
+    package var etag: String
+    package var dryRun: Bool
+    /// Whether the weights differ from those before.
+    package var changed: Bool
+    package var before: [UpstreamShare]
+    package var after: [UpstreamShare]
+    /// What an operator should know before relying on it, such as a receiving side without an available endpoint.
+    package var warnings: [String]
+}
+
+extension WeightChange {
+    /// The split with this change applied, or every problem in it.
+    func apply(to entries: [SplitEntry]) throws(ChangeRefused) -> [SplitEntry] {
+        var problems: [ControlProblem] = []
+        if self.weights.isEmpty {
+            problems.append(ControlProblem(path: "$.weights", message: "names no upstream"))
+        }
+        let names = entries.map(\.upstream)
+        for (name, weight) in self.weights.sorted(by: { $0.key < $1.key }) {
+            let path = "$.weights.\(name)"
+            if !names.contains(name) {
+                let known = names.joined(separator: ", ")
+                problems.append(
+                    ControlProblem(path: path, message: "not an upstream of route \"\(self.route)\", which has \(known)"))
+            } else if weight > Self.largestWeight {
+                problems.append(
+                    ControlProblem(path: path, message: "expected a whole number from 0 to \(Self.largestWeight)"))
+            }
+        }
+        guard problems.isEmpty else { throw .invalid(problems) }
+        return entries.map { SplitEntry(upstream: $0.upstream, weight: self.weights[$0.upstream] ?? $0.weight) }
+    }
+
+    /// What is worth a warning in a change from `before` to `after`.
+    static func warnings(before: [UpstreamShare], after: [UpstreamShare], failover: Bool) -> [String] {
+        var warnings: [String] = []
+        if after.allSatisfy({ $0.weight == 0 }) {
+            warnings.append("every weight is 0: the route will answer 503")
+        }
+        for (old, new) in zip(before, after) where new.share > old.share && !new.available {
+            let instead = failover ? "its share goes to the others until it has one" : "its share is answered 503"
+            warnings.append("\(new.upstream) is to receive more but has no available endpoint: \(instead)")
+        }
+        return warnings
+    }
+
+    /// `core 90→50, gateway 10→50`.
+    static func detail(before: [SplitEntry], after: [SplitEntry]) -> String {
+        zip(before, after).filter { $0.weight != $1.weight }
+            .map { "\($0.upstream) \($0.weight)→\($1.weight)" }
+            .joined(separator: ", ")
+    }
+}

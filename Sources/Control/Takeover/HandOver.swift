@@ -1,0 +1,141 @@
+import Foundation
+import Glibc
+import Reactor
+
+/// What a running balancer gives to its successor.
+package struct HandOver: Sendable {
+    package struct Listener: Sendable {
+        package var name: String
+        /// A listening socket; owned by whoever holds this value last.
+        package var descriptor: Int32
+
+        package init(name: String, descriptor: Int32) {
+            self.name = name
+            self.descriptor = descriptor
+        }
+    }
+
+    package var state: LiveState
+    package var listeners: [Listener]
+
+    package init(state: LiveState, listeners: [Listener]) {
+        self.state = state
+        self.listeners = listeners
+    }
+}
+
+/// ```
+/// successor                       predecessor
+///    │ ask ───────────────────────▶ │ takes no more changes
+///    │ ◀─── state… listeners… end   │ (goes on serving)
+///    │ binds nothing, serves on the │
+///    │ same sockets                 │
+///    │ ready ──────────────────────▶ │ gives up its admin address
+///    │ ◀────────────────────── done │ drains, exits
+/// ```
+/// If either side goes away before `ready`, the predecessor goes on as if nothing had happened.
+enum HandOverPacket: UInt8 {
+    case ask = 0x41  // A
+    /// Followed by a piece of the JSON of `LiveState`.
+    case state = 0x53  // S
+    /// Followed by the names of the attached sockets, one a line.
+    case listeners = 0x4C  // L
+    case end = 0x45  // E
+    case ready = 0x52  // R
+    case done = 0x44  // D
+}
+
+/// A hand-over that did not come to its end.
+package enum HandOverFailure: Error, Sendable, CustomStringConvertible {
+    case system(SystemError)
+    /// The other side left, or said something out of turn.
+    case brokenOff
+    case badState
+
+    package var description: String {
+        switch self {
+        case .system(let error): "\(error)"
+        case .brokenOff: "the other process broke the hand-over off"
+        case .badState: "the other process's state is not understood"
+        }
+    }
+}
+
+extension HandOver {
+    /// Sends all of it, blocking.
+    func send(over socket: HandOverSocket) throws(HandOverFailure) {
+        do {
+            let json = Array(try JSONEncoder().encode(self.state))
+            let piece = HandOverSocket.packetSize - 1
+            for start in stride(from: 0, to: json.count, by: piece) {
+                let bytes = json[start..<min(start + piece, json.count)]
+                try socket.send([HandOverPacket.state.rawValue] + bytes)
+            }
+            let batch = HandOverSocket.descriptorsPerPacket
+            for start in stride(from: 0, to: self.listeners.count, by: batch) {
+                let some = self.listeners[start..<min(start + batch, self.listeners.count)]
+                let names = some.map(\.name).joined(separator: "\n")
+                try socket.send([HandOverPacket.listeners.rawValue] + names.utf8, descriptors: some.map(\.descriptor))
+            }
+            try socket.send([HandOverPacket.end.rawValue])
+        } catch let error as SystemError {
+            throw .system(error)
+        } catch {
+            throw .badState
+        }
+    }
+
+    /// Receives all of it, blocking. Sockets that came with an unfinished hand-over are closed.
+    static func receive(from socket: HandOverSocket) throws(HandOverFailure) -> HandOver {
+        var json: [UInt8] = []
+        var listeners: [Listener] = []
+        do throws(HandOverFailure) {
+            while true {
+                let (packet, descriptors) = try Self.packet(from: socket)
+                switch packet.first.flatMap(HandOverPacket.init) {
+                case .state: json += packet.dropFirst()
+                case .listeners:
+                    let names = String(decoding: packet.dropFirst(), as: UTF8.self).split(separator: "\n")
+                    guard names.count == descriptors.count else {
+                        for descriptor in descriptors { close(descriptor) }
+                        throw .brokenOff
+                    }
+                    for (name, descriptor) in zip(names, descriptors) {
+                        listeners.append(Listener(name: String(name), descriptor: descriptor))
+                    }
+                case .end:
+                    guard let state = try? JSONDecoder().decode(LiveState.self, from: Data(json)) else {
+                        throw .badState
+                    }
+                    return HandOver(state: state, listeners: listeners)
+                case .ask, .ready, .done, nil: throw .brokenOff
+                }
+            }
+        } catch {
+            for listener in listeners { close(listener.descriptor) }
+            throw error
+        }
+    }
+
+    static func packet(from socket: HandOverSocket) throws(HandOverFailure) -> (packet: [UInt8], descriptors: [Int32]) {
+        do {
+            return try socket.receive()
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    static func expect(_ expected: HandOverPacket, from socket: HandOverSocket) throws(HandOverFailure) {
+        let (packet, descriptors) = try Self.packet(from: socket)
+        for descriptor in descriptors { close(descriptor) }
+        guard packet.first == expected.rawValue else { throw .brokenOff }
+    }
+
+    static func say(_ packet: HandOverPacket, to socket: HandOverSocket) throws(HandOverFailure) {
+        do {
+            try socket.send([packet.rawValue])
+        } catch {
+            throw .system(error)
+        }
+    }
+}

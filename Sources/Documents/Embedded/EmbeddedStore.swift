@@ -1,0 +1,116 @@
+import Foundation
+import GRDB
+
+/// Documents in SQLite: BSON as it is, with sort keys of the indexed fields beside it.
+///
+/// Answers as ``DocumentStore`` asks, mixed types and arrays included. Serves the sample data, tests, and snapshots of a
+/// real database.
+package struct EmbeddedStore: DocumentStore {
+    package enum Location: Sendable, Equatable {
+        /// Lives as long as the store.
+        case memory
+        case file(String)
+    }
+
+    let database: any DatabaseWriter
+
+    /// Opens an existing file for reading only, or an empty database in memory.
+    ///
+    /// - Throws: ``StoreError/unavailable(_:)`` when the file is missing, unreadable, or made by something else.
+    package init(reading location: Location) throws(StoreError) {
+        switch location {
+        case .memory:
+            database = try Self.queue(at: nil)
+            try Self.createSchema(database)
+        case .file(let path):
+            guard FileManager.default.fileExists(atPath: path) else { throw .unavailable("no file at \(path)") }
+            do {
+                var configuration = Configuration()
+                configuration.readonly = true
+                configuration.maximumReaderCount = max(2, ProcessInfo.processInfo.activeProcessorCount)
+                let pool = try DatabasePool(path: path, configuration: configuration)
+                database = pool
+                let version = try pool.read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
+                guard version == Self.schemaVersion else {
+                    throw StoreError.unavailable("\(path) is not a document file of this version")
+                }
+            } catch let error as StoreError {
+                throw error
+            } catch {
+                throw .unavailable("\(path): \(error)")
+            }
+        }
+    }
+
+    /// Opens a file to fill it, making it where there is none.
+    package init(writing path: String) throws(StoreError) {
+        database = try Self.queue(at: path)
+        let version: Int
+        let tables: Int
+        do {
+            version = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+            tables = try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") ?? 0 }
+        } catch {
+            throw .unavailable("\(path): \(error)")
+        }
+        if version == Self.schemaVersion { return }
+        guard version == 0, tables == 0 else {
+            throw .unavailable("\(path) is a database of something else; choose another file")
+        }
+        try Self.createSchema(database)
+    }
+
+    /// Raised whenever a file written by an earlier release could not be read.
+    private static let schemaVersion = 1
+
+    private static func queue(at path: String?) throws(StoreError) -> DatabaseQueue {
+        do {
+            return try path.map { try DatabaseQueue(path: $0) } ?? DatabaseQueue()
+        } catch {
+            throw .unavailable("\(path ?? "memory"): \(error)")
+        }
+    }
+
+    private static func createSchema(_ database: some DatabaseWriter) throws(StoreError) {
+        do {
+            try database.write { db in
+                for collection in Collection.allCases {
+                    for statement in CollectionLayout.of(collection).schema(collection) { try db.execute(sql: statement) }
+                }
+                try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+            }
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
+        try await reading { db in try queries.map { try Self.answer($0, db) } }
+    }
+
+    package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
+        try await reading { db in try queries.map { try Self.answer($0, db) } }
+    }
+
+    package func check() async throws(StoreError) {
+        _ = try await reading { db in try Int.fetchOne(db, sql: "SELECT 1") }
+    }
+
+    package func close() async {
+        try? database.close()
+    }
+
+    private func reading<Answer: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Answer
+    ) async throws(StoreError) -> Answer {
+        do {
+            return try await database.read(body)
+        } catch let error as BSONError {
+            throw .malformed(error)
+        } catch let error as StoreError {
+            throw error
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+}

@@ -1,0 +1,71 @@
+/// Queries as the BSON that MongoDB's commands take.
+enum MongoCommand {
+    /// The filter document of a query.
+    static func filter(_ criteria: [Criterion]) -> [UInt8] {
+        document { writer in for criterion in criteria { write(criterion, &writer) } }
+    }
+
+    /// The options beside a filter: order, limit, and how long the server may work on it.
+    static func options(_ query: Query, milliseconds: Int32) -> [UInt8] {
+        document { writer in
+            if let field = query.descendingBy { writer.subdocument("sort") { $0.int32(field, -1) } }
+            if let limit = query.limit { writer.int64("limit", Int64(limit)) }
+            writer.int32("maxTimeMS", milliseconds)
+        }
+    }
+
+    /// The pipeline of a join. Ordered by key first: with an index on key and order a server skips from key to key.
+    static func pipeline(_ query: NewestQuery) -> [UInt8] {
+        var seen: Set<Scalar> = []
+        let distinct = query.values.filter { seen.insert($0).inserted }
+        let stages: [(inout BSONWriter) -> Void] = [
+            { $0.subdocument("$match") { write(Criterion(query.key, .oneOf(distinct)), &$0) } },
+            { $0.subdocument("$sort") { $0.int32(query.key, 1); $0.int32(query.by, -1) } },
+            { $0.subdocument("$group") { writer in
+                writer.string("_id", "$" + query.key)
+                writer.subdocument("newest") { $0.string("$first", "$$ROOT") }
+            } },
+        ]
+        return document { writer in
+            writer.array("pipeline", count: stages.count) { writer, index, key in writer.subdocument(key, stages[index]) }
+        }
+    }
+
+    static func aggregateOptions(milliseconds: Int32) -> [UInt8] {
+        document { writer in
+            writer.bool("allowDiskUse", true)
+            writer.int32("maxTimeMS", milliseconds)
+        }
+    }
+
+    static let ping = document { $0.int32("ping", 1) }
+
+    private static func document(_ body: (inout BSONWriter) -> Void) -> [UInt8] {
+        var writer = BSONWriter()
+        writer.document(body)
+        return writer.bytes
+    }
+
+    private static func write(_ criterion: Criterion, _ writer: inout BSONWriter) {
+        let field = criterion.field
+        switch criterion.condition {
+        case .equals(let value): write(field, value, &writer)
+        case .oneOf(let values):
+            writer.subdocument(field) { writer in
+                writer.array("$in", count: values.count) { writer, index, key in write(key, values[index], &writer) }
+            }
+        case .atLeast(let bound): writer.subdocument(field) { $0.number("$gte", bound) }
+        case .isString: writer.subdocument(field) { $0.string("$type", "string") }
+        case .hasDigit: writer.subdocument(field) { $0.string("$regex", "[0-9]+") }
+        }
+    }
+
+    private static func write(_ name: String, _ value: Scalar, _ writer: inout BSONWriter) {
+        switch value {
+        case .string(let text): writer.string(name, text)
+        case .number(let number): writer.number(name, number)
+        case .bool(let flag): writer.bool(name, flag)
+        case .null: writer.null(name)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+import CMongoC
+import Synchronization
+
+/// The driver's pool of clients to one deployment.
+///
+/// Every method blocks; ``MongoStore`` calls them on its own threads.
+final class MongoConnection: Sendable {
+    // The driver's pools are safe to use from any thread: clients are taken out and put back under its own lock.
+    private nonisolated(unsafe) let pool: OpaquePointer
+    let database: String
+    /// The most clients that the pool gives out at a time.
+    let size: Int
+    /// How long the server may work on one command, in milliseconds.
+    private let commandTime: Int32
+
+    private static let initialized: Void = mongoc_init()
+    fileprivate static let logSink = Mutex<(@Sendable (Bool, String) -> Void)?>(nil)
+
+    /// Reads the connection string. Does not connect yet.
+    ///
+    /// - Parameter milliseconds: the limit for whatever the string itself sets no limit for: finding a server, connecting,
+    ///   and silence of a connected one.
+    /// - Throws: ``StoreError/unavailable(_:)`` with what is wrong with the string, which may hold a password and is not
+    ///   repeated.
+    init(uri text: String, milliseconds: Int32) throws(StoreError) {
+        _ = Self.initialized
+        var error = bson_error_t()
+        guard let uri = mongoc_uri_new_with_error(text, &error) else { throw .unavailable(Self.message(error)) }
+        defer { mongoc_uri_destroy(uri) }
+        for option in ["serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"] where !mongoc_uri_has_option(uri, option) {
+            mongoc_uri_set_option_as_int32(uri, option, milliseconds)
+        }
+        // Enough to keep a few cores busy; a hundred, the driver's own default, would be a hundred threads here.
+        let size = min(64, max(1, mongoc_uri_get_option_as_int32(uri, "maxpoolsize", 8)))
+        mongoc_uri_set_option_as_int32(uri, "maxpoolsize", size)
+        // The driver's default when the string names no database.
+        database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "test"
+        guard let pool = mongoc_client_pool_new_with_error(uri, &error) else { throw .unavailable(Self.message(error)) }
+        mongoc_client_pool_set_error_api(pool, 2)
+        if mongoc_uri_get_appname(uri) == nil { mongoc_client_pool_set_appname(pool, "gateway") }
+        self.pool = pool
+        self.size = Int(size)
+        commandTime = milliseconds
+    }
+
+    deinit {
+        mongoc_client_pool_destroy(pool)
+    }
+
+    func find(_ query: Query) -> Result<DocumentBatch, StoreError> {
+        withCollection(query.collection.rawValue) { collection in
+            Self.withDocument(MongoCommand.filter(query.criteria)) { filter in
+                Self.withDocument(MongoCommand.options(query, milliseconds: commandTime)) { options in
+                    Self.collect(mongoc_collection_find_with_opts(collection, filter, options, nil))
+                }
+            }
+        }
+    }
+
+    func newest(_ query: NewestQuery) -> Result<NewestBatch, StoreError> {
+        withCollection(query.collection.rawValue) { collection in
+            Self.withDocument(MongoCommand.pipeline(query)) { pipeline in
+                Self.withDocument(MongoCommand.aggregateOptions(milliseconds: commandTime)) { options in
+                    Self.collect(mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil))
+                }
+            }
+        }.flatMap { groups in
+            do throws(BSONError) {
+                return .success(try NewestBatch(groups: groups, values: query.values))
+            } catch {
+                return .failure(.malformed(error))
+            }
+        }
+    }
+
+    /// Asks the server, chosen by the string's read preference, whether it is there.
+    func ping() -> Result<Void, StoreError> {
+        withClient { client in
+            Self.withDocument(MongoCommand.ping) { command in
+                var error = bson_error_t()
+                let answered = mongoc_client_command_simple(
+                    client, "admin", command, mongoc_client_get_read_prefs(client), nil, &error)
+                return answered ? .success(()) : .failure(Self.error(error))
+            }
+        }
+    }
+
+    private func withClient<Value>(_ body: (OpaquePointer) -> Result<Value, StoreError>) -> Result<Value, StoreError> {
+        guard let client = mongoc_client_pool_pop(pool) else { return .failure(.unavailable("no client")) }
+        defer { mongoc_client_pool_push(pool, client) }
+        return body(client)
+    }
+
+    private func withCollection<Value>(
+        _ name: String, _ body: (OpaquePointer) -> Result<Value, StoreError>
+    ) -> Result<Value, StoreError> {
+        withClient { client in
+            guard let collection = mongoc_client_get_collection(client, database, name) else {
+                return .failure(.unavailable("no collection"))
+            }
+            defer { mongoc_collection_destroy(collection) }
+            return body(collection)
+        }
+    }
+
+    private static func withDocument<Value>(
+        _ bytes: [UInt8], _ body: (OpaquePointer) -> Result<Value, StoreError>
+    ) -> Result<Value, StoreError> {
+        guard let document = bson_new_from_data(bytes, bytes.count) else { return .failure(.failed("a command is no BSON")) }
+        defer { bson_destroy(document) }
+        return body(document)
+    }
+
+    /// Reads a cursor to its end and destroys it.
+    private static func collect(_ cursor: OpaquePointer?) -> Result<DocumentBatch, StoreError> {
+        guard let cursor else { return .failure(.failed("no cursor")) }
+        defer { mongoc_cursor_destroy(cursor) }
+        var batch = DocumentBatch()
+        var document: OpaquePointer?
+        while mongoc_cursor_next(cursor, &document) {
+            guard let document, let data = bson_get_data(document) else { continue }
+            // The driver has checked that the length, which stands first, fits what it received.
+            let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
+            do throws(BSONError) {
+                try batch.append(UnsafeRawBufferPointer(start: data, count: Int(length)))
+            } catch {
+                return .failure(.malformed(error))
+            }
+        }
+        var error = bson_error_t()
+        return mongoc_cursor_error(cursor, &error) ? .failure(Self.error(error)) : .success(batch)
+    }
+}
+
+extension MongoConnection {
+    /// Server error codes that mean a time limit passed: MaxTimeMSExpired, ExceededTimeLimit, NetworkTimeout.
+    private static let timeoutCodes: Set<UInt32> = [50, 262, 89]
+
+    private static func error(_ error: bson_error_t) -> StoreError {
+        switch error.domain {
+        case MONGOC_ERROR_SERVER_SELECTION.rawValue, MONGOC_ERROR_STREAM.rawValue, MONGOC_ERROR_CLIENT.rawValue:
+            return .unavailable(message(error))
+        case MONGOC_ERROR_SERVER.rawValue where timeoutCodes.contains(error.code):
+            return .timedOut
+        default:
+            return .failed(message(error))
+        }
+    }
+
+    private static func message(_ error: bson_error_t) -> String {
+        withUnsafeBytes(of: error.message) { buffer in
+            String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    /// Sends the driver's own log lines to `sink` instead of standard error.
+    ///
+    /// - Parameter sink: gets whether the line is an error or a warning, and its text. Called on any thread.
+    package static func redirectLog(to sink: @escaping @Sendable (_ isProblem: Bool, _ line: String) -> Void) {
+        logSink.withLock { $0 = sink }
+        mongoc_log_set_handler(
+            { level, domain, message, _ in
+                let isProblem = level.rawValue <= MONGOC_LOG_LEVEL_WARNING.rawValue
+                let line = [domain, message].compactMap { $0.map { String(cString: $0) } }.joined(separator: ": ")
+                let sink = MongoConnection.logSink.withLock { $0 }
+                sink?(isProblem, line)
+            }, nil)
+    }
+}
+
+extension NewestBatch {
+    /// Reads the groups of a join's pipeline and puts them in the order of the values asked for.
+    init(groups: DocumentBatch, values: [Scalar]) throws(BSONError) {
+        self.init()
+        let bytes = groups.bytes.span
+        var starts: [Scalar: Int] = [:]
+        for start in groups.starts {
+            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document else { continue }
+            var key = Scalar.null
+            if let id = try bytes.element("_id", inDocument: start) {
+                if let text = bytes.string(of: id) {
+                    key = .string(text)
+                } else if let number = bytes.number(of: id) {
+                    key = .number(number)
+                }
+            }
+            if starts[key] != nil { continue }
+            starts[key] = documents.bytes.count
+            try documents.append(newest.value, of: groups.bytes)
+        }
+        self.starts = values.map { starts[$0] }
+    }
+}

@@ -1,0 +1,66 @@
+/// Documents in MongoDB, read through libmongoc. Writes nothing, creates nothing.
+///
+/// Recovers by itself: a server that comes back is used again on the next query.
+package struct MongoStore: DocumentStore {
+    private let connection: MongoConnection
+    private let workers: BlockingWorkers
+
+    /// - Parameters:
+    ///   - uri: a connection string; every option in it is respected.
+    ///   - deadline: how long one query may take, where the string does not say otherwise.
+    /// - Throws: ``StoreError/unavailable(_:)`` when the string is malformed. Whether a server answers is not asked yet.
+    package init(uri: String, deadline: Duration) throws(StoreError) {
+        let (seconds, attoseconds) = deadline.components
+        let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        connection = try MongoConnection(uri: uri, milliseconds: Int32(clamping: max(1, milliseconds)))
+        workers = BlockingWorkers(count: connection.size)
+    }
+
+    package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
+        if queries.count == 1 {
+            let query = queries[0]
+            return [try await workers.run { [connection] in connection.find(query) }]
+        }
+        return try await together(queries) { [connection] query in connection.find(query) }
+    }
+
+    package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
+        try await together(queries) { [connection] query in connection.newest(query) }
+    }
+
+    package func check() async throws(StoreError) {
+        try await workers.run { [connection] in connection.ping() }
+    }
+
+    package func close() async {
+        await workers.close()
+    }
+
+    /// Sends the driver's own log lines to `sink` instead of standard error.
+    package static func redirectLog(to sink: @escaping @Sendable (_ isProblem: Bool, _ line: String) -> Void) {
+        MongoConnection.redirectLog(to: sink)
+    }
+
+    /// Runs several queries at the same time, one client each, and answers in the order asked.
+    private func together<Asked: Sendable, Answer: Sendable>(
+        _ queries: [Asked], _ body: @escaping @Sendable (Asked) -> Result<Answer, StoreError>
+    ) async throws(StoreError) -> [Answer] {
+        let results = await withTaskGroup(of: (Int, Result<Answer, StoreError>).self) { group in
+            for (index, query) in queries.enumerated() {
+                group.addTask { [workers] in
+                    do throws(StoreError) {
+                        return (index, .success(try await workers.run { body(query) }))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            var results = [Result<Answer, StoreError>?](repeating: nil, count: queries.count)
+            for await (index, result) in group { results[index] = result }
+            return results.compactMap { $0 }
+        }
+        var answers: [Answer] = []
+        for result in results { answers.append(try result.get()) }
+        return answers
+    }
+}

@@ -1,0 +1,89 @@
+/// A value that a filter compares with. Everything that the service's parameters and joins can be.
+package enum Scalar: Hashable, Sendable {
+    case string(String)
+    /// Never NaN: a parameter that is no number is refused before a query is made of it.
+    case number(Double)
+    case bool(Bool)
+    /// Matches a null and also a field that is missing, as MongoDB does.
+    case null
+}
+
+/// What a filter asks of one field.
+package enum Condition: Hashable, Sendable {
+    case equals(Scalar)
+    case oneOf([Scalar])
+    /// A number that is not less than the bound; other types never match.
+    case atLeast(Double)
+    /// Any string, the empty one too.
+    case isString
+    /// A string with at least one ASCII digit.
+    case hasDigit
+}
+
+/// One condition on one field. The field may be a dotted path through sub-documents and arrays of them.
+package struct Criterion: Hashable, Sendable {
+    package let field: String
+    package let condition: Condition
+
+    package init(_ field: String, _ condition: Condition) {
+        self.field = field
+        self.condition = condition
+    }
+}
+
+/// Which documents of one collection, and in which order.
+///
+/// The language is a small closed set on purpose: two stores answer it alike, and a test can cover it whole.
+package struct Query: Hashable, Sendable {
+    package let collection: Collection
+    /// All of them must hold. An array in a document matches when one of its items does.
+    package let criteria: [Criterion]
+    /// The field that orders the answer from greatest to least, by MongoDB's order over mixed types. Without it, and
+    /// between equals, documents keep the order in which they were stored.
+    package let descendingBy: String?
+    /// The most documents to answer, nil for all.
+    package let limit: Int?
+
+    package init(
+        _ collection: Collection, _ criteria: [Criterion] = [], descendingBy: String? = nil, limit: Int? = nil
+    ) {
+        self.collection = collection
+        self.criteria = criteria
+        self.descendingBy = descendingBy
+        self.limit = limit
+    }
+
+    /// The documents whose `field` equals `value`.
+    package static func matching(
+        _ collection: Collection, _ field: String, _ value: Scalar, descendingBy: String? = nil, limit: Int? = nil
+    ) -> Query {
+        Query(collection, [Criterion(field, .equals(value))], descendingBy: descendingBy, limit: limit)
+    }
+}
+
+/// A join: for each value, the one document whose `key` equals it and whose `by` is greatest.
+package struct NewestQuery: Sendable {
+    package let collection: Collection
+    package let key: String
+    package let values: [Scalar]
+    package let by: String
+
+    package init(_ collection: Collection, key: String, values: [Scalar], by: String) {
+        self.collection = collection
+        self.key = key
+        self.values = values
+        self.by = by
+    }
+}
+
+/// The answer to a ``NewestQuery``.
+package struct NewestBatch: Sendable {
+    package var documents: DocumentBatch
+    /// For each value asked, where its document starts in the batch; nil where there is none.
+    package var starts: [Int?]
+
+    package init(documents: DocumentBatch = DocumentBatch(), starts: [Int?] = []) {
+        self.documents = documents
+        self.starts = starts
+    }
+}

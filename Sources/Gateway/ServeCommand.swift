@@ -1,0 +1,103 @@
+import ArgumentParser
+import Documents
+import Foundation
+import GatewayService
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Serve the API, or only health checks, until SIGTERM or SIGINT.")
+
+    @Option(help: "main.json, or the directory that holds it. Without it: sample data on the loopback interface.")
+    var config: String?
+
+    @Option(help: "Whose place to take: gateway or core.")
+    var role: GatewayConfiguration.Role = .gateway
+
+    @Option(help: "Port to listen on, in place of server.port. 0 takes any free one.")
+    var port: Int?
+
+    @Option(help: "Address to listen on, in place of server.host.")
+    var host: String?
+
+    @Option(help: "Name this process in an X-Served-By header on every response.")
+    var identify: String?
+
+    func run() async throws {
+        var options = ConfigurationReader.Options()
+        options.role = role
+        options.host = host
+        options.port = port
+        options.identity = identify
+        let environment = ProcessInfo.processInfo.environment
+        let configuration: GatewayConfiguration
+        do {
+            configuration = try ConfigurationReader.read(path: config, environment: environment, options: options)
+        } catch {
+            Self.complain(error.description)
+            throw ExitCode(78)
+        }
+        let logger = Self.logger(environment)
+        MongoStore.redirectLog { isProblem, line in
+            logger.log(level: isProblem ? .warning : .debug, "driver", metadata: ["line": "\(line)"])
+        }
+        let store: (any DocumentStore)?
+        do {
+            store = configuration.service == .full ? try Self.openStore(configuration) : nil
+        } catch {
+            Self.complain("database: \(error)")
+            throw ExitCode.failure
+        }
+        let server = GatewayServer(
+            configuration, store: store, upSince: Int64(Date().timeIntervalSince1970 * 1000), logger: logger
+        ) { port in
+            Self.announce(configuration, port: port)
+        }
+        var group = ServiceGroupConfiguration(
+            services: [server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // Answers take seconds at most; whoever still reads after this has stopped reading.
+        group.maximumGracefulShutdownDuration = .seconds(30)
+        try await ServiceGroup(configuration: group).run()
+    }
+
+    private static func logger(_ environment: [String: String]) -> Logger {
+        LoggingSystem.bootstrap(StreamLogHandler.standardError)
+        var logger = Logger(label: "gateway")
+        logger.logLevel = environment["LOG_LEVEL"].flatMap { Logger.Level(rawValue: $0.lowercased()) } ?? .notice
+        return logger
+    }
+
+    private static func openStore(_ configuration: GatewayConfiguration) throws(StoreError) -> any DocumentStore {
+        switch configuration.database {
+        case .sample:
+            let store = try EmbeddedStore(reading: .memory)
+            try store.insert(SampleData().documents())
+            return store
+        case .sqlite(let path):
+            return try EmbeddedStore(reading: .file(path))
+        case .mongodb(let uri):
+            return try MongoStore(uri: uri, deadline: configuration.deadline)
+        }
+    }
+
+    private static func announce(_ configuration: GatewayConfiguration, port: Int) {
+        let what: String =
+            switch configuration.service {
+            case .full: configuration.database.description
+            case .healthOnly: "health checks only"
+            case .retired: "retired core"
+            }
+        let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+        // Not print: its buffer would hold the line back from a pipe, and scripts wait for it.
+        let line = "gateway (\(configuration.role.rawValue)) on http://\(host):\(port): \(what)\n"
+        FileHandle.standardOutput.write(Data(line.utf8))
+    }
+
+    static func complain(_ message: String) {
+        FileHandle.standardError.write(Data((message + "\n").utf8))
+    }
+}
+
+extension GatewayConfiguration.Role: ExpressibleByArgument {}

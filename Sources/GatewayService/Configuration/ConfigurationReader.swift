@@ -1,0 +1,175 @@
+import Documents
+import Foundation
+
+/// Reads the legacy `main.json`, the keys added to it, environment variables and options, in rising order of authority.
+package struct ConfigurationReader {
+    /// What the command line asks for; nil leaves it to the file.
+    package struct Options: Sendable {
+        package var role = GatewayConfiguration.Role.gateway
+        package var host: String?
+        package var port: Int?
+        package var identity: String?
+
+        package init() {}
+    }
+
+    private var configuration = GatewayConfiguration()
+    private var problems: [ConfigurationProblem] = []
+
+    private init() {}
+
+    /// Reads `main.json` in a directory, or a file of any name; without a path, the defaults with the sample data.
+    package static func read(
+        path: String?, environment: [String: String], options: Options
+    ) throws(ConfigurationError) -> GatewayConfiguration {
+        guard let path else { return try parse(Array("{}".utf8), isDefault: true, environment: environment, options: options) }
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw ConfigurationError(problems: [.init(path, "no such file or directory")])
+        }
+        let file = isDirectory.boolValue ? path + "/main.json" : path
+        guard let text = FileManager.default.contents(atPath: file) else {
+            throw ConfigurationError(problems: [.init(file, "cannot be read")])
+        }
+        return try parse(Array(text), isDefault: false, environment: environment, options: options)
+    }
+
+    /// - Parameter isDefault: there is no file, so nothing is missing from it.
+    package static func parse(
+        _ text: [UInt8], isDefault: Bool = false, environment: [String: String] = [:], options: Options = Options()
+    ) throws(ConfigurationError) -> GatewayConfiguration {
+        var text = text[...]
+        // Charts have written the file as a quoted scalar; its quotes are not part of it.
+        if text.first == UInt8(ascii: "'") { text = text.dropFirst().dropLast() }
+        let root: JSONValue
+        do {
+            root = try JSONParser.parse(Array(text))
+        } catch {
+            throw ConfigurationError(problems: [.init("$", "\(error.message) at byte \(error.offset)")])
+        }
+        var reader = ConfigurationReader()
+        reader.configuration.role = options.role
+        guard case .object = root else {
+            throw ConfigurationError(problems: [.init("$", "expected an object")])
+        }
+        reader.readServer(root[key: "server"], isDefault: isDefault, environment: environment, options: options)
+        if reader.configuration.service == .full {
+            reader.readDatabase(root[key: "db"], isDefault: isDefault, environment: environment)
+        }
+        reader.configuration.identity = options.identity
+        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
+        return reader.configuration
+    }
+
+    private mutating func readServer(
+        _ server: JSONValue?, isDefault: Bool, environment: [String: String], options: Options
+    ) {
+        if let server, case .object = server {} else if server != nil { problem("$.server", "expected an object") }
+        // The legacy file binds all interfaces; started without one, a stranger's machine must not be exposed.
+        configuration.host = options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") ?? (isDefault ? "127.0.0.1" : "::")
+
+        let standard = configuration.role == .core ? 3300 : 3301
+        if let port = options.port {
+            setPort(Double(port), "--port")
+        } else if let port = environment["GATEWAY_PORT"] {
+            setPort(Double(port) ?? .nan, "GATEWAY_PORT")
+        } else if let port = number(server, "port") {
+            setPort(port, "$.server.port")
+        } else if isDefault {
+            configuration.port = standard
+        } else if server?[key: "port"] == nil {
+            problem("$.server.port", "missing; the legacy default is \(standard)")
+        }
+
+        if let cache = number(server, "cache") {
+            // 0 counts as not given, as it always did.
+            if cache < 0 || cache != cache.rounded() || cache > 0x1p53 {
+                problem("$.server.cache", "expected a positive whole number of milliseconds")
+            } else if cache > 0 {
+                configuration.cacheLifetime = .milliseconds(Int64(cache))
+            }
+        }
+        if let deadline = number(server, "deadline") {
+            if (1...600_000).contains(deadline) {
+                configuration.deadline = .milliseconds(Int64(deadline))
+            } else {
+                problem("$.server.deadline", "expected 1 to 600000 milliseconds")
+            }
+        }
+        if let cap = number(server, "limitCap") {
+            if let cap = Int32(exactly: cap), cap > 0 {
+                configuration.limitCap = Int(cap)
+            } else {
+                problem("$.server.limitCap", "expected a positive whole number")
+            }
+        }
+        configuration.redactsAddresses = flag(server, "redactAddresses") ?? false
+        let isEnabled = flag(server, "enable") ?? true
+        let onlyHealth = flag(server, "onlyHealth") ?? false
+        if !isEnabled && configuration.role == .core {
+            configuration.service = .retired
+        } else if !isEnabled || onlyHealth {
+            configuration.service = .healthOnly
+        }
+    }
+
+    private mutating func readDatabase(_ database: JSONValue?, isDefault: Bool, environment: [String: String]) {
+        if let uri = environment["GATEWAY_DB_URI"] {
+            setDatabase(uri, "GATEWAY_DB_URI")
+        } else if database?[key: "uri"] != nil {
+            if let uri = text(database, "uri", at: "$.db") { setDatabase(uri, "$.db.uri") }
+        } else if let mongo = database?[key: "mongo"], mongo[key: "uri"] != nil {
+            if let uri = text(mongo, "uri", at: "$.db.mongo") { setDatabase(uri, "$.db.mongo.uri") }
+        } else if !isDefault {
+            problem("$.db", "needs mongo.uri, or uri with sqlite:PATH, sqlite::memory: or mongodb://…")
+        }
+    }
+
+    private mutating func setDatabase(_ uri: String, _ path: String) {
+        if uri == "sqlite::memory:" {
+            configuration.database = .sample
+        } else if uri.hasPrefix("sqlite:") {
+            let file = String(uri.dropFirst("sqlite:".count))
+            if file.isEmpty { problem(path, "no path after sqlite:") }
+            configuration.database = .sqlite(path: file)
+        } else if uri.hasPrefix("mongodb://") || uri.hasPrefix("mongodb+srv://") {
+            configuration.database = .mongodb(uri: uri)
+        } else {
+            // The value may hold a password, so it is not repeated.
+            problem(path, "expected a URI that begins with sqlite: or mongodb://")
+        }
+    }
+
+    private mutating func setPort(_ value: Double, _ path: String) {
+        if let port = UInt16(exactly: value) {
+            configuration.port = Int(port)
+        } else {
+            problem(path, "expected a port number, 0 to 65535")
+        }
+    }
+
+    private mutating func problem(_ path: String, _ message: String) {
+        problems.append(ConfigurationProblem(path, message))
+    }
+
+    private mutating func text(_ object: JSONValue?, _ key: String, at path: String = "$.server") -> String? {
+        guard let value = object?[key: key] else { return nil }
+        if let text = value.string, !text.isEmpty { return text }
+        problem("\(path).\(key)", "expected text")
+        return nil
+    }
+
+    private mutating func number(_ object: JSONValue?, _ key: String) -> Double? {
+        guard let value = object?[key: key], value != .null else { return nil }
+        if let number = value.number { return number }
+        problem("$.server.\(key)", "expected a number")
+        return nil
+    }
+
+    private mutating func flag(_ object: JSONValue?, _ key: String) -> Bool? {
+        guard let value = object?[key: key], value != .null else { return nil }
+        if let flag = value.bool { return flag }
+        problem("$.server.\(key)", "expected true or false")
+        return nil
+    }
+}

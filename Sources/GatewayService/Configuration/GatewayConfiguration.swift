@@ -1,0 +1,77 @@
+/// What one gateway process does, after everything that can be wrong with its configuration has been ruled out.
+package struct GatewayConfiguration: Sendable, Equatable {
+    /// Whose place the process takes. A core stand-in answers `/healthcheck` with the core's JSON.
+    package enum Role: String, CaseIterable, Sendable {
+        case gateway, core
+    }
+
+    package enum Service: Sendable, Equatable {
+        /// The whole API.
+        case full
+        /// Only health and metrics; no database.
+        case healthOnly
+        /// What is left of the core after the move: health, and where the API went. No database.
+        case retired
+    }
+
+    package enum Database: Sendable, Equatable, CustomStringConvertible {
+        /// The built-in sample data, in memory.
+        case sample
+        case sqlite(path: String)
+        case mongodb(uri: String)
+
+        /// Safe to log: credentials are left out.
+        package var description: String {
+            switch self {
+            case .sample: "sample data in memory"
+            case .sqlite(let path): "sqlite:\(path)"
+            case .mongodb(let uri): Self.redacted(uri)
+            }
+        }
+
+        private static func redacted(_ uri: String) -> String {
+            guard let scheme = uri.firstRange(of: "://"), let at = uri.lastIndex(of: "@"), at >= scheme.upperBound else { return uri }
+            return uri[..<scheme.upperBound] + "***" + uri[at...]
+        }
+    }
+
+    package var role = Role.gateway
+    package var service = Service.full
+    package var host = "127.0.0.1"
+    /// 0 takes any free port.
+    package var port = 3301
+    package var database = Database.sample
+    /// How long an answer may be given again.
+    package var cacheLifetime = Duration.milliseconds(18_000)
+    /// The most documents that a limit in a path may ask for; nil for no bound, as the legacy server has none.
+    package var limitCap: Int?
+    /// Leaves nodes' IP addresses out of location documents.
+    package var redactsAddresses = false
+    /// How long the database may take to answer one query.
+    package var deadline = Duration.seconds(2)
+    /// A name that every response carries in `X-Served-By`, nil for no such header.
+    package var identity: String?
+
+    package init() {}
+}
+
+/// One thing wrong with a configuration, and where.
+package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    /// JSON path, or the name of the environment variable or option.
+    package let path: String
+    package let message: String
+
+    package init(_ path: String, _ message: String) {
+        self.path = path
+        self.message = message
+    }
+
+    package var description: String { "\(path): \(message)" }
+}
+
+/// Everything wrong with a configuration.
+package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+    package let problems: [ConfigurationProblem]
+
+    package var description: String { problems.map(\.description).joined(separator: "\n") }
+}

@@ -1,0 +1,296 @@
+import Documents
+
+/// Writes JSON the way `JSON.stringify` does, straight from BSON bytes: no tree between the two.
+package struct JSONWriter: Sendable {
+    package private(set) var bytes: [UInt8] = []
+
+    package init(capacity: Int = 0) {
+        bytes.reserveCapacity(capacity)
+    }
+
+    // MARK: Structure
+
+    package mutating func beginObject() {
+        separate()
+        bytes.append(UInt8(ascii: "{"))
+    }
+
+    package mutating func endObject() {
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    package mutating func beginArray() {
+        separate()
+        bytes.append(UInt8(ascii: "["))
+    }
+
+    package mutating func endArray() {
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    /// A key that needs no escapes.
+    package mutating func key(_ name: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    /// A comma, unless this is the first thing in its object or array or the value of a key. The last byte tells: text
+    /// always ends with a quote, so these bytes can only be structure.
+    private mutating func separate() {
+        switch bytes.last {
+        case nil, UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: ":"): break
+        default: bytes.append(UInt8(ascii: ","))
+        }
+    }
+
+    // MARK: Values
+
+    package mutating func null() {
+        separate()
+        bytes.append(contentsOf: "null".utf8)
+    }
+
+    package mutating func bool(_ value: Bool) {
+        separate()
+        bytes.append(contentsOf: (value ? "true" : "false").utf8)
+    }
+
+    package mutating func number(_ value: Double) {
+        separate()
+        JavaScriptNumber.write(value, to: &bytes)
+    }
+
+    package mutating func number(_ value: Int) {
+        separate()
+        JavaScriptNumber.write(Int64(value), to: &bytes)
+    }
+
+    package mutating func string(_ value: String) {
+        separate()
+        var value = value
+        value.withUTF8 { escape($0) }
+    }
+
+    /// A whole document.
+    ///
+    /// - Parameter withoutIdentity: leaves out `_id` and `__v` at the top level.
+    package mutating func document(
+        at start: Int, in source: Span<UInt8>, withoutIdentity: Bool = false
+    ) throws(BSONError) {
+        separate()
+        try object(at: start, in: source, withoutIdentity: withoutIdentity, depth: 0)
+    }
+
+    /// A whole document but for one top-level field.
+    package mutating func document(
+        at start: Int, in source: Span<UInt8>, without omitted: String
+    ) throws(BSONError) {
+        separate()
+        bytes.append(UInt8(ascii: "{"))
+        var scanner = try BSONScanner(document: start, in: source)
+        while let element = try scanner.next(in: source) {
+            if element.type == .undefined || source.name(of: element, equals: omitted) { continue }
+            try member(element, in: source, depth: 0)
+        }
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// A key with the value as stored; nothing at all when the field is missing.
+    package mutating func copy(
+        _ name: StaticString, _ element: BSONElement?, in source: Span<UInt8>
+    ) throws(BSONError) {
+        guard let element, element.type != .undefined else { return }
+        key(name)
+        try value(element, in: source, depth: 0)
+    }
+
+    /// A stored value on its own; undefined becomes null.
+    package mutating func value(_ element: BSONElement, in source: Span<UInt8>) throws(BSONError) {
+        separate()
+        try value(element, in: source, depth: 0)
+    }
+}
+
+extension JSONWriter {
+    private mutating func object(
+        at start: Int, in source: Span<UInt8>, withoutIdentity: Bool, depth: Int
+    ) throws(BSONError) {
+        guard depth < BSONLimit.depth else { throw .tooDeep }
+        let mark = bytes.count
+        bytes.append(UInt8(ascii: "{"))
+        var scanner = try BSONScanner(document: start, in: source)
+        while let element = try scanner.next(in: source) {
+            if element.type == .undefined { continue }
+            if source.arrayIndex(element.name) != nil {
+                // Rare enough to start over: JavaScript moves keys that look like array indexes to the front.
+                bytes.removeLast(bytes.count - mark)
+                return try reordered(at: start, in: source, withoutIdentity: withoutIdentity, depth: depth)
+            }
+            if withoutIdentity && source.isIdentity(element) { continue }
+            try member(element, in: source, depth: depth)
+        }
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// An object with keys that look like array indexes: these first and ascending, then the others as stored.
+    private mutating func reordered(
+        at start: Int, in source: Span<UInt8>, withoutIdentity: Bool, depth: Int
+    ) throws(BSONError) {
+        var indexed: [(index: UInt32, element: BSONElement)] = []
+        var others: [BSONElement] = []
+        var scanner = try BSONScanner(document: start, in: source)
+        while let element = try scanner.next(in: source) {
+            if element.type == .undefined { continue }
+            if let index = source.arrayIndex(element.name) {
+                indexed.append((index, element))
+            } else if !(withoutIdentity && source.isIdentity(element)) {
+                others.append(element)
+            }
+        }
+        indexed.sort { $0.index < $1.index }
+        bytes.append(UInt8(ascii: "{"))
+        for (_, element) in indexed { try member(element, in: source, depth: depth) }
+        for element in others { try member(element, in: source, depth: depth) }
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    private mutating func member(_ element: BSONElement, in source: Span<UInt8>, depth: Int) throws(BSONError) {
+        separate()
+        source.extracting(element.name).withUnsafeBufferPointer { escape($0) }
+        bytes.append(UInt8(ascii: ":"))
+        try value(element, in: source, depth: depth + 1)
+    }
+
+    private mutating func value(_ element: BSONElement, in source: Span<UInt8>, depth: Int) throws(BSONError) {
+        let start = element.value.lowerBound
+        switch element.type {
+        case .double: JavaScriptNumber.write(Double(bitPattern: source.load(UInt64.self, at: start)), to: &bytes)
+        case .int32: JavaScriptNumber.write(Int64(source.load(Int32.self, at: start)), to: &bytes)
+        case .int64: long(source.load(Int64.self, at: start))
+        case .string, .symbol:
+            guard let text = source.textRange(of: element) else { throw .malformed(offset: start) }
+            source.extracting(text).withUnsafeBufferPointer { escape($0) }
+        case .document: try object(at: start, in: source, withoutIdentity: false, depth: depth)
+        case .array: try array(at: start, in: source, depth: depth)
+        case .objectID: hexadecimal(source, element.value)
+        case .bool: bytes.append(contentsOf: (source[start] == 0 ? "false" : "true").utf8)
+        case .date: DateText.write(milliseconds: source.load(Int64.self, at: start), to: &bytes)
+        case .null, .undefined: bytes.append(contentsOf: "null".utf8)
+        case .regex, .minKey, .maxKey: bytes.append(contentsOf: "{}".utf8)
+        case .timestamp:
+            bytes.append(contentsOf: "{\"$timestamp\":\"\(source.load(UInt64.self, at: start))\"}".utf8)
+        case .decimal128:
+            let decimal = Decimal128(low: source.load(UInt64.self, at: start), high: source.load(UInt64.self, at: start + 8))
+            bytes.append(contentsOf: "{\"$numberDecimal\":\"\(decimal.text)\"}".utf8)
+        case .binary:
+            bytes.append(UInt8(ascii: "\""))
+            Base64.write(source.extracting((start + 5)..<element.value.upperBound), to: &bytes)
+            bytes.append(UInt8(ascii: "\""))
+        case .code:
+            guard let text = source.textRange(of: element) else { throw .malformed(offset: start) }
+            bytes.append(contentsOf: "{\"code\":".utf8)
+            source.extracting(text).withUnsafeBufferPointer { escape($0) }
+            bytes.append(UInt8(ascii: "}"))
+        case .dbPointer, .codeWithScope: bytes.append(contentsOf: "{}".utf8)
+        }
+    }
+
+    private mutating func array(at start: Int, in source: Span<UInt8>, depth: Int) throws(BSONError) {
+        guard depth < BSONLimit.depth else { throw .tooDeep }
+        bytes.append(UInt8(ascii: "["))
+        var scanner = try BSONScanner(document: start, in: source)
+        while let element = try scanner.next(in: source) {
+            separate()
+            try value(element, in: source, depth: depth + 1)
+        }
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    /// The driver keeps an int64 that a double cannot hold as an object of two halves, which has no JSON form of its own.
+    private mutating func long(_ value: Int64) {
+        if value.magnitude <= 1 << 53 {
+            JavaScriptNumber.write(value, to: &bytes)
+        } else {
+            let low = Int32(truncatingIfNeeded: value)
+            let high = Int32(truncatingIfNeeded: value >> 32)
+            bytes.append(contentsOf: "{\"low\":\(low),\"high\":\(high),\"unsigned\":false}".utf8)
+        }
+    }
+
+    private mutating func hexadecimal(_ source: Span<UInt8>, _ range: Range<Int>) {
+        bytes.append(UInt8(ascii: "\""))
+        for index in range {
+            bytes.append(Self.hexDigit(source[index] >> 4))
+            bytes.append(Self.hexDigit(source[index] & 0xF))
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
+
+    /// Text in quotes. Runs without escapes are copied whole; what is not UTF-8 becomes the replacement character.
+    private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
+        bytes.append(UInt8(ascii: "\""))
+        var start = 0
+        var isASCII = true
+        for index in 0..<text.count {
+            let byte = text[index]
+            if byte >= 0x80 { isASCII = false }
+            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+            copyRun(text, start..<index, isASCII: isASCII)
+            escape(byte)
+            start = index + 1
+            isASCII = true
+        }
+        copyRun(text, start..<text.count, isASCII: isASCII)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func copyRun(_ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, isASCII: Bool) {
+        let run = UnsafeBufferPointer(rebasing: text[range])
+        if isASCII {
+            bytes.append(contentsOf: run)
+        } else {
+            bytes.append(contentsOf: String(decoding: run, as: UTF8.self).utf8)
+        }
+    }
+
+    private mutating func escape(_ byte: UInt8) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch byte {
+        case 0x08: bytes.append(UInt8(ascii: "b"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0C: bytes.append(UInt8(ascii: "f"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case 0..<0x20:
+            bytes.append(contentsOf: "u00".utf8)
+            bytes.append(Self.hexDigit(byte >> 4))
+            bytes.append(Self.hexDigit(byte & 0xF))
+        default: bytes.append(byte)
+        }
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func isIdentity(_ element: BSONElement) -> Bool {
+        name(of: element, equals: "_id") || name(of: element, equals: "__v")
+    }
+
+    /// The number of a key that JavaScript takes for an array index: canonical decimal, 0 to 4294967294.
+    fileprivate func arrayIndex(_ name: Range<Int>) -> UInt32? {
+        guard let first = name.first, (0x30...0x39).contains(self[first]), name.count <= 10 else { return nil }
+        if self[first] == 0x30 && name.count > 1 { return nil }
+        var value: UInt64 = 0
+        for index in name {
+            guard (0x30...0x39).contains(self[index]) else { return nil }
+            value = value * 10 + UInt64(self[index] - 0x30)
+        }
+        return value < UInt64(UInt32.max) ? UInt32(value) : nil
+    }
+}

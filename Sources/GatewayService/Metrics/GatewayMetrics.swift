@@ -1,0 +1,135 @@
+import Synchronization
+
+/// What `/metrics` tells. Counters without locks; a request touches three of them.
+package final class GatewayMetrics: Sendable {
+    /// What a request was for, beyond the API's own routes.
+    package enum Kind: Sendable, Equatable {
+        case route(Route)
+        case health
+        case operations
+        case page
+        case unknown
+    }
+
+    /// Upper bounds of the latency histogram in microseconds.
+    private static let bounds: [Int64] = [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000]
+
+    private final class Counter: Sendable {
+        private let value = Atomic<Int64>(0)
+        func add(_ amount: Int64 = 1) { value.add(amount, ordering: .relaxed) }
+        var current: Int64 { value.load(ordering: .relaxed) }
+    }
+
+    /// One row per kind: requests by status, and how long they took.
+    private struct Row: Sendable {
+        let label: String
+        let statuses: [(code: String, counter: Counter)]
+        let buckets: [Counter]
+        let microseconds = Counter()
+
+        init(_ label: String) {
+            self.label = label
+            statuses = ["200", "204", "304", "400", "404", "413", "500", "503"].map { ($0, Counter()) }
+            buckets = (0...GatewayMetrics.bounds.count).map { _ in Counter() }
+        }
+    }
+
+    private let rows: [Row]
+    private let hits: [Counter]
+    private let databaseErrors = Counter()
+
+    package init() {
+        rows = Route.allCases.map { Row($0.template) } + ["/healthcheck", "operations", "documentation", "none"].map(Row.init)
+        hits = rows.map { _ in Counter() }
+    }
+
+    /// Counts a finished request.
+    package func count(_ kind: Kind, status: Int, duration: Duration) {
+        let row = rows[Self.index(kind)]
+        if let place = row.statuses.firstIndex(where: { $0.code == String(status) }) { row.statuses[place].counter.add() }
+        let (seconds, attoseconds) = duration.components
+        let microseconds = seconds &* 1_000_000 &+ attoseconds / 1_000_000_000_000
+        row.microseconds.add(microseconds)
+        row.buckets[Self.bounds.firstIndex { microseconds <= $0 } ?? Self.bounds.count].add()
+    }
+
+    /// Counts a request answered from the cache on the spot. It takes no time worth a histogram.
+    package func countHit(_ kind: Kind) {
+        let index = Self.index(kind)
+        hits[index].add()
+    }
+
+    package func countDatabaseError() {
+        databaseErrors.add()
+    }
+
+    private static func index(_ kind: Kind) -> Int {
+        switch kind {
+        case .route(let route): route.index
+        case .health: Route.allCases.count
+        case .operations: Route.allCases.count + 1
+        case .page: Route.allCases.count + 2
+        case .unknown: Route.allCases.count + 3
+        }
+    }
+
+    /// Everything in Prometheus' text format.
+    package func text() -> String {
+        var text = """
+            # HELP gateway_requests_total Requests answered, by route template and status; cache hits included.
+            # TYPE gateway_requests_total counter
+
+            """
+        for (index, row) in rows.enumerated() {
+            let kept = hits[index].current
+            for (code, counter) in row.statuses {
+                let total = counter.current + (code == "200" ? kept : 0)
+                if total > 0 { text += "gateway_requests_total{route=\"\(row.label)\",status=\"\(code)\"} \(total)\n" }
+            }
+        }
+        text += """
+            # HELP gateway_cache_hits_total Requests answered from the response cache, by route template.
+            # TYPE gateway_cache_hits_total counter
+
+            """
+        for (index, row) in rows.enumerated() where hits[index].current > 0 {
+            text += "gateway_cache_hits_total{route=\"\(row.label)\"} \(hits[index].current)\n"
+        }
+        text += """
+            # HELP gateway_request_duration_seconds Time to answer requests that were not in the cache, by route template.
+            # TYPE gateway_request_duration_seconds histogram
+
+            """
+        for row in rows { text += Self.histogram(row) }
+        text += """
+            # HELP gateway_database_errors_total Requests that the database failed.
+            # TYPE gateway_database_errors_total counter
+            gateway_database_errors_total \(databaseErrors.current)
+
+            """
+        return text
+    }
+
+    private static func histogram(_ row: Row) -> String {
+        let counts = row.buckets.map(\.current)
+        let total = counts.reduce(0, +)
+        guard total > 0 else { return "" }
+        var text = ""
+        var sum: Int64 = 0
+        for (index, bound) in bounds.enumerated() {
+            sum += counts[index]
+            text += "gateway_request_duration_seconds_bucket{route=\"\(row.label)\",le=\"\(Double(bound) / 1e6)\"} \(sum)\n"
+        }
+        text += "gateway_request_duration_seconds_bucket{route=\"\(row.label)\",le=\"+Inf\"} \(total)\n"
+        text += "gateway_request_duration_seconds_sum{route=\"\(row.label)\"} \(Double(row.microseconds.current) / 1e6)\n"
+        text += "gateway_request_duration_seconds_count{route=\"\(row.label)\"} \(total)\n"
+        return text
+    }
+}
+
+extension Route {
+    /// The route's place in `allCases`.
+    var index: Int { Self.places[self] ?? 0 }
+
+    private static let places = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
+}

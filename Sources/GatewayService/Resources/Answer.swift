@@ -1,0 +1,17 @@
+/// What a resource says, before it becomes an HTTP response.
+package enum Answer: Sendable, Equatable {
+    /// The document is missing: 204.
+    case nothing
+    /// Compact JSON, ready to send. `isKept` tells whether the response cache may keep it.
+    case json([UInt8], isKept: Bool = true)
+}
+
+/// Why a resource has no answer. The client learns only that it is a 500; the log learns the rest.
+package enum ResourceError: Error, Equatable, Sendable {
+    /// A parameter that must be a number is not.
+    case notANumber(String)
+    /// A stored document lacks what the answer is made of.
+    case missing(String)
+    /// No answer within the deadline.
+    case deadline
+}

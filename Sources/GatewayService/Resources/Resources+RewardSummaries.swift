@@ -1,0 +1,181 @@
+import Documents
+
+/// Rewards of one validator or nominator, summed up in stored order.
+private struct RewardGroup {
+    /// A reward that names the group; nil for the group of rewards that name nobody.
+    let name: String?
+    var count = 0
+    var total = 0.0
+    var efficiency = 0.0
+    var stake = 0.0
+    var eraMinStake = 0.0
+    var commission = 0.0
+}
+
+/// Groups in the order first seen.
+private struct RewardGroups {
+    private(set) var all: [RewardGroup] = []
+    private var places: [String?: Int] = [:]
+
+    mutating func update(_ name: String?, _ change: (inout RewardGroup) -> Void) {
+        let place = places[name] ?? all.count
+        if place == all.count {
+            places[name] = place
+            all.append(RewardGroup(name: name))
+        }
+        change(&all[place])
+    }
+}
+
+extension Resources {
+    private static let fields = FieldPicker([
+        "validator", "nominator", "rewardAmount", "validatorStakeEfficiency", "totalStake", "erasMinStake", "commission",
+    ])
+
+    func allValidatorTotals() async throws -> Answer {
+        let groups = try await groups(role: "validator") { groups, fields, bytes in
+            guard let name = bytes.name(fields[0]), JavaScriptValue.isTruthy(fields[2], in: bytes) else { return }
+            let amount = JavaScriptValue.parsedFloat(fields[2], in: bytes)
+            groups.update(name) { $0.total += amount }
+        }
+        return try await answer(groups, key: "validator")
+    }
+
+    /// Each further reward doubles what the earlier ones came to: the legacy service adds the running sum to itself. Clients
+    /// see these figures, so they stay; the order of the additions decides the last digits.
+    func allNominatorTotals() async throws -> Answer {
+        let groups = try await groups(role: "nominator") { groups, fields, bytes in
+            guard let name = bytes.name(fields[1]), !name.isEmpty, JavaScriptValue.isTruthy(fields[2], in: bytes) else { return }
+            let amount = JavaScriptValue.parsedFloat(fields[2], in: bytes)
+            groups.update(name) { $0.total = $0.total + ($0.total + amount) }
+        }
+        return try await answer(groups, key: "nominator")
+    }
+
+    private func answer(_ groups: RewardGroups, key: StaticString) async throws -> Answer {
+        let identities = try await IdentityIndex(store)
+        var writer = JSONWriter()
+        writer.beginArray()
+        for index in Self.descending(groups.all.map(\.total)) {
+            let group = groups.all[index]
+            writer.beginObject()
+            writer.key(key)
+            writer.string(group.name ?? "")
+            writer.key("total")
+            writer.number(group.total)
+            writer.key("identity")
+            try identities.write(group.name, to: &writer)
+            writer.endObject()
+        }
+        writer.endArray()
+        return .json(writer.bytes)
+    }
+
+    func allValidatorStats() async throws -> Answer {
+        let groups = try await groups(role: "validator") { groups, fields, bytes in
+            if JavaScriptValue.isNullish(fields[2]) { return }
+            let values = (2..<7).map { index in
+                let value = JavaScriptValue.parsedFloat(fields[index], in: bytes)
+                return value.isNaN ? 0 : value
+            }
+            groups.update(bytes.name(fields[0])) { group in
+                group.count += 1
+                group.total += values[0]
+                group.efficiency += values[1]
+                group.stake += values[2]
+                group.eraMinStake += values[3]
+                group.commission += values[4]
+            }
+        }
+        let identities = try await IdentityIndex(store)
+        var writer = JSONWriter()
+        writer.beginArray()
+        for index in Self.descending(groups.all.map { $0.efficiency / Double($0.count) }) {
+            let group = groups.all[index]
+            let count = Double(group.count)
+            writer.beginObject()
+            if let name = group.name {
+                writer.key("validator")
+                writer.string(name)
+            }
+            writer.key("numRewards")
+            writer.number(group.count)
+            writer.key("totalRewards")
+            writer.number(group.total)
+            writer.key("avgEfficiency")
+            writer.number(group.efficiency / count)
+            writer.key("avgStake")
+            writer.number(group.stake / count)
+            writer.key("avgEraMinStake")
+            writer.number(group.eraMinStake / count)
+            writer.key("avgCommission")
+            writer.number(group.commission / count)
+            writer.key("identity")
+            try identities.write(group.name, to: &writer)
+            writer.endObject()
+        }
+        writer.endArray()
+        return .json(writer.bytes)
+    }
+
+    private func groups(
+        role: String, _ add: (inout RewardGroups, [BSONElement?], Span<UInt8>) -> Void
+    ) async throws -> RewardGroups {
+        let batch = try await store.find(.matching(.rewards, "role", .string(role)))
+        let bytes = batch.bytes.span
+        var groups = RewardGroups()
+        var fields = [BSONElement?](repeating: nil, count: Self.fields.names.count)
+        for start in batch.starts {
+            try Self.fields.pick(document: start, in: bytes, into: &fields)
+            add(&groups, fields, bytes)
+        }
+        return groups
+    }
+}
+
+extension Span<UInt8> {
+    /// The text that names a group; nil when there is none.
+    fileprivate func name(_ element: BSONElement?) -> String? {
+        guard let element else { return nil }
+        return string(of: element)
+    }
+}
+
+/// All identities, found by their own address first and by those of their sub-identities second.
+private struct IdentityIndex {
+    private let batch: DocumentBatch
+    private let own: [String: Int]
+    private let sub: [String: Int]
+
+    init(_ store: any DocumentStore) async throws {
+        try self.init(try await store.find(Query(.identities)))
+    }
+
+    private init(_ identities: DocumentBatch) throws(BSONError) {
+        var own: [String: Int] = [:]
+        var sub: [String: Int] = [:]
+        let bytes = identities.bytes.span
+        for start in identities.starts {
+            if let address = try bytes.element("address", inDocument: start), let text = bytes.string(of: address) {
+                if own[text] == nil { own[text] = start }
+            }
+            guard let list = try bytes.element("subIdentities", inDocument: start), list.type == .array else { continue }
+            var items = try BSONScanner(document: list.value.lowerBound, in: bytes)
+            while let item = try items.next(in: bytes) {
+                guard item.type == .document,
+                    let address = try bytes.element("address", inDocument: item.value.lowerBound),
+                    let text = bytes.string(of: address)
+                else { continue }
+                if sub[text] == nil { sub[text] = start }
+            }
+        }
+        batch = identities
+        self.own = own
+        self.sub = sub
+    }
+
+    func write(_ address: String?, to writer: inout JSONWriter) throws(BSONError) {
+        guard let address, let start = own[address] ?? sub[address] else { return writer.null() }
+        try writer.document(at: start, in: batch.bytes.span, withoutIdentity: true)
+    }
+}

@@ -1,0 +1,144 @@
+import Documents
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Answers every request: the stages of the legacy server, outermost first.
+package struct GatewayResponder: HTTPResponder {
+    package typealias Context = BasicRequestContext
+
+    private let resources: Resources
+    private let routes = RouteTable()
+    private let cache: ResponseCache<Reply>
+    private let flights = SingleFlight<Reply>()
+    private let metrics: GatewayMetrics
+    private let operations: Operations
+    private let health: Reply
+    private let logger: Logger
+    private let identity: HTTPField?
+
+    init(
+        _ configuration: GatewayConfiguration, store: any DocumentStore, cache: ResponseCache<Reply>,
+        metrics: GatewayMetrics, upSince: Int64, logger: Logger
+    ) {
+        resources = Resources(
+            store: store,
+            options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
+        self.cache = cache
+        self.metrics = metrics
+        operations = Operations(store: store, metrics: metrics)
+        health = configuration.role == .core ? Health.core(upSince: upSince) : Health.gateway
+        self.logger = logger
+        identity = Preflight.identity(configuration)
+    }
+
+    package func respond(to request: Request, context: Context) async throws -> Response {
+        let start = ContinuousClock.now
+        let (reply, response) = try await answer(request)
+        metrics.count(reply.route, status: Int(response.status.code), duration: .now - start)
+        guard let identity else { return response }
+        var named = response
+        named.headers.append(identity)
+        return named
+    }
+
+    private func answer(_ request: Request) async throws -> (Reply, Response) {
+        if let response = Preflight.response(to: request) { return (.noContent, response) }
+        let refusal: Reply? =
+            switch try await BodyCheck.verdict(on: request) {
+            case .acceptable: nil
+            case .malformed: .badRequest
+            case .tooLarge: .tooLarge
+            }
+        if let refusal { return (refusal, refusal.response(to: request, varyEncoding: true)) }
+
+        let target = request.head.path ?? "/"
+        let isRead = request.method == .get || request.method == .head
+        let reply: Reply
+        if isRead, let kept = cache.body(for: target, now: .now) {
+            reply = kept
+        } else {
+            reply = await self.reply(target, isRead: isRead)
+        }
+        if isRead, reply.status == .ok, Conditional.isFresh(request.headers) {
+            return (reply, Reply(status: .notModified).response(to: request, varyEncoding: true))
+        }
+        return (reply, reply.response(to: request, varyEncoding: true))
+    }
+
+    private func reply(_ target: String, isRead: Bool) async -> Reply {
+        let path = RequestTarget.path(target)
+        // Before the API, and for every method: the documentation owns whatever ends in a slash.
+        if path.utf8.last == UInt8(ascii: "/") { return DocumentationPage.reply }
+        if path == "/favicon.png" { return DocumentationPage.icon }
+        guard isRead else { return .notFound }
+        if let match = routes.match(path) { return await answer(match, target) }
+        if path.utf8.lowercasedEquals("/healthcheck") { return health }
+        return await operations.reply(path) ?? .notFound
+    }
+
+    private func answer(_ match: RouteTable.Match, _ target: String) async -> Reply {
+        do {
+            return try await flights.value(for: target) {
+                switch try await resources.answer(match) {
+                case .nothing:
+                    return Reply(status: .noContent, route: .route(match.route))
+                case .json(let bytes, let isKept):
+                    let reply = Reply.ok(Reply.json, ByteBuffer(bytes: bytes), .route(match.route))
+                    if isKept && match.route.isCached { cache.store(reply, for: target, now: .now) }
+                    return reply
+                }
+            }
+        } catch {
+            if error is StoreError { metrics.countDatabaseError() }
+            logger.error("no answer", metadata: ["route": "\(match.route.template)", "error": "\(error)"])
+            var failure = Reply.failure
+            failure.route = .route(match.route)
+            return failure
+        }
+    }
+}
+
+extension Substring.UTF8View {
+    /// Whether these bytes are `text`, which is in lower case, in any letter case.
+    func lowercasedEquals(_ text: StaticString) -> Bool {
+        text.withUTF8Buffer { expected in
+            count == expected.count && zip(self, expected).allSatisfy { $0.lowercasedASCII == $1 }
+        }
+    }
+}
+
+/// The legacy server's one conditional answer: its responses carry no validators, so only the wildcard can match.
+enum Conditional {
+    static func isFresh(_ headers: HTTPFields) -> Bool {
+        guard headers[.ifNoneMatch] == "*", headers[.ifModifiedSince] == nil else { return false }
+        guard let control = headers[.cacheControl] else { return true }
+        return !control.split(separator: ",").contains { $0.allSatisfy(\.isASCII) && $0.trimmingSpace == "no-cache" }
+    }
+}
+
+extension Substring {
+    fileprivate var trimmingSpace: Substring {
+        var rest = drop(while: \.isWhitespace)
+        while rest.last?.isWhitespace == true { rest.removeLast() }
+        return rest
+    }
+}
+
+/// CORS preflights, which are answered on every path before anything else is looked at.
+enum Preflight {
+    static func response(to request: Request) -> Response? {
+        guard request.method == .options, request.headers[.accessControlRequestMethod] != nil else { return nil }
+        var response = Reply.noContent.response(to: request, varyEncoding: false)
+        response.headers[.accessControlAllowMethods] = "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"
+        response.headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders] ?? ""
+        return response
+    }
+
+    /// The header that tells replicas apart, nil unless it was asked for.
+    static func identity(_ configuration: GatewayConfiguration) -> HTTPField? {
+        guard let identity = configuration.identity, let name = HTTPField.Name("X-Served-By") else { return nil }
+        return HTTPField(name: name, value: identity)
+    }
+}

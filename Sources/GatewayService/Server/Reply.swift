@@ -1,0 +1,63 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// What goes back to the client, before the headers that depend on the request.
+struct Reply: Sendable {
+    var status: HTTPResponse.Status
+    /// nil for no Content-Type.
+    var contentType: String?
+    /// nil for no body and no Content-Length.
+    var body: ByteBuffer?
+    /// Whether CORS and Vary headers survive; errors wipe them.
+    var isError = false
+    /// What was asked for, as the metrics count it.
+    var route = GatewayMetrics.Kind.unknown
+
+    private static let keepAlive = HTTPField.Name("Keep-Alive") ?? .connection
+
+    static let json = "application/json; charset=utf-8"
+    static let text = "text/plain; charset=utf-8"
+    static let html = "text/html; charset=utf-8"
+
+    static let notFound = Reply(status: .notFound, contentType: text, body: ByteBuffer(string: "Not Found"))
+    static let noContent = Reply(status: .noContent)
+    static let failure = Reply(
+        status: .internalServerError, contentType: text, body: ByteBuffer(string: "Internal Server Error"), isError: true)
+    static let badRequest = Reply(status: .badRequest, contentType: text, body: ByteBuffer(string: "Bad Request"), isError: true)
+    static let tooLarge = Reply(
+        status: .contentTooLarge, contentType: text, body: ByteBuffer(string: "request entity too large"), isError: true)
+
+    static func ok(_ type: String, _ body: ByteBuffer, _ route: GatewayMetrics.Kind) -> Reply {
+        Reply(status: .ok, contentType: type, body: body, route: route)
+    }
+
+    /// The response to `request`: without the body for HEAD, with CORS and Vary unless the reply is an error.
+    func response(to request: Request, varyEncoding: Bool) -> Response {
+        var headers = HTTPFields()
+        if !isError {
+            headers[.vary] = varyEncoding ? "Origin, Accept-Encoding" : "Origin"
+            headers[.accessControlAllowOrigin] = request.headers[.origin] ?? "*"
+        }
+        if request.headers[.connection]?.lowercased() == "close" {
+            headers[.connection] = "close"
+        } else {
+            headers[.connection] = "keep-alive"
+            headers[Self.keepAlive] = "timeout=5"
+        }
+        let isHead = request.method == .head
+        // A HEAD that finds no route tells nothing of the body it does not send.
+        let isBare = isHead && status == .notFound
+        if let contentType, !isBare { headers[.contentType] = contentType }
+        guard let body else {
+            var response = Response(status: status, headers: headers)
+            response.headers[.contentLength] = nil
+            return response
+        }
+        guard isHead else { return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: body)) }
+        headers[.contentLength] = String(body.readableBytes)
+        var response = Response(status: status, headers: headers)
+        if isBare { response.headers[.contentLength] = nil }
+        return response
+    }
+}

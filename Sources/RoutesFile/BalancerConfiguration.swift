@@ -1,0 +1,42 @@
+import Traffic
+
+/// All that routes.json says, validated, with every default filled in.
+package struct BalancerConfiguration: Sendable, Equatable {
+    /// At least one; names and addresses are unique.
+    package var listeners: [ListenerSpec]
+    /// nil: no admin API.
+    package var admin: AdminSpec? = AdminSpec()
+    package var accessLog: AccessLogSpec = .standardOutput
+    package var operationalLog: OperationalLogLevel = .info
+    /// nil: one per processor.
+    package var workers: Int?
+    /// Path of the local socket over which a second process takes this one's listeners over; nil: none.
+    package var takeover: String?
+    package var table: TableSpec
+
+    package init(listeners: [ListenerSpec], table: TableSpec) {
+        self.listeners = listeners
+        self.table = table
+    }
+}
+
+/// Where the admin API listens.
+package struct AdminSpec: Sendable, Equatable {
+    /// Loopback by default: the API has no authentication of its own.
+    package var address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 9901)
+
+    package init() {}
+}
+
+/// Where one line per request goes.
+package enum AccessLogSpec: Sendable, Equatable {
+    case standardOutput
+    /// Appended to.
+    case file(path: String)
+    case disabled
+}
+
+/// The least severe message that the operational log takes; the names are those of swift-log.
+package enum OperationalLogLevel: String, Sendable, Equatable, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+}

@@ -1,0 +1,42 @@
+/// One thing that is wrong in a configuration, and where.
+package struct ConfigurationProblem: Error, Sendable, Equatable, CustomStringConvertible {
+    /// JSON path, such as `$.routes[1].split.gatway`; `$` for the document as a whole.
+    package var path: String
+    package var message: String
+    /// From 1; nil when there is no text to point into (the file could not be read).
+    package var line: Int?
+    /// The file as it was named to `RoutesFile.load`; nil when bytes were parsed.
+    package var file: String?
+
+    package init(path: String, message: String, line: Int? = nil, file: String? = nil) {
+        self.path = path
+        self.message = message
+        self.line = line
+        self.file = file
+    }
+
+    /// `routes.json:12: $.routes[1].split.gatway: unknown upstream; did you mean "gateway"?`
+    package var description: String {
+        let place =
+            switch (self.file, self.line) {
+            case (let file?, let line?): "\(file):\(line): "
+            case (let file?, nil): "\(file): "
+            case (nil, let line?): "line \(line): "
+            case (nil, nil): ""
+            }
+        return "\(place)\(self.path): \(self.message)"
+    }
+}
+
+/// A configuration that was not accepted, with everything that is wrong in it in the order of the file.
+package struct ConfigurationRejected: Error, Sendable, Equatable, CustomStringConvertible {
+    /// At least one.
+    package var problems: [ConfigurationProblem]
+
+    package init(problems: [ConfigurationProblem]) {
+        self.problems = problems
+    }
+
+    /// One problem a line.
+    package var description: String { self.problems.map(\.description).joined(separator: "\n") }
+}

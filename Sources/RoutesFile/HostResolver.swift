@@ -1,0 +1,61 @@
+import Glibc
+import Traffic
+
+/// Looks host names up when a configuration is read. A value with a closure, so that tests need no name service; it
+/// runs a few times per load, never for a request.
+package struct HostResolver: Sendable {
+    private let lookUp: @Sendable (String) -> Result<[IPAddress], LookUpFailure>
+
+    package init(_ lookUp: @escaping @Sendable (String) -> Result<[IPAddress], LookUpFailure>) {
+        self.lookUp = lookUp
+    }
+
+    /// All IPv4 and IPv6 addresses of a name, in the order of the name service, each once. Blocks the calling thread
+    /// for as long as the name service takes.
+    package func addresses(of name: String) throws(LookUpFailure) -> [IPAddress] {
+        var seen: Set<IPAddress> = []
+        return try self.lookUp(name).get().filter { seen.insert($0).inserted }
+    }
+
+    /// The system's: hosts file, then DNS.
+    package static let system = HostResolver { name in
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(name, nil, &hints, &list)
+        guard code == 0 else { return .failure(LookUpFailure(reason: String(cString: gai_strerror(code)))) }
+        defer { freeaddrinfo(list) }
+        var addresses: [IPAddress] = []
+        var next = list
+        while let entry = next?.pointee {
+            if let address = entry.ai_addr.flatMap({ Self.address(UnsafeRawPointer($0)) }) { addresses.append(address) }
+            next = entry.ai_next
+        }
+        return addresses.isEmpty ? .failure(LookUpFailure(reason: "it has no address")) : .success(addresses)
+    }
+
+    private static func address(_ raw: UnsafeRawPointer) -> IPAddress? {
+        switch Int32(raw.loadUnaligned(as: sockaddr.self).sa_family) {
+        case AF_INET:
+            return IPAddress(v4: UInt32(bigEndian: raw.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr))
+        case AF_INET6:
+            let address = raw.loadUnaligned(as: sockaddr_in6.self)
+            // A link-local address means nothing without its interface, which an endpoint cannot name.
+            guard address.sin6_scope_id == 0 else { return nil }
+            return withUnsafeBytes(of: address.sin6_addr) { bytes in
+                IPAddress(
+                    high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+                    low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+            }
+        default: return nil
+        }
+    }
+}
+
+/// Why a host name has no addresses.
+package struct LookUpFailure: Error, Sendable, Equatable {
+    package var reason: String
+
+    package init(reason: String) { self.reason = reason }
+}

@@ -1,0 +1,86 @@
+/// The keys that one kind of object in routes.json may have. These lists are the only source of what is known; the
+/// JSON Schema has one definition for each of them, under the same name.
+package struct SectionKeys: Sendable, Equatable {
+    /// Of the definition in the schema; empty for the document itself.
+    package let name: String
+    package let keys: [String]
+
+    private init(_ name: String, _ keys: [String]) {
+        self.name = name
+        self.keys = keys
+    }
+
+    package static let document = SectionKeys(
+        "",
+        [
+            "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "takeover", "trustedProxies",
+            "forwarding", "errors", "timeouts", "limits", "upstreams", "routes",
+        ])
+    package static let listener = SectionKeys("listener", ["name", "address"])
+    package static let admin = SectionKeys("admin", ["address"])
+    package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
+    package static let operationalLog = SectionKeys("operationalLog", ["level"])
+    package static let takeover = SectionKeys("takeover", ["path"])
+    package static let forwarding = SectionKeys("forwarding", ["via", "forwarded", "xForwarded", "requestID"])
+    package static let errors = SectionKeys("errors", ["reason"])
+
+    package static let timeouts = SectionKeys(
+        "timeouts",
+        [
+            "requestHeader", "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "keepAlive",
+            "upstreamIdle", "upstreamLifetime", "tunnelIdle", "queue", "drain",
+        ])
+    /// The others apply before a route is known, or to connections that several routes share.
+    package static let routeTimeouts = SectionKeys(
+        "routeTimeouts", ["requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "tunnelIdle", "queue"])
+    package static let limits = SectionKeys(
+        "limits",
+        [
+            "requestLine", "headerBytes", "headerCount", "body", "connections", "connectionsPerClient",
+            "interimResponses", "chunkExtensionBytes", "trailerBytes",
+        ])
+    package static let routeLimits = SectionKeys(
+        "routeLimits", ["body", "interimResponses", "chunkExtensionBytes", "trailerBytes"])
+
+    package static let upstream = SectionKeys(
+        "upstream",
+        [
+            "endpoints", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding", "queue",
+            "idleConnections", "retry",
+        ])
+    package static let balanceHash = SectionKeys("balanceHash", ["hash"])
+    package static let health = SectionKeys(
+        "health", ["method", "path", "host", "interval", "timeout", "rise", "fall", "expect"])
+    package static let expect = SectionKeys("expect", ["status", "body"])
+    package static let passive = SectionKeys(
+        "passive",
+        [
+            "enabled", "consecutiveFailures", "failureRate", "minimumRequests", "window", "baseEjection", "maxEjection",
+            "maxEjectedShare",
+        ])
+    package static let queue = SectionKeys("queue", ["length"])
+    package static let retry = SectionKeys("retry", ["attempts", "budgetPercent", "minimumPerSecond"])
+
+    package static let route = SectionKeys(
+        "route",
+        [
+            "name", "match", "split", "redirect", "sticky", "failover", "override", "upgrade", "rewrite", "host",
+            "requestHeaders", "responseHeaders", "timeouts", "limits",
+        ])
+    package static let match = SectionKeys("match", ["host", "path", "method", "headers"])
+    package static let pathPattern = SectionKeys("pathPattern", ["exact", "prefix"])
+    package static let redirect = SectionKeys("redirect", ["status", "scheme", "host", "path"])
+    /// `sticky` of a route and `hash` of an upstream.
+    package static let key = SectionKeys("key", ["by", "name"])
+    package static let override = SectionKeys("override", ["header", "trustedOnly", "from"])
+    package static let rewrite = SectionKeys("rewrite", ["strip", "replace"])
+    package static let replace = SectionKeys("replace", ["prefix", "with"])
+    package static let hostRewrite = SectionKeys("hostRewrite", ["literal"])
+    package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
+
+    package static let all = [
+        document, listener, admin, accessLog, operationalLog, takeover, forwarding, errors, timeouts, routeTimeouts,
+        limits, routeLimits, upstream, balanceHash, health, expect, passive, queue, retry, route, match, pathPattern,
+        redirect, key, override, rewrite, replace, hostRewrite, headerEdits,
+    ]
+}

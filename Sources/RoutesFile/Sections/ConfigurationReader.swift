@@ -1,0 +1,121 @@
+import Traffic
+
+/// Reads the document as a whole, and checks what spans several sections.
+struct ConfigurationReader {
+    let resolver: HostResolver
+
+    /// nil only if the document is no object. Otherwise what could be read, which is worth something only if nothing
+    /// was reported.
+    func read(_ root: Node) -> BalancerConfiguration? {
+        guard let document = root.section(.document) else { return nil }
+        document["$schema"].map { _ = $0.string() }
+        var configuration = BalancerConfiguration(listeners: self.listeners(document), table: TableSpec())
+        self.readProcess(document, into: &configuration)
+        self.readTable(document, into: &configuration.table, listeners: configuration.listeners)
+        return configuration
+    }
+
+    // MARK: the process
+
+    private func listeners(_ document: Section) -> [ListenerSpec] {
+        guard let nodes = document.required("listeners")?.elements("a list of listeners", minimum: 1, maximum: 64) else {
+            return []
+        }
+        var listeners: [ListenerSpec] = []
+        for node in nodes {
+            guard let section = node.section(.listener) else { continue }
+            let name = section.required("name")?.name()
+            let address = section.required("address")?.listenAddress()
+            if let name, listeners.contains(where: { $0.name == name }) {
+                section["name"]?.fail("the name \(name.quoted) is already taken by another listener")
+            }
+            // Port 0 asks for any free port, which is another one each time.
+            if let address, address.port != 0, listeners.contains(where: { $0.address == address }) {
+                section["address"]?.fail("the address \(address) is already taken by another listener")
+            }
+            if let name, let address { listeners.append(ListenerSpec(name: name, address: address)) }
+        }
+        return listeners
+    }
+
+    private func readProcess(_ document: Section, into configuration: inout BalancerConfiguration) {
+        if let node = document["admin"] {
+            let admin = self.admin(node)
+            if let address = admin?.address, address.port != 0,
+                let listener = configuration.listeners.first(where: { $0.address == address })
+            {
+                (node.section(.admin)?["address"] ?? node)
+                    .fail("the address \(address) is already taken by the listener \(listener.name.quoted)")
+            }
+            configuration.admin = admin
+        } else if let admin = configuration.admin,
+            let listener = configuration.listeners.first(where: { $0.address == admin.address })
+        {
+            document.fail(
+                "the listener \(listener.name.quoted) takes \(admin.address), where the admin API listens by default; "
+                    + "set $.admin")
+        }
+        document.read("accessLog", into: &configuration.accessLog) { self.accessLog($0) }
+        document.read("operationalLog", into: &configuration.operationalLog) { node in
+            node.section(.operationalLog)?.required("level")?.word(
+                OperationalLogLevel.allCases.map { ($0.rawValue, $0) })
+        }
+        document.read("workers", into: &configuration.workers) { $0.integer(1...1_024) }
+        document.read("takeover", into: &configuration.takeover) { node in
+            // The path of a local socket, with its final zero byte, must fit into the 108 bytes of sockaddr_un.
+            node.section(.takeover)?.required("path")?.filePath(limit: 107)
+        }
+    }
+
+    private func admin(_ node: Node) -> AdminSpec? {
+        if case .bool(false) = node.value.content { return nil }
+        var admin = AdminSpec()
+        node.section(.admin, "an object or false")?.read("address", into: &admin.address) { $0.listenAddress() }
+        return admin
+    }
+
+    private func accessLog(_ node: Node) -> AccessLogSpec? {
+        guard let section = node.section(.accessLog) else { return nil }
+        var enabled = true
+        var path: String?
+        section.read("enabled", into: &enabled) { $0.bool() }
+        section.read("path", into: &path) { $0.filePath(limit: 4_095) }
+        guard enabled else { return .disabled }
+        return path.map { .file(path: $0) } ?? .standardOutput
+    }
+
+    // MARK: the table
+
+    private func readTable(_ document: Section, into table: inout TableSpec, listeners: [ListenerSpec]) {
+        if let timeouts = document["timeouts"]?.section(.timeouts) { timeouts.readTimeouts(into: &table.timeouts) }
+        if let limits = document["limits"]?.section(.limits) { limits.readLimits(into: &table.limits) }
+        if let forwarding = document["forwarding"]?.section(.forwarding) {
+            forwarding.readForwarding(into: &table.forwarding)
+        }
+        document.read("trustedProxies", into: &table.forwarding.trustedProxies) { $0.addressBlocks() }
+        document["errors"]?.section(.errors)?.read("reason", into: &table.explainErrors) { $0.bool() }
+
+        let upstreams = UpstreamReader(
+            endpoints: EndpointReader(resolver: self.resolver, listeners: listeners))
+        for (name, node) in document.required("upstreams")?.members("an object of upstreams by name") ?? [] {
+            if !Syntax.isName(name) { node.fail("\(name.quoted) is not a name; " + Node.nameRule) }
+            table.upstreams.append(upstreams.read(node, name: name))
+        }
+
+        guard let nodes = document.required("routes")?.elements("a list of routes", minimum: 1, maximum: 100_000) else {
+            return
+        }
+        let reader = RouteReader(
+            upstreams: table.upstreams.map(\.name), timeouts: table.timeouts, limits: table.limits)
+        var names: [String: String] = [:]
+        for (index, node) in nodes.enumerated() {
+            guard let route = reader.read(node, position: index + 1) else { continue }
+            if let first = names[route.name] {
+                (node.section(.route)?["name"] ?? node)
+                    .fail("the name \(route.name.quoted) is already taken by \(first)")
+            }
+            names[route.name] = names[route.name] ?? node.path
+            table.routes.append(route)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Traffic
+
+/// Reads one route, over the deadlines and limits of the top level.
+struct RouteReader {
+    /// In declared order; a split names some of them.
+    let upstreams: [String]
+    private let known: Set<String>
+    let timeouts: Timeouts
+    let limits: Limits
+
+    init(upstreams: [String], timeouts: Timeouts, limits: Limits) {
+        self.upstreams = upstreams
+        self.known = Set(upstreams)
+        self.timeouts = timeouts
+        self.limits = limits
+    }
+
+    /// What only a request that goes to an upstream needs.
+    private static let splitOnly = [
+        "sticky", "failover", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
+    ]
+
+    /// `position` counts from 1 and names a route that has no name.
+    func read(_ node: Node, position: Int) -> RouteSpec? {
+        guard let section = node.section(.route) else { return nil }
+        var route = RouteSpec(name: "route-\(position)", action: self.action(section))
+        section.read("name", into: &route.name) { $0.name() }
+        section.read("match", into: &route.match) { MatchReader.read($0) }
+        section.read("sticky", into: &route.sticky) { $0.hashKey() }
+        section.read("failover", into: &route.failover) { $0.bool() }
+        section.read("override", into: &route.override) { self.override($0) }
+        section.read("upgrade", into: &route.upgrade) { self.upgrade($0) }
+        section.read("rewrite", into: &route.pathRewrite) { self.pathRewrite($0) }
+        section.read("host", into: &route.hostRewrite) { self.hostRewrite($0) }
+        section.read("requestHeaders", into: &route.requestHeaders) { HeaderEditsReader.read($0) }
+        section.read("responseHeaders", into: &route.responseHeaders) { HeaderEditsReader.read($0) }
+        route.timeouts = self.timeouts
+        if let timeouts = section["timeouts"]?.section(.routeTimeouts) { timeouts.readTimeouts(into: &route.timeouts) }
+        route.limits = self.limits
+        if let limits = section["limits"]?.section(.routeLimits) { limits.readLimits(into: &route.limits) }
+        return route
+    }
+
+    // MARK: split or redirect
+
+    private func action(_ section: Section) -> RouteAction {
+        switch (section["split"], section["redirect"]) {
+        case (let split?, nil): return .split(self.split(split))
+        case (nil, let redirect?):
+            for key in Self.splitOnly { section[key]?.fail("has no meaning on a route that redirects") }
+            return .redirect(self.redirect(redirect))
+        case (nil, nil): section.fail("expected \"split\" or \"redirect\"")
+        case (_?, let redirect?): redirect.fail("a route has \"split\" or \"redirect\", not both")
+        }
+        return .split([])
+    }
+
+    private func split(_ node: Node) -> [SplitEntry] {
+        // One bit per member in the masks that routing works with.
+        guard let members = node.members("an object of weights by upstream", maximum: 64) else { return [] }
+        if members.isEmpty { node.fail("expected at least one upstream with its weight") }
+        return members.compactMap { name, node in
+            if !self.known.contains(name) {
+                node.fail("unknown upstream" + Suggestion.text(for: name, among: self.upstreams))
+            }
+            return node.integer(0...1_000_000).map { SplitEntry(upstream: name, weight: $0) }
+        }
+    }
+
+    private func redirect(_ node: Node) -> RedirectSpec {
+        var redirect = RedirectSpec()
+        guard let section = node.section(.redirect) else { return redirect }
+        section.read("status", into: &redirect.status) { node in
+            guard case .number(let digits) = node.value.content, let status = UInt16(digits),
+                [301, 302, 303, 307, 308].contains(status)
+            else {
+                node.failExpecting("301, 302, 303, 307 or 308")
+                return nil
+            }
+            return status
+        }
+        section.read("scheme", into: &redirect.scheme) { $0.word([("http", "http"), ("https", "https")]) }
+        section.read("host", into: &redirect.host) { $0.authority() }
+        section.read("path", into: &redirect.path) { $0.requestPath() }
+        if !["scheme", "host", "path"].contains(where: section.has) {
+            section.fail("would redirect to where the request came from: expected \"scheme\", \"host\" or \"path\"")
+        }
+        return redirect
+    }
+
+    // MARK: what happens on the way
+
+    private func override(_ node: Node) -> OverrideSpec? {
+        guard let section = node.section(.override) else { return nil }
+        var override = OverrideSpec(header: "x-balancer-upstream")
+        section.read("header", into: &override.header) { $0.editableFieldName()?.lowercased() }
+        section.read("trustedOnly", into: &override.trustedOnly) { $0.bool() }
+        section.read("from", into: &override.trusted) { $0.addressBlocks() }
+        return override
+    }
+
+    private func upgrade(_ node: Node) -> [String]? {
+        node.elements("a list of protocols such as [\"websocket\"]", maximum: 16)?.compactMap { node in
+            guard let token = node.token("a protocol such as \"websocket\"")?.lowercased() else { return nil }
+            // HTTP/2 in a tunnel would carry requests past every rule of this balancer.
+            if token == "h2c" || token == "h2" {
+                node.fail("HTTP/2 is not tunnelled: its requests would pass unseen")
+                return nil
+            }
+            return token
+        }
+    }
+
+    private func pathRewrite(_ node: Node) -> PathRewrite? {
+        guard let section = node.section(.rewrite) else { return nil }
+        switch (section["strip"], section["replace"]) {
+        case (let strip?, nil): return strip.requestPath().map { .strip($0) }
+        case (nil, let replace?):
+            guard let section = replace.section(.replace) else { return nil }
+            let prefix = section.required("prefix")?.requestPath()
+            let with = section.required("with")?.requestPath()
+            guard let prefix, let with else { return nil }
+            return .replace(prefix: prefix, with: with)
+        case (nil, nil): section.fail("expected \"strip\" or \"replace\"")
+        case (_?, _?): section.fail("expected \"strip\" or \"replace\", not both")
+        }
+        return nil
+    }
+
+    private func hostRewrite(_ node: Node) -> HostRewrite? {
+        if case .object = node.value.content {
+            return node.section(.hostRewrite)?.required("literal")?.authority().map { .literal($0) }
+        }
+        guard case .string = node.value.content else {
+            node.failExpecting("\"keep\", \"endpoint\" or {\"literal\": …}")
+            return nil
+        }
+        return node.word([("keep", .keep), ("endpoint", .endpoint)])
+    }
+}

@@ -1,0 +1,53 @@
+import Traffic
+
+/// Deadlines, limits, forwarding: at the top level, and those of them that a route may set for itself.
+extension Section {
+    /// The longest deadline, 30 days: longer than any sensible wait, and far from the end of 32 bits.
+    static let longest: UInt32 = 30 * 24 * 3_600_000
+
+    /// Sets what the section gives over what `timeouts` holds. Sections of a route know fewer keys.
+    func readTimeouts(into timeouts: inout Timeouts) {
+        let targets: [(String, WritableKeyPath<Timeouts, UInt32>)] = [
+            ("requestHeader", \.requestHeader), ("requestBodyIdle", \.requestBodyIdle), ("connect", \.connect),
+            ("responseHeader", \.responseHeader), ("responseBodyIdle", \.responseBodyIdle), ("keepAlive", \.keepAlive),
+            ("upstreamIdle", \.upstreamIdle), ("upstreamLifetime", \.upstreamLifetime), ("tunnelIdle", \.tunnelIdle),
+            ("queue", \.queue), ("drain", \.drain),
+        ]
+        for (key, target) in targets where self.keys.keys.contains(key) {
+            self.read(key, into: &timeouts[keyPath: target]) { $0.duration(1...Self.longest) }
+        }
+    }
+
+    /// Likewise for `limits`.
+    func readLimits(into limits: inout Limits) {
+        let sizes: [(String, WritableKeyPath<Limits, UInt32>, ClosedRange<UInt32>)] = [
+            // A worker's read buffer holds a whole head: the upper bounds keep it within a few MiB.
+            ("requestLine", \.requestLine, 64...1_048_576), ("headerBytes", \.headerBytes, 256...1_048_576),
+            ("chunkExtensionBytes", \.chunkExtensionBytes, 0...1_048_576),
+            ("trailerBytes", \.trailerBytes, 0...1_048_576),
+        ]
+        for (key, target, range) in sizes where self.keys.keys.contains(key) {
+            self.read(key, into: &limits[keyPath: target]) { $0.size(range) }
+        }
+        let counts: [(String, WritableKeyPath<Limits, UInt32>, ClosedRange<UInt32>)] = [
+            ("headerCount", \.headerCount, 1...10_000), ("connections", \.connections, 1...10_000_000),
+            ("connectionsPerClient", \.connectionsPerClient, 0...10_000_000),
+            ("interimResponses", \.interimResponses, 0...1_000),
+        ]
+        for (key, target, range) in counts where self.keys.keys.contains(key) {
+            self.read(key, into: &limits[keyPath: target]) { $0.integer(range) }
+        }
+        self.read("body", into: &limits.body) { $0.size(0...UInt64(1 << 60)) }
+    }
+
+    func readForwarding(into forwarding: inout ForwardingSpec) {
+        self.read("via", into: &forwarding.via) { node in
+            if case .bool(false) = node.value.content { return "" }
+            // The pseudonym of RFC 9110 §7.6.3.
+            return node.token("a name for Via, or false")
+        }
+        self.read("forwarded", into: &forwarding.forwarded) { $0.bool() }
+        self.read("xForwarded", into: &forwarding.xForwarded) { $0.bool() }
+        self.read("requestID", into: &forwarding.requestID) { $0.bool() }
+    }
+}

@@ -1,0 +1,205 @@
+import Testing
+
+@testable import Documents
+
+/// What every store must do alike. The suite runs over each store that the machine can offer.
+@Suite("Document store contract")
+struct StoreContractTests {
+    /// The value of `n` in each document found, in the order found.
+    private func numbers(_ batch: DocumentBatch) throws -> [Int] {
+        let span = batch.bytes.span
+        return try batch.starts.map { start in
+            guard let element = try span.element("n", inDocument: start) else { return -1 }
+            return Int(span.number(of: element) ?? -1)
+        }
+    }
+
+    private func find(
+        _ documents: [String], _ query: Query, _ kind: StoreKind, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> [Int] {
+        try await kind.withStore([(query.collection, documents)]) { store in
+            try self.numbers(try await store.find(query))
+        }
+    }
+
+    // MARK: Filters
+
+    @Test(arguments: StoreKind.available)
+    func equalityOfText(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"stash":"A"}"#, #"{"n":2,"stash":"a"}"#, #"{"n":3,"stash":"A "}"#, #"{"n":4}"#, #"{"n":5,"stash":null}"#,
+            #"{"n":6,"stash":["B","A"]}"#, #"{"n":7,"stash":{"A":1}}"#, #"{"n":8,"stash":"A"}"#,
+        ]
+        let found = try await find(documents, .matching(.candidates, "stash", .string("A")), kind)
+        #expect(found == [1, 6, 8])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func nullFindsMissingFieldsToo(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"slotId":0}"#, #"{"n":2,"slotId":null}"#, #"{"n":3}"#, #"{"n":4,"slotId":""}"#, #"{"n":5,"slotId":[null]}"#,
+            #"{"n":6,"slotId":[]}"#,
+        ]
+        let found = try await find(documents, .matching(.locations, "slotId", .null), kind)
+        #expect(found == [2, 3, 5])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func numbersEqualAcrossTypes(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"era":7}"#, #"{"n":2,"era":{"$long":"7"}}"#, #"{"n":3,"era":{"$double":7}}"#, #"{"n":4,"era":"7"}"#,
+            #"{"n":5,"era":7.5}"#, #"{"n":6,"era":{"$nan":true}}"#,
+        ]
+        let query = Query(.nominatorStakes, [Criterion("era", .equals(.number(7)))])
+        #expect(try await find(documents, query, kind) == [1, 2, 3])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func bothZerosAreEqual(kind: StoreKind) async throws {
+        let documents = [#"{"n":1,"era":{"$double":-0.0}}"#, #"{"n":2,"era":0}"#]
+        #expect(try await find(documents, Query(.eraPoints, [Criterion("era", .equals(.number(0)))]), kind) == [1, 2])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func largeIntegersKeepApart(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"era":{"$long":"9007199254740993"}}"#, #"{"n":2,"era":{"$double":9007199254740992}}"#,
+            #"{"n":3,"era":{"$long":"9007199254740992"}}"#,
+        ]
+        let query = Query(.eraPoints, [Criterion("era", .equals(.number(9_007_199_254_740_992)))])
+        #expect(try await find(documents, query, kind) == [2, 3])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func atLeastTakesNumbersOnly(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"era":10}"#, #"{"n":2,"era":9.99}"#, #"{"n":3,"era":"11"}"#, #"{"n":4,"era":{"$long":"12"}}"#,
+            #"{"n":5,"era":null}"#, #"{"n":6}"#, #"{"n":7,"era":{"$infinity":true}}"#, #"{"n":8,"era":true}"#,
+            #"{"n":9,"era":{"$nan":true}}"#, #"{"n":10,"era":{"$date":99}}"#,
+        ]
+        #expect(try await find(documents, Query(.totalEraPoints, [Criterion("era", .atLeast(10))]), kind) == [1, 4, 7])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func isStringAndHasDigit(kind: StoreKind) async throws {
+        let stashes = [#"{"n":1,"stash":""}"#, #"{"n":2,"stash":null}"#, #"{"n":3,"stash":5}"#, #"{"n":4,"stash":"x"}"#, #"{"n":5}"#]
+        #expect(try await find(stashes, Query(.candidates, [Criterion("stash", .isString)]), kind) == [1, 4])
+        let eras = [
+            #"{"n":1,"lastNominatedEraIndex":"none"}"#, #"{"n":2,"lastNominatedEraIndex":7}"#,
+            #"{"n":3,"lastNominatedEraIndex":"a7b"}"#,
+        ]
+        #expect(try await find(eras, Query(.eras, [Criterion("lastNominatedEraIndex", .hasDigit)]), kind) == [3])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func pathsReachIntoArraysOfDocuments(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"subIdentities":[{"address":"A"},{"address":"B"}]}"#, #"{"n":2,"subIdentities":[]}"#,
+            #"{"n":3,"subIdentities":{"address":"B"}}"#, #"{"n":4,"subIdentities":["B"]}"#, #"{"n":5,"address":"B"}"#,
+        ]
+        let query = Query(.identities, [Criterion("subIdentities.address", .equals(.string("B")))])
+        #expect(try await find(documents, query, kind) == [1, 3])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func oneOfAndSeveralCriteria(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"validator":"A","role":"validator"}"#, #"{"n":2,"validator":"A","role":"nominator"}"#,
+            #"{"n":3,"validator":"B","role":"validator"}"#, #"{"n":4,"role":"validator"}"#,
+        ]
+        let both = Query(.rewards, [Criterion("validator", .equals(.string("A"))), Criterion("role", .equals(.string("validator")))])
+        #expect(try await find(documents, both, kind) == [1])
+        let some = Query(.rewards, [Criterion("validator", .oneOf([.string("B"), .null]))])
+        #expect(try await find(documents, some, kind) == [3, 4])
+        #expect(try await find(documents, Query(.rewards, [Criterion("validator", .oneOf([]))]), kind) == [])
+    }
+
+    // MARK: Order
+
+    @Test(arguments: StoreKind.available)
+    func descendingOrderOverAllTypes(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"session":null}"#, #"{"n":2,"session":5}"#, #"{"n":3,"session":"text"}"#, #"{"n":4,"session":{"$long":"6"}}"#,
+            #"{"n":5,"session":true}"#, #"{"n":6,"session":{"$date":1}}"#, #"{"n":7,"session":{"$oid":"0123456789abcdef01234567"}}"#,
+            #"{"n":8,"session":{"a":1}}"#, #"{"n":9,"session":{"$minKey":true}}"#, #"{"n":10,"session":{"$maxKey":true}}"#,
+            #"{"n":11,"session":5.5}"#, #"{"n":12,"session":{"$nan":true}}"#, #"{"n":13,"session":{"$infinity":true}}"#,
+            #"{"n":14,"session":false}"#,
+        ]
+        let found = try await find(documents, Query(.validatorSets, descendingBy: "session"), kind)
+        #expect(found == [10, 6, 5, 14, 7, 8, 3, 13, 4, 11, 2, 12, 1, 9])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func anArrayIsPlacedByItsGreatestItem(kind: StoreKind) async throws {
+        let documents = [#"{"n":1,"session":5}"#, #"{"n":2,"session":[1,9]}"#, #"{"n":3,"session":[]}"#, #"{"n":4}"#]
+        #expect(try await find(documents, Query(.validatorSets, descendingBy: "session"), kind) == [2, 1, 4, 3])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func limitTakesTheGreatest(kind: StoreKind) async throws {
+        let documents = (1...250).map { #"{"n":\#($0),"era":\#(($0 * 37) % 251)}"# }
+        let found = try await find(documents, Query(.eraStats, descendingBy: "era", limit: 3), kind)
+        #expect(found.map { ($0 * 37) % 251 } == [250, 249, 248])
+        #expect(try await find(documents, Query(.eraStats, limit: 2), kind) == [1, 2])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func storedOrderWithoutAWishAndManyBatches(kind: StoreKind) async throws {
+        // More than a MongoDB server's first batch of 101.
+        let documents = (1...1000).map { #"{"n":\#($0),"address":"\#($0 % 2)"}"# }
+        #expect(try await find(documents, Query(.validators), kind) == Array(1...1000))
+        let odd = Query.matching(.validators, "address", .string("1"))
+        #expect(try await find(documents, odd, kind) == stride(from: 1, to: 1000, by: 2).map { $0 })
+    }
+
+    // MARK: Joins
+
+    @Test(arguments: StoreKind.available)
+    func newestPerKey(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"slotId":7,"updated":10}"#, #"{"n":2,"slotId":{"$double":7},"updated":30}"#, #"{"n":3,"slotId":7,"updated":20}"#,
+            #"{"n":4,"slotId":8,"updated":{"$long":"5"}}"#, #"{"n":5,"updated":1}"#, #"{"n":6,"slotId":null,"updated":2}"#,
+        ]
+        let query = NewestQuery(
+            .locations, key: "slotId", values: [.number(7), .number(9), .null, .number(8), .number(7)], by: "updated")
+        try await kind.withStore([(.locations, documents)]) { store in
+            let answer = try await store.newest([query])
+            let batch = try #require(answer.first)
+            let span = batch.documents.bytes.span
+            var found: [Int?] = []
+            for start in batch.starts {
+                guard let start, let element = try span.element("n", inDocument: start) else {
+                    found.append(nil)
+                    continue
+                }
+                found.append(span.number(of: element).map { Int($0) })
+            }
+            #expect(found == [2, nil, 6, 4, 2])
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
+    func emptyCollectionsAnswerEmpty(kind: StoreKind) async throws {
+        try await kind.withStore([]) { store in
+            for collection in Collection.allCases {
+                #expect(try await store.find(Query(collection)).isEmpty)
+            }
+            let joins = try await store.newest([NewestQuery(.locations, key: "slotId", values: [.null], by: "updated")])
+            #expect(joins.first?.starts == [nil])
+            try await store.check()
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
+    func documentsComeBackByteForByte(kind: StoreKind) async throws {
+        let text = #"""
+            {"_id":{"$oid":"0123456789abcdef01234567"},"a":1.5,"b":"tëxt","c":{"x":1},"d":[1,"two",null],"e":{"$binary":[1,2,3]},
+             "h":true,"i":{"$date":-1},"j":null,"l":{"$long":"9007199254740993"},"q":{"$double":7}}
+            """#
+        let expected = try ExtendedJSON.batch([text])
+        try await kind.withStore([(.releases, [text])]) { store in
+            let found = try await store.find(Query(.releases))
+            #expect(found.bytes == expected.bytes)
+        }
+    }
+}

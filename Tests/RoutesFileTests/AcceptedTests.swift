@@ -1,0 +1,331 @@
+import RoutesFile
+import Testing
+import Traffic
+
+@Suite("Accepted configurations")
+struct AcceptedTests {
+    @Test("The file in the repository has the routes of the main job, and defaults for all else")
+    func example() throws {
+        let configuration = try RoutesFile.load(path: Repository.path("routes.json"))
+        var table = TableSpec()
+        for (name, endpoints) in [("core", ["127.0.0.1:3300"]), ("gateway", ["127.0.0.1:3301", "127.0.0.1:3302"])] {
+            var upstream = UpstreamSpec(name: name)
+            upstream.endpoints = try endpoints.map { try address($0) }
+            var probe = ProbeSpec()
+            probe.path = "/healthcheck"
+            upstream.health = probe
+            table.upstreams.append(upstream)
+        }
+        var operations = RouteSpec(name: "operations", action: .split([SplitEntry(upstream: "core", weight: 1)]))
+        operations.match.paths = ["/healthcheck", "/metrics", "/status", "/scorekeeper"].map { .prefix($0) }
+        var api = RouteSpec(
+            name: "api",
+            action: .split([SplitEntry(upstream: "core", weight: 90), SplitEntry(upstream: "gateway", weight: 10)]))
+        api.match.paths = [.prefix("/")]
+        table.routes = [operations, api]
+        let listener = ListenerSpec(name: "public", address: try address("127.0.0.1:8080"))
+        #expect(configuration == BalancerConfiguration(listeners: [listener], table: table))
+        #expect(configuration.admin?.address == (try address("127.0.0.1:9901")))
+        #expect(configuration.accessLog == .standardOutput)
+        #expect(configuration.workers == nil)
+    }
+
+    @Test("Listeners, upstreams and routes are enough")
+    func minimal() throws {
+        let configuration = try Document().parse()
+        #expect(configuration.table.routes.map(\.name) == ["route-1"])
+        #expect(configuration.table.routes.first?.match == MatchSpec())
+        #expect(configuration.table.upstreams.first?.health == nil)
+        #expect(configuration.admin == AdminSpec())
+    }
+
+    @Test("Every key of the top level")
+    func topLevel() throws {
+        let configuration = try Document(
+            top: """
+                "$schema": "x", "admin": { "address": "[::1]:0" }, "accessLog": { "path": "/var/log/access" },
+                "operationalLog": { "level": "debug" }, "workers": 3, "takeover": { "path": "/run/balancer.sock" },
+                "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
+                "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false },
+                "timeouts": { "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
+                    "responseBodyIdle": "1.5s", "keepAlive": "0.25m", "upstreamIdle": "7ms", "upstreamLifetime": "8ms",
+                    "tunnelIdle": "9ms", "queue": "10ms", "drain": "720h" },
+                "limits": { "requestLine": "1KiB", "headerBytes": "2KB", "headerCount": 7, "body": "1.5GiB",
+                    "connections": 8, "connectionsPerClient": 9, "interimResponses": 0, "chunkExtensionBytes": "10B",
+                    "trailerBytes": 11 },
+                """
+        ).parse()
+        #expect(configuration.admin?.address == (try address("[::1]:0")))
+        #expect(configuration.accessLog == .file(path: "/var/log/access"))
+        #expect(configuration.operationalLog == .debug)
+        #expect(configuration.workers == 3)
+        #expect(configuration.takeover == "/run/balancer.sock")
+        let table = configuration.table
+        #expect(table.explainErrors == false)
+        var forwarding = ForwardingSpec()
+        forwarding.trustedProxies = try ["10.0.0.0/8", "::1"].map { try #require(AddressBlock(parsing: $0)) }
+        forwarding.via = "edge"
+        forwarding.forwarded = true
+        forwarding.xForwarded = false
+        forwarding.requestID = false
+        #expect(table.forwarding == forwarding)
+        var timeouts = Timeouts()
+        timeouts.requestHeader = 1
+        timeouts.requestBodyIdle = 2_000
+        timeouts.connect = 180_000
+        timeouts.responseHeader = 14_400_000
+        timeouts.responseBodyIdle = 1_500
+        timeouts.keepAlive = 15_000
+        timeouts.upstreamIdle = 7
+        timeouts.upstreamLifetime = 8
+        timeouts.tunnelIdle = 9
+        timeouts.queue = 10
+        timeouts.drain = 2_592_000_000
+        #expect(table.timeouts == timeouts)
+        var limits = Limits()
+        limits.requestLine = 1_024
+        limits.headerBytes = 2_000
+        limits.headerCount = 7
+        limits.body = 1_610_612_736
+        limits.connections = 8
+        limits.connectionsPerClient = 9
+        limits.interimResponses = 0
+        limits.chunkExtensionBytes = 10
+        limits.trailerBytes = 11
+        #expect(table.limits == limits)
+        #expect(table.routes.first?.timeouts == timeouts)
+        #expect(table.routes.first?.limits == limits)
+    }
+
+    @Test("Forms that switch something off")
+    func switchedOff() throws {
+        let configuration = try Document(
+            top: #""admin": false, "accessLog": { "enabled": false, "path": "x" }, "forwarding": { "via": false },"#
+        ).parse()
+        #expect(configuration.admin == nil)
+        #expect(configuration.accessLog == .disabled)
+        #expect(configuration.table.forwarding.via.isEmpty)
+    }
+
+    @Test("Every key of an upstream")
+    func upstream() throws {
+        let configuration = try Document(
+            core: """
+                "endpoints": ["10.0.0.9:1", "[::1]:2"], "balance": { "hash": { "by": "header", "name": "X-User" } },
+                "health": { "method": "HEAD", "path": "/h?full=1", "host": "core.example:80", "interval": "500ms",
+                    "timeout": "100ms", "rise": 4, "fall": 5, "expect": { "status": [204, "301-302", "5xx"] } },
+                "passive": { "enabled": false, "consecutiveFailures": 6, "failureRate": 7, "minimumRequests": 8,
+                    "window": "9s", "baseEjection": "10s", "maxEjection": "11s", "maxEjectedShare": 12 },
+                "slowStart": "13s", "maxConnections": 14, "maxOutstanding": 15, "queue": { "length": 16 },
+                "idleConnections": 17, "retry": { "attempts": 5, "budgetPercent": 18, "minimumPerSecond": 19 }
+                """
+        ).parse()
+        var expected = UpstreamSpec(name: "core")
+        expected.endpoints = try ["10.0.0.9:1", "[::1]:2"].map { try address($0) }
+        expected.balance = .consistentHash(.header("x-user"))
+        var probe = ProbeSpec()
+        probe.method = "HEAD"
+        probe.path = "/h?full=1"
+        probe.host = "core.example:80"
+        probe.interval = 500
+        probe.timeout = 100
+        probe.rise = 4
+        probe.fall = 5
+        probe.expectedStatus = [204...204, 301...302, 500...599]
+        expected.health = probe
+        expected.passive.enabled = false
+        expected.passive.consecutiveFailures = 6
+        expected.passive.failureRate = 7
+        expected.passive.minimumRequests = 8
+        expected.passive.window = 9_000
+        expected.passive.baseEjection = 10_000
+        expected.passive.maxEjection = 11_000
+        expected.passive.maxEjectedShare = 12
+        expected.slowStart = 13_000
+        expected.maxConnections = 14
+        expected.maxOutstanding = 15
+        expected.queueLength = 16
+        expected.idleConnections = 17
+        expected.retry.attempts = 5
+        expected.retry.budgetPercent = 18
+        expected.retry.minimumPerSecond = 19
+        #expect(configuration.table.upstreams == [expected])
+    }
+
+    @Test("Every key of a route that splits")
+    func route() throws {
+        let configuration = try Document(
+            route: """
+                "name": "a.b-c_1",
+                "match": { "host": ["Example.org", "*.Example.org", "[::1]"],
+                    "path": ["/a", { "exact": "/b" }, { "prefix": "/c/" }], "method": ["GET", "PURGE"],
+                    "headers": { "X-Beta": "1", "X-Any": true } },
+                "split": { "core": 0 }, "sticky": { "by": "cookie", "name": "Session" }, "failover": false,
+                "override": { "header": "X-Pick", "trustedOnly": true, "from": ["127.0.0.1"] }, "upgrade": ["WebSocket"],
+                "rewrite": { "replace": { "prefix": "/a", "with": "/z" } }, "host": { "literal": "in.example:81" },
+                "requestHeaders": { "set": { "X-One": "a b", "X-Empty": "" }, "remove": ["Cookie"] },
+                "responseHeaders": { "remove": ["Server"] },
+                "timeouts": { "requestBodyIdle": "1ms", "connect": "2ms", "responseHeader": "3ms",
+                    "responseBodyIdle": "4ms", "tunnelIdle": "5ms", "queue": "6ms" },
+                "limits": { "body": 0, "interimResponses": 1, "chunkExtensionBytes": 2, "trailerBytes": 3 }
+                """
+        ).parse()
+        var expected = RouteSpec(name: "a.b-c_1", action: .split([SplitEntry(upstream: "core", weight: 0)]))
+        expected.match.hosts = [.exact("example.org"), .suffix(".example.org"), .exact("[::1]")]
+        expected.match.paths = [.prefix("/a"), .exact("/b"), .prefix("/c/")]
+        expected.match.methods = ["GET", "PURGE"]
+        expected.match.headers = [HeaderMatch(name: "x-beta", value: "1"), HeaderMatch(name: "x-any", value: nil)]
+        expected.sticky = .cookie("Session")
+        expected.failover = false
+        var override = OverrideSpec(header: "x-pick")
+        override.trustedOnly = true
+        override.trusted = [try #require(AddressBlock(parsing: "127.0.0.1"))]
+        expected.override = override
+        expected.upgrade = ["websocket"]
+        expected.pathRewrite = .replace(prefix: "/a", with: "/z")
+        expected.hostRewrite = .literal("in.example:81")
+        expected.requestHeaders.set = [
+            HeaderSetting(name: "X-One", value: "a b"), HeaderSetting(name: "X-Empty", value: ""),
+        ]
+        expected.requestHeaders.remove = ["cookie"]
+        expected.responseHeaders.remove = ["server"]
+        expected.timeouts.requestBodyIdle = 1
+        expected.timeouts.connect = 2
+        expected.timeouts.responseHeader = 3
+        expected.timeouts.responseBodyIdle = 4
+        expected.timeouts.tunnelIdle = 5
+        expected.timeouts.queue = 6
+        expected.limits.body = 0
+        expected.limits.interimResponses = 1
+        expected.limits.chunkExtensionBytes = 2
+        expected.limits.trailerBytes = 3
+        #expect(configuration.table.routes == [expected])
+    }
+
+    @Test("A redirect")
+    func redirect() throws {
+        let route = """
+            "redirect": { "status": 301, "scheme": "https", "host": "new.example:8443", "path": "/x" },
+            "limits": { "body": 1 }
+            """
+        let configuration = try Document(route: route).parse()
+        var redirect = RedirectSpec()
+        redirect.status = 301
+        redirect.scheme = "https"
+        redirect.host = "new.example:8443"
+        redirect.path = "/x"
+        #expect(configuration.table.routes.first?.action == .redirect(redirect))
+    }
+
+    @Test(
+        "What a client may stick by",
+        arguments: [
+            (#"{ "by": "client-address" }"#, .clientAddress), (#"{ "by": "header", "name": "X-User" }"#, .header("x-user")),
+            (#"{ "by": "cookie", "name": "Sid" }"#, .cookie("Sid")),
+        ] as [(String, HashKey)])
+    func sticky(text: String, expected: HashKey) throws {
+        let configuration = try Document(route: "\"split\": { \"core\": 1 }, \"sticky\": \(text)").parse()
+        #expect(configuration.table.routes.first?.sticky == expected)
+    }
+
+    @Test("Short forms of a route")
+    func shortForms() throws {
+        let configuration = try Document(
+            route: """
+                "match": { "host": "a.example", "path": { "exact": "/" }, "method": "GET" }, "split": { "core": 1 },
+                "override": {}, "upgrade": [], "rewrite": { "strip": "/a" }, "host": "endpoint"
+                """
+        ).parse()
+        let route = try #require(configuration.table.routes.first)
+        #expect(route.match.hosts == [.exact("a.example")])
+        #expect(route.match.paths == [.exact("/")])
+        #expect(route.match.methods == ["GET"])
+        #expect(route.override == OverrideSpec(header: "x-balancer-upstream"))
+        #expect(route.upgrade.isEmpty)
+        #expect(route.pathRewrite == .strip("/a"))
+        #expect(route.hostRewrite == .endpoint)
+    }
+
+    @Test(
+        "Ways to balance",
+        arguments: [
+            (#""round-robin""#, .roundRobin), (#""least-outstanding""#, .leastOutstanding),
+            (#"{ "hash": { "by": "client-address" } }"#, .consistentHash(.clientAddress)),
+        ] as [(String, Balance)])
+    func balance(text: String, expected: Balance) throws {
+        let configuration = try Document(core: "\"endpoints\": [\"127.0.0.1:1\"], \"balance\": \(text)").parse()
+        #expect(configuration.table.upstreams.first?.balance == expected)
+    }
+
+    @Test(
+        "Ways to say which status a probe expects",
+        arguments: [
+            ("200", [200...200]), (#""204""#, [204...204]), (#""2xx""#, [200...299]), (#""200-399""#, [200...399]),
+            (#"[200, "3xx"]"#, [200...200, 300...399]),
+        ] as [(String, [ClosedRange<UInt16>])])
+    func expectedStatus(text: String, expected: [ClosedRange<UInt16>]) throws {
+        let health = "\"health\": { \"expect\": { \"status\": \(text), \"body\": \"ok\" } }"
+        let configuration = try Document(core: "\"endpoints\": [\"127.0.0.1:1\"], \(health)").parse()
+        #expect(configuration.table.upstreams.first?.health?.expectedStatus == expected)
+        #expect(configuration.table.upstreams.first?.health?.expectedBody == "ok")
+    }
+
+    @Test("A shorter interval shortens the default timeout, a longer ejection lengthens the default maximum")
+    func dependentDefaults() throws {
+        let configuration = try Document(
+            core: """
+                "endpoints": ["127.0.0.1:1"], "health": { "interval": "300ms" }, "passive": { "baseEjection": "10m" }
+                """
+        ).parse()
+        #expect(configuration.table.upstreams.first?.health?.timeout == 300)
+        #expect(configuration.table.upstreams.first?.passive.maxEjection == 600_000)
+    }
+
+    @Test("Upstreams and split members keep the order of the file")
+    func order() throws {
+        let names = (0..<20).map { "u\(($0 * 7) % 20)" }
+        let upstreams = names.enumerated().map { "\"\($1)\": { \"endpoints\": [\"127.0.0.1:\($0 + 1)\"] }" }
+        let split = names.map { "\"\($0)\": 1" }
+        let configuration = try Document(
+            upstreams: "{ \(upstreams.joined(separator: ",")) }", route: "\"split\": { \(split.joined(separator: ",")) }"
+        ).parse()
+        #expect(configuration.table.upstreams.map(\.name) == names)
+        #expect(
+            configuration.table.routes.first?.action == .split(names.map { SplitEntry(upstream: $0, weight: 1) }))
+    }
+
+    @Test("A host name stands for all its addresses, each once")
+    func hostNames() throws {
+        let configuration = try Document(core: #""endpoints": ["core:3300", "127.0.0.1:3300", "gateway:3301"]"#).parse()
+        #expect(
+            configuration.table.upstreams.first?.endpoints
+                == [
+                    try address("10.0.0.1:3300"), try address("10.0.0.2:3300"), try address("127.0.0.1:3300"),
+                    try address("10.0.0.2:3301"),
+                ])
+    }
+
+    @Test("The system knows where localhost is")
+    func systemResolver() throws {
+        let addresses = try HostResolver.system.addresses(of: "localhost")
+        #expect(addresses.contains(IPAddress(v4: 0x7F00_0001)) || addresses.contains(IPAddress(high: 0, low: 1)))
+        #expect(Set(addresses).count == addresses.count)
+        #expect(throws: LookUpFailure.self) { try HostResolver.system.addresses(of: "name.invalid") }
+    }
+
+    @Test("Several listeners may ask for any free port")
+    func anyPort() throws {
+        let configuration = try Document(
+            top: #""admin": { "address": "127.0.0.1:0" },"#,
+            listeners: #"[{ "name": "a", "address": "127.0.0.1:0" }, { "name": "b", "address": "127.0.0.1:0" }]"#
+        ).parse()
+        #expect(configuration.listeners.map(\.name) == ["a", "b"])
+    }
+
+    @Test("1,000 routes are read")
+    func manyRoutes() throws {
+        let routes = (0..<1_000).map { "{ \"match\": { \"path\": \"/r\($0)\" }, \"split\": { \"core\": 1 } }" }
+        let configuration = try Document(routes: "[\(routes.joined(separator: ","))]").parse()
+        #expect(configuration.table.routes.map(\.name) == (1...1_000).map { "route-\($0)" })
+    }
+}

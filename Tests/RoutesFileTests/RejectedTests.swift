@@ -1,0 +1,389 @@
+import RoutesFile
+import Testing
+import Traffic
+
+@Suite("Rejected configurations")
+struct RejectedTests {
+    /// One fault: a document that has only this one, where it is, and words of what is said about it.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var document: Document
+        var path: String
+        var fragment: String
+
+        var testDescription: String { "\(self.path): \(self.fragment)" }
+
+        static func top(_ members: String, _ path: String, _ fragment: String) -> Case {
+            Case(document: Document(top: members + ","), path: path, fragment: fragment)
+        }
+        static func listeners(_ text: String, _ path: String, _ fragment: String) -> Case {
+            Case(document: Document(listeners: text), path: "$.listeners" + path, fragment: fragment)
+        }
+        /// Members of the upstream, after its endpoints.
+        static func core(_ members: String, _ path: String, _ fragment: String) -> Case {
+            Case(
+                document: Document(core: #""endpoints": ["127.0.0.1:3300"], "# + members),
+                path: "$.upstreams.core" + path, fragment: fragment)
+        }
+        static func endpoints(_ text: String, _ path: String, _ fragment: String) -> Case {
+            Case(
+                document: Document(core: "\"endpoints\": \(text)"), path: "$.upstreams.core.endpoints" + path,
+                fragment: fragment)
+        }
+        /// Members of the route, after its split.
+        static func route(_ members: String, _ path: String, _ fragment: String) -> Case {
+            Case(
+                document: Document(route: #""split": { "core": 1 }, "# + members), path: "$.routes[0]" + path,
+                fragment: fragment)
+        }
+        static func action(_ members: String, _ path: String, _ fragment: String) -> Case {
+            Case(document: Document(route: members), path: "$.routes[0]" + path, fragment: fragment)
+        }
+    }
+
+    static let process: [Case] = [
+        .top(#""listners": 1"#, "$.listners", #"unknown key; did you mean "listeners"?"#),
+        .top(#""zzzzzzzz": 1"#, "$.zzzzzzzz", "unknown key"),
+        .top(#""a b": 1"#, #"$["a b"]"#, "unknown key"),
+        .top(#""workers": 1, "workers": 2"#, "$.workers", "already given in line 1"),
+        .top(#""$schema": 5"#, "$.$schema", "expected a string, found number 5"),
+        .top(#""workers": 0"#, "$.workers", "an integer from 1 to 1024, found number 0"),
+        .top(#""workers": 1.5"#, "$.workers", "found number 1.5"),
+        .top(#""workers": 99999999999999999999"#, "$.workers", "found number 99999999999999999999"),
+        .top(#""workers": "2""#, "$.workers", #"found string "2""#),
+        .top(#""admin": true"#, "$.admin", "expected an object or false, found true"),
+        .top(#""admin": { "address": "localhost:9901" }"#, "$.admin.address", "expected an address"),
+        .top(#""admin": { "address": "127.0.0.1:8080" }"#, "$.admin.address", #"taken by the listener "public""#),
+        .top(#""accessLog": false"#, "$.accessLog", "expected an object, found false"),
+        .top(#""accessLog": { "path": "" }"#, "$.accessLog.path", "expected a path"),
+        .top(#""accessLog": { "enable": false }"#, "$.accessLog.enable", #"did you mean "enabled"?"#),
+        .top(#""accessLog": { "path": "a\u0000b" }"#, "$.accessLog.path", "expected a path"),
+        .top(#""operationalLog": {}"#, "$.operationalLog", #"the key "level" is missing"#),
+        .top(#""operationalLog": { "level": "warn" }"#, "$.operationalLog.level", #"found string "warn""#),
+        .top(#""operationalLog": { "level": "infos" }"#, "$.operationalLog.level", #"did you mean "info"?"#),
+        .top(#""takeover": {}"#, "$.takeover", #"the key "path" is missing"#),
+        .top(
+            #""takeover": { "path": "\#(String(repeating: "x", count: 108))" }"#, "$.takeover.path", "1 to 107 bytes"),
+        .top(#""trustedProxies": "::1""#, "$.trustedProxies", "expected a list"),
+        .top(#""trustedProxies": ["::1", "10.0.0.0/33"]"#, "$.trustedProxies[1]", "expected an address or block"),
+        .top(#""forwarding": { "via": "a b" }"#, "$.forwarding.via", "expected a name for Via"),
+        .top(#""forwarding": { "forwarded": "yes" }"#, "$.forwarding.forwarded", "expected true or false"),
+        .top(#""errors": { "reasons": true }"#, "$.errors.reasons", #"did you mean "reason"?"#),
+        .top(#""timeouts": { "connect": 5 }"#, "$.timeouts.connect", #"a duration such as "2s" or "200ms", found number 5"#),
+        .top(#""timeouts": { "connect": "0s" }"#, "$.timeouts.connect", "from 1ms to 720h"),
+        .top(#""timeouts": { "connect": "721h" }"#, "$.timeouts.connect", "from 1ms to 720h"),
+        .top(#""timeouts": { "connect": "99999999999999999999h" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "9999999999999999h" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "2 s" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "-2s" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "s" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "1.s" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "1.0005s" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "connect": "2d" }"#, "$.timeouts.connect", "expected a duration"),
+        .top(#""timeouts": { "conect": "2s" }"#, "$.timeouts.conect", #"did you mean "connect"?"#),
+        .top(#""timeouts": []"#, "$.timeouts", "expected an object, found a list"),
+        .top(#""limits": { "body": "64kb" }"#, "$.limits.body", "expected a size"),
+        .top(#""limits": { "body": -1 }"#, "$.limits.body", "expected a size"),
+        .top(#""limits": { "body": "99999999TiB" }"#, "$.limits.body", "expected a size"),
+        .top(#""limits": { "body": "2000000TiB" }"#, "$.limits.body", "expected a size from 0"),
+        .top(#""limits": { "requestLine": 63 }"#, "$.limits.requestLine", "from 64 to 1048576 bytes"),
+        .top(#""limits": { "headerBytes": "1GiB" }"#, "$.limits.headerBytes", "from 256 to 1048576 bytes"),
+        .top(#""limits": { "headerCount": 0 }"#, "$.limits.headerCount", "an integer from 1 to 10000"),
+        .top(#""limits": { "connections": "many" }"#, "$.limits.connections", "expected an integer"),
+        .listeners("[]", "", "expected at least one"),
+        .listeners("{}", "", "expected a list of listeners, found an object"),
+        .listeners("[5]", "[0]", "expected an object"),
+        .listeners(#"[{ "address": "127.0.0.1:1" }]"#, "[0]", #"the key "name" is missing"#),
+        .listeners(#"[{ "name": "a" }]"#, "[0]", #"the key "address" is missing"#),
+        .listeners(#"[{ "name": "a b", "address": "127.0.0.1:1" }]"#, "[0].name", "is not a name"),
+        .listeners(#"[{ "name": "", "address": "127.0.0.1:1" }]"#, "[0].name", "is not a name"),
+        .listeners(#"[{ "name": "a", "address": "127.0.0.1" }]"#, "[0].address", "expected an address"),
+        .listeners(#"[{ "name": "a", "address": "127.0.0.1:65536" }]"#, "[0].address", "expected an address"),
+        .listeners(
+            #"[{ "name": "a", "address": "127.0.0.1:1" }, { "name": "a", "address": "127.0.0.1:2" }]"#, "[1].name",
+            "already taken by another listener"),
+        .listeners(
+            #"[{ "name": "a", "address": "127.0.0.1:1" }, { "name": "b", "address": "127.0.0.1:1" }]"#, "[1].address",
+            "already taken by another listener"),
+    ]
+
+    static let upstreams: [Case] = [
+        Case(document: Document(upstreams: "[]"), path: "$.upstreams", fragment: "an object of upstreams by name"),
+        Case(document: Document(core: ""), path: "$.upstreams.core", fragment: #"the key "endpoints" is missing"#),
+        Case(
+            document: Document(upstreams: #"{ "a b": { "endpoints": ["127.0.0.1:1"] } }"#, route: #""redirect": { "path": "/" }"#),
+            path: #"$.upstreams["a b"]"#, fragment: "is not a name"),
+        .endpoints("[]", "", "expected at least one element"),
+        .endpoints(#""127.0.0.1:1""#, "", "expected a list of endpoints"),
+        .endpoints(#"[1]"#, "[0]", "expected an address"),
+        .endpoints(#"["127.0.0.1"]"#, "[0]", "expected an address"),
+        .endpoints(#"["127.0.0.1:0"]"#, "[0]", "port from 1 to 65535"),
+        .endpoints(#"["127.0.0.256:80"]"#, "[0]", "expected an address"),
+        .endpoints(#"["core:"]"#, "[0]", "expected an address"),
+        .endpoints(#"["core:+80"]"#, "[0]", "expected an address"),
+        .endpoints(#"["co re:80"]"#, "[0]", "expected an address"),
+        .endpoints(#"["[::1:80"]"#, "[0]", "expected an address"),
+        .endpoints(#"["http://core:80"]"#, "[0]", "expected an address"),
+        .endpoints(#"["nowhere:80"]"#, "[0]", #"cannot look up the host "nowhere": no such name"#),
+        .endpoints(#"["127.0.0.1:8080"]"#, "[0]", #"the listener "public" of this balancer itself"#),
+        .endpoints(#"["127.0.0.1:1", "127.0.0.1:1"]"#, "[1]", "already given"),
+        .endpoints(#"["core:1", "gateway:1"]"#, "[1]", #"already given as "core:1""#),
+        .core(#""healthcheck": {}"#, ".healthcheck", "unknown key"),
+        .core(#""balance": "random""#, ".balance", #"expected "round-robin" or "least-outstanding", found string "random""#),
+        .core(#""balance": "round_robin""#, ".balance", #"did you mean "round-robin"?"#),
+        .core(#""balance": 1"#, ".balance", "found number 1"),
+        .core(#""balance": {}"#, ".balance", #"the key "hash" is missing"#),
+        .core(#""balance": { "hash": { "by": "url" } }"#, ".balance.hash.by", #"found string "url""#),
+        .core(#""health": true"#, ".health", "expected an object, found true"),
+        .core(#""health": { "path": "healthcheck" }"#, ".health.path", "expected a path"),
+        .core(#""health": { "path": "/a b" }"#, ".health.path", "expected a path"),
+        .core(#""health": { "method": "get" }"#, ".health.method", #"did you mean "GET"?"#),
+        .core(#""health": { "method": "G T" }"#, ".health.method", "expected a method"),
+        .core(#""health": { "host": "a b" }"#, ".health.host", "expected a host"),
+        .core(#""health": { "host": "a:0" }"#, ".health.host", "expected a host"),
+        .core(#""health": { "interval": "1ms" }"#, ".health.interval", "from 10ms to 24h"),
+        .core(#""health": { "timeout": "3s" }"#, ".health.timeout", "is more than the interval, 2s"),
+        .core(#""health": { "rise": 0 }"#, ".health.rise", "an integer from 1 to 100"),
+        .core(#""health": { "fall": 0 }"#, ".health.fall", "an integer from 1 to 100"),
+        .core(#""health": { "expect": { "status": 99 } }"#, ".health.expect.status", "expected a status"),
+        .core(#""health": { "expect": { "status": [] } }"#, ".health.expect.status", "at least one"),
+        .core(#""health": { "expect": { "status": [200, "6xx"] } }"#, ".health.expect.status[1]", "expected a status"),
+        .core(#""health": { "expect": { "status": "399-200" } }"#, ".health.expect.status", "expected a status"),
+        .core(#""health": { "expect": { "status": "200-300-400" } }"#, ".health.expect.status", "expected a status"),
+        .core(#""health": { "expect": { "status": null } }"#, ".health.expect.status", "found null"),
+        .core(#""health": { "expect": { "body": "" } }"#, ".health.expect.body", "1 to 4096 bytes"),
+        .core(#""health": { "method": "HEAD", "expect": { "body": "x" } }"#, ".health.expect.body", "HEAD has no body"),
+        .core(#""passive": false"#, ".passive", "expected an object"),
+        .core(#""passive": { "failureRate": 101 }"#, ".passive.failureRate", "an integer from 1 to 100"),
+        .core(#""passive": { "maxEjection": "1s" }"#, ".passive.maxEjection", "less than baseEjection, 30s"),
+        .core(#""slowStart": "2h"#  + #"""#, ".slowStart", "from 0s to 1h"),
+        .core(#""maxConnections": -1"#, ".maxConnections", "expected an integer"),
+        .core(#""queue": 5"#, ".queue", "expected an object, found number 5"),
+        .core(#""queue": { "lenght": 5 }"#, ".queue.lenght", #"did you mean "length"?"#),
+        .core(#""retry": { "attempts": 6 }"#, ".retry.attempts", "an integer from 0 to 5"),
+        .core(#""idleConnections": 1e3"#, ".idleConnections", "found number 1e3"),
+    ]
+
+    static let routes: [Case] = [
+        Case(document: Document(routes: "[]"), path: "$.routes", fragment: "expected at least one"),
+        Case(document: Document(routes: "[null]"), path: "$.routes[0]", fragment: "expected an object, found null"),
+        Case(
+            document: Document(routes: #"[{ "name": "a", "split": { "core": 1 } }, { "name": "a", "split": { "core": 1 } }]"#),
+            path: "$.routes[1].name", fragment: #"the name "a" is already taken by $.routes[0]"#),
+        Case(
+            document: Document(routes: #"[{ "name": "route-2", "split": { "core": 1 } }, { "split": { "core": 1 } }]"#),
+            path: "$.routes[1]", fragment: #"the name "route-2" is already taken"#),
+        .action(#""name": "a""#, "", #"expected "split" or "redirect""#),
+        .action(#""split": { "core": 1 }, "redirect": { "path": "/" }"#, ".redirect", "not both"),
+        .action(#""split": {}"#, ".split", "at least one upstream"),
+        .action(#""split": ["core"]"#, ".split", "an object of weights by upstream"),
+        .action(#""split": { "cor": 1 }"#, ".split.cor", #"unknown upstream; did you mean "core"?"#),
+        .action(#""split": { "elsewhere": 1 }"#, ".split.elsewhere", "unknown upstream"),
+        .action(#""split": { "core": 1000001 }"#, ".split.core", "an integer from 0 to 1000000"),
+        .action(#""split": { "core": -1 }"#, ".split.core", "an integer from 0 to 1000000"),
+        .action(#""split": { "core": 0.5 }"#, ".split.core", "an integer from 0 to 1000000"),
+        .action(#""split": { "core": "90%" }"#, ".split.core", "an integer from 0 to 1000000"),
+        .action(#""redirect": "/x""#, ".redirect", "expected an object"),
+        .action(#""redirect": {}"#, ".redirect", "would redirect to where the request came from"),
+        .action(#""redirect": { "status": 302 }"#, ".redirect", "would redirect to where the request came from"),
+        .action(#""redirect": { "path": "/", "status": 200 }"#, ".redirect.status", "301, 302, 303, 307 or 308"),
+        .action(#""redirect": { "scheme": "ftp" }"#, ".redirect.scheme", #"expected "http" or "https""#),
+        .action(#""redirect": { "host": "a/b" }"#, ".redirect.host", "expected a host"),
+        .action(#""redirect": { "path": "x" }"#, ".redirect.path", #"begins with "/""#),
+        .action(#""redirect": { "path": "/" }, "failover": false"#, ".failover", "no meaning on a route that redirects"),
+        .route(#""name": "a/b""#, ".name", "is not a name"),
+        .route(#""name": "\#(String(repeating: "x", count: 65))""#, ".name", "is not a name"),
+        .route(#""matsch": {}"#, ".matsch", #"did you mean "match"?"#),
+        .route(#""match": { "host": [] }"#, ".match.host", "at least one"),
+        .route(#""match": { "host": "*" }"#, ".match.host", "left out"),
+        .route(#""match": { "host": "a.*.b" }"#, ".match.host", "expected a host"),
+        .route(#""match": { "host": "a..b" }"#, ".match.host", "expected a host"),
+        .route(#""match": { "host": "a.example:80" }"#, ".match.host", #"without its port; write "a.example""#),
+        .route(#""match": { "path": "api" }"#, ".match.path", #"begins with "/", found "api""#),
+        .route(#""match": { "path": "/a?b" }"#, ".match.path", "no path of a request"),
+        .route(#""match": { "path": "/é" }"#, ".match.path", "no path of a request"),
+        .route(#""match": { "path": ["/a", null] }"#, ".match.path[1]", "expected a path"),
+        .route(#""match": { "path": {} }"#, ".match.path", #"expected "exact" or "prefix""#),
+        .route(#""match": { "path": { "exact": "/", "prefix": "/" } }"#, ".match.path", "not both"),
+        .route(#""match": { "path": { "regex": "/", "exact": "/" } }"#, ".match.path.regex", "unknown key"),
+        .route(#""match": { "method": "post" }"#, ".match.method", #"did you mean "POST"?"#),
+        .route(#""match": { "method": ["GET", "CONNECT"] }"#, ".match.method[1]", "always refused"),
+        .route(#""match": { "headers": { "X": false } }"#, ".match.headers.X", "or true for any value"),
+        .route(#""match": { "headers": { "X": "a\nb" } }"#, ".match.headers.X", "expected a header value"),
+        .route(#""match": { "headers": { "X Y": "1" } }"#, #".match.headers["X Y"]"#, "is not a header name"),
+        .route(#""match": { "headers": { "X": "1", "x": "2" } }"#, ".match.headers.x", "already matched"),
+        .route(#""sticky": "cookie""#, ".sticky", "expected an object"),
+        .route(#""sticky": { "name": "a" }"#, ".sticky", #"the key "by" is missing"#),
+        .route(#""sticky": { "by": "cookies", "name": "a" }"#, ".sticky.by", #"did you mean "cookie"?"#),
+        .route(#""sticky": { "by": "cookie" }"#, ".sticky", #"the key "name" is missing"#),
+        .route(#""sticky": { "by": "header", "name": "X Y" }"#, ".sticky.name", "expected a header name"),
+        .route(#""sticky": { "by": "client-address", "name": "a" }"#, ".sticky.name", "has no meaning"),
+        .route(#""failover": 0"#, ".failover", "expected true or false, found number 0"),
+        .route(#""override": { "header": "Host" }"#, ".override.header", #"the key "host""#),
+        .route(#""override": { "from": ["x"] }"#, ".override.from[0]", "expected an address or block"),
+        .route(#""upgrade": "websocket""#, ".upgrade", "expected a list of protocols"),
+        .route(#""upgrade": ["web socket"]"#, ".upgrade[0]", "expected a protocol"),
+        .route(#""upgrade": ["H2C"]"#, ".upgrade[0]", "HTTP/2 is not tunnelled"),
+        .route(#""rewrite": {}"#, ".rewrite", #"expected "strip" or "replace""#),
+        .route(#""rewrite": { "strip": "a" }"#, ".rewrite.strip", #"begins with "/""#),
+        .route(#""rewrite": { "replace": { "prefix": "/a" } }"#, ".rewrite.replace", #"the key "with" is missing"#),
+        .route(#""rewrite": { "strip": "/a", "replace": { "prefix": "/a", "with": "/" } }"#, ".rewrite", "not both"),
+        .route(#""host": "kept""#, ".host", #"did you mean "keep"?"#),
+        .route(#""host": { "literal": "a b" }"#, ".host.literal", "expected a host"),
+        .route(#""host": null"#, ".host", "found null"),
+        .route(#""requestHeaders": { "set": { "X": 1 } }"#, ".requestHeaders.set.X", "expected a header value"),
+        .route(#""requestHeaders": { "set": { "X": "a\r\nY: b" } }"#, ".requestHeaders.set.X", "no control characters"),
+        .route(#""requestHeaders": { "set": { "X": "a\u0000" } }"#, ".requestHeaders.set.X", "no control characters"),
+        .route(#""requestHeaders": { "set": { "X": " a" } }"#, ".requestHeaders.set.X", "no white space around it"),
+        .route(#""requestHeaders": { "set": { "X:": "a" } }"#, #".requestHeaders.set["X:"]"#, "is not a header name"),
+        .route(#""requestHeaders": { "set": { "Host": "a" } }"#, ".requestHeaders.set.Host", #"the key "host""#),
+        .route(#""requestHeaders": { "set": { "X": "a", "x": "b" } }"#, ".requestHeaders.set.x", "already set"),
+        .route(
+            #""requestHeaders": { "set": { "X": "a" }, "remove": ["x"] }"#, ".requestHeaders.remove[0]",
+            "already set or removed"),
+        .route(#""responseHeaders": { "add": {} }"#, ".responseHeaders.add", "unknown key"),
+        .route(#""timeouts": { "keepAlive": "1s" }"#, ".timeouts.keepAlive", "cannot differ by route; set it in $.timeouts"),
+        .route(#""timeouts": { "conect": "1s" }"#, ".timeouts.conect", #"did you mean "connect"?"#),
+        .route(#""limits": { "headerBytes": 1024 }"#, ".limits.headerBytes", "cannot differ by route; set it in $.limits"),
+        .route(#""limits": { "body": "1.5B" }"#, ".limits.body", "expected a size"),
+    ]
+
+    @Test("One fault gives one problem, where it is and what it is", arguments: process + upstreams + routes)
+    func oneFault(fault: Case) throws {
+        let problems = fault.document.problems()
+        #expect(problems.map(\.path) == [fault.path], "\(problems)")
+        #expect(problems.first?.message.contains(fault.fragment) == true, "\(problems)")
+        #expect(problems.first?.line != nil)
+    }
+
+    @Test(
+        "Fields that frame the message or belong to the connection are nobody's to edit",
+        arguments: [
+            "Connection", "Content-Length", "Expect", "HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE",
+            "trailer", "TRANSFER-ENCODING", "Upgrade",
+        ])
+    func ownFields(name: String) {
+        for (edit, path) in [
+            ("\"requestHeaders\": { \"set\": { \"\(name)\": \"x\" } }", ".requestHeaders.set.\(name)"),
+            ("\"responseHeaders\": { \"remove\": [\"\(name)\"] }", ".responseHeaders.remove[0]"),
+            ("\"override\": { \"header\": \"\(name)\" }", ".override.header"),
+        ] {
+            let problems = Document(route: "\"split\": { \"core\": 1 }, \(edit)").problems()
+            #expect(problems.map(\.path) == ["$.routes[0]\(path)"])
+            #expect(problems.first?.message.contains("balancer's own") == true)
+        }
+    }
+
+    @Test("What a redirect cannot have is named, each by itself")
+    func redirectOnly() {
+        let keys = [
+            (#""sticky": { "by": "client-address" }"#, "sticky"), (#""override": {}"#, "override"),
+            (#""upgrade": []"#, "upgrade"), (#""rewrite": { "strip": "/a" }"#, "rewrite"), (#""host": "keep""#, "host"),
+            (#""requestHeaders": {}"#, "requestHeaders"), (#""responseHeaders": {}"#, "responseHeaders"),
+        ]
+        let members = keys.map(\.0).joined(separator: ",")
+        let problems = Document(route: #""redirect": { "scheme": "https" }, "# + members).problems()
+        #expect(Set(problems.map(\.path)) == Set(keys.map { "$.routes[0].\($0.1)" }))
+        #expect(problems.count == keys.count)
+    }
+
+    @Test("The admin API's default address counts too")
+    func defaultAdmin() {
+        let listeners = #"[{ "name": "a", "address": "127.0.0.1:9901" }]"#
+        #expect(Document(listeners: listeners).problems().map(\.path) == ["$"])
+        #expect(Document(top: #""admin": false,"#, listeners: listeners).problems().isEmpty)
+    }
+
+    @Test("Keys that must be there", arguments: ["listeners", "upstreams", "routes"])
+    func missing(key: String) throws {
+        let text = Document().text.replacing("\"\(key)\":", with: "\"$schema\": \"x\", \"\(key)x\":")
+        let found = problems(text)
+        #expect(found.contains { $0.path == "$" && $0.message == "the key \"\(key)\" is missing" }, "\(found)")
+        #expect(found.contains { $0.path == "$.\(key)x" && $0.message.contains("did you mean \"\(key)\"?") })
+    }
+
+    @Test("A document that is no object", arguments: ["[]", "null", "\"x\"", "5"])
+    func noObject(text: String) {
+        let found = problems(text)
+        #expect(found.count == 1)
+        #expect(found.first?.path == "$")
+        #expect(found.first?.message.contains("expected an object") == true)
+    }
+
+    @Test("Every problem at once, in the order of the file, each with its line")
+    func everyProblem() {
+        let found = problems(
+            """
+            {
+              "listeners": [{ "name": "public", "address": "nowhere" }],
+              "timeouts": { "conect": "2s",
+                            "drain": 30 },
+              "upstreams": {
+                "core": { "endpoints": [] },
+                "gateway": { "endpoints": ["127.0.0.1:3301"], "health": { "rise": 0, "rise": 1 } }
+              },
+              "routes": [
+                { "split": { "core": 1 } },
+                { "split": { "gatway": 1,
+                             "gateway": -1 }, "failover": 1 }
+              ],
+              "wrokers": 1
+            }
+            """)
+        #expect(
+            found.map { "\($0.line ?? 0) \($0.path)" } == [
+                "2 $.listeners[0].address", "3 $.timeouts.conect", "4 $.timeouts.drain", "6 $.upstreams.core.endpoints",
+                "7 $.upstreams.gateway.health.rise", "7 $.upstreams.gateway.health.rise", "11 $.routes[1].split.gatway",
+                "12 $.routes[1].split.gateway", "12 $.routes[1].failover", "14 $.wrokers",
+            ])
+    }
+
+    @Test("A route is not reported for the faults of its upstream")
+    func noFollowingFaults() {
+        #expect(Document(core: #""endpoints": 1"#).problems().map(\.path) == ["$.upstreams.core.endpoints"])
+        #expect(Document(upstreams: #"{ "core": 1 }"#).problems().map(\.path) == ["$.upstreams.core"])
+    }
+
+    @Test("A file that is wrong everywhere gives a bounded list")
+    func bounded() {
+        let keys = (0..<5_000).map { "\"key\($0)\": 1" }.joined(separator: ",\n")
+        let found = problems("{ \(keys) }")
+        #expect(found.count == 501)
+        #expect(found.last?.message == "further problems are not listed")
+    }
+
+    @Test("A syntax error is one problem with line and column")
+    func syntax() {
+        let found = problems("{\n  \"listeners\": [,]\n}")
+        #expect(
+            found == [
+                ConfigurationProblem(
+                    path: "$", message: "not JSON, column 17: expected a value, found ','", line: 2)
+            ])
+    }
+
+    @Test("What an operator wrote cannot write to the terminal")
+    func controlCharacters() {
+        let found = Document(top: #""\u001b[2J\u0007\u0085": 1,"#).problems()
+        #expect(found.map(\.path) == [#"$["\u{1b}[2J\u{7}\u{85}"]"#])
+    }
+
+    @Test("Problems name the file they are in")
+    func description() throws {
+        let problem = ConfigurationProblem(
+            path: "$.routes[1].split.gatway", message: "unknown upstream; did you mean \"gateway\"?", line: 12,
+            file: "routes.json")
+        #expect(
+            problem.description
+                == "routes.json:12: $.routes[1].split.gatway: unknown upstream; did you mean \"gateway\"?")
+        let missing = "/nonexistent/routes.json"
+        let rejected = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: missing) }
+        #expect(rejected.description == "/nonexistent/routes.json: $: cannot be read: No such file or directory")
+        let directory = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: "/tmp") }
+        #expect(directory.problems.map(\.message) == ["cannot be read: Is a directory"])
+        let endless = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: "/dev/zero") }
+        #expect(endless.problems.first?.message.contains("more than 4194304 bytes") == true)
+        let schema = Repository.path("routes.schema.json")
+        let wrong = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: schema) }
+        #expect(wrong.problems.allSatisfy { $0.file == schema && $0.line != nil })
+    }
+}
