@@ -93,6 +93,13 @@ extension Downstream {
             }
         }
         let references = self.core.fieldReferences
+        if head.path.isEmpty || head.form == .asterisk {
+            // `OPTIONS *` asks the server as a whole, and an absolute target may leave the path out: both mean the root.
+            let root: [UInt8] = [0x2F]
+            return table.match(
+                method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
+                path: root.span, bytes: span, fields: references.span)
+        }
         return table.match(
             method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
             path: span.extracting(head.path.bounds), bytes: span, fields: references.span)

@@ -9,6 +9,8 @@ extension Downstream {
     private static let readsPerEvent = 4
     /// Once a client has shown itself slow, less is read at a time, so that less waits for it in memory.
     private static let slowRead = 65_536
+    /// Two pages: below this a copy is cheaper than a second piece.
+    private static let smallBody = 8_192
 
     func upstreamReady(_ connection: UpstreamConnection) {
         guard self.upstream === connection else { return connection.close() }
@@ -200,6 +202,7 @@ extension Downstream {
             }
         }
         if surplus { self.exchange.upstreamReusable = false }
+        if count == 2, prefix > 0, self.core.pieces[1].iov_len <= Self.smallBody { count = self.joinPieces(prefix) }
         if count > 0 { self.write(pieces: count) }
         if ended {
             self.responseComplete()
@@ -209,6 +212,15 @@ extension Downstream {
             self.exchange.deadline = self.core.now + self.bodyIdle
             self.armExchange()
         }
+    }
+
+    /// Moves a small body behind the head: copying it costs less than handing the kernel two pieces.
+    private func joinPieces(_ prefix: Int) -> Int {
+        let body = UnsafeRawBufferPointer(start: self.core.pieces[1].iov_base, count: self.core.pieces[1].iov_len)
+        guard prefix + body.count <= self.core.headScratch.count else { return 2 }
+        UnsafeMutableRawBufferPointer(rebasing: self.core.headScratch[prefix...]).copyMemory(from: body)
+        self.core.pieces[0].iov_len = prefix + body.count
+        return 1
     }
 
     private func frame(_ run: ChunkRun, bytes: UnsafeMutableRawBufferPointer, after pieces: Int) -> Int {

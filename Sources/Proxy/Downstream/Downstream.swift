@@ -25,38 +25,39 @@ import Traffic
 final class Downstream: Handle {
     enum State { case idle, head, exchange, tunnel, lingering, closed }
 
-    unowned let core: WorkerCore
-    var socket: Socket
+    /// The core outlives every handle: it owns the table that holds them.
+    unowned(unsafe) let core: WorkerCore
+    @exclusivity(unchecked) var socket: Socket
     let peer: IPAddress
     let peerText: [UInt8]
     let isCountedPerClient: Bool
 
-    var state = State.idle
+    @exclusivity(unchecked) var state = State.idle
     /// Input not consumed yet: a partial head, or what came behind the present request.
-    var inbound = ByteQueue()
+    @exclusivity(unchecked) var inbound = ByteQueue()
     /// Output the kernel would not take yet.
-    var outbound = ByteQueue()
-    var readable = false
+    @exclusivity(unchecked) var outbound = ByteQueue()
+    @exclusivity(unchecked) var readable = false
     /// The client sent FIN (EPOLLRDHUP); a short read proves nothing any more.
-    var peerClosing = false
+    @exclusivity(unchecked) var peerClosing = false
     /// Its FIN has been read.
     var inputEnded = false
     /// Nothing can be written any more.
-    var broken = false
+    @exclusivity(unchecked) var broken = false
     /// Close once the present response has left.
-    var closeAfter = false
+    @exclusivity(unchecked) var closeAfter = false
     /// The response was cut: the client must see a reset, not an end.
     var resetOnClose = false
     /// The present exchange must be dispatched (again) when run.
-    var needsDispatch = false
+    @exclusivity(unchecked) var needsDispatch = false
     /// A read that did not drain into the client: read less at a time from now on.
-    var isSlow = false
+    @exclusivity(unchecked) var isSlow = false
     var tunnelInputEnded = false
     var tunnelOutputEnded = false
     var requestStartedAt: UInt64 = 0
 
-    var exchange = Exchange()
-    var upstream: UpstreamConnection?
+    @exclusivity(unchecked) var exchange = Exchange()
+    @exclusivity(unchecked) var upstream: UpstreamConnection?
 
     /// Bytes thrown away, and milliseconds waited, for a client to see our last answer before we close.
     private static let lingerBytes = 1 << 20

@@ -16,25 +16,26 @@ import Traffic
 final class UpstreamConnection: Handle {
     enum State { case connecting, leased, idle, closed }
 
-    unowned let core: WorkerCore
-    var socket: Socket
+    /// The core outlives every handle: it owns the table that holds them.
+    unowned(unsafe) let core: WorkerCore
+    @exclusivity(unchecked) var socket: Socket
     let pool: EndpointPool
-    private(set) var state = State.connecting
+    @exclusivity(unchecked) private(set) var state = State.connecting
     /// Whose exchange it serves while connecting or leased.
     unowned(unsafe) var downstream: Downstream?
     /// Request bytes the kernel would not take yet.
-    var outbound = ByteQueue()
+    @exclusivity(unchecked) var outbound = ByteQueue()
     /// A response head that is not complete.
-    var inbound = ByteQueue()
-    var readable = false
+    @exclusivity(unchecked) var inbound = ByteQueue()
+    @exclusivity(unchecked) var readable = false
     /// The peer sent FIN: read on until the end shows, a short read proves nothing any more.
-    var peerClosing = false
+    @exclusivity(unchecked) var peerClosing = false
     /// A write failed; an answer may still be there to read.
-    var writeBroken = false
+    @exclusivity(unchecked) var writeBroken = false
     /// Exchanges served, the present one included.
     var uses = 1
     /// Bytes of a response have come in the present exchange.
-    var heard = false
+    @exclusivity(unchecked) var heard = false
     private let born: UInt64
     private let lifetime: UInt64
 
@@ -49,6 +50,7 @@ final class UpstreamConnection: Handle {
         pool.connectionsOpened &+= 1
     }
 
+    override var mayBeUrgent: Bool { true }
     override var isUrgent: Bool { self.state == .idle }
 
     override func ready(_ flags: UInt32) {
@@ -115,8 +117,7 @@ final class UpstreamConnection: Handle {
         self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(idleMilliseconds))
     }
 
-    /// Sends `pieces[0..<count]` of the worker, keeping what the kernel does not take. Returns the bytes that left or
-    /// will leave; 0 after a failed write.
+    /// Sends `pieces[0..<count]` of the worker, keeping what the kernel does not take.
     func write(pieces count: Int) {
         guard !self.writeBroken else { return }
         let pieces = UnsafeMutableBufferPointer(rebasing: self.core.pieces[0..<count])
@@ -125,7 +126,11 @@ final class UpstreamConnection: Handle {
         guard total > 0 else { return }
         var sent = 0
         if self.outbound.isEmpty {
-            switch self.socket.send(pieces: pieces) {
+            let result =
+                count == 1
+                ? self.socket.send(UnsafeRawBufferPointer(start: pieces[0].iov_base, count: pieces[0].iov_len))
+                : self.socket.send(pieces: pieces)
+            switch result {
             case .bytes(let bytes): sent = bytes
             case .wouldBlock, .end: break
             case .failed:

@@ -14,6 +14,8 @@ class Handle {
     func expired() {}
     /// It asked to go on later in the same turn.
     func run() {}
+    /// Set in the token, so that the first look at a batch passes by what cannot be urgent without finding it.
+    var mayBeUrgent: Bool { false }
     /// Whether readiness must be looked at before anything else of the same batch: an idle upstream connection that
     /// became readable must not be leased by a request that stands earlier in the batch.
     var isUrgent: Bool { false }
@@ -21,6 +23,8 @@ class Handle {
 
 /// The handles of one worker by slot.
 struct HandleTable {
+    /// Bit 31 of the slot half of a token: the handle may be urgent.
+    static let urgencyBit: UInt64 = 1 << 31
     private var handles: ContiguousArray<Handle?> = []
     private var generations: ContiguousArray<UInt32> = []
     private var free: ContiguousArray<Int32> = []
@@ -37,6 +41,7 @@ struct HandleTable {
         }
         handle.slot = slot
         handle.token = UInt64(self.generations[slot]) << 32 | UInt64(slot)
+        if handle.mayBeUrgent { handle.token |= Self.urgencyBit }
     }
 
     mutating func remove(_ handle: Handle) {
@@ -51,7 +56,7 @@ struct HandleTable {
 
     @inline(__always)
     func find(_ token: UInt64) -> Handle? {
-        let slot = Int(truncatingIfNeeded: token & 0xFFFF_FFFF)
+        let slot = Int(truncatingIfNeeded: token & 0x7FFF_FFFF)
         guard slot < self.handles.count, let handle = self.handles[slot], handle.token == token else { return nil }
         return handle
     }

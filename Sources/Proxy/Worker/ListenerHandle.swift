@@ -11,7 +11,8 @@ final class ListenerHandle: Handle {
     /// Milliseconds to wait after descriptors ran out before looking again.
     private static let pause: UInt64 = 100
 
-    unowned let core: WorkerCore
+    /// The core outlives every handle: it owns the table that holds them.
+    unowned(unsafe) let core: WorkerCore
     /// Which opening of the listener this socket belongs to: a listener that moves has two for a moment.
     let identifier: UInt64
     let name: String

@@ -7,48 +7,52 @@ import Traffic
 
 /// Everything one worker owns: connections, pools, buffers, timers, counters. Not Sendable; lives inside the `Worker`
 /// actor and is touched on its loop's thread only. No lock, and once warm no allocation, on the path of a request.
+///
+/// `@exclusivity(unchecked)` on what every request touches: one thread reaches it, and no method keeps an access open while
+/// it calls out, which the debug build, where the attribute stands too but bounds and isolation checks are the same,
+/// cannot show; the scenario suite under ThreadSanitizer does.
 final class WorkerCore {
     let index: Int
     let loop: EventLoop
     let shared: SharedState
     /// Milliseconds and microseconds of the monotonic clock at the start of this turn.
-    private(set) var now: UInt64
-    private(set) var nowMicroseconds: UInt64
+    @exclusivity(unchecked) private(set) var now: UInt64
+    @exclusivity(unchecked) private(set) var nowMicroseconds: UInt64
 
-    var handles = HandleTable()
-    var wheel: TimerWheel
-    var buffers = BufferPool()
+    @exclusivity(unchecked) var handles = HandleTable()
+    @exclusivity(unchecked) var wheel: TimerWheel
+    @exclusivity(unchecked) var buffers = BufferPool()
     /// Where every read lands. One for all connections: it stays in the cache, and idle connections own nothing.
-    private(set) var scratch: UnsafeMutableRawBufferPointer
+    @exclusivity(unchecked) private(set) var scratch: UnsafeMutableRawBufferPointer
     /// Where rewritten heads and local replies are built.
-    private(set) var headScratch: UnsafeMutableRawBufferPointer
+    @exclusivity(unchecked) private(set) var headScratch: UnsafeMutableRawBufferPointer
     /// Chunk sizes (first 32 bytes) and what ends a chunk, trailers included (the rest).
     let frameScratch: UnsafeMutableRawBufferPointer
     let pieces: UnsafeMutableBufferPointer<iovec>
     /// The fields of the head parsed last.
-    var fields = FieldTable(capacity: 256)
-    var fieldReferences: ContiguousArray<FieldReference> = []
-    var random: SplitMix64
+    @exclusivity(unchecked) var fields = FieldTable(capacity: 256)
+    @exclusivity(unchecked) var fieldReferences: ContiguousArray<FieldReference> = []
+    @exclusivity(unchecked) var random: SplitMix64
 
-    var runtime: TableRuntime
+    @exclusivity(unchecked) var runtime: TableRuntime
     private var pools: ContiguousArray<EndpointPool?> = []
     private var upstreamStates: [String: UpstreamState] = [:]
     private var metrics: [MetricsKey: RouteMetrics] = [:]
     private var rejected: [UInt16: UInt64] = [:]
     private var listeners: [ListenerHandle] = []
 
-    private var runnable: ContiguousArray<UInt64> = []
-    private var expired: ContiguousArray<Int32> = []
+    @exclusivity(unchecked) private var runnable: ContiguousArray<UInt64> = []
+    @exclusivity(unchecked) private var expired: ContiguousArray<Int32> = []
     /// Upstreams with requests waiting for a slot.
-    private var queues: ContiguousArray<UpstreamState> = []
+    @exclusivity(unchecked) private var queues: ContiguousArray<UpstreamState> = []
 
-    private(set) var draining = false
+    @exclusivity(unchecked) private(set) var draining = false
     /// Client connections open in this worker.
     var connections = 0
     var connectionsAccepted: UInt64 = 0
     var connectionsRefused: UInt64 = 0
     var tunnels = 0
-    var exchanges = 0
+    @exclusivity(unchecked) var exchanges = 0
     let log: AccessLogBuffer?
 
     private struct MetricsKey: Hashable {
@@ -96,15 +100,13 @@ final class WorkerCore {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         // Idle upstream connections first: see UpstreamConnection.
-        for position in 0..<batch.count {
+        for position in 0..<batch.count where batch.token(position) & HandleTable.urgencyBit != 0 {
             if let handle = self.handles.find(batch.token(position)), handle.isUrgent {
                 handle.ready(batch.flags(position))
             }
         }
         for position in 0..<batch.count {
-            if let handle = self.handles.find(batch.token(position)), !handle.isUrgent {
-                handle.ready(batch.flags(position))
-            }
+            self.handles.find(batch.token(position))?.ready(batch.flags(position))
         }
         self.wheel.advance(to: self.now, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
