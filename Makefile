@@ -20,8 +20,8 @@ run: build
 	@scripts/run.sh
 
 build: setup
-	swift build -c release --product balancer
-	swift build -c release --product gateway
+	swift build -c release --static-swift-stdlib --product balancer
+	swift build -c release --static-swift-stdlib --product gateway
 
 test: setup
 	@scripts/lint.sh

@@ -32,9 +32,10 @@ let package = Package(
         .target(name: "CEpoll"),
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["Traffic"], swiftSettings: strict),
+        .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .target(
             name: "Documents",
-            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: ["CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: strict),
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
@@ -42,7 +43,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "HTTPWire", "Traffic", "Reactor", "RoutesFile",
+                "HTTPWire", "Traffic", "Reactor", "RoutesFile", "CEpoll",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -66,7 +67,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -88,9 +89,21 @@ let package = Package(
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["RoutesFile", "Traffic"], swiftSettings: strict),
-        .testTarget(name: "DocumentsTests", dependencies: ["Documents"], swiftSettings: strict),
-        .testTarget(name: "ControlTests", dependencies: ["Control", "Traffic"], swiftSettings: strict),
-        .testTarget(name: "GatewayServiceTests", dependencies: ["GatewayService", "Documents"], swiftSettings: strict),
+        .testTarget(
+            name: "DocumentsTests", dependencies: ["Documents", "CMongoC"], exclude: ["WireServer"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ControlTests",
+            dependencies: [
+                "Control", "Balancer", "Traffic", "RoutesFile", "Reactor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GatewayServiceTests", dependencies: ["GatewayService", "Documents", "CMongoC"], swiftSettings: strict),
         .testTarget(
             name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", swiftSettings: strict),
     ]

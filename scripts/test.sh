@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift build --build-tests
-swift test --skip-build --no-parallel "$@"
+# The document stores are tested against a MongoDB wire server in a Python environment of its own.
+exec Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-build --no-parallel "$@"

@@ -82,7 +82,8 @@ package enum RoutesFile {
                 let child = node.child(member)
                 if let first = lines[member.name] {
                     node.report.add(
-                        child.path, line: member.line, "the key \(member.name.quoted) was already given in line \(first)")
+                        child.path, line: member.line,
+                        "the key \(member.name.quoted) was already given in line \(first)")
                 } else {
                     lines[member.name] = member.line
                 }

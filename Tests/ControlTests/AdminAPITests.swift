@@ -3,6 +3,7 @@ import Foundation
 import Hummingbird
 import HummingbirdTesting
 import Logging
+import Reactor
 import RoutesFile
 import Testing
 import Traffic
@@ -46,12 +47,12 @@ struct AdminAPITests {
     }
 
     private static func json(_ response: TestResponse) throws -> [String: Any] {
-        let object = try JSONSerialization.jsonObject(with: Data(buffer: response.body))
+        let object = try JSONSerialization.jsonObject(with: Data(String(buffer: response.body).utf8))
         return try #require(object as? [String: Any])
     }
 
     private static func error(_ response: TestResponse) throws -> ErrorBody {
-        try JSONDecoder().decode(ErrorBody.self, from: Data(buffer: response.body))
+        try JSONDecoder().decode(ErrorBody.self, from: Data(String(buffer: response.body).utf8))
     }
 
     @Test("Ready only while a table is in force, listeners are bound and nothing drains")
@@ -283,7 +284,8 @@ struct AdminAPITests {
         "On loopback only an address or localhost is taken for Host",
         arguments: [
             ("127.0.0.1:9901", true), ("localhost", true), ("LOCALHOST:9901", true), ("[::1]:9901", true),
-            ("10.1.2.3", true), ("evil.example", false), ("evil.example:9901", false), ("127.0.0.1.evil.example", false),
+            ("10.1.2.3", true), ("evil.example", false), ("evil.example:9901", false),
+            ("127.0.0.1.evil.example", false),
             ("localhost.evil.example", false), ("", false), ("[::1", false),
         ])
     func hosts(authority: String, trusted: Bool) {
@@ -294,10 +296,26 @@ struct AdminAPITests {
     func rebinding() async throws {
         let rig = Rig()
         try await rig.load()
-        let server = AdminAPI(plane: rig.plane, checksHost: true)
-        try await Application(router: server.router()).test(.router) { client in
-            // The in-process client sends no Host at all.
-            #expect(try await client.execute(uri: "/healthz", method: .get).status == .forbidden)
+        let dialer = try Dialer()
+        try await rig.test { client in
+            let port = try #require(client.port.flatMap(UInt16.init(exactly:)))
+            for (host, status) in [("evil.example", 403), ("evil.example:\(port)", 403), ("127.0.0.1:\(port)", 200)] {
+                let request = "GET /healthz HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n"
+                let answer = await dialer.exchange(
+                    with: Sample.address(port), send: Array(request.utf8), connectMilliseconds: 5_000,
+                    milliseconds: 5_000, limit: 65_536, until: { _ in false })
+                let text = String(decoding: answer.bytes, as: UTF8.self)
+                #expect(text.hasPrefix("HTTP/1.1 \(status) "), "Host: \(host)")
+            }
+        }
+        // Bound to an address of the network, names are as good as numbers.
+        try await rig.test(checksHost: false) { client in
+            let port = try #require(client.port.flatMap(UInt16.init(exactly:)))
+            let request = "GET /healthz HTTP/1.1\r\nHost: balancer.internal\r\nConnection: close\r\n\r\n"
+            let answer = await dialer.exchange(
+                with: Sample.address(port), send: Array(request.utf8), connectMilliseconds: 5_000, milliseconds: 5_000,
+                limit: 65_536, until: { _ in false })
+            #expect(String(decoding: answer.bytes, as: UTF8.self).hasPrefix("HTTP/1.1 200 "))
         }
     }
 }

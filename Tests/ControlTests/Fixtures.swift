@@ -1,5 +1,5 @@
 import Control
-import Reactor
+@testable import Reactor
 import RoutesFile
 import Synchronization
 import Traffic

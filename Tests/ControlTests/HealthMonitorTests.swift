@@ -1,6 +1,6 @@
 @testable import Control
 import Logging
-import Reactor
+@testable import Reactor
 import Testing
 import Traffic
 
@@ -76,7 +76,9 @@ struct HealthMonitorTests {
         #expect(await rig.monitor.records[rig.key]?.results.isEmpty == true)
         #expect(rig.endpoint.operational == .up)
         await rig.probe()
-        #expect(rig.transport.calls.last.map { String(decoding: $0.request, as: UTF8.self) }?.hasPrefix("GET /other ") == true)
+        #expect(
+            rig.transport.calls.last.map { String(decoding: $0.request, as: UTF8.self) }?.hasPrefix("GET /other ")
+                == true)
     }
 
     @Test("An endpoint that is gone from the table, or no longer probed, is left alone")

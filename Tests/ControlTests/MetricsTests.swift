@@ -40,7 +40,10 @@ struct MetricsTests {
         let result = ProbeResult(at: 1, wallClock: 1, cause: .ok, status: 200, microseconds: 1_250)
         return MetricsPage(
             workers: await bench.dataPlane.snapshots(), view: await bench.publisher.current,
-            probes: [key: ProbeRecord(results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: "")],
+            probes: [
+                key: ProbeRecord(
+                    results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: "")
+            ],
             report: ReloadReport(at: 0, ok: true, problems: [], needsRestart: [], successes: 2, failures: 1),
             process: ProcessFacts(
                 residentBytes: 1_048_576, processorMicroseconds: 2_500_000, openDescriptors: 12,

@@ -41,7 +41,8 @@ struct ReloadTests {
         init() throws {
             self.directory = try TemporaryDirectory()
             self.reloader = ConfigurationReloader(
-                path: "\(self.directory.path)/routes.json", publisher: self.bench.publisher, clock: self.bench.time.clock,
+                path: "\(self.directory.path)/routes.json", publisher: self.bench.publisher,
+                clock: self.bench.time.clock,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }
 
@@ -92,6 +93,21 @@ struct ReloadTests {
         try rig.write("{\"workers\": 3, \"accessLog\": {\"enabled\": false}, " + Self.routes(core: 90).dropFirst())
         #expect(await rig.reloader.reload(.file))
         #expect(await rig.reloader.report.needsRestart == ["$.accessLog", "$.workers"])
+    }
+
+    @Test("A file that changed between its first reading and the watch is not missed")
+    func changedBeforeWatch() async throws {
+        let rig = try Rig()
+        let first = Array(Self.routes(core: 90).utf8)
+        try rig.write(Self.routes(core: 60))
+        #expect(await rig.reloader.start(try RoutesFile.parse(first), bytes: first))
+        #expect(await rig.bench.weights["core"] == 90)
+        let watcher = try ConfigurationWatcher(path: rig.path, reloader: rig.reloader, clock: rig.bench.time.clock)
+        let task = Task { await watcher.run() }
+        while await rig.reloader.report.successes < 2 { await Task.yield() }
+        #expect(await rig.bench.weights["core"] == 60)
+        task.cancel()
+        await task.value
     }
 
     /// Ways in which a file changes that a watch on its inode would miss.

@@ -1,5 +1,6 @@
-import Control
+@testable import Control
 import RoutesFile
+import Synchronization
 import Testing
 import Traffic
 
@@ -92,9 +93,10 @@ struct TablePublisherTests {
                 .setOperational(.down, now: 0)
         }
         let outcome = try await bench.setWeights(["gateway": 90], dryRun: true)
-        #expect(outcome.warnings == [
-            "gateway is to receive more but has no available endpoint: its share goes to the others until it has one"
-        ])
+        #expect(
+            outcome.warnings == [
+                "gateway is to receive more but has no available endpoint: its share goes to the others until it has one"
+            ])
         let receiving = try #require(outcome.after.last)
         #expect(!receiving.available && receiving.availableEndpoints == 0 && receiving.endpoints == 2)
         #expect(receiving.share == 0.5 && receiving.effectiveShare == 0)

@@ -23,8 +23,8 @@ struct TakeoverTests {
 
         init() throws {
             let socket = try Socket.listen(on: Sample.address(0))
-            let bound = try #require(socket.boundAddress())
-            self.port = bound.port
+            let bound = socket.boundAddress()
+            self.port = try #require(bound).port
             self.listener = dup(socket.descriptor)
         }
 
@@ -43,7 +43,8 @@ struct TakeoverTests {
                     // More than one packet of sockets.
                     return HandOver(
                         state: state,
-                        listeners: (0..<70).map { _ in HandOver.Listener(name: "public", descriptor: dup(self.listener)) })
+                        listeners: (0..<70).map { _ in HandOver.Listener(name: "public", descriptor: dup(self.listener))
+                        })
                 },
                 abandoned: { self.log.withLock { $0.abandoned += 1 } },
                 completed: { self.log.withLock { $0.completed += 1 } })
@@ -80,7 +81,8 @@ struct TakeoverTests {
         for listener in successor.inherited.listeners {
             let socket = Socket(owning: listener.descriptor)
             #expect(listener.name == "public")
-            #expect(socket.boundAddress()?.port == predecessor.port)
+            let bound = socket.boundAddress()
+            #expect(bound?.port == predecessor.port)
         }
         try await successor.ready()
         #expect(predecessor.log.withLock { $0.completed } == 1)

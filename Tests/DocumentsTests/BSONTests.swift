@@ -23,7 +23,9 @@ struct BSONTests {
         let span = batch.bytes.span
         var numbers: [Double] = []
         for start in batch.starts {
-            if let element = try span.element("n", inDocument: start) { numbers.append(span.number(of: element) ?? .nan) }
+            if let element = try span.element("n", inDocument: start) {
+                numbers.append(span.number(of: element) ?? .nan)
+            }
         }
         return numbers
     }
@@ -79,9 +81,12 @@ struct BSONTests {
         "Decimal128 prints as the specification's table has it",
         arguments: [
             (0x3040_0000_0000_0000, 1, "1"), (0xB040_0000_0000_0000, 1, "-1"), (0x303E_0000_0000_0000, 1, "0.1"),
-            (0x3034_0000_0000_0000, 1234, "0.001234"), (0x3040_0000_0000_0000, 0, "0"), (0x3042_0000_0000_0000, 1, "1E+1"),
-            (0x302C_0000_0000_0000, 1, "1E-10"), (0x7C00_0000_0000_0000, 0, "NaN"), (0x7800_0000_0000_0000, 0, "Infinity"),
-            (0xF800_0000_0000_0000, 0, "-Infinity"), (0x3040_FFFF_FFFF_FFFF, UInt64.max, "5192296858534827628530496329220095"),
+            (0x3034_0000_0000_0000, 1234, "0.001234"), (0x3040_0000_0000_0000, 0, "0"),
+            (0x3042_0000_0000_0000, 1, "1E+1"),
+            (0x302C_0000_0000_0000, 1, "1E-10"), (0x7C00_0000_0000_0000, 0, "NaN"),
+            (0x7800_0000_0000_0000, 0, "Infinity"),
+            (0xF800_0000_0000_0000, 0, "-Infinity"),
+            (0x3040_FFFF_FFFF_FFFF, UInt64.max, "5192296858534827628530496329220095"),
             (0x3028_0000_0000_0000, 12_345_678_901_234_567, "12345.678901234567"),
         ] as [(UInt64, UInt64, String)])
     func decimalText(high: UInt64, low: UInt64, text: String) {

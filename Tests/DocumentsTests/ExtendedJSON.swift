@@ -5,14 +5,24 @@
 /// `{"$binary": [bytes]}`, `{"$nan": true}`, `{"$infinity": true}`, `{"$undefined": true}`, `{"$minKey": true}`,
 /// `{"$maxKey": true}`, `{"$timestamp": text}`, `{"$regex": true}`.
 enum ExtendedJSON {
-    static func batch(_ documents: [String]) throws -> DocumentBatch {
+    /// - Parameter identified: gives documents without an `_id` one that ``withoutGivenIdentities(_:)`` finds again. A
+    ///   MongoDB server stores none without.
+    static func batch(_ documents: [String], identified: Bool = false) throws -> DocumentBatch {
         var writer = BSONWriter()
-        for text in documents {
+        for (index, text) in documents.enumerated() {
             let value = try JSONParser.parse(Array(text.utf8))
             guard case .object(let members) = value else { throw JSONSyntaxError(offset: 0, message: "no object") }
-            writer.document { writer in for member in members { write(member.key, member.value, &writer) } }
+            writer.document { writer in
+                if identified, value[key: "_id"] == nil { writer.objectID("_id", .max, UInt64(index)) }
+                for member in members { write(member.key, member.value, &writer) }
+            }
         }
         return try DocumentBatch(writer.bytes)
+    }
+
+    /// JSON without the identities that `batch(identified:)` made up.
+    static func withoutGivenIdentities(_ json: String) -> String {
+        json.replacing(#/"_id":"ffffffff[0-9a-f]{16}",?/#, with: "")
     }
 
     private static func write(_ name: String, _ value: JSONValue, _ writer: inout BSONWriter) {

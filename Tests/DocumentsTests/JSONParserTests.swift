@@ -4,17 +4,19 @@ import Testing
 
 @Suite("JSON")
 struct JSONParserTests {
-    @Test(arguments: [
-        ("null", .null), ("true", .bool(true)), (" -0.5e1 ", .number(-5)), ("\"\\u0041\\n\\/\"", .string("A\n/")),
-        (#""\ud83d\ude00""#, .string("😀")), (#""\ud83dx""#, .string("\u{FFFD}x")), ("[]", .array([])),
-        ("[1,[2]]", .array([.number(1), .array([.number(2)])])), ("1e999", .number(.infinity)),
-    ] as [(String, JSONValue)])
+    @Test(
+        arguments: [
+            ("null", .null), ("true", .bool(true)), (" -0.5e1 ", .number(-5)), ("\"\\u0041\\n\\/\"", .string("A\n/")),
+            (#""\ud83d\ude00""#, .string("😀")), (#""\ud83dx""#, .string("\u{FFFD}x")), ("[]", .array([])),
+            ("[1,[2]]", .array([.number(1), .array([.number(2)])])), ("1e999", .number(.infinity)),
+        ] as [(String, JSONValue)])
     func valid(text: String, value: JSONValue) throws {
         #expect(try JSONParser.parse(Array(text.utf8)) == value)
     }
 
     @Test(arguments: [
-        "", "{", "[1,]", "{\"a\":1,}", "01", "1.", "+1", ".5", "nul", "truex", "\"\u{1}\"", "\"\\x\"", "\"\\u12g4\"", "'a'",
+        "", "{", "[1,]", "{\"a\":1,}", "01", "1.", "+1", ".5", "nul", "truex", "\"\u{1}\"", "\"\\x\"", "\"\\u12g4\"",
+        "'a'",
         "{a:1}", "[1] 2", "// c\n1", "NaN", "\"open",
     ])
     func refused(text: String) {
@@ -23,7 +25,9 @@ struct JSONParserTests {
 
     @Test func depthIsBounded() {
         let deep = String(repeating: "[", count: 100_000)
-        #expect(throws: JSONSyntaxError(offset: 256, message: "nested too deeply")) { try JSONParser.parse(Array(deep.utf8)) }
+        #expect(throws: JSONSyntaxError(offset: 256, message: "nested too deeply")) {
+            try JSONParser.parse(Array(deep.utf8))
+        }
     }
 
     @Test func theLastOfRepeatedKeysCounts() throws {
@@ -46,7 +50,8 @@ struct JSONParserTests {
     }
 
     @Test(arguments: [
-        (#"{"candidates":{}}"#, "$.candidates"), (#"{"candidates":[{"name":"a","stash":"b"}]}"#, "$.candidates[0].slotId"),
+        (#"{"candidates":{}}"#, "$.candidates"),
+        (#"{"candidates":[{"name":"a","stash":"b"}]}"#, "$.candidates[0].slotId"),
         (#"{"candidates":[{"slotId":1.5,"name":"a","stash":"b"}]}"#, "$.candidates[0].slotId"),
         (#"{"candidates":[{"slotId":1,"name":2,"stash":"b"}]}"#, "$.candidates[0].name"),
     ])

@@ -42,7 +42,8 @@ struct SampleDataTests {
     /// The irregularities that make a sample worth having, each counted.
     @Test func candidatesAreAsIrregularAsStoredOnes() async throws {
         let store = try EmbeddedStore(reading: .memory)
-        try store.insert(SampleData(shape: .init(candidates: 200, validators: 12, eras: 3, sessions: 1, rewards: 100)).documents())
+        try store.insert(
+            SampleData(shape: .init(candidates: 200, validators: 12, eras: 3, sessions: 1, rewards: 100)).documents())
         let all = try await store.find(Query(.candidates)).count
         func count(_ criterion: Criterion, _ collection: Collection = .candidates) async throws -> Int {
             try await store.find(Query(collection, [criterion])).count
@@ -66,7 +67,8 @@ struct SampleDataTests {
         let store = try EmbeddedStore(reading: .memory)
         try store.insert(SampleData(network: .polkadot, candidates: [candidate]).facts())
         let found = try await store.find([
-            .matching(.candidates, "stash", .string("1abc")), Query(.chainMetadata, [Criterion("decimals", .equals(.number(10)))]),
+            .matching(.candidates, "stash", .string("1abc")),
+            Query(.chainMetadata, [Criterion("decimals", .equals(.number(10)))]),
             Query(.validatorScores),
         ])
         #expect(found.map(\.count) == [1, 1, 0])

@@ -14,7 +14,8 @@ struct CandidateGoldenTests {
          "rewardDestination":"Staked","queuedKeys":"0x1","nextKeys":"0x2","bonded":{"$double":25500000000000},"skipSelfStake":false,
          "matrix":["@a:b"],"implementation":"Parity Polkadot","invalidityReasons":"old","telemetryId":4,"__v":0}
         """#
-    private static let score = #"{"_id":{"$oid":"cccccccccccccccccccccccc"},"session":3,"address":"S1","total":12.5,"__v":0}"#
+    private static let score =
+        #"{"_id":{"$oid":"cccccccccccccccccccccccc"},"session":3,"address":"S1","total":12.5,"__v":0}"#
     private static let stake = #"""
         {"validator":"S1","era":9,"totalStake":1.5,"inactiveStake":0,"activeNominators":[{"address":"a"},{"address":"b"}],"inactiveNominators":[]}
         """#
@@ -29,7 +30,8 @@ struct CandidateGoldenTests {
     @Test func everyFieldInOrder() async throws {
         let older = #"{"session":2,"address":"S1","total":99}"#
         let fixture = Fixture(
-            Fixture.metadata, (.candidates, [Self.full]), (.validatorScores, [Self.score, older]), (.nominatorStakes, [Self.stake]),
+            Fixture.metadata, (.candidates, [Self.full]), (.validatorScores, [Self.score, older]),
+            (.nominatorStakes, [Self.stake]),
             (.locations, [Self.location, #"{"slotId":7,"city":"old","updated":0}"#]))
         #expect(try await fixture.get("/candidate/S1") == Self.card)
         #expect(try await fixture.get("/candidates") == "[\(Self.card)]")
@@ -45,7 +47,8 @@ struct CandidateGoldenTests {
     }
 
     @Test func nullsStayNullAndNullBondedIsZero() async throws {
-        let candidate = #"{"slotId":null,"rank":null,"stash":"S1","bonded":null,"valid":null,"invalidity":null,"identity":null}"#
+        let candidate =
+            #"{"slotId":null,"rank":null,"stash":"S1","bonded":null,"valid":null,"invalidity":null,"identity":null}"#
         let fixture = Fixture(Fixture.metadata, (.candidates, [candidate]))
         let card =
             #"{"slotId":null,"rank":0,"stash":"S1","identity":null,"bonded":0,"valid":null,"validity":null,"score":null,"total":0,"nominations":{}}"#
@@ -57,7 +60,13 @@ struct CandidateGoldenTests {
     @Test func aMissingSlotJoinsTheNewestLocationWithoutOne() async throws {
         let fixture = Fixture(
             Fixture.metadata, (.candidates, [#"{"stash":"S1"}"#]),
-            (.locations, [#"{"city":"A","updated":1}"#, #"{"slotId":null,"city":"B","updated":2}"#, #"{"slotId":1,"city":"C","updated":3}"#]))
+            (
+                .locations,
+                [
+                    #"{"city":"A","updated":1}"#, #"{"slotId":null,"city":"B","updated":2}"#,
+                    #"{"slotId":1,"city":"C","updated":3}"#,
+                ]
+            ))
         let card = #"{"rank":0,"stash":"S1","bonded":null,"score":null,"total":0,"location":"B","nominations":{}}"#
         #expect(try await fixture.get("/candidate/S1") == card)
     }
@@ -75,9 +84,17 @@ struct CandidateGoldenTests {
     @Test func orderIsByTotalOrRankAndEqualsKeepTheirs() async throws {
         let fixture = Fixture(
             Fixture.metadata,
-            (.candidates, ["A", "B", "C", "D"].enumerated().map { #"{"stash":"\#($1)","rank":\#([1, 2, 2, 5][$0])}"# }),
-            (.validatorScores, [#"{"address":"A","session":1,"total":5}"#, #"{"address":"C","session":1,"total":5}"#,
-                #"{"address":"D","session":1,"total":9}"#, #"{"address":"B","session":1,"total":0}"#]))
+            (
+                .candidates,
+                ["A", "B", "C", "D"].enumerated().map { #"{"stash":"\#($1)","rank":\#([1, 2, 2, 5][$0])}"# }
+            ),
+            (
+                .validatorScores,
+                [
+                    #"{"address":"A","session":1,"total":5}"#, #"{"address":"C","session":1,"total":5}"#,
+                    #"{"address":"D","session":1,"total":9}"#, #"{"address":"B","session":1,"total":0}"#,
+                ]
+            ))
         func stashes(_ path: String) async throws -> String {
             let text = try #require(try await fixture.get(path))
             return text.matches(of: #/"stash":"(\w)"/#).map { String($0.output.1) }.joined()
@@ -97,7 +114,9 @@ struct CandidateGoldenTests {
 
     @Test func withoutDecimalsBondedIsNull() async throws {
         let fixture = Fixture((.chainMetadata, [#"{"name":"Kusama"}"#]), (.candidates, [#"{"stash":"S1","bonded":5}"#]))
-        #expect(try await fixture.get("/candidate/S1") == #"{"rank":0,"stash":"S1","bonded":null,"score":null,"total":0,"nominations":{}}"#)
+        #expect(
+            try await fixture.get("/candidate/S1")
+                == #"{"rank":0,"stash":"S1","bonded":null,"score":null,"total":0,"nominations":{}}"#)
     }
 
     @Test func emptyDatabase() async throws {

@@ -10,13 +10,18 @@ struct DocumentGoldenTests {
 
     @Test func nominatorStake() async throws {
         let fixture = Fixture(
-            (.nominatorStakes, [
-                #"{\#(Self.id),"validator":"V","era":8,"totalStake":1.5,"__v":0}"#, #"{"validator":"V","era":10}"#,
-                #"{"validator":"V","era":9}"#, #"{"validator":"W","era":99}"#,
-            ]))
+            (
+                .nominatorStakes,
+                [
+                    #"{\#(Self.id),"validator":"V","era":8,"totalStake":1.5,"__v":0}"#, #"{"validator":"V","era":10}"#,
+                    #"{"validator":"V","era":9}"#, #"{"validator":"W","era":99}"#,
+                ]
+            ))
         #expect(try await fixture.get("/nominatorstake/V") == #"{"validator":"V","era":10}"#)
         #expect(try await fixture.get("/nominatorstake/X") == nil)
-        #expect(try await fixture.get("/nominatorstake/V/8") == #"{\#(Self.idJSON),"validator":"V","era":8,"totalStake":1.5,"__v":0}"#)
+        #expect(
+            try await fixture.get("/nominatorstake/V/8")
+                == #"{\#(Self.idJSON),"validator":"V","era":8,"totalStake":1.5,"__v":0}"#)
         #expect(try await fixture.get("/nominatorstake/V/0x8") != nil)
         #expect(try await fixture.get("/nominatorstake/V/%208.0e0") != nil)
         #expect(try await fixture.get("/nominatorstake/V/7") == nil)
@@ -26,12 +31,14 @@ struct DocumentGoldenTests {
     }
 
     @Test(arguments: [
-        ("1", 1), ("2", 2), ("0", 3), ("%20", 3), ("-2", 2), ("1.9", 1), ("0.5", 3), ("1e1", 3), ("99999999999999999999", 3), ("-0", 3),
+        ("1", 1), ("2", 2), ("0", 3), ("%20", 3), ("-2", 2), ("1.9", 1), ("0.5", 3), ("1e1", 3),
+        ("99999999999999999999", 3), ("-0", 3),
     ])
     func limits(limit: String, count: Int) async throws {
         let documents = [8, 10, 9].map { #"{"validator":"V","era":\#($0)}"# }
         let expected = [10, 9, 8].prefix(count).map { #"{"validator":"V","era":\#($0)}"# }.joined(separator: ",")
-        #expect(try await Fixture((.nominatorStakes, documents)).get("/nominatorstake/V/last/\(limit)") == "[\(expected)]")
+        #expect(
+            try await Fixture((.nominatorStakes, documents)).get("/nominatorstake/V/last/\(limit)") == "[\(expected)]")
     }
 
     @Test(arguments: ["abc", "NaN", "Infinity", "-Infinity", "1x"])
@@ -64,20 +71,29 @@ struct DocumentGoldenTests {
     }
 
     @Test func lastNomination() async throws {
-        let fixture = Fixture((.eras, [#"{"lastNominatedEraIndex":"none"}"#, #"{"lastNominatedEraIndex":"7149","when":{"$double":5}}"#]))
+        let fixture = Fixture(
+            (.eras, [#"{"lastNominatedEraIndex":"none"}"#, #"{"lastNominatedEraIndex":"7149","when":{"$double":5}}"#]))
         #expect(try await fixture.get("/lastnomination") == #"{"lastNominatedEraIndex":"7149","when":5}"#)
         #expect(try await Fixture().get("/lastnomination") == nil)
     }
 
     @Test func proxyTransactions() async throws {
-        #expect(try await Fixture((.delayedTransactions, [#"{"number":5,"targets":["a"]}"#])).get("/proxytxs") == #"[{"number":5,"targets":["a"]}]"#)
+        #expect(
+            try await Fixture((.delayedTransactions, [#"{"number":5,"targets":["a"]}"#])).get("/proxytxs")
+                == #"[{"number":5,"targets":["a"]}]"#)
         #expect(try await Fixture().get("/proxytxs") == "[]")
     }
 
     @Test func eraPointsOfTheLast84Eras() async throws {
         let fixture = Fixture(
             (.totalEraPoints, [#"{"era":100}"#, #"{"era":16}"#, #"{"era":17}"#]),
-            (.eraPoints, [#"{"address":"A","era":16}"#, #"{"address":"A","era":17}"#, #"{"address":"B","era":100}"#, #"{"address":"A","era":100}"#]))
+            (
+                .eraPoints,
+                [
+                    #"{"address":"A","era":16}"#, #"{"address":"A","era":17}"#, #"{"address":"B","era":100}"#,
+                    #"{"address":"A","era":100}"#,
+                ]
+            ))
         #expect(try await fixture.get("/erapoints/A") == #"[{"address":"A","era":17},{"address":"A","era":100}]"#)
         #expect(try await fixture.get("/erapoints/X") == "[]")
         #expect(try await fixture.get("/totalerapoints") == #"[{"era":100},{"era":17}]"#)
@@ -88,9 +104,13 @@ struct DocumentGoldenTests {
 
     @Test func scores() async throws {
         let fixture = Fixture(
-            (.validatorScores, [
-                #"{\#(Self.id),"address":"A","session":5,"total":1,"__v":0}"#, #"{\#(Self.id),"address":"A","session":6,"total":2,"__v":0}"#,
-            ]))
+            (
+                .validatorScores,
+                [
+                    #"{\#(Self.id),"address":"A","session":5,"total":1,"__v":0}"#,
+                    #"{"address":"A","session":6,"total":2,"_id":{"$oid":"0123456789abcdef01234568"},"__v":0}"#,
+                ]
+            ))
         #expect(try await fixture.get("/score/A") == #"{"address":"A","session":6,"total":2}"#)
         #expect(try await fixture.get("/score/B") == nil)
         #expect(try await fixture.get("/score/A/5") == #"{"address":"A","session":5,"total":1}"#)
@@ -109,15 +129,23 @@ struct DocumentGoldenTests {
     }
 
     @Test func eraStatsIsAList() async throws {
-        #expect(try await Fixture((.eraStats, [#"{"era":1}"#, #"{"era":3}"#, #"{"era":2}"#])).get("/erastats") == #"[{"era":3}]"#)
+        #expect(
+            try await Fixture((.eraStats, [#"{"era":1}"#, #"{"era":3}"#, #"{"era":2}"#])).get("/erastats")
+                == #"[{"era":3}]"#)
         #expect(try await Fixture().get("/erastats") == "[]")
     }
 
     @Test func blockIndexAndRelease() async throws {
-        #expect(try await Fixture((.blockIndex, [#"{"earliest":5,"latest":30}"#])).get("/blockindex") == #"{"latest":30,"earliest":5,"blocksIndexed":25}"#)
-        #expect(try await Fixture((.blockIndex, [#"{"latest":30}"#])).get("/blockindex") == #"{"latest":30,"blocksIndexed":null}"#)
+        #expect(
+            try await Fixture((.blockIndex, [#"{"earliest":5,"latest":30}"#])).get("/blockindex")
+                == #"{"latest":30,"earliest":5,"blocksIndexed":25}"#)
+        #expect(
+            try await Fixture((.blockIndex, [#"{"latest":30}"#])).get("/blockindex")
+                == #"{"latest":30,"blocksIndexed":null}"#)
         #expect(try await Fixture().get("/blockindex") == #"{"blocksIndexed":null}"#)
-        #expect(try await Fixture((.releases, [#"{"name":"a","publishedAt":1}"#, #"{"name":"b","publishedAt":2}"#])).get("/release") == #"{"name":"b","publishedAt":2}"#)
+        #expect(
+            try await Fixture((.releases, [#"{"name":"a","publishedAt":1}"#, #"{"name":"b","publishedAt":2}"#])).get(
+                "/release") == #"{"name":"b","publishedAt":2}"#)
         #expect(try await Fixture().get("/release") == nil)
     }
 

@@ -8,6 +8,7 @@ struct Fixture {
     /// Documents by collection, in extended JSON.
     var documents: [(Collection, [String])] = []
     var options = Resources.Options()
+    var stores = StoreKind.available
 
     static let metadata: (Collection, [String]) = (.chainMetadata, [#"{"decimals":12,"name":"Kusama"}"#])
 
@@ -16,25 +17,50 @@ struct Fixture {
         self.options = options
     }
 
-    /// What a GET of `path` answers over each store: `nil` for 204.
+    /// What a GET of `path` answers, over each store that this machine offers: `nil` for 204.
     ///
     /// - Throws: what would be a 500.
-    func get(_ path: String) async throws -> String? {
-        let store = try EmbeddedStore(reading: .memory)
-        try store.insert(try documents.map { (collection: $0.0, documents: try ExtendedJSON.batch($0.1)) })
-        let match = try #require(RouteTable().match(path), "no route for \(path)")
-        let answer: Answer
-        do {
-            answer = try await Resources(store: store, options: options).answer(match)
-        } catch {
-            await store.close()
-            throw error
+    func get(_ path: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> String? {
+        let match = try #require(RouteTable().match(path), "no route for \(path)", sourceLocation: sourceLocation)
+        let outcomes = try await stores.asyncMap { kind in
+            try await kind.withStore(documents) { store -> Outcome in
+                do {
+                    switch try await Resources(store: store, options: options).answer(match) {
+                    case .nothing: return .nothing
+                    case .json(let bytes, _):
+                        return .json(ExtendedJSON.withoutGivenIdentities(String(decoding: bytes, as: UTF8.self)))
+                    }
+                } catch {
+                    return .failure("\(error)")
+                }
+            }
         }
-        await store.close()
-        switch answer {
+        for (kind, outcome) in zip(stores, outcomes) where !outcome.isLike(outcomes[0]) {
+            Issue.record("\(kind) answers \(outcome), not \(outcomes[0])", sourceLocation: sourceLocation)
+        }
+        switch outcomes[0] {
         case .nothing: return nil
-        case .json(let bytes, _): return String(decoding: bytes, as: UTF8.self)
+        case .json(let text): return text
+        case .failure(let reason): throw Failure(reason: reason)
         }
+    }
+
+    private enum Outcome: Sendable {
+        case nothing
+        case json(String)
+        case failure(String)
+
+        func isLike(_ other: Outcome) -> Bool {
+            switch (self, other) {
+            case (.nothing, .nothing), (.failure, .failure): true
+            case (.json(let left), .json(let right)): left == right
+            default: false
+            }
+        }
+    }
+
+    private struct Failure: Error {
+        let reason: String
     }
 
     /// Whether a GET of `path` answers 500.
@@ -45,5 +71,13 @@ struct Fixture {
         } catch {
             return true
         }
+    }
+}
+
+extension Array {
+    fileprivate func asyncMap<Value>(_ transform: (Element) async throws -> Value) async rethrows -> [Value] {
+        var values: [Value] = []
+        for element in self { values.append(try await transform(element)) }
+        return values
     }
 }

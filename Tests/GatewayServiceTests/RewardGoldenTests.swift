@@ -21,7 +21,8 @@ struct RewardGoldenTests {
         let fixture = Fixture((.rewards, Self.rewards))
         #expect(
             try await fixture.get("/rewards/nominator/N")
-                == #"[{"role":"nominator","validator":"V","nominator":"N","rewardAmount":1},{"role":"nominator","validator":"V","nominator":"N","rewardAmount":2},{"role":"nominator","validator":"V","nominator":"N","rewardAmount":4}]"#)
+                == #"[{"role":"nominator","validator":"V","nominator":"N","rewardAmount":1},{"role":"nominator","validator":"V","nominator":"N","rewardAmount":2},{"role":"nominator","validator":"V","nominator":"N","rewardAmount":4}]"#
+        )
         let both = try #require(try await fixture.get("/rewards/validator/V"))
         #expect(both.matches(of: #/"role":"nominator"/#).count == 4)
         #expect(both.matches(of: #/"role":"validator"/#).count == 2)
@@ -31,28 +32,40 @@ struct RewardGoldenTests {
 
     @Test func totalsOfOne() async throws {
         let fixture = Fixture((.rewards, Self.rewards))
-        #expect(try await fixture.get("/rewards/validator/V/total") == #"{"validator":"V","total":0.30000000000000004,"rewardCount":2}"#)
+        #expect(
+            try await fixture.get("/rewards/validator/V/total")
+                == #"{"validator":"V","total":0.30000000000000004,"rewardCount":2}"#)
         #expect(try await fixture.get("/rewards/nominator/N/total") == #"{"total":7,"rewardCount":3}"#)
-        #expect(try await fixture.get("/rewards/validator/V/stats") == #"{"total":0.30000000000000004,"rewardCount":2,"avgEfficiency":60,"avgStake":15}"#)
-        #expect(try await fixture.get("/rewards/validator/U/total") == #"{"validator":"U","total":null,"rewardCount":1}"#)
-        #expect(try await fixture.get("/rewards/validator/a%22b/total") == #"{"validator":"a\"b","total":0,"rewardCount":0}"#)
-        #expect(try await fixture.get("/rewards/validator/X/stats") == #"{"total":0,"rewardCount":0,"avgEfficiency":null,"avgStake":null}"#)
+        #expect(
+            try await fixture.get("/rewards/validator/V/stats")
+                == #"{"total":0.30000000000000004,"rewardCount":2,"avgEfficiency":60,"avgStake":15}"#)
+        #expect(
+            try await fixture.get("/rewards/validator/U/total") == #"{"validator":"U","total":null,"rewardCount":1}"#)
+        #expect(
+            try await fixture.get("/rewards/validator/a%22b/total")
+                == #"{"validator":"a\"b","total":0,"rewardCount":0}"#)
+        #expect(
+            try await fixture.get("/rewards/validator/X/stats")
+                == #"{"total":0,"rewardCount":0,"avgEfficiency":null,"avgStake":null}"#)
     }
 
     @Test func totalsOfAllValidators() async throws {
-        let identity = #"{"_id":{"$oid":"0123456789abcdef01234567"},"name":"v","address":"X","subIdentities":[{"name":"s","address":"W","_id":{"$oid":"aaaaaaaaaaaaaaaaaaaaaaaa"}}],"__v":0}"#
+        let identity =
+            #"{"_id":{"$oid":"0123456789abcdef01234567"},"name":"v","address":"X","subIdentities":[{"name":"s","address":"W","_id":{"$oid":"aaaaaaaaaaaaaaaaaaaaaaaa"}}],"__v":0}"#
         let own = #"{"name":"own","address":"V"}"#
         let fixture = Fixture((.rewards, Self.rewards), (.identities, [identity, own]))
         #expect(
             try await fixture.get("/rewards/validators/total")
-                == #"[{"validator":"W","total":7,"identity":{"name":"v","address":"X","subIdentities":[{"name":"s","address":"W","_id":"aaaaaaaaaaaaaaaaaaaaaaaa"}]}},{"validator":"V","total":0.30000000000000004,"identity":{"name":"own","address":"V"}}]"#)
+                == #"[{"validator":"W","total":7,"identity":{"name":"v","address":"X","subIdentities":[{"name":"s","address":"W","_id":"aaaaaaaaaaaaaaaaaaaaaaaa"}]}},{"validator":"V","total":0.30000000000000004,"identity":{"name":"own","address":"V"}}]"#
+        )
     }
 
     @Test func statsOfAllValidators() async throws {
         let fixture = Fixture((.rewards, Self.rewards))
         #expect(
             try await fixture.get("/rewards/validators/stats")
-                == #"[{"validator":"V","numRewards":2,"totalRewards":0.30000000000000004,"avgEfficiency":60,"avgStake":15,"avgEraMinStake":2,"avgCommission":2.5,"identity":null},{"validator":"W","numRewards":2,"totalRewards":7,"avgEfficiency":0,"avgStake":0,"avgEraMinStake":0,"avgCommission":0,"identity":null}]"#)
+                == #"[{"validator":"V","numRewards":2,"totalRewards":0.30000000000000004,"avgEfficiency":60,"avgStake":15,"avgEraMinStake":2,"avgCommission":2.5,"identity":null},{"validator":"W","numRewards":2,"totalRewards":7,"avgEfficiency":0,"avgStake":0,"avgEraMinStake":0,"avgCommission":0,"identity":null}]"#
+        )
     }
 
     /// 1, then 1 + (1 + 2) = 4, then 4 + (4 + 4) = 12: the sum the legacy service publishes.
@@ -69,11 +82,16 @@ struct RewardGoldenTests {
         var expected = 0.0
         for amount in amounts { expected = expected + (expected + amount) }
         let documents = amounts.map { #"{"role":"nominator","nominator":"N","rewardAmount":\#($0)}"# }
-        #expect(try await Fixture((.rewards, documents)).get("/rewards/nominators/total") == #"[{"nominator":"N","total":\#(expected),"identity":null}]"#)
+        #expect(
+            try await Fixture((.rewards, documents)).get("/rewards/nominators/total")
+                == #"[{"nominator":"N","total":\#(expected),"identity":null}]"#)
     }
 
     @Test func emptyDatabase() async throws {
-        for path in ["/rewards/validators/total", "/rewards/validators/stats", "/rewards/nominators/total", "/rewards/nominator/X"] {
+        for path in [
+            "/rewards/validators/total", "/rewards/validators/stats", "/rewards/nominators/total",
+            "/rewards/nominator/X",
+        ] {
             #expect(try await Fixture().get(path) == "[]")
         }
     }

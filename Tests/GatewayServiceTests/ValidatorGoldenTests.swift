@@ -7,7 +7,10 @@ import Testing
 struct ValidatorGoldenTests {
     @Test func currentSetAndValidators() async throws {
         let fixture = Fixture(
-            (.validatorSets, [#"{"validators":["A"],"session":2,"era":1}"#, #"{"validators":["B"],"session":1,"era":2}"#]),
+            (
+                .validatorSets,
+                [#"{"validators":["A"],"session":2,"era":1}"#, #"{"validators":["B"],"session":1,"era":2}"#]
+            ),
             (.validators, [#"{"address":"A","keys":{"beefy":"0x1"}}"#]))
         #expect(try await fixture.get("/validators/current") == #"{"validators":["A"],"session":2,"era":1}"#)
         #expect(try await fixture.get("/validators") == #"[{"address":"A","keys":{"beefy":"0x1"}}]"#)
@@ -18,7 +21,9 @@ struct ValidatorGoldenTests {
     }
 
     @Test func activeErasIsABareNumber() async throws {
-        let sets = [#"{"validators":["A","B"],"era":1}"#, #"{"validators":["A"],"era":2}"#, #"{"validators":[],"era":3}"#]
+        let sets = [
+            #"{"validators":["A","B"],"era":1}"#, #"{"validators":["A"],"era":2}"#, #"{"validators":[],"era":3}"#,
+        ]
         let fixture = Fixture((.validatorSets, sets))
         #expect(try await fixture.get("/validators/activeeras/A") == "2")
         #expect(try await fixture.get("/validators/activeeras/C") == "0")
@@ -28,15 +33,21 @@ struct ValidatorGoldenTests {
     @Test func beefyCounts() async throws {
         let fixture = Fixture(
             (.validatorSets, [#"{"validators":["A","B","X"],"session":1}"#]),
-            (.validators, [
-                #"{"address":"A","keys":{"beefy":"0x01020304"}}"#, #"{"address":"B","keys":{"beefy":"0x6265656600"}}"#,
-                #"{"address":"C"}"#, #"{"address":"D","keys":{"beefy":"0xff"}}"#, #"{"address":"E","keys":{"beefy":"0x62656566"}}"#,
-                #"{"address":"F","keys":{}}"#, #"{"address":"G","keys":{"beefy":"0x6265656"}}"#,
-            ]),
+            (
+                .validators,
+                [
+                    #"{"address":"A","keys":{"beefy":"0x01020304"}}"#,
+                    #"{"address":"B","keys":{"beefy":"0x6265656600"}}"#,
+                    #"{"address":"C"}"#, #"{"address":"D","keys":{"beefy":"0xff"}}"#,
+                    #"{"address":"E","keys":{"beefy":"0x62656566"}}"#,
+                    #"{"address":"F","keys":{}}"#, #"{"address":"G","keys":{"beefy":"0x6265656"}}"#,
+                ]
+            ),
             (.candidates, [#"{"stash":"A"}"#, #"{"stash":"C"}"#, #"{"stash":"B"}"#, #"{"stash":null}"#]))
         #expect(
             try await fixture.get("/validators/beefy")
-                == #"{"beefy1KVCount":2,"activeBeefy1KVCount":1,"activeBeefy1KVPercentage":33.33333333333333,"total1KVValidatorCount":3,"beefyTotalValidatorCount":5,"activeBeefyValidatorCount":1,"activeBeefyPercentage":33.33333333333333,"activeValidatorCount":3,"totalValidators":7,"totalBeefyValidators":71.42857142857143}"#)
+                == #"{"beefy1KVCount":2,"activeBeefy1KVCount":1,"activeBeefy1KVPercentage":33.33333333333333,"total1KVValidatorCount":3,"beefyTotalValidatorCount":5,"activeBeefyValidatorCount":1,"activeBeefyPercentage":33.33333333333333,"activeValidatorCount":3,"totalValidators":7,"totalBeefyValidators":71.42857142857143}"#
+        )
         #expect(
             try await fixture.get("/validators/beefy/dummy")
                 == #"[{"address":"B","keys":{"beefy":"0x6265656600"}},{"address":"E","keys":{"beefy":"0x62656566"}}]"#)
@@ -46,7 +57,9 @@ struct ValidatorGoldenTests {
         let zeros =
             #"{"beefy1KVCount":0,"activeBeefy1KVCount":0,"activeBeefy1KVPercentage":P,"total1KVValidatorCount":0,"beefyTotalValidatorCount":0,"activeBeefyValidatorCount":0,"activeBeefyPercentage":P,"activeValidatorCount":0,"totalValidators":0,"totalBeefyValidators":0}"#
         #expect(try await Fixture().get("/validators/beefy") == zeros.replacing("P,", with: "0,"))
-        #expect(try await Fixture((.validatorSets, [#"{"session":1}"#])).get("/validators/beefy") == zeros.replacing("P,", with: "0,"))
+        #expect(
+            try await Fixture((.validatorSets, [#"{"session":1}"#])).get("/validators/beefy")
+                == zeros.replacing("P,", with: "0,"))
         #expect(
             try await Fixture((.validatorSets, [#"{"session":1,"validators":[]}"#])).get("/validators/beefy")
                 == zeros.replacing("P,", with: "null,"))
@@ -55,11 +68,15 @@ struct ValidatorGoldenTests {
     @Test func locationsOfTheCurrentSet() async throws {
         let fixture = Fixture(
             (.validatorSets, [#"{"validators":["B","A","B"],"session":5}"#]),
-            (.locations, [
-                #"{"address":"A","updated":1,"addr":"1.2.3.4","name":"a","city":"c","region":"r","country":"k","provider":"p","session":2,"source":"Telemetry","cpu":"x"}"#,
-                #"{"address":"A","updated":2,"name":"a2"}"#, #"{"address":"C","updated":9}"#,
-            ]))
-        let a = #"{"address":"A","locations":[{"name":"a2","address":"A","updated":2},{"name":"a","address":"A","city":"c","region":"r","country":"k","provider":"p","updated":1,"session":2,"source":"Telemetry"}]}"#
+            (
+                .locations,
+                [
+                    #"{"address":"A","updated":1,"addr":"1.2.3.4","name":"a","city":"c","region":"r","country":"k","provider":"p","session":2,"source":"Telemetry","cpu":"x"}"#,
+                    #"{"address":"A","updated":2,"name":"a2"}"#, #"{"address":"C","updated":9}"#,
+                ]
+            ))
+        let a =
+            #"{"address":"A","locations":[{"name":"a2","address":"A","updated":2},{"name":"a","address":"A","city":"c","region":"r","country":"k","provider":"p","updated":1,"session":2,"source":"Telemetry"}]}"#
         let b = #"{"address":"B","locations":[]}"#
         #expect(try await fixture.get("/location/currentvalidatorset") == "[\(b),\(a),\(b)]")
         #expect(try await Fixture().get("/location/currentvalidatorset") == "[]")
@@ -69,7 +86,13 @@ struct ValidatorGoldenTests {
     @Test func locationOfAValidator() async throws {
         let documents: [(Collection, [String])] = [
             (.candidates, [#"{"stash":"S","slotId":3}"#]),
-            (.locations, [#"{"slotId":3,"addr":"1.2.3.4","updated":1,"__v":0}"#, #"{"slotId":3,"addr":"5.6.7.8","updated":2,"__v":0}"#]),
+            (
+                .locations,
+                [
+                    #"{"slotId":3,"addr":"1.2.3.4","updated":1,"__v":0}"#,
+                    #"{"slotId":3,"addr":"5.6.7.8","updated":2,"__v":0}"#,
+                ]
+            ),
         ]
         var fixture = Fixture()
         fixture.documents = documents
@@ -103,25 +126,35 @@ struct ValidatorGoldenTests {
 
     @Test func locationStatsWithoutAList() async throws {
         let without = #"{"session":4,"regions":[],"countries":[],"providers":[]}"#
-        #expect(try await Fixture((.locationStats, [without])).get("/locationstats") == #"{"session":4,"regions":[],"countries":[],"providers":[]}"#)
+        #expect(
+            try await Fixture((.locationStats, [without])).get("/locationstats")
+                == #"{"session":4,"regions":[],"countries":[],"providers":[]}"#)
         #expect(await Fixture((.locationStats, [without])).fails("/locationstats/4"))
-        #expect(await Fixture((.locationStats, [#"{"session":4,"locations":[],"regions":[],"countries":[]}"#])).fails("/locationstats"))
+        #expect(
+            await Fixture((.locationStats, [#"{"session":4,"locations":[],"regions":[],"countries":[]}"#])).fails(
+                "/locationstats"))
     }
 
     @Test func validLocationStats() async throws {
         let fixture = Fixture(
             (.candidates, (1...6).map { #"{"slotId":\#($0),"valid":\#($0 != 6)}"# }),
-            (.locations, [
-                #"{"slotId":1,"city":"A","region":"R","country":"K","provider":"P","updated":1}"#,
-                #"{"slotId":2,"city":"B","region":"R","country":"K","provider":"Q","updated":1}"#,
-                #"{"slotId":3,"city":"A","region":"","country":"K","provider":"Q","updated":1}"#,
-                #"{"slotId":4,"city":"A","region":"R","country":"None","provider":"P","updated":1}"#,
-                #"{"slotId":6,"city":"Z","updated":1}"#,
-            ]))
+            (
+                .locations,
+                [
+                    #"{"slotId":1,"city":"A","region":"R","country":"K","provider":"P","updated":1}"#,
+                    #"{"slotId":2,"city":"B","region":"R","country":"K","provider":"Q","updated":1}"#,
+                    #"{"slotId":3,"city":"A","region":"","country":"K","provider":"Q","updated":1}"#,
+                    #"{"slotId":4,"city":"A","region":"R","country":"None","provider":"P","updated":1}"#,
+                    #"{"slotId":6,"city":"Z","updated":1}"#,
+                ]
+            ))
         // Candidate 5 has no location and still counts as a node; 4 is none because of its country.
         #expect(
             try await fixture.get("/locationstats/valid")
-                == #"{"totalNodes":4,"locations":[{"name":"A","numberOfNodes":2,"score":0},{"name":"B","numberOfNodes":1,"score":40}],"regions":[{"name":"R","numberOfNodes":2,"score":10}],"countries":[{"name":"K","numberOfNodes":3,"score":10}],"providers":[{"name":"Q","numberOfNodes":2,"score":0},{"name":"P","numberOfNodes":1,"score":100}]}"#)
-        #expect(try await Fixture().get("/locationstats/valid") == #"{"totalNodes":0,"locations":[],"regions":[],"countries":[],"providers":[]}"#)
+                == #"{"totalNodes":4,"locations":[{"name":"A","numberOfNodes":2,"score":0},{"name":"B","numberOfNodes":1,"score":40}],"regions":[{"name":"R","numberOfNodes":2,"score":10}],"countries":[{"name":"K","numberOfNodes":3,"score":10}],"providers":[{"name":"Q","numberOfNodes":2,"score":0},{"name":"P","numberOfNodes":1,"score":100}]}"#
+        )
+        #expect(
+            try await Fixture().get("/locationstats/valid")
+                == #"{"totalNodes":0,"locations":[],"regions":[],"countries":[],"providers":[]}"#)
     }
 }

@@ -51,7 +51,7 @@ struct RobustnessTests {
 
     @Test("Every single byte may be missing, doubled, or another one", arguments: seeds)
     func singleBytes(seed: [UInt8]) {
-        let others: [UInt8] = [0x00, 0x22, 0x2C, 0x2D, 0x2E, 0x30, 0x39, 0x5C, 0x5D, 0x7B, 0x7D, 0x80, 0xED, 0xFF]
+        let others: [UInt8] = [0x00, 0x22, 0x2C, 0x39, 0x5C, 0x7D, 0xED]
         for index in seed.indices {
             var shorter = seed
             shorter.remove(at: index)
@@ -70,6 +70,9 @@ struct RobustnessTests {
     @Test("Random changes; SIM_SEED replays them")
     func random() {
         let seed = getenv("SIM_SEED").flatMap { UInt64(String(cString: $0)) } ?? UInt64.random(in: 0...UInt64.max)
+        // Unbuffered and before the first change, so that even a crash leaves it behind.
+        let line = Array("SIM_SEED=\(seed)\n".utf8)
+        _ = write(STDERR_FILENO, line, line.count)
         var random = Generator(state: seed)
         for _ in 0..<3_000 {
             var bytes = Self.seeds[Int(random.next() % UInt64(Self.seeds.count))]
@@ -86,11 +89,7 @@ struct RobustnessTests {
             }
             self.outcome(bytes)
         }
-        withKnownSeed(seed)
     }
-
-    /// Said even if all went well, so that a crash in CI can be replayed from the last line before it.
-    private func withKnownSeed(_ seed: UInt64) { print("SIM_SEED=\(seed)") }
 
     private struct Generator {
         var state: UInt64

@@ -44,7 +44,9 @@ struct SchemaTests {
             case .array(let elements): elements.forEach(walk)
             case .object(let members):
                 for member in members {
-                    if member.name == "$ref", case .string(let target) = member.value.content { referred.insert(target) }
+                    if member.name == "$ref", case .string(let target) = member.value.content {
+                        referred.insert(target)
+                    }
                     walk(member.value)
                 }
             case .null, .bool, .number, .string: break
@@ -102,7 +104,8 @@ private enum Example {
         let key = block.drop { $0 != "\"" }.dropFirst().prefix { $0 != "\"" }
         // The sections that exist both for all routes and for one are shown for all; a route's are marked by its name.
         if SectionKeys.upstream.keys.contains(String(key)) {
-            return Document(core: key == "endpoints" ? block : "\"endpoints\": [\"127.0.0.1:3300\"], \(block)").problems()
+            return Document(core: key == "endpoints" ? block : "\"endpoints\": [\"127.0.0.1:3300\"], \(block)")
+                .problems()
         }
         if SectionKeys.document.keys.contains(String(key)) { return self.top(block, key: String(key)) }
         let action = block.contains("\"split\"") || block.contains("\"redirect\"") ? "" : "\"split\": { \"core\": 1 }, "

@@ -10,6 +10,7 @@ import NIOHTTP1
 struct AdminClient: Sendable {
     /// Seconds for a whole call.
     private static let patience: Int64 = 10
+    private static let connectPatience: Int64 = 3
     /// Bytes of an answer; thousands of endpoints with 64 probes each fit.
     private static let answerLimit = 256 << 20
 
@@ -42,7 +43,8 @@ struct AdminClient: Sendable {
         }
     }
 
-    private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data {
+    private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data
+    {
         var request = HTTPClientRequest(url: "http://\(self.base)\(path)")
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
@@ -52,12 +54,18 @@ struct AdminClient: Sendable {
         }
         let status: UInt
         let answer: Data
+        var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(Self.connectPatience)))
+        // Whoever asks a balancer that is not there wants to know now.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(Self.patience))
+            let response = try await client.execute(request, timeout: .seconds(Self.patience))
             status = response.status.code
             let buffer = try await response.body.collect(upTo: Self.answerLimit)
             answer = Data(buffer.readableBytesView)
+            try await client.shutdown()
         } catch {
+            try? await client.shutdown()
             Output.error("balancer: cannot reach the admin API at \(self.base): \(error)")
             throw ExitCode(2)
         }

@@ -33,7 +33,7 @@ struct BalancerService: Sendable {
     }
 
     private init(_ options: ServeOptions, logger: Logger) throws {
-        let registry = EndpointRegistry()
+        let registry = EndpointRegistry(now: MonotonicClock.milliseconds())
         let accessLog = try Self.openAccessLog(options.accessLog)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
         let proxy = try ProxyServer(workers: options.workers, table: empty, accessLog: accessLog)
@@ -109,7 +109,7 @@ struct BalancerService: Sendable {
             await self.proxy.adoptListeners(inherited.listeners.map { ($0.name, $0.descriptor) })
             await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
         }
-        guard await self.reloader.reload(.start) else {
+        guard await self.reloader.start(self.options.configuration, bytes: self.options.bytes) else {
             Output.report(await self.reloader.report.problems, in: self.options.path)
             return false
         }
@@ -239,7 +239,8 @@ extension BalancerService {
                 else { return nil }
                 let descriptors = await self.proxy.listeningDescriptors()
                 return HandOver(
-                    state: state, listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) })
+                    state: state,
+                    listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) })
             },
             abandoned: { await self.publisher.abandonHandOver() },
             completed: {

@@ -30,18 +30,25 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // Read once: the file may be a pipe.
+        let bytes: [UInt8]
+        do {
+            bytes = try FileBytes.read(self.config)
+        } catch {
+            Output.error("balancer: cannot read \(self.config): \(error)")
+            throw ExitCode(1)
+        }
         let configuration: BalancerConfiguration
         do {
-            configuration = try RoutesFile.load(path: self.config)
+            configuration = try RoutesFile.parse(bytes)
         } catch {
             Output.report(error.problems.map(ControlProblem.init), in: self.config)
             throw ExitCode(1)
         }
         let options = ServeOptions(
-            path: self.config,
+            path: self.config, bytes: bytes, configuration: configuration,
             workers: self.workers ?? configuration.workers ?? Int(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))),
-            takeover: self.takeover ?? configuration.takeover, admin: configuration.admin?.address,
-            accessLog: configuration.accessLog, logLevel: configuration.operationalLog)
+            takeover: self.takeover ?? configuration.takeover)
         throw ExitCode(await BalancerService.run(options))
     }
 }

@@ -5,11 +5,15 @@ import Traffic
 struct ServeOptions: Sendable {
     /// The configuration file.
     var path: String
+    /// What it said, as it was read.
+    var bytes: [UInt8]
+    var configuration: BalancerConfiguration
     var workers: Int
     /// Local socket for take-overs.
     var takeover: String?
+
     /// nil: no admin API.
-    var admin: SocketAddress?
-    var accessLog: AccessLogSpec
-    var logLevel: OperationalLogLevel
+    var admin: SocketAddress? { self.configuration.admin?.address }
+    var accessLog: AccessLogSpec { self.configuration.accessLog }
+    var logLevel: OperationalLogLevel { self.configuration.operationalLog }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Hummingbird
 import Traffic
 
@@ -55,19 +56,20 @@ package struct AdminAPI: Sendable {
         }
         router.get("/api/v1/routes/:name") { _, context in
             let view = await plane.publisher.current
-            let name = try context.parameters.require("name")
+            let name = try Self.segment("name", context)
             guard let body = plane.routeBody(named: name, view) else {
                 throw AdminFailure(status: .notFound, "no route \"\(name)\"")
             }
             return try AdminJSON.response(body, headers: [.eTag: view.etag])
         }
         router.put("/api/v1/routes/:name/weights") { request, context in
-            let name = try context.parameters.require("name")
+            let name = try Self.segment("name", context)
             let dryRun = try Self.flag("dryRun", request)
             let input = try await AdminJSON.input(request)
             let wanted = try input.weightChange()
             let change = WeightChange(
-                route: name, weights: wanted.weights, reason: wanted.reason, ifMatch: Self.tags(request.headers[.ifMatch]),
+                route: name, weights: wanted.weights, reason: wanted.reason,
+                ifMatch: Self.tags(request.headers[.ifMatch]),
                 dryRun: dryRun)
             let outcome = try await plane.publisher.setWeights(change, origin: context.origin)
             return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
@@ -78,7 +80,7 @@ package struct AdminAPI: Sendable {
         let plane = self.plane
         router.get("/api/v1/upstreams") { _, _ in try AdminJSON.response(await plane.upstreamsBody()) }
         router.put("/api/v1/endpoints/:address") { request, context in
-            let text = try context.parameters.require("address")
+            let text = try Self.segment("address", context)
             guard let address = SocketAddress(parsing: text) else {
                 throw AdminFailure(status: .notFound, "\"\(text)\" is not an address with a port")
             }
@@ -102,7 +104,8 @@ package struct AdminAPI: Sendable {
             let question = try RouteQuestion(
                 host: parameters["host"].map { String($0) } ?? "", path: parameters["path"].map { String($0) } ?? "/",
                 method: parameters["method"].map { String($0) } ?? "GET",
-                headers: parameters.getAll("header").map { String($0) }, client: parameters["client"].map { String($0) })
+                headers: parameters.getAll("header").map { String($0) }, client: parameters["client"].map { String($0) }
+            )
             let view = await plane.publisher.current
             return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
         }
@@ -119,6 +122,12 @@ package struct AdminAPI: Sendable {
     }
 
     // MARK: fields and parameters
+
+    /// A segment of the path, decoded: clients may write the colon of an address either way.
+    private static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {
+        let text = try context.parameters.require(name)
+        return text.removingPercentEncoding ?? text
+    }
 
     /// Entity tags of an If-Match field. A weak tag is kept as written: it equals no strong one (RFC 9110 13.1.1).
     private static func tags(_ field: String?) -> [String] {

@@ -104,7 +104,7 @@ package struct UpstreamBody: Codable, Sendable {
 
 package struct EndpointBody: Codable, Sendable {
     package var address: String
-    /// `up`, `starting`, `unknown`, `down`, `draining`, `maintenance` or `ejected`.
+    /// `up`, `starting`, `down`, `draining`, `maintenance` or `ejected`.
     package var availability: String
     /// `ready`, `drain` or `maintenance`.
     package var administrative: String

@@ -118,8 +118,7 @@ enum OpenAPIDocument {
                   "path": {"type": "string"}}}}},
               "Endpoint": {"type": "object", "properties": {
                 "address": {"type": "string"},
-                "availability": {"enum": ["up", "starting", "unknown", "down", "draining", "maintenance",
-                  "ejected"]},
+                "availability": {"enum": ["up", "starting", "down", "draining", "maintenance", "ejected"]},
                 "administrative": {"enum": ["ready", "drain", "maintenance"]},
                 "ejected": {"type": "boolean"}, "reason": {"type": "string"},
                 "since": {"type": "string", "format": "date-time"}, "outstanding": {"type": "integer"},

@@ -58,7 +58,8 @@ struct RouteQuestion: Sendable {
         var reasons = ["route \"\(route.name)\" is the most specific one that matches: \(Self.conditions(route.spec))"]
         guard let entries = route.spec.split else {
             reasons.append("it redirects")
-            return Explanation(generation: table.generation, route: route.name, reasons: reasons, shares: [], upstream: nil)
+            return Explanation(
+                generation: table.generation, route: route.name, reasons: reasons, shares: [], upstream: nil)
         }
         let shares = UpstreamShare.compute(
             entries, failover: route.spec.failover, upstreams: table.upstreamsByName, now: now)

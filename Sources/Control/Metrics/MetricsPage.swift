@@ -132,7 +132,7 @@ package struct MetricsPage: Sendable {
             for endpoint in upstream.endpoints {
                 text.sample(
                     .endpointAvailable, self.labels(upstream.name, endpoint.address),
-                    upstream.isSelectable(endpoint, now: self.now) ? 1 : 0)
+                    endpoint.isSelectable(now: self.now) ? 1 : 0)
             }
         }
         text.family(.endpointOutstanding)

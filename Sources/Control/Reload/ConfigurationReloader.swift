@@ -50,6 +50,18 @@ package actor ConfigurationReloader {
         } catch {
             return await self.reject(error.problems.map(ControlProblem.init), origin: origin)
         }
+        return await self.load(configuration, origin: origin)
+    }
+
+    /// Puts the first configuration in force; `bytes` are those it was parsed from. Returns whether it is.
+    package func start(_ configuration: BalancerConfiguration, bytes: [UInt8]) async -> Bool {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        self.bytes = bytes
+        return await self.load(configuration, origin: ChangeOrigin(.start, who: self.path))
+    }
+
+    private func load(_ configuration: BalancerConfiguration, origin: ChangeOrigin) async -> Bool {
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(configuration, origin: origin)
             self.accept(configuration, outcome: outcome, origin: origin)
@@ -109,7 +121,7 @@ package actor ConfigurationReloader {
         self.report.failures += 1
         for problem in problems {
             self.logger.error(
-                "configuration rejected, the old one stays",
+                origin.door == .start ? "configuration rejected" : "configuration rejected, the old one stays",
                 metadata: [
                     "file": "\(self.path)", "line": "\(problem.line ?? 0)", "path": "\(problem.path)",
                     "problem": "\(problem.message)",

@@ -21,6 +21,8 @@ package struct ConfigurationWatcher: Sendable {
     package func run() async {
         self.watch.start()
         await withTaskCancellationHandler {
+            // What changed before the watch began.
+            await self.reloader.reload(.file)
             for await _ in self.watch.changes {
                 do { try await self.clock.sleep(Self.settle) } catch { break }
                 await self.reloader.reload(.file)

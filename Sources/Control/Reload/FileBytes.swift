@@ -2,11 +2,11 @@ import Glibc
 import Reactor
 
 /// Whole small files, read with the errno kept.
-enum FileBytes {
+package enum FileBytes {
     /// A configuration beyond this is refused by the parser anyway; one byte more is read so that it notices.
     static let limit = (4 << 20) + 1
 
-    static func read(_ path: String) throws(SystemError) -> [UInt8] {
+    package static func read(_ path: String) throws(SystemError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemError(operation: "open") }
         defer { close(descriptor) }

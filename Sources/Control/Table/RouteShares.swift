@@ -24,7 +24,7 @@ extension UpstreamShare {
             return UpstreamShare(
                 upstream: entry.upstream, weight: entry.weight, share: 0, effectiveShare: 0,
                 available: upstream?.isAvailable(now: now) ?? false, endpoints: upstream?.endpoints.count ?? 0,
-                availableEndpoints: upstream?.selectableCount(now: now) ?? 0)
+                availableEndpoints: upstream?.endpoints.count { $0.isSelectable(now: now) } ?? 0)
         }
         let total = rows.reduce(UInt64(0)) { $0 + UInt64($1.weight) }
         let availableTotal = rows.reduce(UInt64(0)) { $0 + ($1.available ? UInt64($1.weight) : 0) }

@@ -4,8 +4,8 @@ import Traffic
 /// The one writer of routing truth. It owns what the file says, what operators changed over it, and the number of the
 /// table in force; every change is built whole, published to every worker, and only then answered and journalled.
 ///
-/// Changes are taken one at a time, in order of arrival, although publishing waits for the workers: an actor alone would
-/// let a second change start from a table that the first is about to replace.
+/// Changes are taken one at a time, in order of arrival, although publishing waits for the workers: an actor alone
+/// would let a second change start from a table that the first is about to replace.
 package actor TablePublisher {
     private let registry: EndpointRegistry
     private let dataPlane: any DataPlane
@@ -111,7 +111,9 @@ package actor TablePublisher {
             let route = self.table.spec.routes.first(where: { $0.name == change.route })
         else { throw .notFound("no route \"\(change.route)\"") }
         guard let before = route.split else {
-            throw .invalid([ControlProblem(path: "$", message: "route \"\(change.route)\" redirects: it has no weights")])
+            throw .invalid([
+                ControlProblem(path: "$", message: "route \"\(change.route)\" redirects: it has no weights")
+            ])
         }
         let etag = self.current.etag
         guard change.ifMatch.isEmpty || change.ifMatch.contains(where: { $0 == etag || $0 == "*" }) else {
@@ -154,29 +156,22 @@ package actor TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         guard !self.handingOver else { throw .handingOver }
-        let upstreams = self.table.upstreams.filter { upstream == nil || $0.name == upstream }
-        let concerned = upstreams.flatMap { group in
-            group.endpoints.filter { $0.address == address }.map { (endpoint: $0, pool: group.record) }
-        }
+        let concerned = self.table.upstreams.filter { upstream == nil || $0.name == upstream }.flatMap(\.endpoints)
+            .filter { $0.address == address }
         guard !concerned.isEmpty else {
             let within = upstream.map { " in upstream \"\($0)\"" } ?? ""
             throw .notFound("no endpoint \(address)\(within)")
         }
         let now = self.clock.monotonic()
-        for (endpoint, pool) in concerned {
-            // "Ready" is the operator's word that it is well: it need not wait for an ejection to end.
-            let wasEjected = state == .ready && endpoint.ejection(now: now) != .none
-            if wasEjected { endpoint.forgetEjection(pool: pool, now: now) }
-            guard endpoint.administrative != state || wasEjected else { continue }
+        for endpoint in concerned where endpoint.administrative != state {
             let before = endpoint.administrative
             endpoint.setAdministrative(state, now: now)
             self.note(
                 origin, .administrative, subject: address.description,
-                detail: "\(endpoint.upstream): \(before.word)→\(state.word)\(wasEjected ? ", ejection ended" : "")",
-                reason: reason,
+                detail: "\(endpoint.upstream): \(before.word)→\(state.word)", reason: reason,
                 before: self.table.generation)
         }
-        return concerned.map(\.endpoint.upstream)
+        return concerned.map(\.upstream)
     }
 
     // MARK: take-over
@@ -247,28 +242,11 @@ package actor TablePublisher {
     }
 
     private func publish(_ table: RoutingTable) async {
-        let old = self.table
         await self.dataPlane.publish(table)
         self.table = table
         self.publishedAt = self.clock.monotonic()
-        self.settle(from: old, to: table)
+        self.registry.retain(only: Set(table.upstreams.flatMap(\.endpoints).map(\.id)))
         await self.published(table)
-    }
-
-    /// Ends what the new table makes meaningless: ejections where passive health was switched off or the endpoint is
-    /// gone (they would count against those that remain), and the records of endpoints that nobody names any more.
-    private func settle(from old: RoutingTable, to new: RoutingTable) {
-        let now = self.clock.monotonic()
-        let named = Set(new.upstreams.flatMap(\.endpoints).map(\.id))
-        for upstream in old.upstreams {
-            for endpoint in upstream.endpoints where !named.contains(endpoint.id) {
-                endpoint.forgetEjection(pool: upstream.record, now: now)
-            }
-        }
-        for upstream in new.upstreams where !upstream.spec.passive.enabled {
-            for endpoint in upstream.endpoints { endpoint.forgetEjection(pool: upstream.record, now: now) }
-        }
-        self.registry.retain(only: named)
     }
 
     private func note(

@@ -52,7 +52,8 @@ extension WeightChange {
             if !names.contains(name) {
                 let known = names.joined(separator: ", ")
                 problems.append(
-                    ControlProblem(path: path, message: "not an upstream of route \"\(self.route)\", which has \(known)"))
+                    ControlProblem(
+                        path: path, message: "not an upstream of route \"\(self.route)\", which has \(known)"))
             } else if weight > Self.largestWeight {
                 problems.append(
                     ControlProblem(path: path, message: "expected a whole number from 0 to \(Self.largestWeight)"))

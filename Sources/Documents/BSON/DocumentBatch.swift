@@ -50,7 +50,9 @@ package struct DocumentBatch: Sendable {
     /// Appends the document that lies in `range` of other bytes, after checking its frame.
     package mutating func append(_ range: Range<Int>, of other: [UInt8]) throws(BSONError) {
         let start = bytes.count
-        guard try other.span.documentLength(at: range.lowerBound) == range.count else { throw .malformed(offset: start) }
+        guard try other.span.documentLength(at: range.lowerBound) == range.count else {
+            throw .malformed(offset: start)
+        }
         bytes.append(contentsOf: other[range])
         starts.append(start)
     }

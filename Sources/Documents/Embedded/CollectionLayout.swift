@@ -47,9 +47,12 @@ struct CollectionLayout: Sendable {
         ]
         for index in indexes {
             // Descending in the second column: the newest first and, between equals, the one stored first.
-            let columns = index.enumerated().map { $0.offset == 0 ? Self.column($0.element) : Self.column($0.element) + " DESC" }
+            let columns = index.enumerated().map {
+                $0.offset == 0 ? Self.column($0.element) : Self.column($0.element) + " DESC"
+            }
             statements.append(
-                "CREATE INDEX \"\(table)_\(index.joined(separator: "_"))\" ON \"\(table)\" (\(columns.joined(separator: ", ")))")
+                "CREATE INDEX \"\(table)_\(index.joined(separator: "_"))\" ON \"\(table)\" (\(columns.joined(separator: ", ")))"
+            )
         }
         return statements
     }

@@ -75,7 +75,9 @@ package struct EmbeddedStore: DocumentStore {
         do {
             try database.write { db in
                 for collection in Collection.allCases {
-                    for statement in CollectionLayout.of(collection).schema(collection) { try db.execute(sql: statement) }
+                    for statement in CollectionLayout.of(collection).schema(collection) {
+                        try db.execute(sql: statement)
+                    }
                 }
                 try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
             }

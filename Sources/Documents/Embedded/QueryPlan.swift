@@ -35,7 +35,8 @@ struct QueryPlan: Sendable {
         } else {
             let limit = decided && query.descendingBy == nil ? query.limit.map { " LIMIT \($0)" } ?? "" : ""
             // Ordering row numbers first keeps long documents out of SQLite's sorter.
-            sql = filter.isEmpty
+            sql =
+                filter.isEmpty
                 ? "SELECT body FROM \(table) ORDER BY seq\(limit)"
                 : "SELECT body FROM \(table) WHERE seq IN (SELECT seq FROM \(table)\(filter)) ORDER BY seq\(limit)"
         }

@@ -33,7 +33,9 @@ final class BlockingWorkers: Sendable {
         let result: Result<Value, StoreError> = await withCheckedContinuation { continuation in
             let refusal: StoreError? = state.withLock { state in
                 if state.isClosed { return .unavailable("the store is closed") }
-                if state.jobs.count - state.head >= Self.queueLimit { return .unavailable("too many queries are waiting") }
+                if state.jobs.count - state.head >= Self.queueLimit {
+                    return .unavailable("too many queries are waiting")
+                }
                 state.jobs.append { continuation.resume(returning: body()) }
                 return nil
             }

@@ -20,14 +20,21 @@ enum MongoCommand {
         let distinct = query.values.filter { seen.insert($0).inserted }
         let stages: [(inout BSONWriter) -> Void] = [
             { $0.subdocument("$match") { write(Criterion(query.key, .oneOf(distinct)), &$0) } },
-            { $0.subdocument("$sort") { $0.int32(query.key, 1); $0.int32(query.by, -1) } },
-            { $0.subdocument("$group") { writer in
-                writer.string("_id", "$" + query.key)
-                writer.subdocument("newest") { $0.string("$first", "$$ROOT") }
-            } },
+            {
+                $0.subdocument("$sort") {
+                    $0.int32(query.key, 1); $0.int32(query.by, -1)
+                }
+            },
+            {
+                $0.subdocument("$group") { writer in
+                    writer.string("_id", "$" + query.key)
+                    writer.subdocument("newest") { $0.string("$first", "$$ROOT") }
+                }
+            },
         ]
         return document { writer in
-            writer.array("pipeline", count: stages.count) { writer, index, key in writer.subdocument(key, stages[index]) }
+            writer.array("pipeline", count: stages.count) { writer, index, key in writer.subdocument(key, stages[index])
+            }
         }
     }
 

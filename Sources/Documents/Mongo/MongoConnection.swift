@@ -27,7 +27,8 @@ final class MongoConnection: Sendable {
         var error = bson_error_t()
         guard let uri = mongoc_uri_new_with_error(text, &error) else { throw .unavailable(Self.message(error)) }
         defer { mongoc_uri_destroy(uri) }
-        for option in ["serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"] where !mongoc_uri_has_option(uri, option) {
+        for option in ["serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"]
+        where !mongoc_uri_has_option(uri, option) {
             mongoc_uri_set_option_as_int32(uri, option, milliseconds)
         }
         // Enough to keep a few cores busy; a hundred, the driver's own default, would be a hundred threads here.
@@ -106,7 +107,9 @@ final class MongoConnection: Sendable {
     private static func withDocument<Value>(
         _ bytes: [UInt8], _ body: (OpaquePointer) -> Result<Value, StoreError>
     ) -> Result<Value, StoreError> {
-        guard let document = bson_new_from_data(bytes, bytes.count) else { return .failure(.failed("a command is no BSON")) }
+        guard let document = bson_new_from_data(bytes, bytes.count) else {
+            return .failure(.failed("a command is no BSON"))
+        }
         defer { bson_destroy(document) }
         return body(document)
     }
@@ -175,7 +178,9 @@ extension NewestBatch {
         let bytes = groups.bytes.span
         var starts: [Scalar: Int] = [:]
         for start in groups.starts {
-            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document else { continue }
+            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document else {
+                continue
+            }
             var key = Scalar.null
             if let id = try bytes.element("_id", inDocument: start) {
                 if let text = bytes.string(of: id) {

@@ -45,7 +45,8 @@ package enum SortKey {
         case .int32: return numberKey(Double(bytes.load(Int32.self, at: start)), residual: 0)
         case .int64: return integerKey(bytes.load(Int64.self, at: start))
         case .decimal128:
-            let decimal = Decimal128(low: bytes.load(UInt64.self, at: start), high: bytes.load(UInt64.self, at: start + 8))
+            let decimal = Decimal128(
+                low: bytes.load(UInt64.self, at: start), high: bytes.load(UInt64.self, at: start + 8))
             return numberKey(decimal.approximation, residual: 0)
         case .string, .symbol: return raw(.string, bytes.textRange(of: element) ?? element.value, bytes)
         case .document: return raw(.document, element.value, bytes)

@@ -10,8 +10,14 @@ package struct SampleCandidate: Sendable, Equatable {
 
     /// Invents candidates.
     static func invent(_ count: Int, _ network: SampleNetwork, _ random: inout SampleRandom) -> [SampleCandidate] {
-        let adjectives = ["Amber", "Brisk", "Calm", "Dapper", "Eager", "Fabled", "Gentle", "Humble", "Ivory", "Jolly", "Keen", "Lunar"]
-        let nouns = ["Anchor", "Beacon", "Comet", "Delta", "Ember", "Forge", "Glacier", "Harbor", "Island", "Juniper", "Kestrel", "Lantern"]
+        let adjectives = [
+            "Amber", "Brisk", "Calm", "Dapper", "Eager", "Fabled", "Gentle", "Humble", "Ivory", "Jolly", "Keen",
+            "Lunar",
+        ]
+        let nouns = [
+            "Anchor", "Beacon", "Comet", "Delta", "Ember", "Forge", "Glacier", "Harbor", "Island", "Juniper", "Kestrel",
+            "Lantern",
+        ]
         let marks = ["🚀", "🌊", "Ω", "星", "É", "\"q\"", "a/b", "\\", "🇨🇭", "<b>"]
         var candidates: [SampleCandidate] = []
         var slot = 0

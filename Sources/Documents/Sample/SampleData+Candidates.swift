@@ -139,11 +139,16 @@ extension SampleData {
                     writer.identity(&random)
                     // Older sessions keep the time of their own last update.
                     let session = network.session - age
-                    if index % 19 == 0 { writer.double("session", Double(session)) } else { writer.int32("session", Int32(session)) }
+                    if index % 19 == 0 {
+                        writer.double("session", Double(session))
+                    } else {
+                        writer.int32("session", Int32(session))
+                    }
                     writer.string("address", candidate.stash)
                     writer.double("updated", Self.now - Double(age) * 3_600_000)
                     // A coarse scale: equal totals occur and keep their order.
-                    writer.number("total", index % 23 == 6 ? 0 : random.decimal(150...900, places: index % 3 == 0 ? 0 : 6))
+                    writer.number(
+                        "total", index % 23 == 6 ? 0 : random.decimal(150...900, places: index % 3 == 0 ? 0 : 6))
                     writer.number("aggregate", random.decimal(140...800, places: 6))
                     for part in parts { writer.number(part, random.decimal(0...100, places: 4)) }
                     writer.number("randomness", random.decimal(1...1.15, places: 15))
@@ -162,7 +167,8 @@ extension SampleData {
                     writer.int32("era", Int32(network.era - age))
                     writer.number("totalStake", random.decimal(0...9000, places: 4))
                     writer.number("inactiveStake", random.decimal(0...500, places: 4))
-                    for field in ["activeNominators", "inactiveNominators"] where !(index % 27 == 1 && field == "inactiveNominators") {
+                    for field in ["activeNominators", "inactiveNominators"]
+                    where !(index % 27 == 1 && field == "inactiveNominators") {
                         supporters(field, random.number(0...(index % 11 == 0 ? 40 : 6)), &writer, &random)
                     }
                     writer.double("updated", Self.now - Double(age) * 21_600_000)
@@ -187,11 +193,15 @@ extension SampleData {
 
     func locations(_ writer: inout BSONWriter, _ random: inout SampleRandom) {
         let places = [
-            ("Helsinki", "Uusimaa", "Finland"), ("Falkenstein", "Saxony", "Germany"), ("Roubaix", "Hauts-de-France", "France"),
-            ("Zürich", "Zurich", "Switzerland"), ("São Paulo", "São Paulo", "Brazil"), ("Singapore", "Singapore", "Singapore"),
+            ("Helsinki", "Uusimaa", "Finland"), ("Falkenstein", "Saxony", "Germany"),
+            ("Roubaix", "Hauts-de-France", "France"),
+            ("Zürich", "Zurich", "Switzerland"), ("São Paulo", "São Paulo", "Brazil"),
+            ("Singapore", "Singapore", "Singapore"),
             ("Warsaw", "Mazovia", "Poland"), ("None", "None", "None"), ("Vilnius", "Vilnius", "Lithuania"),
         ]
-        let providers = ["Hetzner Online GmbH", "OVH SAS", "Amazon.com, Inc.", "Contabo GmbH", "None", "UAB Cherry Servers"]
+        let providers = [
+            "Hetzner Online GmbH", "OVH SAS", "Amazon.com, Inc.", "Contabo GmbH", "None", "UAB Cherry Servers",
+        ]
         var serial = 0.0
         for age in (0..<2).reversed() {
             for (index, candidate) in candidates.enumerated() where index % 7 != 6 && (age == 0 || index % 2 == 0) {
@@ -214,7 +224,11 @@ extension SampleData {
                     writer.string("source", "Telemetry")
                     writer.bool("vpn", false)
                     if index % 13 != 2 {
-                        writer.string("cpu", random.pick(["AMD Ryzen 9 5950X 16-Core Processor", "Intel(R) Xeon(R) E-2386G CPU @ 3.50GHz"]))
+                        writer.string(
+                            "cpu",
+                            random.pick([
+                                "AMD Ryzen 9 5950X 16-Core Processor", "Intel(R) Xeon(R) E-2386G CPU @ 3.50GHz",
+                            ]))
                         writer.string("memory", String(random.number(16...128) * 1_073_741_824))
                         writer.string("coreCount", String(random.pick([4, 8, 16])))
                         writer.bool("vm", random.chance(10))

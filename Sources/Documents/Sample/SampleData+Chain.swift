@@ -42,7 +42,8 @@ extension SampleData {
                 writer.string("address", random.address(network))
                 writer.int32("era", Int32(network.era - index / 16))
                 writer.array("validators", count: 16) { writer, place, key in
-                    writer.string(key, candidates.isEmpty ? "" : candidates[(index + place * 7) % candidates.count].stash)
+                    writer.string(
+                        key, candidates.isEmpty ? "" : candidates[(index + place * 7) % candidates.count].stash)
                 }
                 writer.double("timestamp", Self.now - Double(index) * 1_350_000)
                 writer.double("bonded", Double(random.number(50_000_000_000_000_000...90_000_000_000_000_000)))
@@ -151,10 +152,14 @@ extension SampleData {
                 if index % 14 != 3 {
                     var copy = random
                     writer.subdocument("keys") { writer in
-                        for key in ["grandpa", "babe", "imOnline", "paraValidator", "authorityDiscovery", "paraAssignment"] {
+                        for key in [
+                            "grandpa", "babe", "imOnline", "paraValidator", "authorityDiscovery", "paraAssignment",
+                        ] {
                             writer.string(key, copy.hexadecimal(64))
                         }
-                        writer.string("beefy", index % 6 == 2 ? "0x62656566" + String(repeating: "0", count: 58) : copy.hexadecimal(66))
+                        writer.string(
+                            "beefy",
+                            index % 6 == 2 ? "0x62656566" + String(repeating: "0", count: 58) : copy.hexadecimal(66))
                     }
                     random = copy
                 }

@@ -1,7 +1,8 @@
 extension SampleData {
     func scoreMetadata(_ writer: inout BSONWriter, _ random: inout SampleRandom) {
         let groups = [
-            "bonded", "faults", "inclusion", "spanInclusion", "discoveredAt", "nominatedAt", "offline", "rank", "location",
+            "bonded", "faults", "inclusion", "spanInclusion", "discoveredAt", "nominatedAt", "offline", "rank",
+            "location",
             "region", "country", "provider", "nominatorStake",
         ]
         for age in (0..<shape.sessions).reversed() {
@@ -34,7 +35,9 @@ extension SampleData {
                     writer.number(key, copy.decimal(0...100, places: 2))
                 }
             }
-            for figure in ["absoluteMin", "absoluteMax", "q10", "q25", "q50", "q75", "q90", "mean", "standardDeviation"] {
+            for figure in [
+                "absoluteMin", "absoluteMax", "q10", "q25", "q50", "q75", "q90", "mean", "standardDeviation",
+            ] {
                 writer.number(figure, copy.decimal(0...100, places: 6))
             }
         }
@@ -59,7 +62,9 @@ extension SampleData {
                 random = copy
                 writer.int32("totalNodes", Int32(random.number(400...600)))
                 writer.int32("session", Int32(network.session - age))
-                for figure in ["locationVariance", "regionVariance", "countryVariance", "providerVariance", "decentralization"] {
+                for figure in [
+                    "locationVariance", "regionVariance", "countryVariance", "providerVariance", "decentralization",
+                ] {
                     writer.double(figure, random.decimal(0...5000, places: 9))
                 }
                 writer.double("updated", Self.now - Double(age) * 3_600_000)
@@ -81,7 +86,9 @@ extension SampleData {
                 writer.number("commission", random.pick([0, 1, 2.5, 5, 10]))
                 writer.int32("era", Int32(network.era - index % 80))
                 if index % 61 != 8 { writer.string("validator", validator) }
-                writer.string("nominator", isValidator ? validator : validators.isEmpty ? "" : validators[index % validators.count])
+                writer.string(
+                    "nominator",
+                    isValidator ? validator : validators.isEmpty ? "" : validators[index % validators.count])
                 switch index % 23 {
                 case 5: break
                 case 6: writer.int32("rewardAmount", 0)

@@ -9,7 +9,9 @@ package struct SampleData: Sendable {
         package var sessions: Int
         package var rewards: Int
 
-        package init(candidates: Int = 1126, validators: Int = 160, eras: Int = 88, sessions: Int = 4, rewards: Int = 3000) {
+        package init(
+            candidates: Int = 1126, validators: Int = 160, eras: Int = 88, sessions: Int = 4, rewards: Int = 3000
+        ) {
             self.candidates = candidates
             self.validators = validators
             self.eras = eras
@@ -66,7 +68,11 @@ package struct SampleData: Sendable {
         [Collection.candidates, .chainMetadata].map { collection in
             var writer = BSONWriter()
             var random = SampleRandom(seed: seed &+ SampleData.salt(collection))
-            if collection == .candidates { bareCandidates(&writer, &random) } else { write(collection, &writer, &random) }
+            if collection == .candidates {
+                bareCandidates(&writer, &random)
+            } else {
+                write(collection, &writer, &random)
+            }
             return (collection, (try? DocumentBatch(writer.bytes)) ?? DocumentBatch())
         }
     }

@@ -22,7 +22,9 @@ package struct ConfigurationReader {
     package static func read(
         path: String?, environment: [String: String], options: Options
     ) throws(ConfigurationError) -> GatewayConfiguration {
-        guard let path else { return try parse(Array("{}".utf8), isDefault: true, environment: environment, options: options) }
+        guard let path else {
+            return try parse(Array("{}".utf8), isDefault: true, environment: environment, options: options)
+        }
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw ConfigurationError(problems: [.init(path, "no such file or directory")])
@@ -66,7 +68,8 @@ package struct ConfigurationReader {
     ) {
         if let server, case .object = server {} else if server != nil { problem("$.server", "expected an object") }
         // The legacy file binds all interfaces; started without one, a stranger's machine must not be exposed.
-        configuration.host = options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") ?? (isDefault ? "127.0.0.1" : "::")
+        configuration.host =
+            options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") ?? (isDefault ? "127.0.0.1" : "::")
 
         let standard = configuration.role == .core ? 3300 : 3301
         if let port = options.port {

@@ -30,7 +30,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
         }
 
         private static func redacted(_ uri: String) -> String {
-            guard let scheme = uri.firstRange(of: "://"), let at = uri.lastIndex(of: "@"), at >= scheme.upperBound else { return uri }
+            guard let scheme = uri.firstRange(of: "://"), let at = uri.lastIndex(of: "@"), at >= scheme.upperBound
+            else { return uri }
             return uri[..<scheme.upperBound] + "***" + uri[at...]
         }
     }

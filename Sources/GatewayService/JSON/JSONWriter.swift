@@ -183,7 +183,8 @@ extension JSONWriter {
         case .timestamp:
             bytes.append(contentsOf: "{\"$timestamp\":\"\(source.load(UInt64.self, at: start))\"}".utf8)
         case .decimal128:
-            let decimal = Decimal128(low: source.load(UInt64.self, at: start), high: source.load(UInt64.self, at: start + 8))
+            let decimal = Decimal128(
+                low: source.load(UInt64.self, at: start), high: source.load(UInt64.self, at: start + 8))
             bytes.append(contentsOf: "{\"$numberDecimal\":\"\(decimal.text)\"}".utf8)
         case .binary:
             bytes.append(UInt8(ascii: "\""))

@@ -12,7 +12,9 @@ package final class GatewayMetrics: Sendable {
     }
 
     /// Upper bounds of the latency histogram in microseconds.
-    private static let bounds: [Int64] = [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000]
+    private static let bounds: [Int64] = [
+        100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000,
+    ]
 
     private final class Counter: Sendable {
         private let value = Atomic<Int64>(0)
@@ -39,14 +41,18 @@ package final class GatewayMetrics: Sendable {
     private let databaseErrors = Counter()
 
     package init() {
-        rows = Route.allCases.map { Row($0.template) } + ["/healthcheck", "operations", "documentation", "none"].map(Row.init)
+        rows =
+            Route.allCases.map { Row($0.template) }
+            + ["/healthcheck", "operations", "documentation", "none"].map(Row.init)
         hits = rows.map { _ in Counter() }
     }
 
     /// Counts a finished request.
     package func count(_ kind: Kind, status: Int, duration: Duration) {
         let row = rows[Self.index(kind)]
-        if let place = row.statuses.firstIndex(where: { $0.code == String(status) }) { row.statuses[place].counter.add() }
+        if let place = row.statuses.firstIndex(where: { $0.code == String(status) }) {
+            row.statuses[place].counter.add()
+        }
         let (seconds, attoseconds) = duration.components
         let microseconds = seconds &* 1_000_000 &+ attoseconds / 1_000_000_000_000
         row.microseconds.add(microseconds)
@@ -118,10 +124,12 @@ package final class GatewayMetrics: Sendable {
         var sum: Int64 = 0
         for (index, bound) in bounds.enumerated() {
             sum += counts[index]
-            text += "gateway_request_duration_seconds_bucket{route=\"\(row.label)\",le=\"\(Double(bound) / 1e6)\"} \(sum)\n"
+            text +=
+                "gateway_request_duration_seconds_bucket{route=\"\(row.label)\",le=\"\(Double(bound) / 1e6)\"} \(sum)\n"
         }
         text += "gateway_request_duration_seconds_bucket{route=\"\(row.label)\",le=\"+Inf\"} \(total)\n"
-        text += "gateway_request_duration_seconds_sum{route=\"\(row.label)\"} \(Double(row.microseconds.current) / 1e6)\n"
+        text +=
+            "gateway_request_duration_seconds_sum{route=\"\(row.label)\"} \(Double(row.microseconds.current) / 1e6)\n"
         text += "gateway_request_duration_seconds_count{route=\"\(row.label)\"} \(total)\n"
         return text
     }

@@ -29,7 +29,8 @@ private struct RewardGroups {
 
 extension Resources {
     private static let fields = FieldPicker([
-        "validator", "nominator", "rewardAmount", "validatorStakeEfficiency", "totalStake", "erasMinStake", "commission",
+        "validator", "nominator", "rewardAmount", "validatorStakeEfficiency", "totalStake", "erasMinStake",
+        "commission",
     ])
 
     func allValidatorTotals() async throws -> Answer {
@@ -45,7 +46,9 @@ extension Resources {
     /// see these figures, so they stay; the order of the additions decides the last digits.
     func allNominatorTotals() async throws -> Answer {
         let groups = try await groups(role: "nominator") { groups, fields, bytes in
-            guard let name = bytes.name(fields[1]), !name.isEmpty, JavaScriptValue.isTruthy(fields[2], in: bytes) else { return }
+            guard let name = bytes.name(fields[1]), !name.isEmpty, JavaScriptValue.isTruthy(fields[2], in: bytes) else {
+                return
+            }
             let amount = JavaScriptValue.parsedFloat(fields[2], in: bytes)
             groups.update(name) { $0.total = $0.total + ($0.total + amount) }
         }
@@ -159,7 +162,9 @@ private struct IdentityIndex {
             if let address = try bytes.element("address", inDocument: start), let text = bytes.string(of: address) {
                 if own[text] == nil { own[text] = start }
             }
-            guard let list = try bytes.element("subIdentities", inDocument: start), list.type == .array else { continue }
+            guard let list = try bytes.element("subIdentities", inDocument: start), list.type == .array else {
+                continue
+            }
             var items = try BSONScanner(document: list.value.lowerBound, in: bytes)
             while let item = try items.next(in: bytes) {
                 guard item.type == .document,

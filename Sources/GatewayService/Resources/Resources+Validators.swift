@@ -33,7 +33,8 @@ extension Resources {
         let validators = try await store.find(Query(.validators))
         let bytes = validators.bytes.span
         var chosen: [Int] = []
-        for (index, start) in validators.starts.enumerated() where try Self.hasPlaceholder(validatorAt: start, in: bytes) {
+        for (index, start) in validators.starts.enumerated()
+        where try Self.hasPlaceholder(validatorAt: start, in: bytes) {
             chosen.append(index)
         }
         return .json(try Self.array(validators.picking(chosen)))

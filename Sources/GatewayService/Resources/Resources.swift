@@ -35,10 +35,13 @@ package struct Resources: Sendable {
         case .validCandidates: return try await candidates(.valid)
         case .invalidCandidates: return try await candidates(.invalid)
         case .nominatorStake:
-            return try await document(.matching(.nominatorStakes, "validator", .string(first), descendingBy: "era", limit: 1))
+            return try await document(
+                .matching(.nominatorStakes, "validator", .string(first), descendingBy: "era", limit: 1))
         case .nominatorStakeInEra:
             return try await document(
-                Query(.nominatorStakes, [.init("validator", .equals(.string(first))), try number("era", second)], limit: 1))
+                Query(
+                    .nominatorStakes, [.init("validator", .equals(.string(first))), try number("era", second)], limit: 1
+                ))
         case .lastNominatorStakes:
             return try await list(
                 .matching(.nominatorStakes, "validator", .string(first), descendingBy: "era", limit: try limit(second)))
@@ -57,7 +60,9 @@ package struct Resources: Sendable {
                 withoutIdentity: true)
         case .scoreInSession:
             return try await document(
-                Query(.validatorScores, [.init("address", .equals(.string(first))), try number("session", second)], limit: 1),
+                Query(
+                    .validatorScores, [.init("address", .equals(.string(first))), try number("session", second)],
+                    limit: 1),
                 withoutIdentity: true)
         case .scoreMetadata: return try await document(Query(.scoreMetadata, descendingBy: "updated", limit: 1))
         case .scoreMetadataInSession:

@@ -60,7 +60,9 @@ enum PercentDecoding {
                 bytes.append(byte)
                 continue
             }
-            guard let high = iterator.next().flatMap(digit), let low = iterator.next().flatMap(digit) else { return raw }
+            guard let high = iterator.next().flatMap(digit), let low = iterator.next().flatMap(digit) else {
+                return raw
+            }
             bytes.append(high << 4 | low)
         }
         return String(validating: bytes, as: UTF8.self) ?? raw

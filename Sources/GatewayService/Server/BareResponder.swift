@@ -18,7 +18,8 @@ package struct BareResponder: HTTPResponder {
             configuration.service == .retired
             ? Reply(
                 status: .notFound, contentType: Reply.text,
-                body: ByteBuffer(string: "The API is served by the gateway now; this process only answers /healthcheck.\n"))
+                body: ByteBuffer(
+                    string: "The API is served by the gateway now; this process only answers /healthcheck.\n"))
             : .notFound
         identity = Preflight.identity(configuration)
     }

@@ -23,10 +23,13 @@ struct Reply: Sendable {
     static let notFound = Reply(status: .notFound, contentType: text, body: ByteBuffer(string: "Not Found"))
     static let noContent = Reply(status: .noContent)
     static let failure = Reply(
-        status: .internalServerError, contentType: text, body: ByteBuffer(string: "Internal Server Error"), isError: true)
-    static let badRequest = Reply(status: .badRequest, contentType: text, body: ByteBuffer(string: "Bad Request"), isError: true)
+        status: .internalServerError, contentType: text, body: ByteBuffer(string: "Internal Server Error"),
+        isError: true)
+    static let badRequest = Reply(
+        status: .badRequest, contentType: text, body: ByteBuffer(string: "Bad Request"), isError: true)
     static let tooLarge = Reply(
-        status: .contentTooLarge, contentType: text, body: ByteBuffer(string: "request entity too large"), isError: true)
+        status: .contentTooLarge, contentType: text, body: ByteBuffer(string: "request entity too large"), isError: true
+    )
 
     static func ok(_ type: String, _ body: ByteBuffer, _ route: GatewayMetrics.Kind) -> Reply {
         Reply(status: .ok, contentType: type, body: body, route: route)

@@ -5,7 +5,9 @@ enum RequestTarget {
         if rest.utf8.first != UInt8(ascii: "/"), let scheme = rest.firstRange(of: "://") {
             // Absolute form: the path begins after the authority.
             rest = rest[scheme.upperBound...]
-            guard let slash = rest.utf8.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else { return "/" }
+            guard let slash = rest.utf8.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else {
+                return "/"
+            }
             rest = rest[slash...]
             if rest.utf8.first == UInt8(ascii: "?") { return "/" }
         }

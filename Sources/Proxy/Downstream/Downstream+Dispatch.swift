@@ -188,7 +188,7 @@ extension Downstream {
         let held = pool.endpoint.connections.add(1, ordering: .relaxed).newValue
         if pool.maximumConnections > 0, held > pool.maximumConnections {
             pool.endpoint.connections.subtract(1, ordering: .relaxed)
-            self.releaseEndpoint()
+            self.reportOutcome(.cancelled)
             self.waitForSlot(upstream)
             return false
         }
@@ -255,7 +255,6 @@ extension Downstream {
         if wasStale, !self.exchange.freshConnectionOnly {
             // Once, to the same endpoint over a new connection; it is no retry but the first real attempt.
             self.exchange.freshConnectionOnly = true
-            self.exchange.tried &= ~0
             if let index = upstream.upstream.endpoints.firstIndex(where: { $0 === self.exchange.endpoint }) {
                 self.exchange.tried &= ~(1 << UInt64(index & 63))
             }
@@ -325,7 +324,6 @@ extension Downstream {
     }
 
     private func releaseEndpoint() {
-        guard self.exchange.attempt != .none || self.exchange.endpoint != nil else { return }
         self.exchange.endpoint?.release()
         self.exchange.endpoint = nil
     }

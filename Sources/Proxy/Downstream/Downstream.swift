@@ -94,8 +94,9 @@ final class Downstream: Handle {
             self.readable = true
         }
         if flags & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { self.peerClosing = true }
-        if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
-            // Gone in both directions: whatever runs for it runs for nobody.
+        if flags & EPOLLERR.rawValue != 0 || (flags & EPOLLHUP.rawValue != 0 && self.state != .tunnel) {
+            // Gone in both directions: whatever runs for it runs for nobody. In a tunnel our own half-close makes a
+            // hang-up of the client's ordinary end, in front of which bytes may still stand.
             self.clientGone()
             return
         }
@@ -268,7 +269,7 @@ final class Downstream: Handle {
     }
 
     func drain(grace: UInt64) {
-        if self.state == .idle || self.state == .head { self.arm(at: self.core.now + grace) }
+        if self.state == .idle { self.arm(at: self.core.now + grace) }
     }
 
     func close() {

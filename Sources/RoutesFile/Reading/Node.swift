@@ -54,7 +54,8 @@ struct Node {
     /// One of these words. Others are answered with the nearest.
     func word<Value>(_ words: [(String, Value)]) -> Value? {
         let names = words.map { $0.0.quoted }
-        let expected = names.count == 1 ? names[0] : names.dropLast().joined(separator: ", ") + " or \(names.last ?? "")"
+        let expected =
+            names.count == 1 ? names[0] : names.dropLast().joined(separator: ", ") + " or \(names.last ?? "")"
         guard case .string(let text) = self.value.content else {
             self.failExpecting(expected)
             return nil
@@ -155,6 +156,11 @@ struct Node {
             return nil
         }
         return Section(node: self, keys: keys)
+    }
+
+    /// The value of a key, if this is an object that has it.
+    func member(_ key: String) -> Node? {
+        self.value[key].map { Node(value: $0, path: Self.path(self.path, key), report: self.report) }
     }
 
     func child(_ member: JSONMember) -> Node {

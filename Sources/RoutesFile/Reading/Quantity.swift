@@ -34,7 +34,7 @@ enum Quantity {
         let product = whole.multipliedReportingOverflow(by: unit)
         guard !product.overflow else { return nil }
         guard parts.count == 2 else { return product.partialValue }
-        // Nine digits keep the product of fraction and unit within 64 bits: 10⁹ × 2⁴⁰ would not fit, so it is checked.
+        // Nine digits are finer than any unit needs, and their power of ten is far from the end of 64 bits.
         guard parts[1].utf8.count <= 9, let fraction = self.digits(parts[1]) else { return nil }
         let divisor = parts[1].utf8.reduce(UInt64(1)) { power, _ in power * 10 }
         let part = fraction.multipliedReportingOverflow(by: unit)

@@ -33,8 +33,7 @@ struct Section {
 
     subscript(_ key: String) -> Node? {
         assert(self.keys.keys.contains(key), "the key \(key) is not in the section's list")
-        guard let value = self.node.value[key] else { return nil }
-        return Node(value: value, path: Node.path(self.node.path, key), report: self.node.report)
+        return self.node.member(key)
     }
 
     /// The value of a key that must be there.

@@ -18,7 +18,8 @@ struct ConfigurationReader {
     // MARK: the process
 
     private func listeners(_ document: Section) -> [ListenerSpec] {
-        guard let nodes = document.required("listeners")?.elements("a list of listeners", minimum: 1, maximum: 64) else {
+        guard let nodes = document.required("listeners")?.elements("a list of listeners", minimum: 1, maximum: 64)
+        else {
             return []
         }
         var listeners: [ListenerSpec] = []
@@ -44,8 +45,8 @@ struct ConfigurationReader {
             if let address = admin?.address, address.port != 0,
                 let listener = configuration.listeners.first(where: { $0.address == address })
             {
-                (node.section(.admin)?["address"] ?? node)
-                    .fail("the address \(address) is already taken by the listener \(listener.name.quoted)")
+                (node.member("address") ?? node).fail(
+                    "the address \(address) is already taken by the listener \(listener.name.quoted)")
             }
             configuration.admin = admin
         } else if let admin = configuration.admin,
@@ -97,7 +98,8 @@ struct ConfigurationReader {
 
         let upstreams = UpstreamReader(
             endpoints: EndpointReader(resolver: self.resolver, listeners: listeners))
-        for (name, node) in document.required("upstreams")?.members("an object of upstreams by name") ?? [] {
+        let members = document.required("upstreams")?.members("an object of upstreams by name")
+        for (name, node) in members ?? [] {
             if !Syntax.isName(name) { node.fail("\(name.quoted) is not a name; " + Node.nameRule) }
             table.upstreams.append(upstreams.read(node, name: name))
         }
@@ -106,13 +108,14 @@ struct ConfigurationReader {
             return
         }
         let reader = RouteReader(
-            upstreams: table.upstreams.map(\.name), timeouts: table.timeouts, limits: table.limits)
+            // Without any upstreams, that is the fault, and not each route that names one.
+            upstreams: members == nil ? nil : table.upstreams.map(\.name), timeouts: table.timeouts,
+            limits: table.limits)
         var names: [String: String] = [:]
         for (index, node) in nodes.enumerated() {
             guard let route = reader.read(node, position: index + 1) else { continue }
             if let first = names[route.name] {
-                (node.section(.route)?["name"] ?? node)
-                    .fail("the name \(route.name.quoted) is already taken by \(first)")
+                (node.member("name") ?? node).fail("the name \(route.name.quoted) is already taken by \(first)")
             }
             names[route.name] = names[route.name] ?? node.path
             table.routes.append(route)

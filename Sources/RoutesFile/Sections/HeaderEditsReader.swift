@@ -51,7 +51,8 @@ extension Node {
             return false
         }
         if Self.ownFields.contains(lowercased) {
-            self.fail("the header \(name.quoted) is the balancer's own: it frames the message or belongs to the connection")
+            self.fail(
+                "the header \(name.quoted) is the balancer's own: it frames the message or belongs to the connection")
             return false
         }
         return true

@@ -2,15 +2,15 @@ import Traffic
 
 /// Reads one route, over the deadlines and limits of the top level.
 struct RouteReader {
-    /// In declared order; a split names some of them.
-    let upstreams: [String]
+    /// In declared order; a split names some of them. nil: not known, any name may be right.
+    let upstreams: [String]?
     private let known: Set<String>
     let timeouts: Timeouts
     let limits: Limits
 
-    init(upstreams: [String], timeouts: Timeouts, limits: Limits) {
+    init(upstreams: [String]?, timeouts: Timeouts, limits: Limits) {
         self.upstreams = upstreams
-        self.known = Set(upstreams)
+        self.known = Set(upstreams ?? [])
         self.timeouts = timeouts
         self.limits = limits
     }
@@ -60,8 +60,8 @@ struct RouteReader {
         guard let members = node.members("an object of weights by upstream", maximum: 64) else { return [] }
         if members.isEmpty { node.fail("expected at least one upstream with its weight") }
         return members.compactMap { name, node in
-            if !self.known.contains(name) {
-                node.fail("unknown upstream" + Suggestion.text(for: name, among: self.upstreams))
+            if let upstreams = self.upstreams, !self.known.contains(name) {
+                node.fail("unknown upstream" + Suggestion.text(for: name, among: upstreams))
             }
             return node.integer(0...1_000_000).map { SplitEntry(upstream: name, weight: $0) }
         }

@@ -1,53 +1,37 @@
-/// Decides on passive removal from failures of real traffic. Pure; its owner holds the lock.
+/// Judges an endpoint by the failures of real traffic. Pure; successes are counted elsewhere, without a lock, and
+/// handed in with each failure.
 ///
-/// Two trips: consecutive failures, which need no minimum, and the share of failures in a window, which does.
+/// Two trips: a streak of failures (at once, whatever the traffic), and the rate within the window (only from
+/// `minimumRequests` on).
 struct OutlierDetector: Sendable {
-    /// A good time this many times the longest ejection wipes the record of earlier ones.
-    private static let forgiveness: UInt64 = 5
+    private var streak: UInt32 = 0
+    /// The successes as they were at the last failure: if nothing has changed since, the streak goes on.
+    private var lastSuccesses = SIMD4<UInt64>()
+    /// As in `SuccessWindow`.
+    private var failures = SIMD4<UInt64>()
 
-    private var windowStart: UInt64 = 0
-    private var successesAtStart: UInt64 = 0
-    private var failuresAtStart: UInt64 = 0
-    private var ejectionsInARow: UInt64 = 0
-    private var lastEjectionEnd: UInt64 = 0
-    private(set) var reason = ""
-
-    mutating func shouldEject(
-        streak: UInt32, successes: UInt64, failures: UInt64, policy: PassiveSpec, now: UInt64
-    ) -> Bool {
-        if self.windowStart == 0 || now - min(now, self.windowStart) > UInt64(policy.window) {
-            // A new window begins with the failure that is being judged.
-            self.windowStart = max(1, now)
-            self.successesAtStart = successes
-            self.failuresAtStart = failures > 0 ? failures - 1 : 0
+    /// Counts a failure in `quarter`. Answers why the endpoint should be ejected, if it should.
+    mutating func fail(quarter: UInt64, successes: SIMD4<UInt64>, policy: PassiveSpec) -> EjectionReason? {
+        if successes != self.lastSuccesses {
+            self.streak = 0
+            self.lastSuccesses = successes
         }
-        if policy.consecutiveFailures > 0, streak >= policy.consecutiveFailures {
-            self.reason = "\(streak) consecutive failures"
-            return true
+        self.streak &+= 1
+        let slot = Int(quarter % SuccessWindow.quarters)
+        if self.failures[slot] >> 32 == quarter {
+            self.failures[slot] &+= 1
+        } else {
+            self.failures[slot] = quarter << 32 | 1
         }
-        let good = successes - min(successes, self.successesAtStart)
-        let bad = failures - min(failures, self.failuresAtStart)
-        let all = good + bad
-        guard all >= UInt64(policy.minimumRequests), policy.failureRate > 0 else { return false }
-        guard bad * 100 >= all * UInt64(policy.failureRate) else { return false }
-        self.reason = "\(bad) of \(all) requests failed"
-        return true
+        if self.streak >= max(policy.consecutiveFailures, 1) { return .consecutiveFailures(self.streak) }
+        let failed = SuccessWindow.successes(in: self.failures, quarter: quarter)
+        let requests = failed + SuccessWindow.successes(in: successes, quarter: quarter)
+        guard requests >= UInt64(policy.minimumRequests), policy.failureRate > 0,
+            failed * 100 >= requests * UInt64(policy.failureRate)
+        else { return nil }
+        return .failureRate(failures: UInt32(clamping: failed), requests: UInt32(clamping: requests))
     }
 
-    /// Milliseconds of the ejection that begins now: the base times the number in a row, up to the maximum.
-    mutating func eject(policy: PassiveSpec, now: UInt64, successes: UInt64, failures: UInt64) -> UInt64 {
-        let good = now - min(now, self.lastEjectionEnd)
-        if self.lastEjectionEnd > 0, good > Self.forgiveness * UInt64(policy.maxEjection) { self.ejectionsInARow = 0 }
-        self.ejectionsInARow += 1
-        let wanted = UInt64(policy.baseEjection).multipliedReportingOverflow(by: self.ejectionsInARow)
-        let length = max(1, wanted.overflow ? UInt64(policy.maxEjection) : min(wanted.partialValue, UInt64(policy.maxEjection)))
-        self.lastEjectionEnd = now + length
-        self.windowStart = 0
-        return length
-    }
-
-    mutating func recovered(now: UInt64) {
-        self.lastEjectionEnd = now
-        self.windowStart = 0
-    }
+    /// Forgets all failures: the endpoint comes back with a clean sheet.
+    mutating func reset() { self = OutlierDetector() }
 }

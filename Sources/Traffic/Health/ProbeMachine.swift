@@ -1,16 +1,15 @@
-/// What a probe came to.
-package enum ProbeCause: String, Sendable, CaseIterable {
+/// How one probe ended.
+package enum ProbeCause: String, Sendable {
     case ok
     case refused
     case connectTimeout = "connect-timeout"
     case unreachable
     case reset
     case responseTimeout = "response-timeout"
-    /// An answer, but not an expected status.
+    /// Not a status that was expected.
     case status
-    /// The expected status, but not the expected body.
+    /// Not the body that was expected.
     case body
-    /// No HTTP.
     case malformed
 }
 
@@ -20,8 +19,9 @@ package struct ProbeResult: Sendable, Equatable {
     /// Milliseconds since 1970.
     package var wallClock: UInt64
     package var cause: ProbeCause
-    /// 0 if there was no answer.
+    /// 0 if no status was understood.
     package var status: UInt16
+    /// From the dial to the verdict.
     package var microseconds: UInt64
 
     package init(at: UInt64, wallClock: UInt64, cause: ProbeCause, status: UInt16, microseconds: UInt64) {
@@ -33,68 +33,87 @@ package struct ProbeResult: Sendable, Equatable {
     }
 }
 
-package enum ProbeVerdict: Sendable, Equatable {
-    case up, down
-}
+package enum ProbeVerdict: Sendable, Equatable { case up, down }
 
-/// Active health of one endpoint. Pure.
+/// Turns probe results into verdicts: the first answer decides at the start, then `rise` passing probes in a row bring
+/// an endpoint up and `fall` failing ones take it down. Pure.
 ///
-///     unknown ──first answer──▶ up | down       up ──fall failures in a row──▶ down ──rise successes in a row──▶ up
+///     unknown ──ok──▶ up ──fall × failure──▶ down ──rise × ok──▶ up
+///     unknown ──failure──▶ down
 package struct ProbeMachine: Sendable {
     package static let historyLimit = 64
 
     private let rise: UInt32
     private let fall: UInt32
-    package private(set) var operational = Operational.unknown
-    /// The last 64 results, oldest first.
+    /// The last results, oldest first.
     package private(set) var history: [ProbeResult] = []
-    /// Results in a row that contradict the state.
-    private var streak: UInt32 = 0
-    private var since: UInt64 = 0
+    package private(set) var operational = Operational.unknown
+    /// When the operational state last changed; nil before the first result.
+    package private(set) var since: UInt64?
+    /// Results in a row that speak against the present state.
+    private var contrary: UInt32 = 0
 
     package init(_ spec: ProbeSpec) {
-        self.rise = max(1, spec.rise)
-        self.fall = max(1, spec.fall)
+        self.rise = max(spec.rise, 1)
+        self.fall = max(spec.fall, 1)
         self.history.reserveCapacity(Self.historyLimit)
     }
 
-    /// Takes a result; answers the verdict if the state changes.
+    /// Takes a result in. Answers the new state if it changed.
     package mutating func record(_ result: ProbeResult) -> ProbeVerdict? {
         if self.history.count == Self.historyLimit { self.history.removeFirst() }
         self.history.append(result)
         let passed = result.cause == .ok
-        switch self.operational {
-        case .unknown: return self.turn(passed ? .up : .down, at: result.at)
-        case .up:
-            self.streak = passed ? 0 : self.streak + 1
-            return self.streak >= self.fall ? self.turn(.down, at: result.at) : nil
-        case .down:
-            self.streak = passed ? self.streak + 1 : 0
-            return self.streak >= self.rise ? self.turn(.up, at: result.at) : nil
+        switch (self.operational, passed) {
+        case (.unknown, _): break
+        case (.up, true), (.down, false):
+            self.contrary = 0
+            return nil
+        case (.up, false):
+            self.contrary += 1
+            guard self.contrary >= self.fall else { return nil }
+        case (.down, true):
+            self.contrary += 1
+            guard self.contrary >= self.rise else { return nil }
         }
+        self.operational = passed ? .up : .down
+        self.since = result.at
+        self.contrary = 0
+        return passed ? .up : .down
     }
 
-    private mutating func turn(_ state: Operational, at: UInt64) -> ProbeVerdict {
-        self.operational = state
-        self.streak = 0
-        self.since = at
-        return state == .up ? .up : .down
-    }
-
-    /// Why the state is what it is, and what would change it.
+    /// Why the state is what it is, and what would change it; one clause or two.
     package var explanation: String {
-        let last = self.history.last.map { result in
-            result.status > 0 ? "\(result.cause.rawValue) \(result.status)" : result.cause.rawValue
-        }
+        guard let last = self.history.last else { return "no probe has answered yet" }
         switch self.operational {
         case .unknown: return "no probe has answered yet"
         case .up:
-            guard self.streak > 0 else { return "" }
-            let left = self.fall - self.streak
-            return "last probe: \(last ?? ""); \(left) more failing \(left == 1 ? "probe" : "probes") would take it down"
+            guard self.contrary > 0 else { return "probes pass" }
+            return "\(last.words); \(Self.count(self.fall - self.contrary, "failing")) would take it down"
         case .down:
-            let left = self.rise - self.streak
-            return "last probe: \(last ?? ""); \(left) more passing \(left == 1 ? "probe" : "probes") would bring it back"
+            let cause = self.history.last { $0.cause != .ok }?.words ?? "its probes failed"
+            return "\(cause); \(Self.count(self.rise - self.contrary, "passing")) would bring it back"
+        }
+    }
+
+    private static func count(_ probes: UInt32, _ kind: String) -> String {
+        probes == 1 ? "1 more \(kind) probe" : "\(probes) more \(kind) probes"
+    }
+}
+
+extension ProbeResult {
+    /// The result as a clause.
+    var words: String {
+        switch self.cause {
+        case .ok: "the probe passed"
+        case .refused: "the connection was refused"
+        case .connectTimeout: "connecting timed out"
+        case .unreachable: "the address was unreachable"
+        case .reset: "the connection was reset"
+        case .responseTimeout: "no answer came in time"
+        case .status: "the answer's status was \(self.status)"
+        case .body: "the answer's body was not the expected one"
+        case .malformed: "the answer was not HTTP"
         }
     }
 }

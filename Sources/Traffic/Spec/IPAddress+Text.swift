@@ -1,158 +1,141 @@
+/// Reading and writing addresses as text. Strict on purpose: what one parser calls 8.8.8.8 and another 10.8.8.8
+/// (leading zeros as octal) must not pass an allow list.
 extension IPAddress: CustomStringConvertible {
-    /// Strict dotted IPv4 (no leading zeros) or IPv6 (RFC 4291 2.2, without zone). nil for anything else.
+    /// IPv4 in dotted decimal without leading zeros, or IPv6 in any form of RFC 4291 §2.2, without brackets or zone.
+    /// nil for anything else. An IPv4-mapped IPv6 address is the IPv4 address.
     package init?(parsing text: String) {
-        if text.utf8.contains(0x3A) {
-            guard let (high, low) = Self.parseV6(text) else { return nil }
-            self.init(high: high, low: low)
-        } else {
-            guard let v4 = Self.parseV4(text[...]) else { return nil }
-            self.init(v4: v4)
+        var text = text
+        let parsed = text.withUTF8 { bytes -> IPAddress? in
+            // The longest IPv6 text, with an embedded IPv4 address, has 45 characters.
+            guard !bytes.isEmpty, bytes.count <= 45 else { return nil }
+            let span = bytes.span
+            if let v4 = Self.parseV4(span) { return IPAddress(v4: v4) }
+            return Self.parseV6(span)
         }
+        guard let parsed else { return nil }
+        self = parsed
     }
 
-    private static func parseV4(_ text: Substring) -> UInt32? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var value: UInt32 = 0
-        for part in parts {
-            guard !part.isEmpty, part.utf8.count <= 3, part.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
-                part.utf8.count == 1 || part.utf8.first != 0x30, let byte = UInt8(part)
-            else { return nil }
-            value = value << 8 | UInt32(byte)
-        }
-        return value
-    }
-
-    private static func parseV6(_ text: String) -> (UInt64, UInt64)? {
-        let halves = text.split(separator: "::", maxSplits: 2, omittingEmptySubsequences: false)
-        guard halves.count <= 2 else { return nil }
-        guard let front = Self.groups(halves[0], mayEndInV4: halves.count == 1) else { return nil }
-        var groups = front
-        if halves.count == 2 {
-            guard let back = Self.groups(halves[1], mayEndInV4: true), front.count + back.count <= 7 else { return nil }
-            groups += [UInt16](repeating: 0, count: 8 - front.count - back.count) + back
-        }
-        guard groups.count == 8 else { return nil }
-        var high: UInt64 = 0
-        var low: UInt64 = 0
-        for index in 0..<4 {
-            high = high << 16 | UInt64(groups[index])
-            low = low << 16 | UInt64(groups[index + 4])
-        }
-        return (high, low)
-    }
-
-    private static func groups(_ text: Substring, mayEndInV4: Bool) -> [UInt16]? {
-        guard !text.isEmpty else { return [] }
-        var groups: [UInt16] = []
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        for (index, part) in parts.enumerated() {
-            if part.utf8.contains(0x2E) {
-                guard mayEndInV4, index == parts.count - 1, let v4 = Self.parseV4(part) else { return nil }
-                groups.append(UInt16(v4 >> 16))
-                groups.append(UInt16(v4 & 0xFFFF))
-            } else {
-                guard (1...4).contains(part.utf8.count), let group = UInt16(part, radix: 16),
-                    part.utf8.first != 0x2B, part.utf8.first != 0x2D
-                else { return nil }
-                groups.append(group)
-            }
-        }
-        return groups
-    }
-
-    /// Dotted for IPv4; RFC 5952 for IPv6.
+    /// Dotted decimal for IPv4, RFC 5952 for IPv6.
     package var description: String {
         if self.isV4 {
-            let v4 = self.v4
-            return "\(v4 >> 24).\(v4 >> 16 & 255).\(v4 >> 8 & 255).\(v4 & 255)"
+            let bits = self.v4
+            return "\(bits >> 24).\(bits >> 16 & 0xFF).\(bits >> 8 & 0xFF).\(bits & 0xFF)"
         }
-        var groups: [UInt16] = []
-        for shift in [48, 32, 16, 0] as [UInt64] { groups.append(UInt16(truncatingIfNeeded: self.high >> shift)) }
-        for shift in [48, 32, 16, 0] as [UInt64] { groups.append(UInt16(truncatingIfNeeded: self.low >> shift)) }
-        // The longest run of two or more zero groups, the first of equals, is written "::".
+        let groups = (0..<8).map { index in
+            UInt16(truncatingIfNeeded: (index < 4 ? self.high : self.low) >> UInt64((3 - index % 4) * 16))
+        }
+        // RFC 5952 §4.2: the longest run of two or more zero groups becomes "::", the first one if they are equal.
         var best = 0..<0
+        var start = 0
+        while start < 8 {
+            var end = start
+            while end < 8, groups[end] == 0 { end += 1 }
+            if end - start > max(best.count, 1) { best = start..<end }
+            start = end + 1
+        }
+        func text(_ range: Range<Int>) -> String {
+            groups[range].map { String($0, radix: 16) }.joined(separator: ":")
+        }
+        return best.isEmpty ? text(0..<8) : "\(text(0..<best.lowerBound))::\(text(best.upperBound..<8))"
+    }
+
+    private static func parseV4(_ span: Span<UInt8>) -> UInt32? {
+        var bits: UInt32 = 0
+        var octets = 0
         var index = 0
-        while index < 8 {
-            guard groups[index] == 0 else {
+        while octets < 4 {
+            var value: UInt32 = 0
+            let first = index
+            while index < span.count, index - first < 3, let digit = Self.decimal(span[index]) {
+                value = value * 10 + digit
                 index += 1
-                continue
             }
-            let start = index
-            while index < 8, groups[index] == 0 { index += 1 }
-            if index - start > max(1, best.count) { best = start..<index }
+            let length = index - first
+            guard length > 0, value <= 255, length == 1 || span[first] != UInt8(ascii: "0") else { return nil }
+            bits = bits << 8 | value
+            octets += 1
+            if octets < 4 {
+                guard index < span.count, span[index] == UInt8(ascii: ".") else { return nil }
+                index += 1
+            }
         }
-        let text = { (part: ArraySlice<UInt16>) in part.map { String($0, radix: 16) }.joined(separator: ":") }
-        if best.isEmpty { return text(groups[...]) }
-        return text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
+        return index == span.count ? bits : nil
     }
-}
 
-extension SocketAddress: CustomStringConvertible {
-    /// `1.2.3.4:80` or `[::1]:80`.
-    package init?(parsing text: String) {
-        guard let colon = text.lastIndex(of: ":") else { return nil }
-        let portText = text[text.index(after: colon)...]
-        guard !portText.isEmpty, portText.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let port = UInt16(portText)
-        else { return nil }
-        var host = text[..<colon]
-        if host.first == "[" {
-            guard host.last == "]" else { return nil }
-            host = host.dropFirst().dropLast()
-            guard host.contains(":") else { return nil }
-        } else if host.contains(":") {
-            return nil
+    private static func parseV6(_ span: Span<UInt8>) -> IPAddress? {
+        /// Groups before and after "::", as 128-bit numbers growing from the right.
+        var head = IPAddress(high: 0, low: 0)
+        var tail = head
+        var headCount = 0
+        var tailCount = 0
+        var compressed = false
+        var index = 0
+        func isColon(_ at: Int) -> Bool { at < span.count && span[at] == UInt8(ascii: ":") }
+        if isColon(0) {
+            guard isColon(1) else { return nil }
+            compressed = true
+            index = 2
         }
-        guard let ip = IPAddress(parsing: String(host)) else { return nil }
-        self.init(ip: ip, port: port)
-    }
-
-    package var description: String {
-        self.ip.isV4 ? "\(self.ip):\(self.port)" : "[\(self.ip)]:\(self.port)"
-    }
-}
-
-extension AddressBlock: CustomStringConvertible {
-    /// `10.0.0.0/8`, `fd00::/8`, or a bare address.
-    package init?(parsing text: String) {
-        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let ip = IPAddress(parsing: String(parts[0])) else { return nil }
-        guard parts.count == 2 else {
-            self.init(base: ip, prefixLength: 128)
-            return
+        while index < span.count {
+            guard headCount + tailCount < 8 else { return nil }
+            let first = index
+            var value: UInt64 = 0
+            while index < span.count, index - first < 4, let digit = Self.hexadecimal(span[index]) {
+                value = value << 4 | digit
+                index += 1
+            }
+            if index < span.count, span[index] == UInt8(ascii: ".") {
+                // RFC 4291 §2.2.3: the last 32 bits may be written as an IPv4 address.
+                guard headCount + tailCount <= 6, let v4 = Self.parseV4(span.extracting(first...)) else { return nil }
+                for half in [UInt64(v4 >> 16), UInt64(v4 & 0xFFFF)] {
+                    if compressed { tail.append(half) } else { head.append(half) }
+                }
+                if compressed { tailCount += 2 } else { headCount += 2 }
+                index = span.count
+                break
+            }
+            guard index > first else { return nil }
+            if compressed {
+                tail.append(value)
+                tailCount += 1
+            } else {
+                head.append(value)
+                headCount += 1
+            }
+            guard index < span.count else { break }
+            guard isColon(index) else { return nil }
+            index += 1
+            if isColon(index) {
+                guard !compressed else { return nil }
+                compressed = true
+                index += 1
+            } else if index == span.count {
+                return nil
+            }
         }
-        guard !parts[1].isEmpty, parts[1].utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let length = UInt8(parts[1]),
-            length <= (ip.isV4 ? 32 : 128)
-        else { return nil }
-        self.init(base: ip, prefixLength: ip.isV4 ? 96 + length : length)
+        let count = headCount + tailCount
+        guard compressed ? count < 8 : count == 8 else { return nil }
+        for _ in headCount..<8 { head.append(0) }
+        return IPAddress(high: head.high | tail.high, low: head.low | tail.low)
     }
 
-    package func contains(_ ip: IPAddress) -> Bool {
-        let highBits = min(64, UInt64(self.prefixLength))
-        let lowBits = UInt64(self.prefixLength) - highBits
-        let highMask = highBits == 0 ? 0 : UInt64.max << (64 - highBits)
-        let lowMask = lowBits == 0 ? 0 : UInt64.max << (64 - lowBits)
-        return (ip.high ^ self.base.high) & highMask == 0 && (ip.low ^ self.base.low) & lowMask == 0
+    /// Moves all groups left by one and adds one on the right.
+    private mutating func append(_ group: UInt64) {
+        self.high = self.high << 16 | self.low >> 48
+        self.low = self.low << 16 | group
     }
 
-    package var description: String {
-        let isV4 = self.base.isV4 && self.prefixLength >= 96
-        return "\(self.base)/\(isV4 ? self.prefixLength - 96 : self.prefixLength)"
-    }
-}
-
-/// Blocks asked together. A handful in practice: a scan beats a tree.
-package struct AddressSet: Sendable {
-    private let blocks: [AddressBlock]
-
-    package init(_ blocks: [AddressBlock]) {
-        self.blocks = blocks
+    private static func decimal(_ byte: UInt8) -> UInt32? {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) ? UInt32(byte - UInt8(ascii: "0")) : nil
     }
 
-    package var isEmpty: Bool { self.blocks.isEmpty }
-
-    package func contains(_ ip: IPAddress) -> Bool {
-        for block in self.blocks where block.contains(ip) { return true }
-        return false
+    private static func hexadecimal(_ byte: UInt8) -> UInt64? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(byte - UInt8(ascii: "a") + 10)
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(byte - UInt8(ascii: "A") + 10)
+        default: nil
+        }
     }
 }

@@ -1,0 +1,150 @@
+import Synchronization
+
+/// Passive removal by outcomes of real traffic, and the way back.
+extension Endpoint {
+    /// Takes note of how an attempt ended; the slot is given back separately, by `release`. `trial` is what the
+    /// selection said. Only success and failure count; overload, client faults and cancellations judge nobody, and a
+    /// trial that ends so leaves its place to the next.
+    ///
+    /// A success costs two relaxed atomic operations and no lock. Returns whether this call ejected the endpoint.
+    @discardableResult
+    package func report(_ outcome: Outcome, trial: Bool, policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool {
+        if trial, self.endTrial(outcome, policy: policy, now: now) { return outcome == .failure && self.isEjected }
+        guard policy.enabled else { return false }
+        switch outcome {
+        case .success:
+            self.successes.record(quarter: SuccessWindow.quarter(now: now, window: policy.window))
+            return false
+        case .failure: return self.fail(policy: policy, pool: pool, now: now)
+        case .overload, .clientFault, .cancelled: return false
+        }
+    }
+
+    /// False if the ejection had ended by other means meanwhile: the outcome then counts as any other.
+    private func endTrial(_ outcome: Outcome, policy: PassiveSpec, now: UInt64) -> Bool {
+        self.state.withLock { state in
+            guard self.isEjected else { return false }
+            switch outcome {
+            case .success:
+                self.beginSlowStart(now: now)
+                self.endEjection(&state, now: now)
+            case .failure where policy.enabled: self.eject(&state, .failedTrial, policy: policy, now: now)
+            case .failure: self.endEjection(&state, now: now)
+            case .overload, .clientFault, .cancelled: break
+            }
+            self.trial.store(0, ordering: .relaxed)
+            return true
+        }
+    }
+
+    private func fail(policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool {
+        self.state.withLock { state in
+            let quarter = SuccessWindow.quarter(now: now, window: policy.window)
+            let reason = state.detector.fail(quarter: quarter, successes: self.successes.words, policy: policy)
+            // What was under way when it was ejected changes nothing any more.
+            guard let reason, !self.isEjected, pool.tryEject(self.id, policy: policy) else { return false }
+            self.eject(&state, reason, policy: policy, now: now)
+            return true
+        }
+    }
+
+    private func eject(_ state: inout EndpointState, _ reason: EjectionReason, policy: PassiveSpec, now: UInt64) {
+        var word = self.loadWord()
+        if word.ejectedUntil == 0 { state.ejectedSince = now }
+        let length = state.lengthen(policy: policy, now: now)
+        word.ejectedUntil = now.addingReportingOverflow(length).partialValue
+        state.reason = reason
+        self.publish(word)
+        self.countEjection()
+    }
+
+    func endEjection(_ state: inout EndpointState, now: UInt64) {
+        var word = self.loadWord()
+        word.ejectedUntil = 0
+        self.publish(word)
+        self.trial.store(0, ordering: .relaxed)
+        state.detector.reset()
+        state.returnedAt = max(now, 1)
+        self.record.readmit(self.id)
+    }
+
+    /// Ends an ejection that the upstream's bound no longer allows.
+    func readmit() {
+        self.state.withLock { state in
+            guard self.isEjected else { return self.record.readmit(self.id) }
+            self.endEjection(&state, now: max(state.ejectedSince, 1))
+        }
+    }
+
+    package func ejection(now: UInt64) -> EjectionState {
+        self.state.withLock { state in self.ejection(state, now: now) }
+    }
+
+    private func ejection(_ state: borrowing EndpointState, now: UInt64) -> EjectionState {
+        let until = self.loadWord().ejectedUntil
+        guard until != 0 else { return .none }
+        let count = state.ejectionCount
+        if now < until { return .until(until, reason: state.reason, count: count) }
+        return self.trial.load(ordering: .relaxed) == 0
+            ? .trialDue(reason: state.reason, count: count) : .trialRunning(reason: state.reason, count: count)
+    }
+
+    /// Availability in words. What is mightier comes first: the operator's word, the probes', then the ejection.
+    package func explain(now: UInt64, slowStart: UInt32 = 0) -> EndpointExplanation {
+        self.state.withLock { state in
+            let word = self.loadWord()
+            switch (word.administrative, word.operational) {
+            case (.maintenance, _):
+                return EndpointExplanation(
+                    availability: "maintenance", reason: "an operator took it out; it is not probed",
+                    since: state.administrativeSince)
+            case (.drain, _):
+                return EndpointExplanation(
+                    availability: "draining", reason: "an operator drains it: nothing new, what runs finishes",
+                    since: state.administrativeSince)
+            case (.ready, .down):
+                return EndpointExplanation(
+                    availability: "down", reason: "its probes fail", since: state.operationalSince)
+            case (.ready, .up), (.ready, .unknown): break
+            }
+            let ejection = self.ejection(state, now: now)
+            if ejection != .none {
+                return EndpointExplanation(
+                    availability: "ejected", reason: ejection.words(now: now), since: state.ejectedSince)
+            }
+            if word.operational == .unknown {
+                return EndpointExplanation(
+                    availability: "starting", reason: "no probe has answered yet", since: state.operationalSince)
+            }
+            let since = max(state.operationalSince, state.administrativeSince, state.returnedAt)
+            let share = self.share(now: now, slowStart: slowStart)
+            if share < 1_024 {
+                return EndpointExplanation(
+                    availability: "starting", reason: "slow start, at \(share * 100 / 1_024) % of its share", since: since)
+            }
+            return EndpointExplanation(availability: "up", reason: "", since: since)
+        }
+    }
+}
+
+extension EjectionState {
+    func words(now: UInt64) -> String {
+        switch self {
+        case .none: ""
+        case .until(let until, let reason, let count):
+            "\(reason.words); ejection \(count), a trial request comes in \((until - min(now, until) + 999) / 1000) s"
+        case .trialDue(let reason, let count): "\(reason.words); ejection \(count), the next request is its trial"
+        case .trialRunning(let reason, let count): "\(reason.words); ejection \(count), its trial request is under way"
+        }
+    }
+}
+
+extension EjectionReason {
+    package var words: String {
+        switch self {
+        case .consecutiveFailures(let count): "\(count) requests in a row failed"
+        case .failureRate(let failures, let requests): "\(failures) of \(requests) requests failed"
+        case .failedTrial: "its trial request failed"
+        }
+    }
+}

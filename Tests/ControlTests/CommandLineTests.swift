@@ -1,0 +1,96 @@
+import ArgumentParser
+@testable import Balancer
+import Testing
+
+struct CommandLineTests {
+    private static func parse<Command: ParsableCommand>(_ arguments: [String], as type: Command.Type) throws -> Command
+    {
+        let command = try BalancerCommand.parseAsRoot(arguments)
+        return try #require(command as? Command)
+    }
+
+    @Test("serve takes its file, workers and take-over path")
+    func serve() throws {
+        let plain = try Self.parse(["serve", "--config", "routes.json"], as: ServeCommand.self)
+        #expect(plain.config == "routes.json" && plain.workers == nil && plain.takeover == nil)
+        let full = try Self.parse(
+            ["serve", "-c", "r.json", "--workers", "2", "--takeover", "/run/b.sock"], as: ServeCommand.self)
+        #expect(full.workers == 2 && full.takeover == "/run/b.sock")
+    }
+
+    @Test("weight takes a route, upstreams with weights, and how to go about it")
+    func weight() throws {
+        let command = try Self.parse(
+            [
+                "weight", "api", "core=90", "gateway=10", "--dry-run", "--reason", "try", "--if-match", "\"1-a\"",
+                "--admin", "127.0.0.1:1", "--json",
+            ], as: WeightCommand.self)
+        #expect(command.route == "api")
+        #expect(command.weights.map(\.upstream) == ["core", "gateway"])
+        #expect(command.weights.map(\.weight) == [90, 10])
+        #expect(command.dryRun && command.reason == "try" && command.ifMatch == "\"1-a\"")
+        #expect(command.admin.address == "127.0.0.1:1" && command.admin.json)
+    }
+
+    @Test("An upstream's name may hold an equals sign: the last one divides")
+    func settings() {
+        #expect(WeightCommand.Setting(argument: "a=b=7").map { [$0.upstream, "\($0.weight)"] } == ["a=b", "7"])
+        for text in ["core", "core=", "=1", "core=-1", "core=1.5", "core=x", "core=99999999999999999999"] {
+            #expect(WeightCommand.Setting(argument: text) == nil, "\(text)")
+        }
+    }
+
+    @Test("endpoint takes an address and one of three states")
+    func endpoint() throws {
+        let command = try Self.parse(["endpoint", "127.0.0.1:3301", "drain"], as: EndpointCommand.self)
+        #expect(command.address == "127.0.0.1:3301" && command.state == .drain && command.upstream == nil)
+    }
+
+    @Test(
+        "Wrong usage ends with status 64",
+        arguments: [
+            ["serve"], ["serve", "--config"], ["serve", "--config", "r", "--workers", "0"],
+            ["serve", "--config", "r", "--workers", "x"], ["check"], ["weight"], ["weight", "api"],
+            ["weight", "api", "core"], ["weight", "api", "core=1", "core=2"], ["endpoint", "127.0.0.1:1"],
+            ["endpoint", "127.0.0.1:1", "off"], ["nonsense"], ["status", "--loud"],
+        ])
+    func usage(arguments: [String]) {
+        do {
+            _ = try BalancerCommand.parseAsRoot(arguments)
+            Issue.record("\(arguments) was taken")
+        } catch {
+            #expect(BalancerCommand.exitCode(for: error).rawValue == 64)
+        }
+    }
+
+    @Test("Tables align: words left, numbers right")
+    func table() {
+        var table = TextTable("NAME", "WEIGHT", "NOTE")
+        table.add("core", "90", "")
+        table.add("gateway", "1000", "live")
+        #expect(
+            table.render() == """
+                NAME     WEIGHT  NOTE
+                core         90
+                gateway    1000  live
+                """)
+    }
+
+    @Test(
+        "Shares read as percentages, small ones never as none",
+        arguments: [
+            (0.0, "0%"), (1.0, "100%"), (0.9, "90%"), (0.125, "12.50%"), (0.333_333, "33.33%"), (0.000_001, "0.01%"),
+            (0.070_1, "7.01%"),
+        ])
+    func percent(share: Double, text: String) {
+        #expect(TextTable.percent(share) == text)
+    }
+
+    @Test("Names and values are safe in a path and in a query")
+    func encoding() {
+        #expect(AdminClient.segment("127.0.0.1:3301") == "127.0.0.1:3301")
+        #expect(AdminClient.segment("[::1]:80") == "%5B::1%5D:80")
+        #expect(AdminClient.segment("a/b?c") == "a%2Fb%3Fc")
+        #expect(AdminClient.query("X-A: b&c=d+e") == "X-A:%20b%26c%3Dd%2Be")
+    }
+}

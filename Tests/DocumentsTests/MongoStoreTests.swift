@@ -1,0 +1,140 @@
+import Foundation
+import Testing
+
+@testable import Documents
+
+/// What the driver does when the server does not do what it should.
+@Suite("MongoDB store in trouble", .enabled(if: WireServer.isAvailable, "needs the wire server; run with-wire-server"))
+struct MongoStoreTests {
+    private static let documents = (1...500).map { #"{"n":\#($0)}"# }
+
+    private func filled(_ server: WireServer) throws {
+        try MongoWriter(uri: server.uri("otv")).insert(
+            ExtendedJSON.batch(Self.documents), into: .validators, database: "otv")
+    }
+
+    /// What `body` throws, and how long it took to throw it.
+    private func trouble(_ body: () async throws -> Void) async -> (error: StoreError?, took: Duration) {
+        let start = ContinuousClock.now
+        do {
+            try await body()
+            return (nil, .now - start)
+        } catch {
+            return (error as? StoreError, .now - start)
+        }
+    }
+
+    @Test func aServerThatIsNotThereFailsWithinTheDeadline() async throws {
+        // Port 9 (discard) is never listened on here; any closed port does.
+        let store = try MongoStore(uri: "mongodb://127.0.0.1:9/otv", deadline: .milliseconds(300))
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        guard case .unavailable = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        #expect(took < .seconds(5))
+        let check = await trouble { try await store.check() }
+        #expect(check.error != nil)
+        await store.close()
+    }
+
+    @Test func aServerThatComesBackIsUsedAgain() async throws {
+        let server = try WireServer()
+        try filled(server)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(1))
+        #expect(try await store.find(Query(.validators)).count == 500)
+        server.stop()
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error != nil)
+        #expect(took < .seconds(5))
+        let second = try WireServer(port: server.port)
+        try filled(second)
+        // The driver looks for the server at least every half second while it is asked.
+        var found = 0
+        for _ in 0..<20 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
+        #expect(found == 500)
+        await store.close()
+    }
+
+    /// The second batch never comes. An answer cut short must not pass for a whole one.
+    @Test func aServerThatDiesBetweenBatchesIsAnError() async throws {
+        let server = try WireServer()
+        try filled(server)
+        try server.command("testDieAfter", 2)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(1))
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error != nil)
+        #expect(took < .seconds(5))
+        await store.close()
+    }
+
+    @Test func aSlowServerIsCutOff() async throws {
+        let server = try WireServer()
+        try filled(server)
+        try server.command("testDelay", 20_000)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .milliseconds(300))
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error != nil)
+        #expect(took < .seconds(5))
+        await store.close()
+    }
+
+    /// The driver ends a batch where it stops being BSON. It must not pass for the whole answer, nor spoil the next one.
+    @Test func aReplyOfBrokenDocumentsIsNotMistakenForAnAnswer() async throws {
+        let server = try WireServer()
+        try filled(server)
+        try server.command("testMalform", 1)
+        let store = try MongoStore(uri: server.uri("otv", "&retryReads=false"), deadline: .seconds(1))
+        var count = 0
+        let (error, _) = await trouble { count = try await store.find(Query(.validators)).count }
+        #expect(error != nil || count < 500)
+        #expect(try await store.find(Query(.validators)).count == 500)
+        await store.close()
+    }
+
+    @Test func wrongCredentialsFailAndAreNotRepeated() async throws {
+        let server = try WireServer.shared.get()
+        let uri = "mongodb://someone:hunter2@127.0.0.1:\(server.port)/otv"
+        let store = try MongoStore(uri: uri, deadline: .milliseconds(500))
+        let (error, _) = await trouble { _ = try await store.find(Query(.validators)) }
+        let text = try #require(error.map { "\($0)" })
+        #expect(!text.contains("hunter2"))
+        await store.close()
+    }
+
+    @Test(arguments: [
+        "mongodb://user:p%40ss@host/otv?tls=false",
+        "mongodb://h1,h2:27018/otv?replicaSet=rs0&readPreference=secondaryPreferred",
+        "mongodb://host/?tls=true&tlsAllowInvalidCertificates=true",
+        "mongodb://host/otv?serverSelectionTimeoutMS=50&maxPoolSize=3",
+    ])
+    func connectionStringsOfDeployments(uri: String) async throws {
+        await (try MongoStore(uri: uri, deadline: .seconds(2))).close()
+    }
+
+    @Test(arguments: ["mongodb://", "mongodb://host:notaport/", "http://host/", "mongodb://user:secret@host:99999999/"])
+    func malformedConnectionStrings(uri: String) {
+        #expect {
+            _ = try MongoStore(uri: uri, deadline: .seconds(2))
+        } throws: { error in
+            !"\(error)".contains("secret")
+        }
+    }
+
+    @Test func aClosedStoreRefusesAndClosesOnce() async throws {
+        let store = try MongoStore(uri: try WireServer.shared.get().uri("otv"), deadline: .seconds(1))
+        await store.close()
+        await store.close()
+        let (error, _) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error == .unavailable("the store is closed"))
+    }
+
+    @Test func moreQueriesThanClientsWaitTheirTurn() async throws {
+        let server = try WireServer()
+        try filled(server)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(10))
+        let counts = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 { group.addTask { try await store.find(Query(.validators)).count } }
+            return try await group.reduce(into: [Int]()) { $0.append($1) }
+        }
+        #expect(counts == Array(repeating: 500, count: 20))
+        await store.close()
+    }
+}
