@@ -57,6 +57,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
+            resources: [.copy("Page/Assets")],
             swiftSettings: strict),
 
         // floor 3: arguments and wiring
@@ -95,7 +96,7 @@ let package = Package(
         .testTarget(
             name: "ControlTests",
             dependencies: [
-                "Control", "Balancer", "Traffic", "RoutesFile", "Reactor",
+                "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

@@ -36,9 +36,8 @@ trap stop EXIT
 trap 'exit 0' INT TERM
 
 start_service() { # name port role
-    printf '{"server":{"port":%s,"enable":true},"db":{"uri":"embedded:sample"}}\n' "$2" >"$work/$1.json"
     # Its own process group: Ctrl-C reaches this script alone, which then stops things in order.
-    setsid "$bin/gateway" serve --config "$work/$1.json" --role "$3" --identify "$1" >"$work/$1.log" 2>&1 &
+    setsid "$bin/gateway" serve --port "$2" --role "$3" --identify "$1" >"$work/$1.log" 2>&1 &
     pids+=($!)
 }
 
@@ -64,6 +63,7 @@ routes=$work/routes.json
 sed -e "s/127\.0\.0\.1:8080/127.0.0.1:$public/" -e "s/127\.0\.0\.1:9901/127.0.0.1:$admin/" \
     -e "s/127\.0\.0\.1:3300/127.0.0.1:$core/" -e "s/127\.0\.0\.1:3301/127.0.0.1:$gateway1/" \
     -e "s/127\.0\.0\.1:3302/127.0.0.1:$gateway2/" routes.json >"$routes"
+: >"$work/balancer.log"
 setsid "$bin/balancer" serve --config "$routes" >"$work/balancer.log" 2>"$work/balancer.err" &
 pids+=($!)
 for ((try = 0; try < 300; try++)); do

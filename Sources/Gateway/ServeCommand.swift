@@ -63,7 +63,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private static func logger(_ environment: [String: String]) -> Logger {
-        LoggingSystem.bootstrap(StreamLogHandler.standardError)
+        LoggingSystem.bootstrap { JSONLogHandler(label: $0) }
         var logger = Logger(label: "gateway")
         logger.logLevel = environment["LOG_LEVEL"].flatMap { Logger.Level(rawValue: $0.lowercased()) } ?? .notice
         return logger

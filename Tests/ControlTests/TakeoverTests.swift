@@ -1,4 +1,5 @@
 @testable import Control
+import CEpoll
 import Foundation
 import Glibc
 import Logging
@@ -109,6 +110,41 @@ struct TakeoverTests {
         #expect(predecessor.log.withLock { $0.offers } == 2)
         #expect(predecessor.log.withLock { $0.completed } == 1)
         await running.value
+    }
+
+    @Test("A predecessor that drains has nothing to give: the new process starts by itself")
+    func draining() async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/takeover"
+        let predecessor = try Predecessor()
+        var steps = predecessor.steps
+        steps.offer = { nil }
+        let server = try HandOverServer(path: path, logger: self.logger)
+        let running = Task { [steps] in await server.run(steps) }
+        #expect(try await Self.take(over: path) == nil)
+        #expect(predecessor.log.withLock { $0.completed + $0.abandoned } == 0)
+        running.cancel()
+        await running.value
+    }
+
+    @Test("A predecessor that dies while it is asked leaves nothing to take over")
+    func dyingPredecessor() async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/takeover"
+        let never = eventfd(0, 0)
+        defer { close(never) }
+        let socket = Mutex<HandOverSocket?>(try HandOverSocket.listen(on: path))
+        let dying = Task {
+            await HandOverSocket.blocking {
+                // Takes the question, then closes everything, the path's socket first.
+                let listening = socket.withLock { $0.take() }
+                let peer = listening?.accept(unless: never)
+                _ = try? peer?.receive()
+                if let listening { shutdown(listening.descriptor, Int32(SHUT_RDWR)) }
+            }
+        }
+        #expect(try await Self.take(over: path) == nil)
+        await dying.value
     }
 
     @Test("A cancelled server stops waiting")

@@ -35,14 +35,14 @@ struct AddressTests {
     @Test("Every address reads back from its own text", arguments: Seeds.first(20))
     func roundTrip(seed: UInt64) {
         var random = SplitMix64(seed: seed)
-        for _ in 0..<500 {
+        for _ in 0..<100 {
             // Many zero groups, or no run would ever be shortened.
             var address = IPAddress(high: random.next(), low: random.next())
             for shift in stride(from: UInt64(0), to: 64, by: 16) {
                 if random.chance(1, of: 2) { address.high &= ~(0xFFFF << shift) }
                 if random.chance(1, of: 2) { address.low &= ~(0xFFFF << shift) }
             }
-            #expect(IPAddress(parsing: address.description) == address, "seed \(seed): \(address)")
+            if IPAddress(parsing: address.description) != address { Issue.record("seed \(seed): \(address)") }
         }
     }
 

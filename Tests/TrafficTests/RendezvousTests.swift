@@ -18,15 +18,12 @@ struct RendezvousTests {
         var weights = (0..<2 + random.below(5)).map { _ in UInt32(random.below(1_000)) }
         weights[0] = max(weights[0], 1)
         let member = random.below(weights.count)
-        let before = self.landings(try self.split(weights), keys: 4_000, seed: seed)
+        let before = self.landings(try self.split(weights), keys: 2_000, seed: seed)
         weights[member] += UInt32(1 + random.below(2_000))
-        let after = self.landings(try self.split(weights), keys: 4_000, seed: seed)
-        var moved = 0
-        for (old, new) in zip(before, after) where old != new {
-            moved += 1
-            #expect(new == member, "seed \(seed)")
-        }
-        #expect(moved > 0, "seed \(seed)")
+        let after = self.landings(try self.split(weights), keys: 2_000, seed: seed)
+        let moved = zip(before, after).filter { $0 != $1 }
+        #expect(moved.allSatisfy { $1 == member }, "seed \(seed)")
+        #expect(!moved.isEmpty, "seed \(seed)")
     }
 
     @Test("A ramp from 0 to 100 per cent never takes a client back")
@@ -85,12 +82,13 @@ struct RendezvousTests {
 
     @Test("Every replica, and every later version, lands a key on the same side")
     func fixedForEver() throws {
+        // Computed apart from this code, with decimal logarithms of fifty digits.
         let user = Array("alice".utf8)
-        #expect(KeyHash.hash(user.span) == PINNED_ALICE)
-        #expect(KeyHash.hash(IPAddress(v4: 0xC000_0201)) == PINNED_V4)
-        #expect(KeyHash.hash(IPAddress(high: 0x2001_0DB8_0000_0000, low: 1)) == PINNED_V6)
+        #expect(KeyHash.hash(user.span) == 14_254_268_223_963_220_572)
+        #expect(KeyHash.hash(IPAddress(v4: 0xC000_0201)) == 7_726_222_375_023_778_947)
+        #expect(KeyHash.hash(IPAddress(high: 0x2001_0DB8_0000_0000, low: 1)) == 5_785_874_062_669_745_731)
         let split = try self.split([50, 30, 20], route: "api")
         let landings = (0..<UInt64(24)).compactMap { split.rendezvous(key: $0, available: .max) }
-        #expect(landings == PINNED_LANDINGS)
+        #expect(landings == [0, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 0, 0, 1, 2, 1, 0, 1, 0, 1, 0, 0, 0, 1])
     }
 }

@@ -33,7 +33,7 @@ package struct HandOver: Sendable {
 ///    │ ready ──────────────────────▶ │ gives up its admin address
 ///    │ ◀────────────────────── done │ drains, exits
 /// ```
-/// If either side goes away before `ready`, the predecessor goes on as if nothing had happened.
+/// A predecessor that drains already answers `done` at once. If either side goes away before `ready`, the predecessor goes on as if nothing had happened.
 enum HandOverPacket: UInt8 {
     case ask = 0x41  // A
     /// Followed by a piece of the JSON of `LiveState`.
@@ -51,12 +51,15 @@ package enum HandOverFailure: Error, Sendable, CustomStringConvertible {
     /// The other side left, or said something out of turn.
     case brokenOff
     case badState
+    /// The other process serves no more (it drains): there is nothing to take over.
+    case nothingToGive
 
     package var description: String {
         switch self {
         case .system(let error): "\(error)"
         case .brokenOff: "the other process broke the hand-over off"
         case .badState: "the other process's state is not understood"
+        case .nothingToGive: "the other process has nothing to hand over"
         }
     }
 }
@@ -108,7 +111,8 @@ extension HandOver {
                         throw .badState
                     }
                     return HandOver(state: state, listeners: listeners)
-                case .ask, .ready, .done, nil: throw .brokenOff
+                case .done: throw .nothingToGive
+                case .ask, .ready, nil: throw .brokenOff
                 }
             }
         } catch {

@@ -58,7 +58,11 @@ package struct HandOverServer: Sendable {
         let asked = await HandOverSocket.blocking {
             Result { () throws(HandOverFailure) in try HandOver.expect(.ask, from: peer) }
         }
-        guard case .success = asked, let offer = await steps.offer() else { return false }
+        guard case .success = asked else { return false }
+        guard let offer = await steps.offer() else {
+            await Self.sayDone(to: peer)
+            return false
+        }
         let sent = await HandOverSocket.blocking {
             defer { for listener in offer.listeners { close(listener.descriptor) } }
             return Result { () throws(HandOverFailure) in
@@ -72,9 +76,14 @@ package struct HandOverServer: Sendable {
             return false
         }
         await steps.completed()
+        await Self.sayDone(to: peer)
+        return true
+    }
+
+    /// The peer may be gone by now, which changes nothing.
+    private static func sayDone(to peer: HandOverSocket) async {
         _ = await HandOverSocket.blocking {
             Result { () throws(HandOverFailure) in try HandOver.say(.done, to: peer) }
         }
-        return true
     }
 }

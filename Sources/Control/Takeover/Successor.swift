@@ -11,16 +11,25 @@ package struct Successor: Sendable {
 
     /// nil if nobody runs there. Blocks for a moment: call before anything is served.
     package static func take(over path: String) throws(HandOverFailure) -> Successor? {
-        let connected: HandOverSocket?
+        guard let socket = try Self.connect(to: path) else { return nil }
+        do throws(HandOverFailure) {
+            socket.setDeadline(seconds: Self.patience)
+            try HandOver.say(.ask, to: socket)
+            return Successor(path: path, socket: socket, inherited: try HandOver.receive(from: socket))
+        } catch {
+            if case .nothingToGive = error { return nil }
+            // It may have been dying while it was asked: then there is nothing to take over, and no reason to fail.
+            guard try Self.connect(to: path) != nil else { return nil }
+            throw error
+        }
+    }
+
+    private static func connect(to path: String) throws(HandOverFailure) -> HandOverSocket? {
         do {
-            connected = try HandOverSocket.connect(to: path)
+            return try HandOverSocket.connect(to: path)
         } catch {
             throw .system(error)
         }
-        guard let socket = connected else { return nil }
-        socket.setDeadline(seconds: Self.patience)
-        try HandOver.say(.ask, to: socket)
-        return Successor(path: path, socket: socket, inherited: try HandOver.receive(from: socket))
     }
 
     private init(path: String, socket: HandOverSocket, inherited: HandOver) {

@@ -107,6 +107,7 @@ package struct ConfigurationReader {
             }
         }
         configuration.redactsAddresses = flag(server, "redactAddresses") ?? false
+        configuration.logsRequests = flag(server, "requestLog") ?? false
         let isEnabled = flag(server, "enable") ?? true
         let onlyHealth = flag(server, "onlyHealth") ?? false
         if !isEnabled && configuration.role == .core {

@@ -50,6 +50,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var redactsAddresses = false
     /// How long the database may take to answer one query.
     package var deadline = Duration.seconds(2)
+    /// Writes a JSON line for each request to standard output.
+    package var logsRequests = false
     /// A name that every response carries in `X-Served-By`, nil for no such header.
     package var identity: String?
 

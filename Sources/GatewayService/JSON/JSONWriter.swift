@@ -37,6 +37,12 @@ package struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: ":"))
     }
 
+    /// A key of any text.
+    package mutating func key(text name: String) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+    }
+
     /// A comma, unless this is the first thing in its object or array or the value of a key. The last byte tells: text
     /// always ends with a quote, so these bytes can only be structure.
     private mutating func separate() {

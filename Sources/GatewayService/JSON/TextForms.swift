@@ -33,6 +33,13 @@ enum DateText {
         bytes.append(contentsOf: "Z\"".utf8)
     }
 
+    /// The same without quotes.
+    static func iso(milliseconds: Int64) -> String {
+        var bytes: [UInt8] = []
+        write(milliseconds: milliseconds, to: &bytes)
+        return String(decoding: bytes.dropFirst().dropLast(), as: UTF8.self)
+    }
+
     private static func floored(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
         let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)

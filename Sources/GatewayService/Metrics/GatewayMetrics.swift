@@ -69,6 +69,9 @@ package final class GatewayMetrics: Sendable {
         databaseErrors.add()
     }
 
+    /// The label under which a kind of request is counted and logged.
+    func label(_ kind: Kind) -> String { rows[Self.index(kind)].label }
+
     private static func index(_ kind: Kind) -> Int {
         switch kind {
         case .route(let route): route.index

@@ -14,14 +14,17 @@ package struct GatewayResponder: HTTPResponder {
     private let flights = SingleFlight<Reply>()
     private let metrics: GatewayMetrics
     private let operations: Operations
+    private let documentation = DocumentationPage()
     private let health: Reply
+    private let log: RequestLog?
     private let logger: Logger
     private let identity: HTTPField?
 
     init(
         _ configuration: GatewayConfiguration, store: any DocumentStore, cache: ResponseCache<Reply>,
-        metrics: GatewayMetrics, upSince: Int64, logger: Logger
+        metrics: GatewayMetrics, log: RequestLog?, upSince: Int64, logger: Logger
     ) {
+        self.log = log
         resources = Resources(
             store: store,
             options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
@@ -36,12 +39,24 @@ package struct GatewayResponder: HTTPResponder {
     package func respond(to request: Request, context: Context) async throws -> Response {
         let start = ContinuousClock.now
         let (reply, response) = try await answer(request)
-        metrics.count(reply.route, status: Int(response.status.code), duration: .now - start)
+        record(request, reply, response, .now - start)
         guard let identity else { return response }
         var named = response
         named.headers.append(identity)
         return named
     }
+
+    private func record(_ request: Request, _ reply: Reply, _ response: Response, _ duration: Duration) {
+        metrics.count(reply.route, status: Int(response.status.code), duration: duration)
+        log?.record(
+            RequestLog.Entry(
+                method: request.method.rawValue, target: request.head.path ?? "", route: metrics.label(reply.route),
+                status: Int(response.status.code), bytes: response.body.contentLength ?? 0, duration: duration,
+                requestID: request.headers[Self.requestID], traceParent: request.headers[Self.traceParent]))
+    }
+
+    private static let requestID = HTTPField.Name("X-Request-ID") ?? .host
+    private static let traceParent = HTTPField.Name("traceparent") ?? .host
 
     private func answer(_ request: Request) async throws -> (Reply, Response) {
         if let response = Preflight.response(to: request) { return (.noContent, response) }
@@ -70,12 +85,13 @@ package struct GatewayResponder: HTTPResponder {
     private func reply(_ target: String, isRead: Bool) async -> Reply {
         let path = RequestTarget.path(target)
         // Before the API, and for every method: the documentation owns whatever ends in a slash.
-        if path.utf8.last == UInt8(ascii: "/") { return DocumentationPage.reply }
-        if path == "/favicon.png" { return DocumentationPage.icon }
+        if path.utf8.last == UInt8(ascii: "/") { return documentation.page }
+        if path == "/favicon.png", let icon = documentation.file(path) { return icon }
         guard isRead else { return .notFound }
         if let match = routes.match(path) { return await answer(match, target) }
         if path.utf8.lowercasedEquals("/healthcheck") { return health }
-        return await operations.reply(path) ?? .notFound
+        if let reply = await operations.reply(path) { return reply }
+        return documentation.file(path) ?? .notFound
     }
 
     private func answer(_ match: RouteTable.Match, _ target: String) async -> Reply {

@@ -31,16 +31,18 @@ package struct GatewayServer: Service {
     /// Serves until the surrounding service group shuts down, then finishes what is in flight.
     package func run() async throws {
         let metrics = GatewayMetrics()
+        let log = configuration.logsRequests ? RequestLog() : nil
         if configuration.service == .full, let store {
             let cache = ResponseCache<Reply>(lifetime: configuration.cacheLifetime)
             let responder = GatewayResponder(
-                configuration, store: store, cache: cache, metrics: metrics, upSince: upSince, logger: logger)
-            try await serve(responder, KeptAnswers(cache: cache, metrics: metrics, identity: configuration.identity))
+                configuration, store: store, cache: cache, metrics: metrics, log: log, upSince: upSince, logger: logger)
+            try await serve(responder, KeptAnswers(cache: cache, metrics: metrics, identity: configuration.identity, log: log))
         } else {
             try await serve(
                 BareResponder(configuration, metrics: metrics),
-                KeptAnswers(cache: nil, metrics: metrics, identity: configuration.identity))
+                KeptAnswers(cache: nil, metrics: metrics, identity: configuration.identity, log: log))
         }
+        log?.close()
         await store?.close()
     }
 

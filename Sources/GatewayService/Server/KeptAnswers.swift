@@ -8,15 +8,18 @@ final class KeptAnswers: Sendable {
     private let cache: ResponseCache<Reply>?
     private let metrics: GatewayMetrics
     private let identity: String?
+    private let log: RequestLog?
     private let clock = DateText.HeaderClock()
 
     /// - Parameters:
     ///   - cache: nil for a service that keeps nothing.
     ///   - identity: the value of `X-Served-By`, nil for no such header.
-    init(cache: ResponseCache<Reply>?, metrics: GatewayMetrics, identity: String?) {
+    ///   - log: where requests are logged, nil for nowhere.
+    init(cache: ResponseCache<Reply>?, metrics: GatewayMetrics, identity: String?, log: RequestLog?) {
         self.cache = cache
         self.metrics = metrics
         self.identity = identity
+        self.log = log
     }
 
     /// The answer kept for a request, if it is a plain read: no body, no condition, no wish about the connection.
@@ -32,7 +35,13 @@ final class KeptAnswers: Sendable {
             }
         }
         let reply = cache.body(for: head.uri, now: .now)
-        if let reply { metrics.countHit(reply.route) }
+        guard let reply else { return nil }
+        metrics.countHit(reply.route)
+        log?.record(
+            RequestLog.Entry(
+                method: head.method.rawValue, target: head.uri, route: metrics.label(reply.route), status: 200,
+                bytes: head.method == .GET ? reply.body?.readableBytes ?? 0 : 0, duration: .zero,
+                requestID: head.headers.first(name: "X-Request-ID"), traceParent: head.headers.first(name: "traceparent")))
         return reply
     }
 
