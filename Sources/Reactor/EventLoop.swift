@@ -80,10 +80,15 @@ package final class EventLoop: SerialExecutor {
         self.wake()
     }
 
+    /// Makes the calling thread the loop's, so that actors may be entered on it before `run`.
+    package func claimThread() {
+        self.thread.store(UInt(bitPattern: Int(pthread_self())), ordering: .relaxed)
+    }
+
     /// Serves the loop on the calling thread until `stop`. `turn` gets the ready events (the loop's own
     /// among them, with `wakeToken`) and answers how many milliseconds the next wait may last; -1 is for ever.
     package func run(_ turn: (EventBatch) -> Int32) {
-        self.thread.store(UInt(bitPattern: Int(pthread_self())), ordering: .relaxed)
+        self.claimThread()
         let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Self.batchSize)
         defer { events.deallocate() }
         var jobs: [UnownedJob] = []

@@ -4,10 +4,11 @@ import Logging
 import Proxy
 import Reactor
 import RoutesFile
+import Synchronization
 import Traffic
 
 /// The parts of a serving balancer, wired, and the order in which they start and stop.
-struct BalancerService: Sendable {
+final class BalancerService: Sendable {
     private let options: ServeOptions
     private let logger: Logger
     private let proxy: ProxyServer
@@ -16,6 +17,8 @@ struct BalancerService: Sendable {
     private let health: HealthMonitor
     private let reloader: ConfigurationReloader
     private let lifecycle = Lifecycle()
+    /// The one that serves, or tries to.
+    private let admin = Mutex<AdminServer?>(nil)
 
     /// Serves until told to stop. Returns the exit status.
     static func run(_ options: ServeOptions) async -> Int32 {
@@ -85,14 +88,12 @@ struct BalancerService: Sendable {
         self.proxy.start()
 
         guard await self.begin(successor) else { return 1 }
-        var admin: AdminServer?
-        if let address = self.options.admin {
-            admin = await self.startAdmin(
-                address, patient: successor != nil, stops: stop, in: &group)
-            guard admin != nil || successor != nil else { return await self.failed(stops) }
+        if let address = self.options.admin, let reason = await self.startAdmin(address, in: &group) {
+            Output.error("balancer: \(reason)")
+            return 1
         }
         self.startWatching(in: &group)
-        self.startHandOver(admin: admin, stops: stop, in: &group)
+        self.startHandOver(stops: stop, in: &group)
         Output.line("ready")
 
         var cause = StopCause.signal
@@ -127,14 +128,6 @@ struct BalancerService: Sendable {
         }
     }
 
-    private func failed(_ stops: AsyncStream<StopCause>) async -> Int32 {
-        for await cause in stops {
-            if case .failed(let reason) = cause { Output.error("balancer: \(reason)") }
-            break
-        }
-        return 1
-    }
-
     /// Stops accepting, finishes what runs, ends.
     private func end(_ cause: StopCause) async -> Int32 {
         self.lifecycle.beginDraining()
@@ -145,10 +138,6 @@ struct BalancerService: Sendable {
         self.proxy.stop()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
-        if case .failed(let reason) = cause {
-            Output.error("balancer: \(reason)")
-            return 1
-        }
         self.logger.notice("stopped")
         return 0
     }
@@ -157,8 +146,8 @@ struct BalancerService: Sendable {
 // MARK: - what runs beside the data plane
 
 extension BalancerService {
-    /// Milliseconds during which a successor tries again to bind the admin address, which its predecessor is giving up.
-    /// After that it serves without: traffic must not end because the admin API cannot begin.
+    /// Milliseconds that the start waits for an admin address which another process is still giving up, because it
+    /// hands over or drains. After that this process serves, and goes on trying: traffic must not wait for the admin API.
     private static let adminPatience: UInt64 = 10_000
     private static let adminRetry: UInt64 = 20
 
@@ -168,48 +157,58 @@ extension BalancerService {
             lifecycle: self.lifecycle)
     }
 
-    /// Returns when the address is bound and printed; nil, with the reason in `stops`, if it cannot be.
-    private func startAdmin(
-        _ address: SocketAddress, patient: Bool, stops: AsyncStream<StopCause>.Continuation,
-        in group: inout TaskGroup<Void>
-    ) async -> AdminServer? {
-        let plane = self.plane
-        let giveUp = MonotonicClock.milliseconds() + (patient ? Self.adminPatience : 0)
-        while true {
-            let (bounds, bound) = AsyncStream<SocketAddress?>.makeStream()
-            let server = AdminServer(plane: plane, address: address, logger: self.logger) { address in
-                bound.yield(address)
-            }
-            let failure = FailureNote()
-            group.addTask {
-                do {
-                    try await server.run()
-                } catch {
-                    await failure.set("\(error)")
-                }
-                bound.yield(nil)
-            }
-            var iterator = bounds.makeAsyncIterator()
-            if let first = await iterator.next(), let real = first {
-                Output.line("admin \(real)")
-                return server
-            }
-            guard MonotonicClock.milliseconds() < giveUp else {
-                let reason = "cannot serve the admin API on \(address): \(await failure.text)"
-                if patient {
-                    self.logger.error("\(reason)")
-                } else {
-                    stops.yield(.failed(reason))
-                }
-                return nil
-            }
-            try? await Task.sleep(for: .milliseconds(Self.adminRetry))
-        }
+    private enum AdminEvent: Sendable {
+        case bound
+        case failed(String)
+        case late
     }
 
-    private actor FailureNote {
-        var text = "it ended"
-        func set(_ text: String) { self.text = text }
+    /// Returns when the admin API is served, or need not be waited for; else the reason why it cannot be.
+    private func startAdmin(_ address: SocketAddress, in group: inout TaskGroup<Void>) async -> String? {
+        // Where processes follow each other, the address is the other one's for a while.
+        let patient = self.options.takeover != nil
+        let (events, event) = AsyncStream<AdminEvent>.makeStream()
+        group.addTask { await self.serveAdmin(address, patient: patient, events: event) }
+        if patient {
+            group.addTask {
+                try? await Task.sleep(for: .milliseconds(Self.adminPatience))
+                event.yield(.late)
+                event.finish()
+            }
+        }
+        var reason = "it ended"
+        for await event in events {
+            switch event {
+            case .bound: return nil
+            case .failed(let text):
+                reason = "cannot serve the admin API on \(address): \(text)"
+                if !patient { return reason }
+            case .late:
+                self.logger.error("\(reason); trying on")
+                return nil
+            }
+        }
+        return reason
+    }
+
+    private func serveAdmin(
+        _ address: SocketAddress, patient: Bool, events: AsyncStream<AdminEvent>.Continuation
+    ) async {
+        while !Task.isCancelled, self.lifecycle.current != .draining {
+            let server = AdminServer(plane: self.plane, address: address, logger: self.logger) { real in
+                Output.line("admin \(real)")
+                events.yield(.bound)
+            }
+            self.admin.withLock { $0 = server }
+            do {
+                try await server.run()
+                return
+            } catch {
+                events.yield(.failed("\(error)"))
+            }
+            guard patient else { return }
+            try? await Task.sleep(for: .milliseconds(Self.adminRetry))
+        }
     }
 
     private func startWatching(in group: inout TaskGroup<Void>) {
@@ -223,7 +222,7 @@ extension BalancerService {
     }
 
     private func startHandOver(
-        admin: AdminServer?, stops: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
+        stops: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
     ) {
         guard let path = self.options.takeover else { return }
         let server: HandOverServer
@@ -245,7 +244,7 @@ extension BalancerService {
             abandoned: { await self.publisher.abandonHandOver() },
             completed: {
                 self.lifecycle.beginDraining()
-                await admin?.stop()
+                await self.admin.withLock({ $0 })?.stop()
                 stops.yield(.handedOver)
             })
         group.addTask { await server.run(steps) }

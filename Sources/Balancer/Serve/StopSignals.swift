@@ -7,8 +7,6 @@ enum StopCause: Sendable, Equatable {
     case signal
     /// Another process serves on the same sockets now.
     case handedOver
-    /// The admin API ended or could not start; the text says why.
-    case failed(String)
 }
 
 /// What signals mean: SIGHUP loads the file again; the first SIGTERM or SIGINT stops gracefully, a second one at once.

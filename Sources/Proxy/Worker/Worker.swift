@@ -19,10 +19,16 @@ actor Worker {
     /// Serves on a thread of its own until `stop`. The thread keeps the actor alive.
     nonisolated func start(index: Int) {
         EventLoop.startThread(named: "worker-\(index)") {
-            self.loop.run { batch in
-                self.assumeIsolated { isolated in isolated.core.turn(batch) }
-            }
+            // Entered once for the thread's whole life: entering for every batch would allocate a closure context each
+            // time. Jobs that other threads enqueue run between two turns, on this thread, as the executor demands.
+            self.loop.claimThread()
+            self.assumeIsolated { isolated in isolated.serve() }
         }
+    }
+
+    private func serve() {
+        let core = self.core
+        self.loop.run { batch in core.turn(batch) }
     }
 
     nonisolated func stop() {
