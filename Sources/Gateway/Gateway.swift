@@ -6,5 +6,5 @@ struct Gateway: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway",
         abstract: "The REST service over the programme's database.",
-        subcommands: [ServeCommand.self, SampleCommand.self, ImportCandidatesCommand.self])
+        subcommands: [ServeCommand.self, SampleCommand.self, ImportCandidatesCommand.self, SnapshotCommand.self])
 }

@@ -6,6 +6,13 @@ import Testing
 /// What the driver does when the server does not do what it should.
 @Suite("MongoDB store in trouble", .enabled(if: WireServer.isAvailable, "needs the wire server; run with-wire-server"))
 struct MongoStoreTests {
+    init() {
+        // Servers go down on purpose here; what the driver says of it on standard error helps nobody.
+        MongoStore.redirectLog { _, _ in }
+    }
+
+    /// Far above the deadlines below, as the machine may be busy, and far below the driver's own 30 s.
+    private let slack = Duration.seconds(15)
     private static let documents = (1...500).map { #"{"n":\#($0)}"# }
 
     private func filled(_ server: WireServer) throws {
@@ -29,7 +36,7 @@ struct MongoStoreTests {
         let store = try MongoStore(uri: "mongodb://127.0.0.1:9/otv", deadline: .milliseconds(300))
         let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
         guard case .unavailable = error else { return #expect(Bool(false), "\(String(describing: error))") }
-        #expect(took < .seconds(5))
+        #expect(took < slack)
         let check = await trouble { try await store.check() }
         #expect(check.error != nil)
         await store.close()
@@ -43,7 +50,7 @@ struct MongoStoreTests {
         server.stop()
         let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
         #expect(error != nil)
-        #expect(took < .seconds(5))
+        #expect(took < slack)
         let second = try WireServer(port: server.port)
         try filled(second)
         // The driver looks for the server at least every half second while it is asked.
@@ -61,7 +68,7 @@ struct MongoStoreTests {
         let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(1))
         let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
         #expect(error != nil)
-        #expect(took < .seconds(5))
+        #expect(took < slack)
         await store.close()
     }
 
@@ -72,7 +79,7 @@ struct MongoStoreTests {
         let store = try MongoStore(uri: server.uri("otv"), deadline: .milliseconds(300))
         let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
         #expect(error != nil)
-        #expect(took < .seconds(5))
+        #expect(took < slack)
         await store.close()
     }
 

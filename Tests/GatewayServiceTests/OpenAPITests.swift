@@ -13,7 +13,9 @@ struct OpenAPITests {
 
     /// The description lists exactly what the router answers: every path leads back to its route, and no route is missing.
     @Test func everyPathIsARouteAndEveryRouteAPath() throws {
-        guard case .object(let paths) = document[key: "paths"] else { throw JSONSyntaxError(offset: 0, message: "no paths") }
+        guard case .object(let paths) = document[key: "paths"] else {
+            throw JSONSyntaxError(offset: 0, message: "no paths")
+        }
         var found: [Route] = []
         for path in paths {
             let concrete = path.key.replacing(#/\{\w+\}/#, with: "1")

@@ -3,7 +3,8 @@ import Traffic
 
 @Suite("Passive removal")
 struct EjectionTests {
-    private func upstream(_ endpoints: Int = 2, _ change: @escaping (inout PassiveSpec) -> Void = { _ in }) -> Upstream {
+    private func upstream(_ endpoints: Int = 2, _ change: @escaping (inout PassiveSpec) -> Void = { _ in }) -> Upstream
+    {
         Tables.one(endpoints: endpoints) { change(&$0.passive) }
     }
 
@@ -17,11 +18,14 @@ struct EjectionTests {
         #expect(upstream.report(.failure, 0, now: 100))
         #expect(!upstream.endpoints[0].isSelectable(now: 100))
         #expect(upstream.endpoints[0].ejections == 1)
-        #expect(upstream.endpoints[0].ejection(now: 100) == .until(30_100, reason: .consecutiveFailures(limit), count: 1))
+        #expect(
+            upstream.endpoints[0].ejection(now: 100) == .until(30_100, reason: .consecutiveFailures(limit), count: 1))
         #expect(upstream.record.ejected == 1)
     }
 
-    @Test("A success between failures clears the streak; nothing else does", arguments: [Outcome.success, .overload, .clientFault, .cancelled])
+    @Test(
+        "A success between failures clears the streak; nothing else does",
+        arguments: [Outcome.success, .overload, .clientFault, .cancelled])
     func between(outcome: Outcome) {
         let upstream = self.upstream { $0.consecutiveFailures = 3 }
         for turn in 0..<3 as Range<UInt64> {
@@ -44,7 +48,9 @@ struct EjectionTests {
         }
         #expect(!upstream.report(.success, 0, now: 1_010))
         #expect(upstream.report(.failure, 0, now: 1_010))
-        #expect(upstream.endpoints[0].ejection(now: 1_010) == .until(31_010, reason: .failureRate(failures: 10, requests: 20), count: 1))
+        #expect(
+            upstream.endpoints[0].ejection(now: 1_010)
+                == .until(31_010, reason: .failureRate(failures: 10, requests: 20), count: 1))
     }
 
     @Test("One failure short of the rate does not eject")
@@ -99,7 +105,8 @@ struct EjectionTests {
     @Test(
         "Never more than the configured share is out",
         arguments: [
-            (1, 50, 0), (1, 100, 0), (2, 50, 1), (2, 1, 1), (2, 0, 0), (2, 100, 2), (3, 50, 1), (4, 50, 2), (10, 33, 3), (10, 100, 10), (3, 200, 3),
+            (1, 50, 0), (1, 100, 0), (2, 50, 1), (2, 1, 1), (2, 0, 0), (2, 100, 2), (3, 50, 1), (4, 50, 2), (10, 33, 3),
+            (10, 100, 10), (3, 200, 3),
         ] as [(Int, UInt32, Int)])
     func bound(endpoints: Int, share: UInt32, allowed: Int) {
         let upstream = self.upstream(endpoints) { $0.maxEjectedShare = share }

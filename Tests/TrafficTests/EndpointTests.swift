@@ -4,7 +4,9 @@ import Traffic
 
 @Suite("An endpoint's availability")
 struct EndpointTests {
-    @Test("Operational × administrative, probed and alone", arguments: [Operational.unknown, .up, .down], [Administrative.ready, .drain, .maintenance])
+    @Test(
+        "Operational × administrative, probed and alone", arguments: [Operational.unknown, .up, .down],
+        [Administrative.ready, .drain, .maintenance])
     func truthTable(operational: Operational, administrative: Administrative) {
         let upstream = Tables.one(endpoints: 1) { $0.health = ProbeSpec() }
         let endpoint = upstream.endpoints[0]
@@ -89,7 +91,8 @@ struct EndpointTests {
         #expect(told(11) == ["up", "10", ""])
         #expect(upstream.eject(0, now: 20))
         #expect(told(21) == ["ejected", "20", "5 requests in a row failed; ejection 1, a trial request comes in 30 s"])
-        #expect(told(30_020) == ["ejected", "20", "5 requests in a row failed; ejection 1, the next request is its trial"])
+        #expect(
+            told(30_020) == ["ejected", "20", "5 requests in a row failed; ejection 1, the next request is its trial"])
         endpoint.setOperational(.down, now: 30)
         #expect(told(31) == ["down", "30", "its probes fail"])
         endpoint.setAdministrative(.drain, now: 40)

@@ -5,7 +5,9 @@ import Traffic
 struct InterleaveTests {
     private func split(_ weights: [UInt32]) throws -> Split { try #require(Tables.route(weights).split) }
 
-    private func gcd(_ first: UInt64, _ second: UInt64) -> UInt64 { second == 0 ? first : self.gcd(second, first % second) }
+    private func gcd(_ first: UInt64, _ second: UInt64) -> UInt64 {
+        second == 0 ? first : self.gcd(second, first % second)
+    }
 
     /// Checks every window of one reduced cycle in a run of three and a bit that begins at `start`.
     private func checkWindows(_ weights: [UInt32], available: UInt64, start: UInt64, seed: UInt64 = 0) throws {
@@ -26,7 +28,8 @@ struct InterleaveTests {
             counts[member] += 1
             if index >= cycle { counts[members[index - cycle]] -= 1 }
             if index + 1 >= cycle, counts != want {
-                Issue.record("\(weights) mask \(available) seed \(seed): window ending at \(index) gives \(counts), not \(want)")
+                Issue.record(
+                    "\(weights) mask \(available) seed \(seed): window ending at \(index) gives \(counts), not \(want)")
                 return
             }
         }
@@ -35,7 +38,8 @@ struct InterleaveTests {
     @Test(
         "Any cycle of the reduced weights holds each member's share exactly",
         arguments: [
-            [1], [1, 1], [90, 10], [10, 90], [1, 1, 1], [3, 2, 1], [50, 30, 20], [99, 1], [1, 99], [7, 7, 7, 7], [0, 5],
+            [1], [1, 1], [90, 10], [10, 90], [1, 1, 1], [3, 2, 1], [50, 30, 20], [99, 1], [1, 99], [7, 7, 7, 7],
+            [0, 5],
             [5, 0, 3], [0, 0, 1, 0], [2, 4, 6], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [1_000_000, 500_000], [999, 1, 1],
             [1_000, 1, 1_000, 3], [13, 11, 7, 5, 3, 2],
         ] as [[UInt32]])
@@ -90,7 +94,9 @@ struct InterleaveTests {
         #expect((0..<UInt64(6)).compactMap { even.interleave(position: $0, available: 3) } == [0, 1, 0, 1, 0, 1])
     }
 
-    @Test("The gap between two turns of the first member is never more than one off its average", arguments: [[3, 2], [7, 3, 2], [5, 5, 90]] as [[UInt32]])
+    @Test(
+        "The gap between two turns of the first member is never more than one off its average",
+        arguments: [[3, 2], [7, 3, 2], [5, 5, 90]] as [[UInt32]])
     func gaps(weights: [UInt32]) throws {
         let split = try self.split(weights)
         let total = weights.reduce(0, +)

@@ -22,12 +22,14 @@ struct Probe: CustomStringConvertible {
             bytes += Array(value.utf8)
             fields.append(
                 FieldReference(
-                    nameLower: nameLower, nameUpper: nameUpper, valueLower: valueLower, valueUpper: UInt32(bytes.count)))
+                    nameLower: nameLower, nameUpper: nameUpper, valueLower: valueLower, valueUpper: UInt32(bytes.count))
+            )
         }
         let method = Array(self.method.utf8)
         let host = Array(self.host.utf8)
         let path = Array(self.path.utf8)
-        return table.match(method: method.span, host: host.span, path: path.span, bytes: bytes.span, fields: fields.span)
+        return table.match(
+            method: method.span, host: host.span, path: path.span, bytes: bytes.span, fields: fields.span)
     }
 }
 
@@ -63,7 +65,9 @@ struct MatchTests {
         #expect((self.name(routes, Probe(path: path)) == "r") == matches)
     }
 
-    @Test("A path that is exact is compared whole", arguments: [("/a", true), ("/a/", false), ("/a/b", false), ("/A", false), ("/", false), ("", false)])
+    @Test(
+        "A path that is exact is compared whole",
+        arguments: [("/a", true), ("/a/", false), ("/a/b", false), ("/A", false), ("/", false), ("", false)])
     func exact(path: String, matches: Bool) {
         let routes = [Self.spec("r", paths: [.exact("/a")])]
         #expect((self.name(routes, Probe(path: path)) == "r") == matches)
@@ -72,7 +76,8 @@ struct MatchTests {
     @Test(
         "Hosts are compared without port, case and final dot; a suffix needs a label before it",
         arguments: [
-            ("example.org", "exact"), ("EXAMPLE.org:8080", "exact"), ("example.org.", "exact"), ("example.org.:80", "exact"),
+            ("example.org", "exact"), ("EXAMPLE.org:8080", "exact"), ("example.org.", "exact"),
+            ("example.org.:80", "exact"),
             ("www.example.org", "suffix"), ("A.B.Example.Org", "suffix"), ("x.api.example.org", "longer"),
             ("api.example.org", "suffix"), (".example.org", nil), ("badexample.org", nil), ("example.com", nil),
             ("[::1]", "v6"), ("[::1]:80", "v6"), ("[::2]", nil), ("[::1", nil), ("", nil), (".", nil), (":80", nil),
@@ -95,7 +100,9 @@ struct MatchTests {
             Self.spec("prefix", paths: [.prefix("/a")]),
             Self.spec("prefix-later", paths: [.prefix("/a")]),
             Self.spec("prefix-post", paths: [.prefix("/a")], methods: ["POST"]),
-            Self.spec("prefix-two", paths: [.prefix("/a")], methods: ["POST"], headers: [HeaderMatch(name: "x-a", value: nil)]),
+            Self.spec(
+                "prefix-two", paths: [.prefix("/a")], methods: ["POST"], headers: [HeaderMatch(name: "x-a", value: nil)]
+            ),
             Self.spec("host", hosts: [.suffix(".org")], paths: [.prefix("/")]),
             Self.spec("host-get", hosts: [.exact("b.org")], methods: ["GET"]),
         ]
@@ -103,7 +110,8 @@ struct MatchTests {
         #expect(self.name(routes, Probe(host: "x.com", path: "/a/b")) == "deep")
         #expect(self.name(routes, Probe(host: "x.com", path: "/a/b/c")) == "prefix")
         #expect(self.name(routes, Probe(method: "POST", host: "x.com", path: "/a")) == "prefix-post")
-        #expect(self.name(routes, Probe(method: "POST", host: "x.com", path: "/a", headers: [("X-A", "")])) == "prefix-two")
+        #expect(
+            self.name(routes, Probe(method: "POST", host: "x.com", path: "/a", headers: [("X-A", "")])) == "prefix-two")
         #expect(self.name(routes, Probe(host: "a.org", path: "/a/b")) == "host")
         #expect(self.name(routes, Probe(host: "b.org", path: "/a/b")) == "host-get")
         #expect(self.name(routes, Probe(method: "PUT", host: "b.org", path: "/a/b")) == "host")
@@ -112,7 +120,9 @@ struct MatchTests {
     @Test("Methods are compared with case, header names without, header values with")
     func conditions() {
         let routes = [
-            Self.spec("m", methods: ["GET", "PURGE"], headers: [HeaderMatch(name: "x-env", value: "Blue"), HeaderMatch(name: "x-any", value: nil)])
+            Self.spec(
+                "m", methods: ["GET", "PURGE"],
+                headers: [HeaderMatch(name: "x-env", value: "Blue"), HeaderMatch(name: "x-any", value: nil)])
         ]
         func found(_ method: String, _ headers: [(String, String)]) -> Bool {
             self.name(routes, Probe(method: method, headers: headers)) == "m"
@@ -141,20 +151,27 @@ struct MatchTests {
             FieldReference(nameLower: .max - 3, nameUpper: .max, valueLower: 0, valueUpper: 1),
             FieldReference(nameLower: 0, nameUpper: 3, valueLower: 9, valueUpper: 10),
         ] {
-            #expect(table.match(method: bytes.span, host: bytes.span, path: bytes.span, bytes: bytes.span, fields: [field].span) == nil)
+            #expect(
+                table.match(
+                    method: bytes.span, host: bytes.span, path: bytes.span, bytes: bytes.span, fields: [field].span)
+                    == nil)
         }
     }
 
     @Test("A thousand routes are all found")
     func thousand() {
         let routes = (0..<1_000).map { index in
-            Self.spec("r\(index)", hosts: [.exact("h\(index % 50).example.org")], paths: [.prefix("/svc\(index)/v\(index % 7)")])
+            Self.spec(
+                "r\(index)", hosts: [.exact("h\(index % 50).example.org")],
+                paths: [.prefix("/svc\(index)/v\(index % 7)")])
         }
         let table = Tables.table([], routes: routes)
         for index in stride(from: 0, to: 1_000, by: 3) {
-            #expect(Probe(host: "h\(index % 50).example.org", path: "/svc\(index)/v\(index % 7)/x").match(table) == index)
+            #expect(
+                Probe(host: "h\(index % 50).example.org", path: "/svc\(index)/v\(index % 7)/x").match(table) == index)
             #expect(Probe(host: "h\(index % 50).example.org", path: "/svc\(index)/v\(index % 7)x").match(table) == nil)
-            #expect(Probe(host: "h\((index + 1) % 50).example.org", path: "/svc\(index)/v\(index % 7)").match(table) == nil)
+            #expect(
+                Probe(host: "h\((index + 1) % 50).example.org", path: "/svc\(index)/v\(index % 7)").match(table) == nil)
         }
     }
 
@@ -168,7 +185,8 @@ struct MatchTests {
             let expected = ReferenceMatcher.match(routes, probe)
             let found = probe.match(table)
             if found != expected {
-                Issue.record("seed \(seed): \(probe) gives \(String(describing: found)), not \(String(describing: expected))")
+                Issue.record(
+                    "seed \(seed): \(probe) gives \(String(describing: found)), not \(String(describing: expected))")
             }
         }
     }

@@ -14,7 +14,8 @@ enum ReferenceMatcher {
 
     /// nil if it does not match; otherwise the greater, the more specific.
     private static func rank(_ match: MatchSpec, _ probe: Probe) -> [Int]? {
-        guard let host = self.hostRank(match.hosts, probe.host), let path = self.pathRank(match.paths, probe.path) else {
+        guard let host = self.hostRank(match.hosts, probe.host), let path = self.pathRank(match.paths, probe.path)
+        else {
             return nil
         }
         if !match.methods.isEmpty, !match.methods.contains(probe.method) { return nil }
@@ -29,7 +30,8 @@ enum ReferenceMatcher {
 
     private static func hostRank(_ patterns: [HostPattern], _ host: String) -> [Int]? {
         if patterns.isEmpty { return [0, 0] }
-        let bare = host.lowercased().split(separator: ":", omittingEmptySubsequences: false).first.map(String.init) ?? ""
+        let bare =
+            host.lowercased().split(separator: ":", omittingEmptySubsequences: false).first.map(String.init) ?? ""
         return patterns.compactMap { pattern -> [Int]? in
             switch pattern {
             case .exact(let text): return text == bare ? [2, 0] : nil
@@ -95,6 +97,7 @@ enum RandomMatch {
         let headers = ["X-A", "x-B"].compactMap { name in
             random.chance(1, of: 2) ? (name, random.pick(["1", "2", "3"])) : nil
         }
-        return Probe(method: random.pick(["GET", "PUT", "POST"]), host: host, path: Self.path(&random), headers: headers)
+        return Probe(
+            method: random.pick(["GET", "PUT", "POST"]), host: host, path: Self.path(&random), headers: headers)
     }
 }

@@ -23,7 +23,9 @@ struct RetryBudgetTests {
         }
     }
 
-    @Test("A busy upstream may retry its share of the requests", arguments: [(20, 20), (100, 100), (7, 7), (0, 0)] as [(UInt32, Int)])
+    @Test(
+        "A busy upstream may retry its share of the requests",
+        arguments: [(20, 20), (100, 100), (7, 7), (0, 0)] as [(UInt32, Int)])
     func share(percent: UInt32, expected: Int) {
         var budget = self.budget(percent: percent, minimum: 0)
         for _ in 0..<100 { budget.deposit(now: 5_000) }

@@ -27,6 +27,7 @@ private struct World {
         var upstream: Upstream
         var index: Int
         var trial: Bool
+        var began: UInt64
         var endpoint: Endpoint { self.upstream.endpoints[self.index] }
     }
 
@@ -43,6 +44,7 @@ private struct World {
     /// The members that a stretch of undisturbed decisions took, and the mask under which it ran.
     private var stretch: [Int] = []
     private var stretchMask: UInt64 = 0
+    private var overtaken: Set<Int> = []
     private var complaint: String?
     private(set) var served = 0
 
@@ -89,7 +91,8 @@ private struct World {
     private mutating func decide() {
         guard let route = self.table.route(named: "api"), let split = route.split else { return }
         var mask: UInt64 = 0
-        for (index, member) in split.entries.enumerated() where self.table.upstreams[member.upstream].isAvailable(now: self.now) {
+        for (index, member) in split.entries.enumerated()
+        where self.table.upstreams[member.upstream].isAvailable(now: self.now) {
             mask |= 1 << UInt64(index)
         }
         let position = route.nextPosition()
@@ -126,14 +129,15 @@ private struct World {
             self.served += 1
             let endpoint = upstream.endpoints[index]
             if !selectable[index] { self.complaint = "an unavailable endpoint was selected" }
-            if tried & (1 << UInt64(index)) != 0, upstream.endpoints.count > 1 { self.complaint = "a tried endpoint was selected" }
-            if trial, self.running.contains(where: { $0.trial && $0.endpoint === endpoint && self.isTrialYoung }) {
-                self.complaint = "two trials at once"
+            if tried & (1 << UInt64(index)) != 0, upstream.endpoints.count > 1 {
+                self.complaint = "a tried endpoint was selected"
             }
-            if !trial, endpoint.ejection(now: self.now) != .none { self.complaint = "an ejected endpoint got an ordinary request" }
+            if trial { self.checkTrial(endpoint) }
+            if !trial, endpoint.ejection(now: self.now) != .none {
+                self.complaint = "an ejected endpoint got an ordinary request"
+            }
             self.held[endpoint.id, default: 0] += 1
-            self.running.append(Request(upstream: upstream, index: index, trial: trial))
-            if trial { self.trialBegan = self.now }
+            self.running.append(Request(upstream: upstream, index: index, trial: trial, began: self.now))
         case .saturated:
             let cap = Int(upstream.spec.maxOutstanding)
             for (index, endpoint) in upstream.endpoints.enumerated()
@@ -145,16 +149,24 @@ private struct World {
         }
     }
 
-    /// A trial older than a minute may be joined by another.
-    private var trialBegan: UInt64 = 0
-    private var isTrialYoung: Bool { self.now < self.trialBegan + 60_000 }
+    /// One trial at a time, but one that has run for a minute may be overtaken; from then on it and its successor
+    /// cannot be told apart by how they end, so nothing is claimed about the rest of that endpoint's trials.
+    private mutating func checkTrial(_ endpoint: Endpoint) {
+        let since = endpoint.explain(now: self.now).since
+        let others = self.running.filter { $0.trial && $0.endpoint === endpoint && $0.began >= since }
+        if others.contains(where: { self.now >= $0.began + 60_000 }) { self.overtaken.insert(endpoint.id) }
+        if !others.isEmpty, !self.overtaken.contains(endpoint.id) { self.complaint = "two trials at once" }
+    }
 
     private mutating func end() {
         guard !self.running.isEmpty else { return }
         let request = self.running.remove(at: self.random.below(self.running.count))
-        let outcome: Outcome = self.random.pick([.success, .success, .failure, .failure, .overload, .clientFault, .cancelled])
+        let outcome: Outcome = self.random.pick([
+            .success, .success, .failure, .failure, .overload, .clientFault, .cancelled,
+        ])
         let ejected = request.endpoint.report(
-            outcome, trial: request.trial, policy: request.upstream.spec.passive, pool: request.upstream.record, now: self.now)
+            outcome, trial: request.trial, policy: request.upstream.spec.passive, pool: request.upstream.record,
+            now: self.now)
         request.endpoint.release()
         self.held[request.endpoint.id, default: 0] -= 1
         if ejected, outcome != .failure { self.complaint = "\(outcome) ejected" }
@@ -222,7 +234,9 @@ private struct World {
             let share = Int(upstream.spec.passive.maxEjectedShare)
             let bound = count < 2 || share == 0 ? 0 : max(1, count * share / 100)
             if ejected > bound { return "\(ejected) of \(count) ejected, \(bound) allowed" }
-            if ejected != upstream.record.ejected { return "\(ejected) ejected, the record says \(upstream.record.ejected)" }
+            if ejected != upstream.record.ejected {
+                return "\(ejected) ejected, the record says \(upstream.record.ejected)"
+            }
         }
         return nil
     }

@@ -66,7 +66,11 @@ struct TableTests {
             { $0.upstreams[0].passive.window += 1 },
             { $0.upstreams[0].balance = .consistentHash(.header("a")) },
             { $0.upstreams[0].balance = .consistentHash(.cookie("a")) },
-            { $0.routes[0].action = .split([SplitEntry(upstream: "gateway", weight: 11), SplitEntry(upstream: "core", weight: 90)]) },
+            {
+                $0.routes[0].action = .split([
+                    SplitEntry(upstream: "gateway", weight: 11), SplitEntry(upstream: "core", weight: 90),
+                ])
+            },
             { $0.routes[0].match.paths = [.exact("/a")] },
             { $0.routes[0].match.paths = [.prefix("/a")] },
             { $0.routes[0].match.paths = [.prefix("/a"), .prefix("/b")] },

@@ -27,13 +27,15 @@ enum Tables {
 
     /// A table of one upstream.
     static func one(
-        endpoints: Int, registry: EndpointRegistry = EndpointRegistry(), _ change: (inout UpstreamSpec) -> Void = { _ in }
+        endpoints: Int, registry: EndpointRegistry = EndpointRegistry(),
+        _ change: (inout UpstreamSpec) -> Void = { _ in }
     ) -> Upstream {
         Self.table([Self.upstream(endpoints: endpoints, change)], registry: registry).upstreams[0]
     }
 
     /// A split over as many upstreams as there are weights, named u0, u1, ….
-    static func route(_ weights: [UInt32], registry: EndpointRegistry = EndpointRegistry(), name: String = "r") -> Route {
+    static func route(_ weights: [UInt32], registry: EndpointRegistry = EndpointRegistry(), name: String = "r") -> Route
+    {
         let names = weights.indices.map { "u\($0)" }
         let entries = zip(names, weights).map { SplitEntry(upstream: $0, weight: $1) }
         return Self.table(

@@ -67,12 +67,14 @@ struct UpstreamTests {
         #expect(level.count { $0 == .endpoint(index: 1, trial: false) } > 20)
     }
 
-    @Test("Idle endpoints share evenly, beyond one block of 64 too", arguments: [2, 5, 64, 65, 150], [Balance.leastOutstanding, .roundRobin])
+    @Test(
+        "Idle endpoints share evenly, beyond one block of 64 too", arguments: [2, 5, 64, 65, 150],
+        [Balance.leastOutstanding, .roundRobin])
     func even(endpoints: Int, balance: Balance) {
         var random = SplitMix64(seed: 5)
         let upstream = Tables.one(endpoints: endpoints) { $0.balance = balance }
         var counts = [Int](repeating: 0, count: endpoints)
-        let rounds = 300
+        let rounds = 100
         for _ in 0..<endpoints * rounds {
             guard case .endpoint(let index, _) = upstream.choose(&random) else { continue }
             counts[index] += 1
@@ -86,8 +88,10 @@ struct UpstreamTests {
     @Test("A consistent choice stays, and only the lost endpoint's keys move")
     func consistent() {
         var random = SplitMix64(seed: 5)
-        let upstream = Tables.one(endpoints: 100) { $0.balance = .consistentHash(.clientAddress) }
-        func landings() -> [Selection] { (0..<2_000).map { upstream.choose(&random, key: KeyHash.hash(IPAddress(v4: $0))) } }
+        let upstream = Tables.one(endpoints: 50) { $0.balance = .consistentHash(.clientAddress) }
+        func landings() -> [Selection] {
+            (0..<1_000).map { upstream.choose(&random, key: KeyHash.hash(IPAddress(v4: $0))) }
+        }
         let before = landings()
         #expect(landings() == before)
         upstream.endpoints[7].setAdministrative(.drain, now: 1)
@@ -95,7 +99,7 @@ struct UpstreamTests {
         let seven = Selection.endpoint(index: 7, trial: false)
         #expect(before.contains(seven))
         #expect(zip(before, after).allSatisfy { $0 == seven ? $1 != seven : $0 == $1 })
-        let counts = (0..<100).map { index in before.count { $0 == .endpoint(index: index, trial: false) } }
+        let counts = (0..<50).map { index in before.count { $0 == .endpoint(index: index, trial: false) } }
         // Twenty each, give or take six deviations.
         #expect(counts.allSatisfy { abs($0 - 20) <= 27 })
     }
@@ -112,7 +116,9 @@ struct UpstreamTests {
         #expect(chosen[3] == .saturated)
     }
 
-    @Test("A warming endpoint gets its present share", arguments: [Balance.leastOutstanding, .roundRobin, .consistentHash(.clientAddress)])
+    @Test(
+        "A warming endpoint gets its present share",
+        arguments: [Balance.leastOutstanding, .roundRobin, .consistentHash(.clientAddress)])
     func slowStart(balance: Balance) {
         var random = SplitMix64(seed: 8)
         let upstream = Tables.one(endpoints: 2) {
@@ -124,14 +130,17 @@ struct UpstreamTests {
         upstream.endpoints[1].setOperational(.down, now: 1)
         upstream.endpoints[1].setOperational(.up, now: 10_000)
         func share(_ now: UInt64) -> Double {
-            let hits = (0..<20_000 as Range<UInt64>).count { key in
-                guard case .endpoint(let index, _) = upstream.choose(&random, key: KeyHash.hash(IPAddress(high: 1, low: key)), now: now) else {
+            let hits = (0..<8_000 as Range<UInt64>).count { key in
+                guard
+                    case .endpoint(let index, _) = upstream.choose(
+                        &random, key: KeyHash.hash(IPAddress(high: 1, low: key)), now: now)
+                else {
                     return false
                 }
                 upstream.endpoints[index].release()
                 return index == 1
             }
-            return Double(hits) / 20_000
+            return Double(hits) / 8_000
         }
         let early = share(10_100)
         let half = share(10_500)
@@ -140,7 +149,7 @@ struct UpstreamTests {
         let isHash = balance == .consistentHash(.clientAddress)
         #expect(abs(early - (isHash ? 0.0906 : 0.05)) < 0.012)
         #expect(abs(half - (isHash ? 0.3333 : 0.25)) < 0.02)
-        #expect(abs(full - 0.5) < 0.02)
+        #expect(abs(full - 0.5) < 0.03)
     }
 
     @Test("Alone, a warming endpoint takes everything")
@@ -224,7 +233,9 @@ struct UpstreamTests {
             for seed in 0..<8 as Range<UInt64> {
                 group.addTask {
                     var random = SplitMix64(seed: seed)
-                    return (0..<2_000).count { _ in upstream.choose(&random, now: 30_000) == .endpoint(index: 0, trial: true) }
+                    return (0..<2_000).count { _ in
+                        upstream.choose(&random, now: 30_000) == .endpoint(index: 0, trial: true)
+                    }
                 }
             }
             return await group.reduce(0, +)
@@ -255,7 +266,8 @@ struct UpstreamTests {
                 group.addTask {
                     var counts = [0, 0, 0]
                     for _ in 0..<5_000 {
-                        guard let member = route.split?.interleave(position: route.nextPosition(), available: .max) else { continue }
+                        guard let member = route.split?.interleave(position: route.nextPosition(), available: .max)
+                        else { continue }
                         counts[member] += 1
                     }
                     return counts

@@ -48,7 +48,10 @@ struct WeightOverlayTests {
 
     @Test(
         "Give way, for good, once the file says something else",
-        arguments: [[("core", 80), ("gateway", 10)], [("core", 90)], [("core", 90), ("gateway", 10), ("next", 0)], [("core", 90), ("gate", 10)]] as [[(String, UInt32)]])
+        arguments: [
+            [("core", 80), ("gateway", 10)], [("core", 90)], [("core", 90), ("gateway", 10), ("next", 0)],
+            [("core", 90), ("gate", 10)],
+        ] as [[(String, UInt32)]])
     func overtaken(changed: [(String, UInt32)]) {
         var overlay = self.overlay()
         var spec = self.spec(changed)

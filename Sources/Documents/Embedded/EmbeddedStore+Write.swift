@@ -4,10 +4,15 @@ import GRDB
 extension EmbeddedStore {
     /// Stores documents in the order given, all or none.
     package func insert(_ batches: [(collection: Collection, documents: DocumentBatch)]) throws(StoreError) {
+        try writing { db in
+            for (collection, documents) in batches { try Self.insert(documents, into: collection, db) }
+        }
+    }
+
+    /// Runs `body` in one transaction.
+    func writing<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {
-            try database.write { db in
-                for (collection, documents) in batches { try Self.insert(documents, into: collection, db) }
-            }
+            return try database.write(body)
         } catch let error as BSONError {
             throw .malformed(error)
         } catch {
@@ -15,18 +20,7 @@ extension EmbeddedStore {
         }
     }
 
-    /// Removes every document of the collections.
-    package func removeAll(from collections: [Collection]) throws(StoreError) {
-        do {
-            try database.write { db in
-                for collection in collections { try db.execute(sql: "DELETE FROM \"\(collection.rawValue)\"") }
-            }
-        } catch {
-            throw .failed("\(error)")
-        }
-    }
-
-    private static func insert(_ documents: DocumentBatch, into collection: Collection, _ db: Database) throws {
+    static func insert(_ documents: DocumentBatch, into collection: Collection, _ db: Database) throws {
         let layout = CollectionLayout.of(collection)
         let statement = try db.cachedStatement(sql: layout.insertion(collection))
         for index in 0..<documents.count {

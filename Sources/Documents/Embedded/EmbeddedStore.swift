@@ -34,6 +34,9 @@ package struct EmbeddedStore: DocumentStore {
                 guard version == Self.schemaVersion else {
                     throw StoreError.unavailable("\(path) is not a document file of this version")
                 }
+                if try pool.read(Self.isUnfinished) {
+                    throw StoreError.unavailable("\(path) is an unfinished snapshot; run the snapshot command again")
+                }
             } catch let error as StoreError {
                 throw error
             } catch {

@@ -49,12 +49,40 @@ final class MongoConnection: Sendable {
     }
 
     func find(_ query: Query) -> Result<DocumentBatch, StoreError> {
-        withCollection(query.collection.rawValue) { collection in
-            Self.withDocument(MongoCommand.filter(query.criteria)) { filter in
-                Self.withDocument(MongoCommand.options(query, milliseconds: commandTime)) { options in
-                    Self.collect(mongoc_collection_find_with_opts(collection, filter, options, nil))
+        find(
+            query.collection, filter: MongoCommand.filter(query.criteria),
+            options: MongoCommand.options(query, milliseconds: commandTime))
+    }
+
+    /// Runs a find with a filter and options in BSON.
+    private func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError> {
+        withCursor(collection, filter: filter, options: options) { Self.collect($0) }
+    }
+
+    /// Runs `body` with the cursor of a find, and destroys it after that.
+    func withCursor<Value>(
+        _ collection: Collection, filter: [UInt8], options: [UInt8],
+        _ body: (OpaquePointer) -> Result<Value, StoreError>
+    ) -> Result<Value, StoreError> {
+        withCollection(collection.rawValue) { collection in
+            Self.withDocument(filter) { filter in
+                Self.withDocument(options) { options in
+                    guard let cursor = mongoc_collection_find_with_opts(collection, filter, options, nil) else {
+                        return .failure(.failed("no cursor"))
+                    }
+                    defer { mongoc_cursor_destroy(cursor) }
+                    return body(cursor)
                 }
             }
+        }
+    }
+
+    /// How many documents there are, by the server's books.
+    func count(_ collection: Collection) -> Result<Int, StoreError> {
+        withCollection(collection.rawValue) { collection in
+            var error = bson_error_t()
+            let count = mongoc_collection_estimated_document_count(collection, nil, nil, nil, &error)
+            return count < 0 ? .failure(Self.error(error)) : .success(Int(count))
         }
     }
 
@@ -62,7 +90,11 @@ final class MongoConnection: Sendable {
         withCollection(query.collection.rawValue) { collection in
             Self.withDocument(MongoCommand.pipeline(query)) { pipeline in
                 Self.withDocument(MongoCommand.aggregateOptions(milliseconds: commandTime)) { options in
-                    Self.collect(mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil))
+                    guard let cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil) else {
+                        return .failure(.failed("no cursor"))
+                    }
+                    defer { mongoc_cursor_destroy(cursor) }
+                    return Self.collect(cursor)
                 }
             }
         }.flatMap { groups in
@@ -114,13 +146,11 @@ final class MongoConnection: Sendable {
         return body(document)
     }
 
-    /// Reads a cursor to its end and destroys it.
-    private static func collect(_ cursor: OpaquePointer?) -> Result<DocumentBatch, StoreError> {
-        guard let cursor else { return .failure(.failed("no cursor")) }
-        defer { mongoc_cursor_destroy(cursor) }
+    /// Reads a cursor to its end, or as many documents as `limit` says.
+    static func collect(_ cursor: OpaquePointer, limit: Int = .max) -> Result<DocumentBatch, StoreError> {
         var batch = DocumentBatch()
         var document: OpaquePointer?
-        while mongoc_cursor_next(cursor, &document) {
+        while batch.count < limit, mongoc_cursor_next(cursor, &document) {
             guard let document, let data = bson_get_data(document) else { continue }
             // The driver has checked that the length, which stands first, fits what it received.
             let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian

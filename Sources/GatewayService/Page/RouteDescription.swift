@@ -42,7 +42,8 @@ struct RouteDescription {
         case .nominators: Self(.nominators, "The programme's nominators.", .array)
         case .nominator: Self(.nominators, "One nominator by its stash.", .object, mayBeMissing: true)
         case .nominations: Self(.nominators, "All nominations made.", .array)
-        case .nominationsOfAddress: Self(.nominators, "Kept for old clients; answers nothing.", .array, mayBeMissing: true)
+        case .nominationsOfAddress:
+            Self(.nominators, "Kept for old clients; answers nothing.", .array, mayBeMissing: true)
         case .lastNomination: Self(.nominators, "When nominations were last made.", .object, mayBeMissing: true)
         case .proxyTransactions: Self(.nominators, "Proxy transactions that wait.", .array)
         case .eraPoints: Self(.eras, "A validator's points in the last 84 eras.", .array)
@@ -50,7 +51,8 @@ struct RouteDescription {
         case .score: Self(.scores, "A candidate's newest score.", .object, mayBeMissing: true)
         case .scoreInSession: Self(.scores, "A candidate's score in a session.", .object, mayBeMissing: true)
         case .scoreMetadata: Self(.scores, "How scores are computed now.", .object, mayBeMissing: true)
-        case .scoreMetadataInSession: Self(.scores, "How scores were computed in a session.", .object, mayBeMissing: true)
+        case .scoreMetadataInSession:
+            Self(.scores, "How scores were computed in a session.", .object, mayBeMissing: true)
         case .currentValidators: Self(.validators, "The newest validator set.", .object, mayBeMissing: true)
         case .activeEras: Self(.validators, "In how many stored sets an address is.", .number)
         case .validators: Self(.validators, "All validators with their keys.", .array)

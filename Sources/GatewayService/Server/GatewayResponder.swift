@@ -55,8 +55,8 @@ package struct GatewayResponder: HTTPResponder {
                 requestID: request.headers[Self.requestID], traceParent: request.headers[Self.traceParent]))
     }
 
-    private static let requestID = HTTPField.Name("X-Request-ID") ?? .host
-    private static let traceParent = HTTPField.Name("traceparent") ?? .host
+    private static let requestID = HTTPField.Name("X-Request-ID") ?? .userAgent
+    private static let traceParent = HTTPField.Name("traceparent") ?? .userAgent
 
     private func answer(_ request: Request) async throws -> (Reply, Response) {
         if let response = Preflight.response(to: request) { return (.noContent, response) }

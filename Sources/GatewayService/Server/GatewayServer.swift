@@ -36,7 +36,8 @@ package struct GatewayServer: Service {
             let cache = ResponseCache<Reply>(lifetime: configuration.cacheLifetime)
             let responder = GatewayResponder(
                 configuration, store: store, cache: cache, metrics: metrics, log: log, upSince: upSince, logger: logger)
-            try await serve(responder, KeptAnswers(cache: cache, metrics: metrics, identity: configuration.identity, log: log))
+            try await serve(
+                responder, KeptAnswers(cache: cache, metrics: metrics, identity: configuration.identity, log: log))
         } else {
             try await serve(
                 BareResponder(configuration, metrics: metrics),

@@ -41,7 +41,8 @@ final class KeptAnswers: Sendable {
             RequestLog.Entry(
                 method: head.method.rawValue, target: head.uri, route: metrics.label(reply.route), status: 200,
                 bytes: head.method == .GET ? reply.body?.readableBytes ?? 0 : 0, duration: .zero,
-                requestID: head.headers.first(name: "X-Request-ID"), traceParent: head.headers.first(name: "traceparent")))
+                requestID: head.headers.first(name: "X-Request-ID"),
+                traceParent: head.headers.first(name: "traceparent")))
         return reply
     }
 

@@ -4,21 +4,27 @@
 ///
 /// All in integers, since replicas on different machines must agree to the last bit.
 struct RendezvousScore {
-    /// −log₂(u) as a fixed-point number with 36 fractional bits: 1…2⁴².
-    private var distance: UInt64
-    private var weight: UInt64
+    private let weight: UInt32
+    /// u as 64 bits behind the binary point.
+    private let hash: UInt64
 
     /// `weight` is at most 2²⁰, so that the products in `beats` fit in 64 bits.
     init(weight: UInt32, hash: UInt64) {
-        self.weight = UInt64(min(weight, 1 << 20))
-        self.distance = 64 << Self.fractionBits - Self.log2(max(hash, 1))
+        self.weight = min(weight, 1 << 20)
+        self.hash = max(hash, 1)
     }
 
     /// False for equal scores, so the earlier candidate keeps its place.
     func beats(_ other: RendezvousScore) -> Bool {
+        // A score grows with its weight and with its hash: often, and always between equal weights, that is enough.
+        if self.weight <= other.weight, self.hash <= other.hash { return false }
+        if self.weight >= other.weight, self.hash > other.hash { return true }
         // w₁ ÷ d₁ > w₂ ÷ d₂ without dividing.
-        self.weight * other.distance > other.weight * self.distance
+        return UInt64(self.weight) * other.distance > UInt64(other.weight) * self.distance
     }
+
+    /// −log₂(u) as a fixed-point number with 36 fractional bits: 1…2⁴².
+    private var distance: UInt64 { 64 << Self.fractionBits - Self.log2(self.hash) }
 
     static let fractionBits: UInt64 = 36
 

@@ -8,7 +8,8 @@ extension Endpoint {
     ///
     /// A success costs two relaxed atomic operations and no lock. Returns whether this call ejected the endpoint.
     @discardableResult
-    package func report(_ outcome: Outcome, trial: Bool, policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool {
+    package func report(_ outcome: Outcome, trial: Bool, policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool
+    {
         if trial, self.endTrial(outcome, policy: policy, now: now) { return outcome == .failure && self.isEjected }
         guard policy.enabled else { return false }
         switch outcome {
@@ -120,7 +121,8 @@ extension Endpoint {
             let share = self.share(now: now, slowStart: slowStart)
             if share < 1_024 {
                 return EndpointExplanation(
-                    availability: "starting", reason: "slow start, at \(share * 100 / 1_024) % of its share", since: since)
+                    availability: "starting", reason: "slow start, at \(share * 100 / 1_024) % of its share",
+                    since: since)
             }
             return EndpointExplanation(availability: "up", reason: "", since: since)
         }

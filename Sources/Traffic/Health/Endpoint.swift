@@ -36,7 +36,8 @@ package final class Endpoint: Sendable {
     private let warmingSince = Atomic<UInt64>(0)
 
     /// A trial without a verdict for so many milliseconds makes room for another: a request that runs for hours, or
-    /// whose end got lost, must not keep an endpoint out for good. The default deadline of a response head.
+    /// whose end got lost, must not keep an endpoint out for good. The default deadline of a response head. Whichever of
+    /// the two ends first decides, or frees the place of both.
     static let trialPatience: UInt64 = 60_000
 
     init(id: Int, record: UpstreamRecord, address: SocketAddress, probed: Bool, now: UInt64) {
@@ -44,7 +45,8 @@ package final class Endpoint: Sendable {
         self.upstream = record.name
         self.address = address
         self.record = record
-        self.seed = KeyHash.combine(KeyHash.hash(record.name), KeyHash.combine(KeyHash.hash(address.ip), UInt64(address.port)))
+        self.seed = KeyHash.combine(
+            KeyHash.hash(record.name), KeyHash.combine(KeyHash.hash(address.ip), UInt64(address.port)))
         self.state = Mutex(EndpointState(since: now))
         self.word = Atomic(EndpointWord(operational: probed ? .unknown : .up).bits)
     }
@@ -104,7 +106,8 @@ package final class Endpoint: Sendable {
         guard word.administrative == .ready, word.operational != .down else { return .closed }
         if word.operational == .unknown, self.record.hasVerdict { return .closed }
         if word.ejectedUntil == 0 { return .open }
-        return now >= word.ejectedUntil && self.isTrialFree(self.trial.load(ordering: .relaxed), now: now) ? .trial : .closed
+        return now >= word.ejectedUntil && self.isTrialFree(self.trial.load(ordering: .relaxed), now: now)
+            ? .trial : .closed
     }
 
     /// The part of its full share that it should take now, 1…1024: 1024 but for `slowStart` milliseconds after it came

@@ -145,7 +145,9 @@ package final class Upstream: Sendable {
         let count = open.nonzeroBitCount
         let place = Int(rank % UInt64(count))
         let offset = open.offsetOfBit(place)
-        guard self.slowStart > 0, count > 1, self.passes(base + offset, random: &random, now: now) else { return offset }
+        guard self.slowStart > 0, count > 1, self.passes(base + offset, random: &random, now: now) else {
+            return offset
+        }
         return open.offsetOfBit(place + 1 < count ? place + 1 : 0)
     }
 

@@ -27,7 +27,8 @@ package struct WeightOverlay: Sendable, Equatable {
             guard case .split(var split) = spec.routes[index].action,
                 let entry = self.entries[spec.routes[index].name]
             else { continue }
-            let fileWeights = Dictionary(split.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first })
+            let fileWeights = Dictionary(
+                split.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first })
             guard fileWeights == entry.fileWeights, entry.weights.keys.allSatisfy({ fileWeights[$0] != nil }) else {
                 continue
             }

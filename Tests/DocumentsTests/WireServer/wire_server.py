@@ -101,6 +101,8 @@ def run(command):
         return cursor(namespace, found, command)
     if lowered == "aggregate":
         return cursor(namespace, collection.aggregate(command["pipeline"]), command)
+    if lowered == "count":
+        return {"n": collection.count_documents(command.get("query") or {}), "ok": 1.0}
     if lowered == "insert":
         collection.insert_many(command["documents"])
         return {"n": len(command["documents"]), "ok": 1.0}

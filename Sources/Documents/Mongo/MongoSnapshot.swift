@@ -1,0 +1,94 @@
+/// Copies the collections that the service reads from MongoDB into a SQLite file, in stored order and a few documents at a
+/// time.
+///
+/// Each portion is stored together with the count so far, so a copy that was interrupted goes on after the documents that it
+/// has. Several answers depend on the stored order, which is why it is kept, and why nothing should be deleted from the
+/// database between an interruption and the continuation.
+package struct MongoSnapshot: Sendable {
+    package struct Progress: Sendable {
+        package let collection: Collection
+        package let copied: Int
+        /// How many there are by the server's own estimate.
+        package let expected: Int
+    }
+
+    /// Documents per portion: small enough that a portion of the largest (validator sets, score statistics) is some tens
+    /// of megabytes.
+    private static let portion = 500
+
+    private let connection: MongoConnection
+    private let workers = BlockingWorkers(count: 1)
+
+    /// - Throws: ``StoreError/unavailable(_:)`` when the connection string is malformed.
+    package init(uri: String, deadline: Duration) throws(StoreError) {
+        let milliseconds = deadline.components.seconds * 1000
+        connection = try MongoConnection(uri: uri, milliseconds: Int32(clamping: max(1000, milliseconds)))
+    }
+
+    /// Copies everything that the file does not hold yet.
+    ///
+    /// - Parameter report: called on another thread after each portion.
+    package func copy(
+        to store: EmbeddedStore, report: @escaping @Sendable (Progress) -> Void
+    ) async throws(StoreError) {
+        do throws(StoreError) {
+            try store.beginSnapshot()
+            for collection in Collection.allCases {
+                try await workers.run { [connection] in
+                    do throws(StoreError) {
+                        try Self.copy(collection, from: connection, to: store, report: report)
+                        return .success(())
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            try store.endSnapshot()
+        } catch {
+            await workers.close()
+            throw error
+        }
+        await workers.close()
+    }
+
+    private static func copy(
+        _ collection: Collection, from connection: MongoConnection, to store: EmbeddedStore, report: (Progress) -> Void
+    ) throws(StoreError) {
+        var (copied, isComplete) = try store.snapshotState(of: collection)
+        if isComplete { return }
+        let expected = try connection.count(collection).get()
+        try connection.stream(collection, skipping: copied, portion: portion) { documents throws(StoreError) in
+            let isLast = documents.count < portion
+            try store.storePortion(documents, of: collection, isLast: isLast)
+            copied += documents.count
+            report(Progress(collection: collection, copied: copied, expected: max(expected, copied)))
+        }.get()
+    }
+}
+
+extension MongoConnection {
+    /// Hands over all documents of a collection but the first `skipped`, in stored order.
+    ///
+    /// - Parameter body: gets portions of exactly `portion` documents, and in the end one with fewer, perhaps none.
+    func stream(
+        _ collection: Collection, skipping skipped: Int, portion: Int,
+        _ body: (DocumentBatch) throws(StoreError) -> Void
+    ) -> Result<Void, StoreError> {
+        var options = BSONWriter()
+        options.document { writer in
+            writer.subdocument("sort") { $0.int32("$natural", 1) }
+            if skipped > 0 { writer.int64("skip", Int64(skipped)) }
+        }
+        return withCursor(collection, filter: MongoCommand.filter([]), options: options.bytes) { cursor in
+            do throws(StoreError) {
+                while true {
+                    let documents = try Self.collect(cursor, limit: portion).get()
+                    try body(documents)
+                    if documents.count < portion { return .success(()) }
+                }
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Documents
+import Foundation
+import Glibc
+
+struct SnapshotCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot",
+        abstract: "Copy the collections that the service reads from MongoDB into a SQLite file.",
+        discussion: "Run it again to go on after an interruption. `serve` refuses a file that is not complete.")
+
+    @Option(help: "Connection string of the database, mongodb://…")
+    var from: String
+
+    @Option(help: "File to make, or to go on with.")
+    var to: String
+
+    func run() async throws {
+        MongoStore.redirectLog { _, _ in }
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        do {
+            let store = try EmbeddedStore(writing: to)
+            let snapshot = try MongoSnapshot(uri: from, deadline: .seconds(30))
+            try await snapshot.copy(to: store) { progress in
+                Self.show(progress, isTerminal: isTerminal)
+            }
+            await store.close()
+        } catch {
+            if isTerminal { ServeCommand.complain("") }
+            // The error never repeats the connection string, which may hold a password.
+            ServeCommand.complain("snapshot: \(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    /// A bar that redraws itself on a terminal; elsewhere one line when a collection is done.
+    private static func show(_ progress: MongoSnapshot.Progress, isTerminal: Bool) {
+        let isDone = progress.copied >= progress.expected
+        if !isTerminal {
+            if isDone { print("\(progress.collection.rawValue): \(progress.copied)") }
+            return
+        }
+        let width = 30
+        let filled = progress.expected == 0 ? width : min(width, progress.copied * width / progress.expected)
+        let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
+        let name = progress.collection.rawValue.padding(toLength: 24, withPad: " ", startingAt: 0)
+        let line = "\r\(name) [\(bar)] \(progress.copied)/\(progress.expected)" + (isDone ? "\n" : "")
+        FileHandle.standardError.write(Data(line.utf8))
+    }
+}
