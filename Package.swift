@@ -104,7 +104,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "GatewayServiceTests", dependencies: ["GatewayService", "Documents", "CMongoC"], swiftSettings: strict),
+            name: "GatewayServiceTests", dependencies: ["GatewayService", "Documents", "CMongoC"], swiftSettings: strict
+        ),
         .testTarget(
             name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", swiftSettings: strict),
     ]

@@ -56,7 +56,9 @@ package enum HeadParser {
             }
             while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
             guard cursor < end else { return nil }
-            guard bytes[cursor] == 0x3A else { throw .malformed(Self.nameFault(bytes[cursor], atStart: cursor == start)) }
+            guard bytes[cursor] == 0x3A else {
+                throw .malformed(Self.nameFault(bytes[cursor], atStart: cursor == start))
+            }
             guard cursor > start else { throw .malformed(.emptyName) }
             let name = ByteRange(start, cursor)
             cursor += 1

@@ -21,7 +21,8 @@ struct ChunkRun {
     ) throws(ChunkError) -> ChunkRun {
         var run = ChunkRun()
         // "\r\n0\r\n" and the blank line stand around the trailers; they are written by `tail`.
-        var trailers = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: frames[(Self.sizeRoom + 5)..<(frames.count - 2)]))
+        var trailers = ByteWriter(
+            UnsafeMutableRawBufferPointer(rebasing: frames[(Self.sizeRoom + 5)..<(frames.count - 2)]))
         // Trailers go up in one piece with the last chunk. When a read ends between them, the decoder is set back to
         // the first one and its bytes are presented again; the decoder's own limit bounds how many that can be.
         var beforeTrailers: (decoder: ChunkedDecoder, consumed: Int)?

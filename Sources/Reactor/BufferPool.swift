@@ -7,10 +7,11 @@ package struct BufferPool: ~Copyable {
     /// Free blocks kept per size, by bytes: memory of a burst goes back to the system, that of the steady state stays.
     private static let keptBytesPerSize = 2 << 20
 
-    private var free: (
-        ContiguousArray<UnsafeMutableRawPointer>, ContiguousArray<UnsafeMutableRawPointer>,
-        ContiguousArray<UnsafeMutableRawPointer>, ContiguousArray<UnsafeMutableRawPointer>
-    ) = ([], [], [], [])
+    private var free:
+        (
+            ContiguousArray<UnsafeMutableRawPointer>, ContiguousArray<UnsafeMutableRawPointer>,
+            ContiguousArray<UnsafeMutableRawPointer>, ContiguousArray<UnsafeMutableRawPointer>
+        ) = ([], [], [], [])
     /// Bytes lent out now.
     package private(set) var lent = 0
 

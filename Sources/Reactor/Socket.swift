@@ -108,7 +108,8 @@ package struct Socket: ~Copyable {
     /// Begins a non-blocking TCP connect; it has ended when the socket turns writable (`takeError` says how).
     package static func dial(_ address: IPEndpoint) throws(SystemError) -> Socket {
         let descriptor = socket(
-            address.family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            address.family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+            0)
         guard descriptor >= 0 else { throw SystemError(operation: "socket") }
         let socket = Socket(owning: descriptor)
         socket.setNoDelay()

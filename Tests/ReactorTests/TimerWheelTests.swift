@@ -9,7 +9,9 @@ struct TimerWheelTests {
         return fired.sorted()
     }
 
-    @Test("Never fires early, and at most two ticks late", arguments: [1, 15, 16, 17, 100, 999, 16_384, 40_000] as [UInt64])
+    @Test(
+        "Never fires early, and at most two ticks late",
+        arguments: [1, 15, 16, 17, 100, 999, 16_384, 40_000] as [UInt64])
     func firesOnTime(delay: UInt64) {
         let start: UInt64 = 1_000_003
         var wheel = TimerWheel(now: start)

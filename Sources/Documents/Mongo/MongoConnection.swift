@@ -55,7 +55,8 @@ final class MongoConnection: Sendable {
     }
 
     /// Runs a find with a filter and options in BSON.
-    private func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError> {
+    private func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError>
+    {
         withCursor(collection, filter: filter, options: options) { Self.collect($0) }
     }
 
@@ -87,17 +88,17 @@ final class MongoConnection: Sendable {
     }
 
     func newest(_ query: NewestQuery) -> Result<NewestBatch, StoreError> {
-        withCollection(query.collection.rawValue) { collection in
+        let groups: Result<DocumentBatch, StoreError> = withCollection(query.collection.rawValue) { collection in
             Self.withDocument(MongoCommand.pipeline(query)) { pipeline in
                 Self.withDocument(MongoCommand.aggregateOptions(milliseconds: commandTime)) { options in
-                    guard let cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil) else {
-                        return .failure(.failed("no cursor"))
-                    }
+                    let cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil)
+                    guard let cursor else { return .failure(.failed("no cursor")) }
                     defer { mongoc_cursor_destroy(cursor) }
                     return Self.collect(cursor)
                 }
             }
-        }.flatMap { groups in
+        }
+        return groups.flatMap { groups in
             do throws(BSONError) {
                 return .success(try NewestBatch(groups: groups, values: query.values))
             } catch {

@@ -74,7 +74,8 @@ package enum RequestRewriter {
             // An HTTP/1.0 client may send none; HTTP/1.1 towards the upstream must, even empty.
             writer.append("Host:\r\n")
         }
-        let carried = self.writeFields(head, fields: fields, source: source, policy: policy, context: context, into: &writer)
+        let carried = self.writeFields(
+            head, fields: fields, source: source, policy: policy, context: context, into: &writer)
         self.writeOrigin(
             head, fields: fields, source: source, policy: policy, context: context, carried: carried, into: &writer)
         if context.upgrades {

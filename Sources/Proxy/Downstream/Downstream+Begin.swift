@@ -178,7 +178,8 @@ extension Downstream {
     /// An idempotent request whose body came whole with its head may be sent again: keep the body too.
     private func keepBodyForReplay(_ head: RequestHead, bytes: UnsafeRawBufferPointer) {
         guard !self.exchange.requestComplete, head.method.isIdempotent,
-            case .length(let length) = head.framing, length <= UInt64(Self.replayLimit - min(head.length, Self.replayLimit)),
+            case .length(let length) = head.framing,
+            length <= UInt64(Self.replayLimit - min(head.length, Self.replayLimit)),
             bytes.count - head.length >= Int(length)
         else { return }
         self.exchange.kept.append(

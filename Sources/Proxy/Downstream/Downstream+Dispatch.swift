@@ -108,7 +108,9 @@ extension Downstream {
         let upstream = runtime.upstreams[split.entries[member].upstream]
         let key: UInt64
         if case .consistentHash = upstream.upstream.spec.balance {
-            key = self.exchange.hasStickyKey ? self.exchange.stickyKey : self.consistentKey(upstream.upstream.spec.balance)
+            key =
+                self.exchange.hasStickyKey
+                ? self.exchange.stickyKey : self.consistentKey(upstream.upstream.spec.balance)
         } else {
             key = 0
         }
@@ -201,7 +203,9 @@ extension Downstream {
             self.upstream = connection
             try connection.socket.register(with: self.core.loop, token: connection.token)
         } catch {
-            if let upstream = self.upstream { upstream.close() } else {
+            if let upstream = self.upstream {
+                upstream.close()
+            } else {
                 pool.endpoint.connections.subtract(1, ordering: .relaxed)
             }
             self.upstream = nil
@@ -239,6 +243,7 @@ extension Downstream {
         let wasStale =
             self.exchange.reusedConnection && !(self.upstream?.heard ?? true)
             && (reason == .reset || reason == .closedEarly)
+        let endpoint = self.exchange.endpoint
         self.detachUpstream(reusable: false)
         // A pooled connection that the endpoint had already closed says nothing against the endpoint.
         self.reportOutcome(wasStale ? .cancelled : .failure)
@@ -255,7 +260,7 @@ extension Downstream {
         if wasStale, !self.exchange.freshConnectionOnly {
             // Once, to the same endpoint over a new connection; it is no retry but the first real attempt.
             self.exchange.freshConnectionOnly = true
-            if let index = upstream.upstream.endpoints.firstIndex(where: { $0 === self.exchange.endpoint }) {
+            if let index = upstream.upstream.endpoints.firstIndex(where: { $0 === endpoint }) {
                 self.exchange.tried &= ~(1 << UInt64(index & 63))
             }
             self.scheduleDispatch()

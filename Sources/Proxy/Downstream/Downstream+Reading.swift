@@ -48,7 +48,8 @@ extension Downstream {
                 return
             }
         }
-        while offset < bytes.count, self.state == .idle || self.state == .head, self.outbound.isEmpty, !self.closeAfter {
+        while offset < bytes.count, self.state == .idle || self.state == .head, self.outbound.isEmpty, !self.closeAfter
+        {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[offset...])
             let span = UnsafeRawBufferPointer(rest).bindMemory(to: UInt8.self).span
             do throws(HeadError) {

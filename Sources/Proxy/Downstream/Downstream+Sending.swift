@@ -53,7 +53,9 @@ extension Downstream {
             scratch.copyMemory(from: body)
             let first = UnsafeMutableRawBufferPointer(rebasing: scratch[0..<body.count])
             // On the first attempt the same bytes also wait in `inbound`; they are used here.
-            if !self.exchange.bodyTaken { self.inbound.consume(min(body.count, self.inbound.count), pool: &self.core.buffers) }
+            if !self.exchange.bodyTaken {
+                self.inbound.consume(min(body.count, self.inbound.count), pool: &self.core.buffers)
+            }
             _ = self.send(head, source: kept, body: first, over: connection)
             return
         }

@@ -7,8 +7,9 @@ import Traffic
 extension Downstream {
     private static let readsPerEvent = 8
 
-    func switchProtocols(_ head: ResponseHead, in bytes: UnsafeMutableRawBufferPointer, over connection: UpstreamConnection)
-    {
+    func switchProtocols(
+        _ head: ResponseHead, in bytes: UnsafeMutableRawBufferPointer, over connection: UpstreamConnection
+    ) {
         guard self.exchange.upgrades, head.hasUpgrade, self.exchange.requestComplete else {
             self.badGateway(.unexpectedUpgrade)
             return
@@ -50,7 +51,11 @@ extension Downstream {
     }
 
     func tunnelExpired() {
-        if self.core.now >= self.exchange.deadline { self.endTunnel(reset: false) } else { self.arm(at: self.exchange.deadline) }
+        if self.core.now >= self.exchange.deadline {
+            self.endTunnel(reset: false)
+        } else {
+            self.arm(at: self.exchange.deadline)
+        }
     }
 
     func pumpTunnel() {

@@ -35,7 +35,9 @@ enum ForwardedFor {
     /// The last address before `upper`, which moves in front of it. nil at the start, or at something that is no address:
     /// what stands before that cannot be believed either.
     static func last(_ span: borrowing Span<UInt8>, lower: Int, upper: inout Int) -> IPAddress? {
-        while upper > lower, span[upper - 1] == 0x20 || span[upper - 1] == 0x2C || span[upper - 1] == 0x09 { upper -= 1 }
+        while upper > lower, span[upper - 1] == 0x20 || span[upper - 1] == 0x2C || span[upper - 1] == 0x09 {
+            upper -= 1
+        }
         guard upper > lower else { return nil }
         var start = upper
         while start > lower, span[start - 1] != 0x2C { start -= 1 }
@@ -57,7 +59,9 @@ enum ForwardedFor {
         guard range.count >= count else { return false }
         var start = range.lower
         while Int(range.upper) - Int(start) >= count {
-            if ASCII.hasPrefixIgnoringCase(span, ByteRange(lower: start, upper: range.upper), lowercase: word) { return true }
+            if ASCII.hasPrefixIgnoringCase(span, ByteRange(lower: start, upper: range.upper), lowercase: word) {
+                return true
+            }
             start += 1
         }
         return false

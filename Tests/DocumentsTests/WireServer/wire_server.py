@@ -96,6 +96,8 @@ def run(command):
         found = collection.find(command.get("filter", {}), command.get("projection") or None)
         if command.get("sort"):
             found = found.sort(list(command["sort"].items()))
+        if command.get("skip"):
+            found = found.skip(int(command["skip"]))
         if command.get("limit"):
             found = found.limit(abs(int(command["limit"])))
         return cursor(namespace, found, command)

@@ -1,0 +1,147 @@
+import HTTPWire
+import Testing
+
+@Suite("Rewriting")
+struct RewritingTests {
+    private func rewrite(
+        _ text: String, path: RequestPolicy.Path = .keep, host: String? = nil, forwarded: Bool = false,
+        edits: FieldEdits = .none, trusted: Bool = false, upgrades: Bool = false, peer: String = "192.0.2.7"
+    ) throws -> [String] {
+        let bytes = Parsing.bytes(text)
+        var fields = FieldTable()
+        let parsed = try HeadParser.request(bytes.span, limits: Parsing.limits, fields: &fields)
+        let head = try #require(parsed)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4_096, alignment: 1)
+        defer { buffer.deallocate() }
+        var writer = ByteWriter(buffer)
+        let policy = RequestPolicy(
+            path: path, host: host.map { Array($0.utf8) }, via: Array("balancer".utf8), xForwarded: true,
+            forwarded: forwarded, requestID: true, edits: edits)
+        let context = RequestContext(
+            peer: Array(peer.utf8), isPeerTrusted: trusted, requestID: (1, 2), upgrades: upgrades, endpointHost: nil)
+        RequestRewriter.write(
+            head, fields: fields, source: bytes.span, policy: policy, context: context, into: &writer)
+        let lines = String(decoding: buffer[..<writer.count], as: UTF8.self).split(
+            separator: "\r\n", omittingEmptySubsequences: false)
+        // A head ends with one blank line and nothing behind it.
+        #expect(lines.suffix(2) == ["", ""])
+        return lines.dropLast(2).map(String.init)
+    }
+
+    private let ours = [
+        "Via: 1.1 balancer", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: http", "X-Forwarded-Host: h",
+        "X-Request-ID: 00000000000000010000000000000002",
+    ]
+
+    @Test("Hop-by-hop fields and what Connection names go; the rest stays in order")
+    func hopByHop() throws {
+        let lines = try self.rewrite(
+            "GET /a%2Fb?q#".dropLast() + " HTTP/1.1\r\nAccept: x\r\nConnection: keep-alive, X-Gone\r\nKeep-Alive: 5\r\n"
+                + "TE: trailers\r\nX-Gone: 1\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
+                + "Proxy-Authorization: secret\r\nHost: h\r\nX-Stay: 2\r\n\r\n")
+        #expect(lines == ["GET /a%2Fb?q HTTP/1.1", "Host: h", "Accept: x", "X-Stay: 2"] + self.ours)
+    }
+
+    @Test("What a stranger says about its origin is dropped; what a trusted proxy says is kept and continued")
+    func origin() throws {
+        let text =
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 7.7.7.7\r\nX-Forwarded-Proto: https\r\n"
+            + "X-Forwarded-Host: pub\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /x\r\nX-Real-IP: 6.6.6.6\r\n"
+            + "Forwarded: for=6.6.6.6\r\nX-Request-ID: mine\r\nVia: 1.1 edge\r\n\r\n"
+        #expect(try self.rewrite(text) == ["GET / HTTP/1.1", "Host: h", "Via: 1.1 edge"] + self.ours)
+        #expect(
+            try self.rewrite(text, trusted: true) == [
+                "GET / HTTP/1.1", "Host: h", "X-Forwarded-Proto: https", "X-Forwarded-Host: pub", "X-Forwarded-Port: 1",
+                "X-Forwarded-Prefix: /x", "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Request-ID: mine",
+                "Via: 1.1 edge", "Via: 1.1 balancer", "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 192.0.2.7",
+            ])
+    }
+
+    @Test("Framing is made anew from what was understood")
+    func framing() throws {
+        let lines = try self.rewrite(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0042\r\nExpect: 100-continue\r\n\r\n")
+        #expect(lines == ["POST / HTTP/1.1", "Host: h", "Expect: 100-continue"] + self.ours + ["Content-Length: 42"])
+        let chunked = try self.rewrite("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: CHUNKED\r\n\r\n")
+        #expect(chunked.last == "Transfer-Encoding: chunked")
+        let upgrade = try self.rewrite(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", upgrades: true)
+        #expect(upgrade.suffix(2) == ["Connection: upgrade", "Upgrade: websocket"])
+    }
+
+    @Test("Targets: origin-form to the upstream, whatever the client used")
+    func targets() throws {
+        #expect(
+            try self.rewrite("GET http://pub:81/p?q HTTP/1.1\r\nHost: h\r\n\r\n")[0...1] == [
+                "GET /p?q HTTP/1.1", "Host: pub:81",
+            ])
+        #expect(try self.rewrite("GET http://pub?q HTTP/1.1\r\nHost: h\r\n\r\n")[0] == "GET /?q HTTP/1.1")
+        #expect(try self.rewrite("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")[0] == "OPTIONS * HTTP/1.1")
+        #expect(try self.rewrite("GET / HTTP/1.0\r\n\r\n")[1...2] == ["Host:", "Via: 1.0 balancer"])
+        #expect(try self.rewrite("GET / HTTP/1.1\r\nHost: h\r\n\r\n", host: "inner:9")[1] == "Host: inner:9")
+    }
+
+    @Test(
+        "A prefix is stripped or replaced on a segment border, and the path stays a path",
+        arguments: [
+            ("/api/x", 4, "", "/x"), ("/api", 4, "", "/"), ("/api/", 4, "", "/"), ("/api/x", 4, "/v2", "/v2/x"),
+            ("/api/x", 4, "/v2/", "/v2/x"), ("/api", 4, "/v2", "/v2"), ("/api/x/../%2f", 4, "", "/x/../%2f"),
+            ("/x", 1, "/root/", "/root/x"), ("/x", 1, "/root", "/root/x"), ("/x", 1, "", "/x"),
+        ])
+    func prefixes(path: String, drop: Int, replacement: String, expected: String) throws {
+        let lines = try self.rewrite(
+            "GET \(path)?a=b HTTP/1.1\r\nHost: h\r\n\r\n", path: .replace(drop: drop, with: Array(replacement.utf8)))
+        #expect(lines[0] == "GET \(expected)?a=b HTTP/1.1")
+    }
+
+    @Test("Routes set and remove fields, in any case")
+    func edits() throws {
+        let edits = FieldEdits(set: [("X-Env", "new")], remove: ["cookie"])
+        let lines = try self.rewrite(
+            "GET / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nx-env: old\r\nX-ENV: older\r\n\r\n", edits: edits)
+        #expect(lines == ["GET / HTTP/1.1", "Host: h"] + self.ours + ["X-Env: new"])
+    }
+
+    @Test("Forwarded quotes what is no token")
+    func forwardedField() throws {
+        let lines = try self.rewrite("GET / HTTP/1.1\r\nHost: h:80\r\n\r\n", forwarded: true, peer: "2001:db8::1")
+        #expect(lines.contains("Forwarded: for=\"[2001:db8::1]\";proto=http;host=\"h:80\""))
+    }
+
+    private func rewriteResponse(
+        _ text: String, to method: HTTPMethod = .get, framing: BodyFraming, edits: FieldEdits = .none,
+        persistence: ResponseRewriter.Persistence = .implicit
+    ) throws -> [String] {
+        let bytes = Parsing.bytes(text)
+        var fields = FieldTable()
+        let parsed = try HeadParser.response(bytes.span, to: method, limits: Parsing.limits, fields: &fields)
+        let head = try #require(parsed)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4_096, alignment: 1)
+        defer { buffer.deallocate() }
+        var writer = ByteWriter(buffer)
+        ResponseRewriter.write(
+            head, fields: fields, source: bytes.span, framing: framing, persistence: persistence, upgrade: false,
+            edits: edits, into: &writer)
+        return String(decoding: buffer[..<writer.count], as: UTF8.self).split(separator: "\r\n").map(String.init)
+    }
+
+    @Test("Responses lose what was for the hop and say what is so on ours")
+    func responses() throws {
+        #expect(
+            try self.rewriteResponse(
+                "HTTP/1.0 200 Fine\r\nServer: s\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\nContent-Length: 3\r\n\r\n",
+                framing: .length(3), persistence: .close)
+                == ["HTTP/1.1 200 Fine", "Server: s", "Content-Length: 3", "Connection: close"])
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", framing: .untilClose)
+                == ["HTTP/1.1 200 OK"])
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 200 OK\r\nContent-Length: 0012\r\n\r\n", to: .head, framing: .none)
+                == ["HTTP/1.1 200 OK", "Content-Length: 12"])
+        #expect(
+            try self.rewriteResponse(
+                "HTTP/1.1 200 OK\r\nServer: old\r\nX-Powered-By: y\r\nContent-Length: 1\r\n\r\n", framing: .length(1),
+                edits: FieldEdits(set: [("Server", "new")], remove: ["x-powered-by"]))
+                == ["HTTP/1.1 200 OK", "Server: new", "Content-Length: 1"])
+    }
+}
