@@ -94,6 +94,7 @@ final class BalancerService: Sendable {
         }
         self.startWatching(in: &group)
         self.startHandOver(stops: stop, in: &group)
+        StartUpMemory.release()
         Output.line("ready")
 
         var cause = StopCause.signal
