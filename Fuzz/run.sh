@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Fuzzes each parser for SECONDS (default 30), starting from the saved cases. What it finds is written beside them, and is
-# then replayed by every test run.
+# Fuzzes each parser for SECONDS (default 30) with libFuzzer and AddressSanitizer, starting from the saved cases. What it
+# finds is written beside them, and is then replayed by every test run. Built with the compiler directly: libFuzzer brings
+# its own main, which the package manager would rename.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-30}
-swift build --scratch-path ../.build-fuzz
-for target in FuzzHead FuzzChunked; do
-    case $target in
-    FuzzHead) cases=head ;;
-    *) cases=chunked ;;
-    esac
-    saved=../Tests/HTTPWireTests/FuzzCases/$cases
-    corpus=../.build-fuzz/corpus-$cases
-    mkdir -p "$corpus" "$saved"
-    "../.build-fuzz/debug/$target" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
-        -artifact_prefix="$saved/" "$corpus" "$saved"
+build=$PWD/../.build-fuzz
+mkdir -p "$build"
+flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-name balancer)
+mapfile -t sources < <(find ../Sources/HTTPWire -name '*.swift' | sort)
+swiftc "${flags[@]}" -wmo -module-name HTTPWire -emit-library -static -emit-module \
+    -emit-module-path "$build/HTTPWire.swiftmodule" -o "$build/libHTTPWire.a" "${sources[@]}"
+for target in Head Chunked; do
+    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" "Fuzz$target.swift" "$build/libHTTPWire.a" \
+        -o "$build/Fuzz$target" 2> >(grep -v 'Cannot export local symbol' >&2)
+    saved=../Tests/HTTPWireTests/FuzzCases/${target,,}
+    corpus=$build/corpus-${target,,}
+    mkdir -p "$corpus"
+    "$build/Fuzz$target" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 -artifact_prefix="$saved/" \
+        "$corpus" "$saved"
 done
