@@ -1,0 +1,40 @@
+import Glibc
+
+/// A point in time by which something must have happened.
+public struct Deadline: Sendable {
+    private let end: UInt64
+
+    public init(seconds: Double) {
+        self.end = Self.now() + UInt64(seconds * 1_000_000)
+    }
+
+    public var remainingMilliseconds: Int32 {
+        let now = Self.now()
+        return now >= self.end ? 0 : Int32(clamping: (self.end - now) / 1_000 + 1)
+    }
+
+    public var hasPassed: Bool { Self.now() >= self.end }
+
+    /// Microseconds of the monotonic clock.
+    public static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1_000
+    }
+}
+
+/// Asks until the answer is yes; false if the deadline passes first. For facts of other processes, which no event tells.
+public func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+    let deadline = Deadline(seconds: seconds)
+    while true {
+        if try condition() { return true }
+        if deadline.hasPassed { return false }
+        usleep(10_000)
+    }
+}
+
+/// What went wrong in a test's own plumbing.
+public struct TestFailure: Error, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,121 @@
+import Glibc
+
+/// A TCP connection that a test drives byte by byte. Every wait has a deadline.
+public final class RawConnection: Sendable {
+    public let descriptor: Int32
+
+    public enum End: Sendable, Equatable {
+        case data([UInt8])
+        case closed
+        case reset
+        case timeout
+    }
+
+    public init(adopting descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    /// Connects to a port of the loopback address.
+    public convenience init(port: UInt16) throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw TestFailure("socket: errno \(errno)") }
+        var address = Self.loopback(port)
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            let code = errno
+            close(descriptor)
+            throw TestFailure("connect to \(port): errno \(code)")
+        }
+        var one: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+        self.init(adopting: descriptor)
+    }
+
+    deinit { close(self.descriptor) }
+
+    static func loopback(_ port: UInt16) -> sockaddr_in {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        return address
+    }
+
+    @discardableResult
+    public func send(_ text: String) -> Bool { self.send(Array(text.utf8)) }
+
+    @discardableResult
+    public func send(_ bytes: [UInt8]) -> Bool {
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes[offset...].withUnsafeBytes {
+                Glibc.send(self.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if count <= 0 { return false }
+            offset += count
+        }
+        return true
+    }
+
+    /// Sends a piece at a time, each in a segment of its own.
+    public func send(_ text: String, pieces size: Int) {
+        let bytes = Array(text.utf8)
+        var offset = 0
+        while offset < bytes.count {
+            let end = min(bytes.count, offset + size)
+            guard self.send(Array(bytes[offset..<end])) else { return }
+            offset = end
+            // Lets the other side see the piece by itself; correctness does not hang on it.
+            usleep(300)
+        }
+    }
+
+    public func receive(atMost count: Int = 65_536, by deadline: Deadline) -> End {
+        var ready = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&ready, 1, deadline.remainingMilliseconds) > 0 else { return .timeout }
+        var chunk = [UInt8](repeating: 0, count: count)
+        let received = recv(self.descriptor, &chunk, count, 0)
+        if received > 0 { return .data(Array(chunk[..<received])) }
+        return received == 0 ? .closed : .reset
+    }
+
+    /// Everything until the peer closes, resets, or the deadline passes.
+    public func readAll(seconds: Double = 5) -> (text: String, end: End) {
+        let deadline = Deadline(seconds: seconds)
+        var bytes: [UInt8] = []
+        while true {
+            switch self.receive(by: deadline) {
+            case .data(let more): bytes += more
+            case let end: return (String(decoding: bytes, as: UTF8.self), end)
+            }
+        }
+    }
+
+    /// Everything until the text ends with, or contains, `mark`; nil if that does not come.
+    public func read(until mark: String, seconds: Double = 5) -> String? {
+        let deadline = Deadline(seconds: seconds)
+        var text = ""
+        var bytes: [UInt8] = []
+        while !text.contains(mark) {
+            guard case .data(let more) = self.receive(by: deadline) else { return nil }
+            bytes += more
+            text = String(decoding: bytes, as: UTF8.self)
+        }
+        return text
+    }
+
+    public func endOutput() { shutdown(self.descriptor, Int32(SHUT_WR)) }
+
+    /// The next close resets.
+    public func resetOnClose() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(self.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Ends both directions without giving the descriptor up.
+    public func hangUp() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
+}
