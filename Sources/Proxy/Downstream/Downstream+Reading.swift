@@ -66,7 +66,9 @@ extension Downstream {
                 return
             }
         }
-        if offset < bytes.count, self.state != .closed, self.state != .lingering, !self.closeAfter {
+        // Behind the last request of a connection nothing is kept, but that request's own body is.
+        let bodyAwaited = self.state == .exchange && !self.exchange.requestComplete
+        if offset < bytes.count, self.state != .closed, self.state != .lingering, !self.closeAfter || bodyAwaited {
             self.inbound.append(
                 UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...]), pool: &self.core.buffers)
         }
