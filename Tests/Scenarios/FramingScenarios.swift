@@ -200,7 +200,3 @@ import Testing
         #expect(text.hasSuffix("/x") && end == .closed)
     }
 }
-
-extension String {
-    func components(of mark: String) -> Int { self.split(separator: mark, omittingEmptySubsequences: false).count - 1 }
-}

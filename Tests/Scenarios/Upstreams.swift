@@ -59,3 +59,14 @@ extension BalancerProcess {
             .reduce(0) { $0 + ($1["outstanding"] as? Int ?? 1_000_000) }
     }
 }
+
+extension String {
+    /// How often `mark` occurs.
+    func components(of mark: String) -> Int { self.split(separator: mark, omittingEmptySubsequences: false).count - 1 }
+
+    /// What follows the first `mark`.
+    func components(after mark: String) -> Substring? {
+        let parts = self.split(separator: mark, maxSplits: 1, omittingEmptySubsequences: false)
+        return parts.count == 2 ? parts[1] : nil
+    }
+}

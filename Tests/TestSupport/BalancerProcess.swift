@@ -7,14 +7,16 @@ public final class BalancerProcess: Sendable {
     public let folder: String
     public let port: UInt16
     public let adminPort: UInt16
+    private let ownsFolder: Bool
 
     public var file: String { self.folder + "/routes.json" }
     public var admin: String { "127.0.0.1:\(self.adminPort)" }
 
-    /// `configuration` as JSON text; `$PORT` style placeholders are the caller's. Listener and admin of port 0 are added
-    /// if the text has none.
+    /// Serves `configuration`, JSON text that binds port 0; or what `folder`, which stays the caller's, has as
+    /// `routes.json`.
     public init(_ configuration: String, workers: Int = 1, folder: String? = nil, arguments: [String] = []) throws {
         self.folder = folder ?? Self.makeFolder()
+        self.ownsFolder = folder == nil
         if folder == nil { try Self.write(configuration, to: self.folder + "/routes.json") }
         self.program = try Program(
             "balancer", ["serve", "--config", self.folder + "/routes.json", "--workers", "\(workers)"] + arguments)
@@ -25,7 +27,7 @@ public final class BalancerProcess: Sendable {
 
     deinit {
         self.program.signal(SIGKILL)
-        try? FileManager.default.removeItem(atPath: self.folder)
+        if self.ownsFolder { Self.removeFolder(self.folder) }
     }
 
     public static func makeFolder() -> String {
@@ -33,6 +35,8 @@ public final class BalancerProcess: Sendable {
         mkdtemp(&template)
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+
+    public static func removeFolder(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
     public static func write(_ text: String, to path: String) throws {
         // Whole or not at all, as an editor or a ConfigMap does it.

@@ -30,14 +30,18 @@ public final class Program: Sendable {
     public static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 
-    public init(_ name: String, _ arguments: [String]) throws {
+    public convenience init(_ name: String, _ arguments: [String]) throws {
+        try self.init(path: Self.path(name), arguments)
+    }
+
+    public init(path: String, _ arguments: [String]) throws {
         var out: [Int32] = [0, 0]
         var err: [Int32] = [0, 0]
         guard pipe(&out) == 0, pipe(&err) == 0 else { throw TestFailure("pipe: errno \(errno)") }
         for descriptor in out + err { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         let writers = [out[1], err[1]]
         // The kernel ends the program when the thread that started it ends, hence with the tests, even if they are killed.
-        let words = ["/usr/bin/setpriv", "--pdeathsig", "KILL", Self.path(name)] + arguments
+        let words = ["/usr/bin/setpriv", "--pdeathsig", "KILL", path] + arguments
         let state = self.state
         startThread {
             let pid = Self.spawn(words, output: writers[0], errors: writers[1])
@@ -55,7 +59,7 @@ public final class Program: Sendable {
         Self.follow(err[0], state) { $0.errors.append($1) }
         state.started.wait()
         self.pid = state.value.withLock { $0.pid }
-        guard self.pid > 0 else { throw TestFailure("cannot start \(name): errno \(-self.pid)") }
+        guard self.pid > 0 else { throw TestFailure("cannot start \(path): errno \(-self.pid)") }
     }
 
     deinit { self.signal(SIGKILL) }
@@ -93,8 +97,12 @@ public final class Program: Sendable {
                 }
                 held.removeFirst(start)
             }
+            let rest = String(decoding: held, as: UTF8.self)
             close(descriptor)
-            state.value.withLock { $0.following -= 1 }
+            state.value.withLock { value in
+                if !rest.isEmpty { add(&value, rest) }
+                value.following -= 1
+            }
         }
     }
 
@@ -135,8 +143,14 @@ public final class Program: Sendable {
     public static func run(_ name: String, _ arguments: [String], seconds: Double = 20) throws -> (
         status: Int32, output: String, errors: String
     ) {
-        let program = try Program(name, arguments)
-        guard let status = program.awaitExit(seconds: seconds) else { throw TestFailure("\(name) \(arguments) does not end") }
+        try Self.run(path: Self.path(name), arguments, seconds: seconds)
+    }
+
+    public static func run(path: String, _ arguments: [String], seconds: Double = 30) throws -> (
+        status: Int32, output: String, errors: String
+    ) {
+        let program = try Program(path: path, arguments)
+        guard let status = program.awaitExit(seconds: seconds) else { throw TestFailure("\(path) \(arguments) does not end") }
         return (status, program.output.joined(separator: "\n"), program.errors.joined(separator: "\n"))
     }
 }

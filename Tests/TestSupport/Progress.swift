@@ -19,3 +19,11 @@ public func raiseOpenFiles(to count: Int) throws {
         throw TestFailure("cannot have \(count) open files")
     }
 }
+
+/// A value that threads share.
+public final class Locked<Value: Sendable>: Sendable {
+    private let mutex: Mutex<Value>
+    public init(_ value: Value) { self.mutex = Mutex(value) }
+    public var value: Value { self.mutex.withLock { $0 } }
+    public func change(_ body: (inout Value) -> Void) { self.mutex.withLock { body(&$0) } }
+}

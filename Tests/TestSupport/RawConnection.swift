@@ -75,11 +75,16 @@ public final class RawConnection: Sendable {
     }
 
     public func receive(atMost count: Int = 65_536, by deadline: Deadline) -> End {
+        // Also against a peer that never stops sending.
+        if deadline.hasPassed { return .timeout }
         var ready = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&ready, 1, deadline.remainingMilliseconds) > 0 else { return .timeout }
-        var chunk = [UInt8](repeating: 0, count: count)
-        let received = recv(self.descriptor, &chunk, count, 0)
-        if received > 0 { return .data(Array(chunk[..<received])) }
+        var received = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            received = recv(self.descriptor, buffer.baseAddress, count, 0)
+            initialized = max(0, received)
+        }
+        if received > 0 { return .data(bytes) }
         return received == 0 ? .closed : .reset
     }
 
@@ -95,7 +100,22 @@ public final class RawConnection: Sendable {
         }
     }
 
-    /// Everything until the text ends with, or contains, `mark`; nil if that does not come.
+    /// How many bytes came until the peer closed, reset, sent `atMost` or the deadline passed; they are not kept.
+    public func count(atMost limit: Int, seconds: Double) -> Int {
+        let deadline = Deadline(seconds: seconds)
+        var chunk = [UInt8](repeating: 0, count: 1 << 20)
+        var total = 0
+        while total < limit {
+            var ready = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+            guard !deadline.hasPassed, poll(&ready, 1, deadline.remainingMilliseconds) > 0 else { break }
+            let received = recv(self.descriptor, &chunk, chunk.count, 0)
+            guard received > 0 else { break }
+            total += received
+        }
+        return total
+    }
+
+    /// Everything until the text contains `mark`; nil if that does not come.
     public func read(until mark: String, seconds: Double = 5) -> String? {
         let deadline = Deadline(seconds: seconds)
         var text = ""
