@@ -9,7 +9,7 @@ import Testing
         let gateway: ScriptedUpstream
         let balancer: BalancerProcess
 
-        init(_ routeKeys: String = "", top: String = "") throws {
+        init(_ routeKeys: String = "", top: String = "", workers: Int = 1) throws {
             self.core = try .plain("core")
             self.gateway = try .plain("gateway")
             self.balancer = try BalancerProcess(
@@ -17,13 +17,13 @@ import Testing
                     upstreams: [("core", [self.core.port]), ("gateway", [self.gateway.port])],
                     routes: """
                         {"name": "api", "match": {"path": "/"}, "split": {"core": 90, "gateway": 10}\(routeKeys)}
-                        """, top: top))
+                        """, top: top), workers: workers)
         }
     }
 
     @Test("100,000 requests while weights change 50 times: no failure, and each step's share is exact")
     func exactShares() throws {
-        let pair = try Pair()
+        let pair = try Pair(workers: 2)
         let balancer = pair.balancer
         var random = SystemRandomNumberGenerator()
         let seed = UInt64.random(in: 0...UInt64.max, using: &random)
