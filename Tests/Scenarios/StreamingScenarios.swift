@@ -59,7 +59,7 @@ import Testing
             return progress.value == last && !eventually(seconds: 0.3, { progress.value != last })
         })
         #expect(progress.value < 32, "the client is held back")
-        #expect(balancer.program.residentKilobytes - before < 4 * 1_024)
+        #expect(balancer.program.residentKilobytes - before < 16 * 1_024)
         mayRead.add(1)
         var reader = MessageReader(connection)
         #expect(try reader.message(seconds: 60).text == "\(size)")
@@ -77,7 +77,7 @@ import Testing
         let head = try reader.head()
         #expect(head.field("content-length") == "\(size)")
         #expect(reader.surplus.count + connection.count(atMost: .max, seconds: 120) == size)
-        #expect(balancer.program.residentKilobytes - before < 4 * 1_024)
+        #expect(balancer.program.residentKilobytes - before < 16 * 1_024)
     }
 
     @Test("A client that leaves in the middle of a response frees everything")

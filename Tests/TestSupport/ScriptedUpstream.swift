@@ -6,6 +6,7 @@ import Synchronization
 public final class ScriptedUpstream: Sendable {
     public let port: UInt16
     private let listener: Int32
+    private let stopped = Atomic(false)
     private let state = Mutex(State())
     private let script: @Sendable (RawConnection, ScriptedUpstream) throws -> Void
 
@@ -34,6 +35,8 @@ public final class ScriptedUpstream: Sendable {
                 let descriptor = accept(listener, nil, nil)
                 guard descriptor >= 0, let upstream = self else {
                     if descriptor >= 0 { close(descriptor) }
+                    // Here and only here: a number closed by somebody else could already be another's.
+                    close(listener)
                     return
                 }
                 var one: Int32 = 1
@@ -59,8 +62,10 @@ public final class ScriptedUpstream: Sendable {
 
     /// Stops listening and hangs up on everybody.
     public func stop() {
+        guard self.stopped.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
+        else { return }
+        // Wakes the accepting thread with an error, and refuses whoever comes.
         shutdown(self.listener, Int32(SHUT_RDWR))
-        close(self.listener)
         for connection in self.state.withLock({ $0.open }) { connection.hangUp() }
     }
 

@@ -107,11 +107,12 @@ extension Downstream {
 
     /// Who the client is: the peer, or whom a trusted peer names last in X-Forwarded-For.
     private func identifyClient(_ span: borrowing Span<UInt8>) {
-        guard let table = self.exchange.runtime?.table else { return }
         if let accept = self.core.fields.first(.accept) {
             self.exchange.acceptsJSON = ForwardedFor.contains(span, accept.value, "json")
         }
-        guard !table.trusted.isEmpty, table.trusted.contains(self.peer) else { return }
+        guard !self.core.runtime.trustsNobody, let table = self.exchange.runtime?.table,
+            table.trusted.contains(self.peer)
+        else { return }
         self.exchange.isTrusted = true
         var index = self.core.fields.count - 1
         while index >= 0 {

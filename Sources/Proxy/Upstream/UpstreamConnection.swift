@@ -50,9 +50,6 @@ final class UpstreamConnection: Handle {
         pool.connectionsOpened &+= 1
     }
 
-    override var mayBeUrgent: Bool { true }
-    override var isUrgent: Bool { self.state == .idle }
-
     override func ready(_ flags: UInt32) {
         switch self.state {
         case .idle:
@@ -101,6 +98,7 @@ final class UpstreamConnection: Handle {
             return false
         }
         self.core.wheel.cancel(self.slot)
+        self.core.handles.setUrgent(self, false)
         self.state = .leased
         self.downstream = downstream
         self.uses += 1
@@ -114,6 +112,7 @@ final class UpstreamConnection: Handle {
         guard !self.peerClosing, !self.core.draining, self.core.now &- self.born < self.lifetime, self.pool.park(self)
         else { return self.close() }
         self.state = .idle
+        self.core.handles.setUrgent(self, true)
         self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(idleMilliseconds))
     }
 

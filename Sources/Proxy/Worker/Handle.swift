@@ -14,61 +14,89 @@ class Handle {
     func expired() {}
     /// It asked to go on later in the same turn.
     func run() {}
-    /// Set in the token, so that the first look at a batch passes by what cannot be urgent without finding it.
-    var mayBeUrgent: Bool { false }
-    /// Whether readiness must be looked at before anything else of the same batch: an idle upstream connection that
-    /// became readable must not be leased by a request that stands earlier in the batch.
-    var isUrgent: Bool { false }
 }
 
-/// The handles of one worker by slot.
-struct HandleTable {
-    /// Bit 31 of the slot half of a token: the handle may be urgent.
-    static let urgencyBit: UInt64 = 1 << 31
-    private var handles: ContiguousArray<Handle?> = []
+/// The handles of one worker by slot, which it owns.
+///
+/// References are counted by hand: an event finds its handle without touching the count. What is removed stays alive until
+/// `releaseRemoved`, at the end of the turn, because its own method may be what removed it.
+struct HandleTable: ~Copyable {
+    private var handles: ContiguousArray<Unmanaged<Handle>?> = []
     private var generations: ContiguousArray<UInt32> = []
+    /// By slot: readiness must be looked at before anything else of the same batch. An idle upstream connection that
+    /// became readable must not be leased by a request that stands earlier in the batch.
+    private var urgent: ContiguousArray<Bool> = []
     private var free: ContiguousArray<Int32> = []
+    private var removed: ContiguousArray<Unmanaged<Handle>> = []
+
+    deinit {
+        for handle in self.handles { handle?.release() }
+        for handle in self.removed { handle.release() }
+    }
 
     mutating func insert(_ handle: Handle) {
         let slot: Int
         if let reused = self.free.popLast() {
             slot = Int(reused)
-            self.handles[slot] = handle
+            self.handles[slot] = .passRetained(handle)
         } else {
             slot = self.handles.count
-            self.handles.append(handle)
+            self.handles.append(.passRetained(handle))
             self.generations.append(0)
+            self.urgent.append(false)
         }
         handle.slot = slot
         handle.token = UInt64(self.generations[slot]) << 32 | UInt64(slot)
-        if handle.mayBeUrgent { handle.token |= Self.urgencyBit }
     }
 
     mutating func remove(_ handle: Handle) {
         let slot = handle.slot
-        guard slot >= 0 else { return }
+        guard slot >= 0, let owned = self.handles[slot] else { return }
+        self.removed.append(owned)
         self.handles[slot] = nil
+        self.urgent[slot] = false
         // 31 bits: the all-ones token belongs to the loop.
         self.generations[slot] = (self.generations[slot] &+ 1) & 0x7FFF_FFFF
         self.free.append(Int32(truncatingIfNeeded: slot))
         handle.slot = -1
     }
 
+    /// Lets go of what was removed. Never from inside a handle's method.
+    mutating func releaseRemoved() {
+        while let handle = self.removed.popLast() { handle.release() }
+    }
+
+    var hasRemoved: Bool { !self.removed.isEmpty }
+
+    mutating func setUrgent(_ handle: Handle, _ isUrgent: Bool) {
+        if handle.slot >= 0 { self.urgent[handle.slot] = isUrgent }
+    }
+
+    /// Whether the token's handle, if it still lives, is urgent; a stale token may say yes.
     @inline(__always)
-    func find(_ token: UInt64) -> Handle? {
+    func isUrgent(_ token: UInt64) -> Bool {
         let slot = Int(truncatingIfNeeded: token & 0x7FFF_FFFF)
-        guard slot < self.handles.count, let handle = self.handles[slot], handle.token == token else { return nil }
+        return slot < self.urgent.count && self.urgent[slot]
+    }
+
+    /// The handle that the token was given to; valid until the turn ends.
+    @inline(__always)
+    func find(_ token: UInt64) -> Unmanaged<Handle>? {
+        let slot = Int(truncatingIfNeeded: token & 0x7FFF_FFFF)
+        guard slot < self.handles.count, let handle = self.handles[slot],
+            handle._withUnsafeGuaranteedRef({ $0.token == token })
+        else { return nil }
         return handle
     }
 
     func at(slot: Int) -> Handle? {
-        slot < self.handles.count ? self.handles[slot] : nil
+        slot < self.handles.count ? self.handles[slot]?.takeUnretainedValue() : nil
     }
 
     /// Visits every handle, for slow work such as draining.
     func forEach(_ body: (Handle) -> Void) {
         for handle in self.handles {
-            if let handle { body(handle) }
+            if let handle { body(handle.takeUnretainedValue()) }
         }
     }
 }

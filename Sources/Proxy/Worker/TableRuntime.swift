@@ -8,6 +8,8 @@ final class TableRuntime {
     let routes: ContiguousArray<RouteRuntime>
     let upstreams: ContiguousArray<UpstreamRuntime>
     let headLimits: HeadLimits
+    /// No peer's word on clients is believed.
+    let trustsNobody: Bool
     /// Where no route was found.
     let unrouted: RouteMetrics
 
@@ -19,6 +21,7 @@ final class TableRuntime {
         self.routes = routes
         self.upstreams = upstreams
         self.unrouted = unrouted
+        self.trustsNobody = table.trusted.isEmpty
         let limits = table.spec.limits
         self.headLimits = HeadLimits(
             requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))

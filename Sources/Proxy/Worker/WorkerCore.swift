@@ -100,13 +100,11 @@ final class WorkerCore {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         // Idle upstream connections first: see UpstreamConnection.
-        for position in 0..<batch.count where batch.token(position) & HandleTable.urgencyBit != 0 {
-            if let handle = self.handles.find(batch.token(position)), handle.isUrgent {
-                handle.ready(batch.flags(position))
-            }
+        for position in 0..<batch.count where self.handles.isUrgent(batch.token(position)) {
+            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.flags(position)) }
         }
         for position in 0..<batch.count {
-            self.handles.find(batch.token(position))?.ready(batch.flags(position))
+            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.flags(position)) }
         }
         self.wheel.advance(to: self.now, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
@@ -114,6 +112,7 @@ final class WorkerCore {
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
+        if self.handles.hasRemoved { self.handles.releaseRemoved() }
         self.log?.offer()
         return self.nextWait()
     }
@@ -139,7 +138,7 @@ final class WorkerCore {
 
     private func runPending(_ rounds: Int) {
         for position in 0..<rounds {
-            guard let handle = self.handles.find(self.runnable[position]) else { continue }
+            guard let handle = self.handles.find(self.runnable[position])?.takeUnretainedValue() else { continue }
             handle.isRunnable = false
             handle.run()
         }
@@ -197,7 +196,7 @@ final class WorkerCore {
         for state in self.queues {
             // First come first served: stop at the first that still finds no slot.
             while let token = state.waiting.first {
-                guard let downstream = self.handles.find(token) as? Downstream else {
+                guard let downstream = self.handles.find(token)?.takeUnretainedValue() as? Downstream else {
                     state.waiting.removeFirst()
                     continue
                 }
