@@ -10,7 +10,7 @@ help:
 	@echo "make bench   measure against nginx, HAProxy, Envoy, Caddy and Traefik; writes docs/benchmarks.md"
 	@echo "make lint    formatting, imports between floors, forbidden calls"
 	@echo "make tsan    the scenario suite under ThreadSanitizer"
-	@echo "make fuzz    libFuzzer on the parsers, 30 seconds each"
+	@echo "make fuzz    libFuzzer on the parsers, 30 seconds each, and two minutes of odd requests to the gateway"
 	@echo "make clean   remove build products"
 
 setup:
@@ -41,8 +41,9 @@ format:
 tsan: setup
 	@scripts/tsan.sh
 
-fuzz: setup
+fuzz: build
 	Fuzz/run.sh 30
+	scripts/fuzz-gateway.sh
 
 clean:
 	rm -rf .build .build-* .build_* run

@@ -6,5 +6,8 @@ struct Gateway: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway",
         abstract: "The REST service over the programme's database.",
-        subcommands: [ServeCommand.self, SampleCommand.self, ImportCandidatesCommand.self, SnapshotCommand.self])
+        subcommands: [
+            ServeCommand.self, HealthCommand.self, SampleCommand.self, ImportCandidatesCommand.self,
+            SnapshotCommand.self,
+        ])
 }

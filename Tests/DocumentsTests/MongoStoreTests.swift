@@ -96,6 +96,56 @@ struct MongoStoreTests {
         await store.close()
     }
 
+    @Test func aQueryWhoseTimeIsUpIsNotAsked() async throws {
+        let server = try WireServer()
+        try filled(server)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(10))
+        #expect(store.use?.capacity == 2)
+        _ = try server.documentsRead()
+        let late = ContinuousClock.now - .seconds(1)
+        let join = NewestQuery(.validatorScores, key: "address", values: [.null], by: "session", hasLongHistory: true)
+        for number in 0..<3 {
+            let (error, _) = await trouble {
+                try await QueryDeadline.$current.withValue(late) {
+                    switch number {
+                    case 0: _ = try await store.find(Query(.validators))
+                    case 1: _ = try await store.find([Query(.validators), Query(.candidates)])
+                    default: _ = try await store.newest([join])
+                    }
+                }
+            }
+            #expect(error == .timedOut)
+        }
+        #expect(try server.documentsRead() == 0)
+        let found = try await QueryDeadline.$current.withValue(.now + .seconds(60)) {
+            try await store.find(Query(.validators))
+        }
+        #expect(found.count == 500)
+        await store.close()
+    }
+
+    /// Twenty times the history, and not one document more is read, as long as the values have newest documents.
+    @Test(arguments: [10, 200])
+    func aJoinDoesNotReadHistory(sessions: Int) async throws {
+        let server = try WireServer()
+        let addresses = (0..<50).map { "validator-\($0)" }
+        let documents = (1...sessions).flatMap { session in
+            addresses.map { #"{"address":"\#($0)","session":\#(session)}"# }
+        }
+        try MongoWriter(uri: server.uri("otv")).insert(
+            ExtendedJSON.batch(documents), into: .validatorScores, database: "otv")
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(10))
+        let query = NewestQuery(
+            .validatorScores, key: "address", values: addresses.map { .string($0) }, by: "session",
+            hasLongHistory: true)
+        _ = try server.documentsRead()
+        let answer = try await store.newest([query])
+        #expect(answer.first?.starts.contains(nil) == false)
+        // Two sessions and the boundary between them.
+        #expect(try server.documentsRead() == 101)
+        await store.close()
+    }
+
     @Test func wrongCredentialsFailAndAreNotRepeated() async throws {
         let server = try WireServer.shared.get()
         let uri = "mongodb://someone:hunter2@127.0.0.1:\(server.port)/otv"

@@ -200,6 +200,56 @@ struct StoreContractTests {
         }
     }
 
+    /// What `newest` finds, as the value of `n` for each key asked for.
+    private func newest(
+        _ documents: [String], _ query: NewestQuery, _ kind: StoreKind
+    ) async throws -> [Int?] {
+        try await kind.withStore([(query.collection, documents)]) { store in
+            let batch = try #require(try await store.newest([query]).first)
+            let span = batch.documents.bytes.span
+            return try batch.starts.map { start in
+                guard let start, let element = try span.element("n", inDocument: start) else { return nil }
+                return span.number(of: element).map { Int($0) }
+            }
+        }
+    }
+
+    /// Values whose newest document is old, values with other types in the order's place, equals, and values without any.
+    @Test(arguments: StoreKind.available, [true, false])
+    func aLongHistoryDoesNotChangeTheAnswer(kind: StoreKind, hasLongHistory: Bool) async throws {
+        var documents: [String] = []
+        func add(_ address: String, _ session: String) {
+            documents.append(#"{"n":\#(documents.count),"address":"\#(address)","session":\#(session)}"#)
+        }
+        for session in 1...40 {
+            for address in ["A", "B", "C"] { add(address, String(session)) }
+            if session < 4 { add("old", String(session)) }
+        }
+        add("A", "40")
+        add("odd", #""text""#)
+        add("odd", "40")
+        add("null", "null")
+        add("null", "1")
+        add("B", #"{"$long":"40"}"#)
+        add("C", "40.5")
+        let query = NewestQuery(
+            .validatorScores, key: "address",
+            values: ["C", "nobody", "odd", "A", "old", "B", "null", "A"].map { .string($0) }, by: "session",
+            hasLongHistory: hasLongHistory)
+        let found = try await newest(documents, query, kind)
+        // Of A's and B's equals the one stored first: 117 + 3 documents came before the last session's.
+        #expect(found == [documents.count - 1, nil, 124, 120, 11, 121, 127, 120])
+    }
+
+    @Test(arguments: StoreKind.available)
+    func aLongHistoryOfLessThanAskedFor(kind: StoreKind) async throws {
+        let query = NewestQuery(
+            .validatorScores, key: "address", values: ["A", "B", "C"].map { .string($0) }, by: "session",
+            hasLongHistory: true)
+        #expect(try await newest([], query, kind) == [nil, nil, nil])
+        #expect(try await newest([#"{"n":7,"address":"B","session":1}"#], query, kind) == [nil, 7, nil])
+    }
+
     @Test(arguments: StoreKind.available)
     func emptyCollectionsAnswerEmpty(kind: StoreKind) async throws {
         try await kind.withStore([]) { store in

@@ -62,6 +62,18 @@ final class WireServer: Sendable {
         writer.document { $0.int32(name, value) }
         try MongoWriter(uri: uri("admin")).run(writer.bytes, database: "admin")
     }
+
+    /// How many documents queries have read since this was asked last.
+    func documentsRead() throws -> Int {
+        var writer = BSONWriter()
+        writer.document { $0.int32("testRead", 1) }
+        let reply = try MongoWriter(uri: uri("admin")).run(writer.bytes, database: "admin")
+        let bytes = reply.span
+        guard let element = try bytes.element("n", inDocument: 0), let count = bytes.number(of: element) else {
+            return 0
+        }
+        return Int(count)
+    }
 }
 
 /// Puts documents into a MongoDB database, for tests: the gateway itself never writes.
@@ -72,15 +84,24 @@ struct MongoWriter {
         let description: String
     }
 
-    func run(_ command: [UInt8], database: String) throws {
+    /// Runs a command and returns the reply's BSON.
+    @discardableResult
+    func run(_ command: [UInt8], database: String) throws -> [UInt8] {
+        var bytes: [UInt8] = []
         try withClient { client in
             try withDocument(command) { command in
                 var error = bson_error_t()
-                guard mongoc_client_command_simple(client, database, command, nil, nil, &error) else {
+                let reply = bson_new()
+                defer { bson_destroy(reply) }
+                guard mongoc_client_command_simple(client, database, command, nil, reply, &error) else {
                     throw failure(error)
                 }
+                guard let reply, let data = bson_get_data(reply) else { return }
+                let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
+                bytes = Array(UnsafeRawBufferPointer(start: data, count: Int(length)))
             }
         }
+        return bytes
     }
 
     /// Inserts the documents in their order.

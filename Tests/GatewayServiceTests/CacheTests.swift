@@ -64,7 +64,7 @@ struct CacheTests {
             for _ in 0..<20 {
                 group.addTask {
                     callers.add()
-                    return try await flights.value(for: "/a") {
+                    return try await flights.value(for: "/a", within: .seconds(60)) {
                         runs.add()
                         for await _ in gate { break }
                         return 7
@@ -80,13 +80,40 @@ struct CacheTests {
         }
         #expect(values == Array(repeating: 7, count: 20))
         #expect(runs.value == 1)
-        #expect(try await flights.value(for: "/a") { 8 } == 8)
+        #expect(try await flights.value(for: "/a", within: .seconds(60)) { 8 } == 8)
     }
 
     @Test func failuresAreSharedAndNotKept() async throws {
         struct Trouble: Error {}
         let flights = SingleFlight<Int>()
-        await #expect(throws: Trouble.self) { try await flights.value(for: "/a") { throw Trouble() } }
-        #expect(try await flights.value(for: "/a") { 1 } == 1)
+        await #expect(throws: Trouble.self) {
+            try await flights.value(for: "/a", within: .seconds(60)) { throw Trouble() }
+        }
+        #expect(try await flights.value(for: "/a", within: .seconds(60)) { 1 } == 1)
+    }
+
+    /// A computation that never ends holds nobody, and does not stand in the way of the next one.
+    @Test func nobodyWaitsLongerThanTheLimit() async throws {
+        let flights = SingleFlight<Int>()
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    do {
+                        _ = try await flights.value(for: "/a", within: .milliseconds(50)) {
+                            // Deaf to cancellation, as a call that blocks is.
+                            await Task.detached { for await _ in gate { break } }.value
+                            return 1
+                        }
+                        return false
+                    } catch {
+                        return error as? ResourceError == .deadline
+                    }
+                }
+            }
+            for await isDeadline in group { #expect(isDeadline) }
+        }
+        #expect(try await flights.value(for: "/a", within: .seconds(60)) { 2 } == 2)
+        opener.finish()
     }
 }

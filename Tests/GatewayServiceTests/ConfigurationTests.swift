@@ -37,6 +37,20 @@ struct ConfigurationTests {
         #expect(configuration.database.description == "mongodb://***@kusama-mongodb.kusama/otv?tls=false")
     }
 
+    @Test func howLongToWaitAndToDrain() throws {
+        let database = #""db":{"uri":"sqlite:x"}"#
+        let standard = try read(#"{"server":{"port":1},\#(database)}"#)
+        #expect(standard.deadline == .seconds(2))
+        #expect(standard.drain == .seconds(1))
+        let given = try read(#"{"server":{"port":1,"deadline":50,"drain":0},\#(database)}"#)
+        #expect(given.deadline == .milliseconds(50))
+        #expect(given.drain == .zero)
+        #expect(
+            problems(#"{"server":{"port":1,"deadline":0,"drain":-1},\#(database)}"#)
+                == ["$.server.deadline", "$.server.drain"])
+        #expect(problems(#"{"server":{"port":1,"drain":"5 s"},\#(database)}"#) == ["$.server.drain"])
+    }
+
     @Test func aQuotedScalarLosesItsQuotes() throws {
         #expect(try read(#"'{"server":{"port":1},"db":{"uri":"sqlite:x"}}'"#).port == 1)
     }

@@ -1,8 +1,4 @@
 import Documents
-import Logging
-import NIOCore
-import NIOPosix
-import ServiceLifecycle
 import Testing
 
 @testable import GatewayService
@@ -10,87 +6,13 @@ import Testing
 /// The whole server over real sockets: what a client sees on the wire.
 @Suite("HTTP")
 struct HTTPTests {
-    /// A running server with the small sample, and a way to talk to it in plain bytes.
-    struct Running: Sendable {
-        let port: Int
-
-        /// Sends requests on one connection and reads until the server closes it. Each request must make it do so.
-        func exchange(_ bytes: String) async throws -> String {
-            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                .connect(host: "127.0.0.1", port: port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                    }
-                }
-            return try await channel.executeThenClose { inbound, outbound in
-                try await outbound.write(ByteBuffer(string: bytes))
-                var answer = ByteBuffer()
-                for try await var chunk in inbound { answer.writeBuffer(&chunk) }
-                return String(buffer: answer)
-            }
-        }
-
-        /// One request; the Date header, which no test can know, is left out.
-        func send(_ method: String, _ target: String, _ headers: [String] = [], body: String = "") async throws
-            -> Answer
-        {
-            var lines = ["\(method) \(target) HTTP/1.1", "Host: h", "Connection: close"] + headers
-            if !body.isEmpty { lines.append("Content-Length: \(body.utf8.count)") }
-            return Answer(try await exchange(lines.joined(separator: "\r\n") + "\r\n\r\n" + body))
-        }
-    }
-
-    struct Answer: Sendable {
-        let status: String
-        let headers: [String]
-        let body: String
-
-        init(_ text: String) {
-            let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
-            let lines = (parts.first ?? "").split(separator: "\r\n").map(String.init)
-            status = lines.first ?? ""
-            headers = lines.dropFirst().filter { !$0.hasPrefix("Date: ") }.sorted()
-            body = parts.count > 1 ? String(parts[1]) : ""
-        }
-    }
-
     private static let plain = ["Access-Control-Allow-Origin: *", "Connection: close", "Vary: Origin, Accept-Encoding"]
 
-    /// Runs `body` with a server, then shuts it down as SIGTERM does.
     private func withServer(
         _ change: (inout GatewayConfiguration) -> Void = { _ in },
-        _ body: @escaping @Sendable (Running) async throws -> Void
+        _ body: @escaping @Sendable (RunningServer) async throws -> Void
     ) async throws {
-        var configuration = GatewayConfiguration()
-        configuration.port = 0
-        change(&configuration)
-        var store: EmbeddedStore?
-        if configuration.service == .full {
-            let sample = try EmbeddedStore(reading: .memory)
-            try sample.insert(SampleData(shape: .small).documents())
-            store = sample
-        }
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let (ports, listening) = AsyncStream<Int>.makeStream()
-        let server = GatewayServer(configuration, store: store, upSince: 1_731_499_200_000, logger: logger) { port in
-            listening.yield(port)
-        }
-        let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            for await port in ports {
-                do {
-                    try await body(Running(port: port))
-                } catch {
-                    await group.triggerGracefulShutdown()
-                    throw error
-                }
-                break
-            }
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
-        }
+        try await RunningServer.run(change, body: body)
     }
 
     @Test func headersOfEveryKindOfAnswer() async throws {
@@ -333,6 +255,29 @@ struct HTTPTests {
             )
             #expect(health.headers.contains("Content-Type: text/plain; charset=utf-8"))
             #expect(health.headers.contains("X-Served-By: core-1"))
+        }
+    }
+
+    @Test func onlyACoreStandInAnswersWhatOnlyTheCoreCan() async throws {
+        try await withServer({ $0.role = .core }) { server async throws in
+            let jobs = try await server.send("GET", "/Scorekeeper/jobs")
+            #expect(jobs.headers.contains("Content-Type: application/json; charset=utf-8"))
+            guard case .object(let byName) = try JSONParser.parse(Array(jobs.body.utf8)) else {
+                return #expect(Bool(false), "\(jobs.body)")
+            }
+            #expect(!byName.isEmpty)
+            for job in byName {
+                #expect(job.value[key: "name"]?.string == job.key)
+                #expect(job.value[key: "updated"]?.number == 1_731_499_200_000)
+            }
+            let nominators = try await server.send("GET", "/nominators/status")
+            #expect(nominators.headers.contains("Content-Type: text/plain; charset=utf-8"))
+            #expect(nominators.body == "[]")
+        }
+        try await withServer { server async throws in
+            for path in ["/scorekeeper/jobs", "/nominators/status"] {
+                #expect(try await server.send("GET", path).status == "HTTP/1.1 404 Not Found")
+            }
         }
     }
 }

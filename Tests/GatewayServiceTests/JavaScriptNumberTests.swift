@@ -18,7 +18,9 @@ struct JavaScriptNumberTests {
             (1_731_499_200_000, "1731499200000"),
             (4.35, "4.35"), (100, "100"), (1e-5, "0.00001"), (12345e-10, "0.0000012345"), (.nan, "null"),
             (.infinity, "null"),
-            (-.infinity, "null"), (2.5e15, "2500000000000000"), (0.5e-6, "5e-7"),
+            (-.infinity, "null"), (2.5e15, "2500000000000000"), (0.5e-6, "5e-7"), (0.0001, "0.0001"),
+            (-0.000_123_45, "-0.00012345"), (0.000_099_9, "0.0000999"),
+            (4_503_599_627_370_495.5, "4503599627370495.5"),
         ] as [(Double, String)])
     func printed(value: Double, text: String) {
         var bytes: [UInt8] = []
@@ -36,6 +38,21 @@ struct JavaScriptNumberTests {
             var bytes: [UInt8] = []
             JavaScriptNumber.write(value, to: &bytes)
             #expect(Double(String(decoding: bytes, as: UTF8.self)) == value)
+        }
+    }
+
+    /// Between 0.000001 and 1e21 JavaScript prints no exponent, and never a point without digits after it.
+    @Test func everydayNumbersArePlain() {
+        var state: UInt64 = 7
+        for _ in 0..<20_000 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let exponent = UInt64(1023 - 19 + state % 88)
+            let value = Double(bitPattern: state >> 12 | exponent << 52)
+            var bytes: [UInt8] = []
+            JavaScriptNumber.write(value, to: &bytes)
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(!text.contains("e") && !text.hasSuffix(".0") && text.first != ".", "\(value)")
+            #expect(Double(text) == value)
         }
     }
 

@@ -2,19 +2,19 @@ import Foundation
 import Glibc
 
 /// A running balancer with its configuration file in a folder of its own.
-public final class BalancerProcess: Sendable {
-    public let program: Program
-    public let folder: String
-    public let port: UInt16
-    public let adminPort: UInt16
+package final class BalancerProcess: Sendable {
+    package let program: Program
+    package let folder: String
+    package let port: UInt16
+    package let adminPort: UInt16
     private let ownsFolder: Bool
 
-    public var file: String { self.folder + "/routes.json" }
-    public var admin: String { "127.0.0.1:\(self.adminPort)" }
+    package var file: String { self.folder + "/routes.json" }
+    package var admin: String { "127.0.0.1:\(self.adminPort)" }
 
     /// Serves `configuration`, JSON text that binds port 0; or what `folder`, which stays the caller's, has as
     /// `routes.json`.
-    public init(_ configuration: String, workers: Int = 1, folder: String? = nil, arguments: [String] = []) throws {
+    package init(_ configuration: String, workers: Int = 1, folder: String? = nil, arguments: [String] = []) throws {
         self.folder = folder ?? Self.makeFolder()
         self.ownsFolder = folder == nil
         if folder == nil { try Self.write(configuration, to: self.folder + "/routes.json") }
@@ -22,7 +22,7 @@ public final class BalancerProcess: Sendable {
             "balancer", ["serve", "--config", self.folder + "/routes.json", "--workers", "\(workers)"] + arguments)
         self.adminPort = try self.program.await { Self.port(of: "admin ", in: $0) }
         _ = try self.program.await { $0 == "ready" ? true : nil }
-        self.port = try self.program.await { Self.port(of: "listening public ", in: $0) }
+        self.port = try self.program.await { Self.port(of: "listening package ", in: $0) }
     }
 
     deinit {
@@ -30,15 +30,15 @@ public final class BalancerProcess: Sendable {
         if self.ownsFolder { Self.removeFolder(self.folder) }
     }
 
-    public static func makeFolder() -> String {
+    package static func makeFolder() -> String {
         var template = Array("/tmp/balancer-test-XXXXXX".utf8CString)
         mkdtemp(&template)
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    public static func removeFolder(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+    package static func removeFolder(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
-    public static func write(_ text: String, to path: String) throws {
+    package static func write(_ text: String, to path: String) throws {
         // Whole or not at all, as an editor or a ConfigMap does it.
         try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
@@ -48,39 +48,41 @@ public final class BalancerProcess: Sendable {
         return UInt16(line[line.index(after: colon)...])
     }
 
-    public func connect() throws -> RawConnection { try RawConnection(port: self.port) }
+    package func connect() throws -> RawConnection { try RawConnection(port: self.port) }
 
     /// Sends and answers with everything until the end of the connection, or until nothing more comes for `seconds`.
-    public func exchange(_ text: String, seconds: Double = 5) throws -> (text: String, end: RawConnection.End) {
+    package func exchange(_ text: String, seconds: Double = 5) throws -> (text: String, end: RawConnection.End) {
         let connection = try self.connect()
         connection.send(text)
         return connection.readAll(seconds: seconds)
     }
 
     /// One request over a connection of its own.
-    public func request(
+    package func request(
         _ target: String = "/", method: String = "GET", fields: String = "", body: String? = nil, seconds: Double = 10
     ) throws -> Message {
         let connection = try self.connect()
         let length = body.map { "Content-Length: \($0.utf8.count)\r\n" } ?? ""
-        connection.send("\(method) \(target) HTTP/1.1\r\nHost: test\r\n\(fields)\(length)Connection: close\r\n\r\n\(body ?? "")")
+        connection.send(
+            "\(method) \(target) HTTP/1.1\r\nHost: test\r\n\(fields)\(length)Connection: close\r\n\r\n\(body ?? "")")
         var reader = MessageReader(connection)
         return try reader.message(toHEAD: method == "HEAD", seconds: seconds)
     }
 
     /// One request to the admin API.
-    public func admin(
+    package func admin(
         _ target: String, method: String = "GET", body: String? = nil, fields: String = ""
     ) throws -> Message {
         let connection = try RawConnection(port: self.adminPort)
         let content = body.map { "Content-Type: application/json\r\nContent-Length: \($0.utf8.count)\r\n" } ?? ""
         connection.send(
-            "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(self.adminPort)\r\n\(content)\(fields)Connection: close\r\n\r\n\(body ?? "")")
+            "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(self.adminPort)\r\n\(content)\(fields)Connection: close\r\n\r\n\(body ?? "")"
+        )
         var reader = MessageReader(connection)
         return try reader.message()
     }
 
-    public func json(_ target: String) throws -> [String: Any] {
+    package func json(_ target: String) throws -> [String: Any] {
         let message = try self.admin(target)
         guard message.status == 200,
             let object = try JSONSerialization.jsonObject(with: Data(message.body)) as? [String: Any]
@@ -89,26 +91,28 @@ public final class BalancerProcess: Sendable {
     }
 
     /// A command of the balancer's own against this process.
-    public func command(_ words: String...) throws -> (status: Int32, output: String, errors: String) {
+    package func command(_ words: String...) throws -> (status: Int32, output: String, errors: String) {
         try Program.run("balancer", words + ["--admin", self.admin])
     }
 
     /// Graceful end; the exit status.
-    public func stop(seconds: Double = 40) -> Int32? {
+    package func stop(seconds: Double = 40) -> Int32? {
         self.program.signal(SIGTERM)
         return self.program.awaitExit(seconds: seconds)
     }
 }
 
 /// Configuration text for tests: upstreams of ports, and routes.
-public enum Routes {
-    public static func configuration(
-        upstreams: [(name: String, ports: [UInt16])], routes: String? = nil, upstreamKeys: String = "", top: String = "",
+package enum Routes {
+    package static func configuration(
+        upstreams: [(name: String, ports: [UInt16])], routes: String? = nil, upstreamKeys: String = "",
+        top: String = "",
         accessLog: Bool = false
     ) -> String {
         let groups = upstreams.map { upstream in
             let endpoints = upstream.ports.map { "\"127.0.0.1:\($0)\"" }.joined(separator: ",")
-            return "\"\(upstream.name)\": {\"endpoints\": [\(endpoints)]\(upstreamKeys.isEmpty ? "" : ", " + upstreamKeys)}"
+            return
+                "\"\(upstream.name)\": {\"endpoints\": [\(endpoints)]\(upstreamKeys.isEmpty ? "" : ", " + upstreamKeys)}"
         }.joined(separator: ",\n")
         let split = upstreams.map { "\"\($0.name)\": 1" }.joined(separator: ", ")
         return """

@@ -1,22 +1,22 @@
 import Glibc
 
 /// A point in time by which something must have happened.
-public struct Deadline: Sendable {
+package struct Deadline: Sendable {
     private let end: UInt64
 
-    public init(seconds: Double) {
+    package init(seconds: Double) {
         self.end = Self.now() + UInt64(seconds * 1_000_000)
     }
 
-    public var remainingMilliseconds: Int32 {
+    package var remainingMilliseconds: Int32 {
         let now = Self.now()
         return now >= self.end ? 0 : Int32(clamping: (self.end - now) / 1_000 + 1)
     }
 
-    public var hasPassed: Bool { Self.now() >= self.end }
+    package var hasPassed: Bool { Self.now() >= self.end }
 
     /// Microseconds of the monotonic clock.
-    public static func now() -> UInt64 {
+    package static func now() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1_000
@@ -24,7 +24,7 @@ public struct Deadline: Sendable {
 }
 
 /// Asks until the answer is yes; false if the deadline passes first. For facts of other processes, which no event tells.
-public func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+package func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline(seconds: seconds)
     while true {
         if try condition() { return true }
@@ -34,7 +34,7 @@ public func eventually(seconds: Double = 10, _ condition: () throws -> Bool) ret
 }
 
 /// What went wrong in a test's own plumbing.
-public struct TestFailure: Error, CustomStringConvertible {
-    public let description: String
-    public init(_ description: String) { self.description = description }
+package struct TestFailure: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }

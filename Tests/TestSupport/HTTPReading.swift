@@ -1,35 +1,37 @@
 /// A message read from a raw connection by a reader of the tests' own, which shares nothing with the code under test.
-public struct Message: Sendable {
-    public var start: String
-    public var fields: [(name: String, value: String)]
-    public var body: [UInt8]
-    public var trailers: [String] = []
+package struct Message: Sendable {
+    package var start: String
+    package var fields: [(name: String, value: String)]
+    package var body: [UInt8]
+    package var trailers: [String] = []
 
-    public func field(_ name: String) -> String? {
+    package func field(_ name: String) -> String? {
         self.fields.first { $0.name.lowercased() == name.lowercased() }?.value
     }
 
-    public var status: Int { Int(self.start.split(separator: " ").dropFirst().first ?? "") ?? 0 }
-    public var text: String { String(decoding: self.body, as: UTF8.self) }
-    public var closes: Bool { self.field("connection")?.lowercased() == "close" }
+    package var status: Int { Int(self.start.split(separator: " ").dropFirst().first ?? "") ?? 0 }
+    package var text: String { String(decoding: self.body, as: UTF8.self) }
+    package var closes: Bool { self.field("connection")?.lowercased() == "close" }
 }
 
 /// Reads messages one after another from a connection.
-public struct MessageReader {
-    public let connection: RawConnection
+package struct MessageReader {
+    package let connection: RawConnection
     private var held: [UInt8] = []
 
-    public init(_ connection: RawConnection) {
+    package init(_ connection: RawConnection) {
         self.connection = connection
     }
 
     /// Bytes read but not used.
-    public var surplus: [UInt8] { self.held }
+    package var surplus: [UInt8] { self.held }
 
     private mutating func more(_ deadline: Deadline) throws {
         switch self.connection.receive(by: deadline) {
         case .data(let bytes): self.held += bytes
-        case let end: throw TestFailure("\(end) with \(self.held.count) bytes held: \(String(decoding: self.held.prefix(300), as: UTF8.self))")
+        case let end:
+            throw TestFailure(
+                "\(end) with \(self.held.count) bytes held: \(String(decoding: self.held.prefix(300), as: UTF8.self))")
         }
     }
 
@@ -55,7 +57,7 @@ public struct MessageReader {
     }
 
     /// A head with no body read.
-    public mutating func head(seconds: Double = 10) throws -> Message {
+    package mutating func head(seconds: Double = 10) throws -> Message {
         let deadline = Deadline(seconds: seconds)
         var message = Message(start: try self.line(deadline), fields: [], body: [])
         while true {
@@ -68,12 +70,18 @@ public struct MessageReader {
     }
 
     /// A whole message. `toHEAD`: a response to HEAD, which has no body whatever it says.
-    public mutating func message(toHEAD: Bool = false, seconds: Double = 10) throws -> Message {
-        let deadline = Deadline(seconds: seconds)
+    package mutating func message(toHEAD: Bool = false, seconds: Double = 10) throws -> Message {
         var message = try self.head(seconds: seconds)
+        if !toHEAD { try self.body(of: &message, seconds: seconds) }
+        return message
+    }
+
+    /// Reads the body that belongs to a head.
+    package mutating func body(of message: inout Message, seconds: Double = 10) throws {
+        let deadline = Deadline(seconds: seconds)
         let isResponse = message.start.hasPrefix("HTTP/")
         let status = message.status
-        if isResponse, toHEAD || status < 200 || status == 204 || status == 304 { return message }
+        if isResponse, status < 200 || status == 204 || status == 304 { return }
         if message.field("transfer-encoding") != nil {
             while true {
                 let size = try self.line(deadline).split(separator: ";").first.flatMap { Int($0, radix: 16) }
@@ -84,7 +92,7 @@ public struct MessageReader {
             }
             while true {
                 let line = try self.line(deadline)
-                if line.isEmpty { return message }
+                if line.isEmpty { return }
                 message.trailers.append(line)
             }
         }
@@ -97,11 +105,10 @@ public struct MessageReader {
                 case .closed:
                     message.body = self.held
                     self.held = []
-                    return message
+                    return
                 case let end: throw TestFailure("\(end) in a body that the close should end")
                 }
             }
         }
-        return message
     }
 }

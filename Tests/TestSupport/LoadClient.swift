@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Keep-alive clients on threads of their own, counting who answered and what failed.
-public final class LoadClient: Sendable {
+package final class LoadClient: Sendable {
     private let state = Mutex(State())
     private let port: UInt16
     private let request: @Sendable (Int) -> String
@@ -18,12 +18,14 @@ public final class LoadClient: Sendable {
     }
 
     /// `request` makes the n-th request; answers are counted by their body.
-    public init(port: UInt16, request: @escaping @Sendable (Int) -> String = { _ in "GET / HTTP/1.1\r\nHost: test\r\n\r\n" }) {
+    package init(
+        port: UInt16, request: @escaping @Sendable (Int) -> String = { _ in "GET / HTTP/1.1\r\nHost: test\r\n\r\n" }
+    ) {
         self.port = port
         self.request = request
     }
 
-    public func start(connections: Int, limit: Int = .max) {
+    package func start(connections: Int, limit: Int = .max) {
         self.state.withLock { state in
             state.running += connections
             state.limit = limit
@@ -67,21 +69,21 @@ public final class LoadClient: Sendable {
         self.state.withLock { $0.running -= 1 }
     }
 
-    public func stop() { self.state.withLock { $0.stopping = true } }
+    package func stop() { self.state.withLock { $0.stopping = true } }
 
     /// Waits until every thread has ended.
-    public func finish(seconds: Double = 120) throws {
+    package func finish(seconds: Double = 120) throws {
         guard eventually(seconds: seconds, { self.state.withLock { $0.running == 0 } }) else {
             throw TestFailure("load does not end; \(self.total) answers")
         }
     }
 
-    public var answers: [String: Int] { self.state.withLock { $0.answers } }
-    public var total: Int { self.answers.values.reduce(0, +) }
-    public var failures: [String] { self.state.withLock { $0.failures } }
+    package var answers: [String: Int] { self.state.withLock { $0.answers } }
+    package var total: Int { self.answers.values.reduce(0, +) }
+    package var failures: [String] { self.state.withLock { $0.failures } }
 
     /// Waits until that many more answers have come.
-    public func awaitAnswers(_ count: Int, seconds: Double = 60) throws {
+    package func awaitAnswers(_ count: Int, seconds: Double = 60) throws {
         let goal = self.total + count
         guard eventually(seconds: seconds, { self.total >= goal }) else {
             throw TestFailure("only \(self.total) of \(goal) answers; failures \(self.failures.prefix(5))")

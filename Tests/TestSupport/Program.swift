@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 
 /// One of the project's programs, really running. Ends with its owner, and with the test process whatever happens.
-public final class Program: Sendable {
-    public let pid: pid_t
+package final class Program: Sendable {
+    package let pid: pid_t
     private let state = Shared()
 
     private struct State {
@@ -22,19 +22,19 @@ public final class Program: Sendable {
     }
 
     /// Where the built programs are: beside the running tests' package, or where the environment says.
-    public static func path(_ name: String) -> String {
+    package static func path(_ name: String) -> String {
         if let path = ProcessInfo.processInfo.environment["\(name.uppercased())_BINARY"] { return path }
         return Self.root + "/.build/debug/" + name
     }
 
-    public static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 
-    public convenience init(_ name: String, _ arguments: [String]) throws {
+    package convenience init(_ name: String, _ arguments: [String]) throws {
         try self.init(path: Self.path(name), arguments)
     }
 
-    public init(path: String, _ arguments: [String]) throws {
+    package init(path: String, _ arguments: [String]) throws {
         var out: [Int32] = [0, 0]
         var err: [Int32] = [0, 0]
         guard pipe(&out) == 0, pipe(&err) == 0 else { throw TestFailure("pipe: errno \(errno)") }
@@ -106,16 +106,16 @@ public final class Program: Sendable {
         }
     }
 
-    public var output: [String] { self.state.value.withLock { $0.output } }
-    public var errors: [String] { self.state.value.withLock { $0.errors } }
-    public var exitStatus: Int32? { self.state.value.withLock { $0.status } }
+    package var output: [String] { self.state.value.withLock { $0.output } }
+    package var errors: [String] { self.state.value.withLock { $0.errors } }
+    package var exitStatus: Int32? { self.state.value.withLock { $0.status } }
 
-    public func signal(_ number: Int32) {
+    package func signal(_ number: Int32) {
         if self.exitStatus == nil { kill(self.pid, number) }
     }
 
     /// The first line of output for which `match` gives something.
-    public func await<Result>(seconds: Double = 20, line match: (String) -> Result?) throws -> Result {
+    package func await<Result>(seconds: Double = 20, line match: (String) -> Result?) throws -> Result {
         let deadline = Deadline(seconds: seconds)
         while true {
             for line in self.output { if let result = match(line) { return result } }
@@ -127,30 +127,37 @@ public final class Program: Sendable {
     }
 
     /// Waits for the end, and for its last output; nil if the end does not come.
-    public func awaitExit(seconds: Double = 20) -> Int32? {
+    package func awaitExit(seconds: Double = 20) -> Int32? {
         _ = eventually(seconds: seconds) { self.state.value.withLock { $0.status != nil && $0.following == 0 } }
         return self.exitStatus
     }
 
+    /// Descriptors open now.
+    package var openFiles: Int {
+        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(self.pid)/fd"))?.count ?? 0
+    }
+
     /// Kilobytes resident now.
-    public var residentKilobytes: Int {
+    package var residentKilobytes: Int {
         let status = (try? String(contentsOfFile: "/proc/\(self.pid)/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
         return Int(line.split(separator: " ").dropFirst().first ?? "") ?? 0
     }
 
     /// Runs to its end and answers what it printed.
-    public static func run(_ name: String, _ arguments: [String], seconds: Double = 20) throws -> (
+    package static func run(_ name: String, _ arguments: [String], seconds: Double = 20) throws -> (
         status: Int32, output: String, errors: String
     ) {
         try Self.run(path: Self.path(name), arguments, seconds: seconds)
     }
 
-    public static func run(path: String, _ arguments: [String], seconds: Double = 30) throws -> (
+    package static func run(path: String, _ arguments: [String], seconds: Double = 30) throws -> (
         status: Int32, output: String, errors: String
     ) {
         let program = try Program(path: path, arguments)
-        guard let status = program.awaitExit(seconds: seconds) else { throw TestFailure("\(path) \(arguments) does not end") }
+        guard let status = program.awaitExit(seconds: seconds) else {
+            throw TestFailure("\(path) \(arguments) does not end")
+        }
         return (status, program.output.joined(separator: "\n"), program.errors.joined(separator: "\n"))
     }
 }

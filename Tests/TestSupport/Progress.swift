@@ -2,15 +2,15 @@ import Glibc
 import Synchronization
 
 /// A count that threads share.
-public final class Progress: Sendable {
+package final class Progress: Sendable {
     private let count = Atomic<Int>(0)
-    public init() {}
-    public var value: Int { self.count.load(ordering: .acquiring) }
-    public func add(_ more: Int) { self.count.add(more, ordering: .acquiringAndReleasing) }
+    package init() {}
+    package var value: Int { self.count.load(ordering: .acquiring) }
+    package func add(_ more: Int) { self.count.add(more, ordering: .acquiringAndReleasing) }
 }
 
 /// Lets this process have that many open files.
-public func raiseOpenFiles(to count: Int) throws {
+package func raiseOpenFiles(to count: Int) throws {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     if limit.rlim_cur >= count { return }
@@ -21,9 +21,9 @@ public func raiseOpenFiles(to count: Int) throws {
 }
 
 /// A value that threads share.
-public final class Locked<Value: Sendable>: Sendable {
+package final class Locked<Value: Sendable>: Sendable {
     private let mutex: Mutex<Value>
-    public init(_ value: Value) { self.mutex = Mutex(value) }
-    public var value: Value { self.mutex.withLock { $0 } }
-    public func change(_ body: (inout Value) -> Void) { self.mutex.withLock { body(&$0) } }
+    package init(_ value: Value) { self.mutex = Mutex(value) }
+    package var value: Value { self.mutex.withLock { $0 } }
+    package func change(_ body: (inout Value) -> Void) { self.mutex.withLock { body(&$0) } }
 }

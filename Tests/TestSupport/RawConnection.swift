@@ -1,22 +1,22 @@
 import Glibc
 
 /// A TCP connection that a test drives byte by byte. Every wait has a deadline.
-public final class RawConnection: Sendable {
-    public let descriptor: Int32
+package final class RawConnection: Sendable {
+    package let descriptor: Int32
 
-    public enum End: Sendable, Equatable {
+    package enum End: Sendable, Equatable {
         case data([UInt8])
         case closed
         case reset
         case timeout
     }
 
-    public init(adopting descriptor: Int32) {
+    package init(adopting descriptor: Int32) {
         self.descriptor = descriptor
     }
 
     /// Connects to a port of the loopback address.
-    public convenience init(port: UInt16) throws {
+    package convenience init(port: UInt16) throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw TestFailure("socket: errno \(errno)") }
         var address = Self.loopback(port)
@@ -46,10 +46,10 @@ public final class RawConnection: Sendable {
     }
 
     @discardableResult
-    public func send(_ text: String) -> Bool { self.send(Array(text.utf8)) }
+    package func send(_ text: String) -> Bool { self.send(Array(text.utf8)) }
 
     @discardableResult
-    public func send(_ bytes: [UInt8]) -> Bool {
+    package func send(_ bytes: [UInt8]) -> Bool {
         var offset = 0
         while offset < bytes.count {
             let count = bytes[offset...].withUnsafeBytes {
@@ -62,7 +62,7 @@ public final class RawConnection: Sendable {
     }
 
     /// Sends a piece at a time, each in a segment of its own.
-    public func send(_ text: String, pieces size: Int) {
+    package func send(_ text: String, pieces size: Int) {
         let bytes = Array(text.utf8)
         var offset = 0
         while offset < bytes.count {
@@ -74,7 +74,7 @@ public final class RawConnection: Sendable {
         }
     }
 
-    public func receive(atMost count: Int = 65_536, by deadline: Deadline) -> End {
+    package func receive(atMost count: Int = 65_536, by deadline: Deadline) -> End {
         // Also against a peer that never stops sending.
         if deadline.hasPassed { return .timeout }
         var ready = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
@@ -89,7 +89,7 @@ public final class RawConnection: Sendable {
     }
 
     /// Everything until the peer closes, resets, or the deadline passes.
-    public func readAll(seconds: Double = 5) -> (text: String, end: End) {
+    package func readAll(seconds: Double = 5) -> (text: String, end: End) {
         let deadline = Deadline(seconds: seconds)
         var bytes: [UInt8] = []
         while true {
@@ -101,7 +101,7 @@ public final class RawConnection: Sendable {
     }
 
     /// How many bytes came until the peer closed, reset, sent `atMost` or the deadline passed; they are not kept.
-    public func count(atMost limit: Int, seconds: Double) -> Int {
+    package func count(atMost limit: Int, seconds: Double) -> Int {
         let deadline = Deadline(seconds: seconds)
         var chunk = [UInt8](repeating: 0, count: 1 << 20)
         var total = 0
@@ -116,7 +116,7 @@ public final class RawConnection: Sendable {
     }
 
     /// Everything until the text contains `mark`; nil if that does not come.
-    public func read(until mark: String, seconds: Double = 5) -> String? {
+    package func read(until mark: String, seconds: Double = 5) -> String? {
         let deadline = Deadline(seconds: seconds)
         var text = ""
         var bytes: [UInt8] = []
@@ -128,14 +128,14 @@ public final class RawConnection: Sendable {
         return text
     }
 
-    public func endOutput() { shutdown(self.descriptor, Int32(SHUT_WR)) }
+    package func endOutput() { shutdown(self.descriptor, Int32(SHUT_WR)) }
 
     /// The next close resets.
-    public func resetOnClose() {
+    package func resetOnClose() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(self.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
     /// Ends both directions without giving the descriptor up.
-    public func hangUp() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
+    package func hangUp() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
 }

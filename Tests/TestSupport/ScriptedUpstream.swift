@@ -3,8 +3,8 @@ import Synchronization
 
 /// A TCP server whose every connection a test scripts. One thread a connection; each script runs to its end or to the end
 /// of its connection.
-public final class ScriptedUpstream: Sendable {
-    public let port: UInt16
+package final class ScriptedUpstream: Sendable {
+    package let port: UInt16
     private let listener: Int32
     private let stopped = Atomic(false)
     private let state = Mutex(State())
@@ -16,7 +16,7 @@ public final class ScriptedUpstream: Sendable {
         var open: [RawConnection] = []
     }
 
-    public init(_ script: @escaping @Sendable (RawConnection, ScriptedUpstream) throws -> Void) throws {
+    package init(_ script: @escaping @Sendable (RawConnection, ScriptedUpstream) throws -> Void) throws {
         self.listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = RawConnection.loopback(0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -61,7 +61,7 @@ public final class ScriptedUpstream: Sendable {
     }
 
     /// Stops listening and hangs up on everybody.
-    public func stop() {
+    package func stop() {
         guard self.stopped.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
         else { return }
         // Wakes the accepting thread with an error, and refuses whoever comes.
@@ -69,12 +69,12 @@ public final class ScriptedUpstream: Sendable {
         for connection in self.state.withLock({ $0.open }) { connection.hangUp() }
     }
 
-    public func record(_ message: Message) { self.state.withLock { $0.requests.append(message) } }
-    public var requests: [Message] { self.state.withLock { $0.requests } }
-    public var connections: Int { self.state.withLock { $0.connections } }
+    package func record(_ message: Message) { self.state.withLock { $0.requests.append(message) } }
+    package var requests: [Message] { self.state.withLock { $0.requests } }
+    package var connections: Int { self.state.withLock { $0.connections } }
 
     /// Answers every request on a connection with what `respond` gives; nil ends the connection.
-    public static func answering(
+    package static func answering(
         _ respond: @escaping @Sendable (Message, Int) -> String?
     ) throws -> ScriptedUpstream {
         try ScriptedUpstream { connection, upstream in
@@ -91,13 +91,13 @@ public final class ScriptedUpstream: Sendable {
     }
 
     /// Answers 200 with `body`, and nothing else.
-    public static func plain(_ body: String) throws -> ScriptedUpstream {
+    package static func plain(_ body: String) throws -> ScriptedUpstream {
         try Self.answering { _, _ in "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)" }
     }
 }
 
 /// Runs `body` on a thread of its own.
-public func startThread(_ body: @escaping @Sendable () -> Void) {
+package func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }

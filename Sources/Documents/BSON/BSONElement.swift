@@ -2,23 +2,31 @@
 ///
 /// Plain offsets and no reference, so that walking a document neither copies nor retains anything. An element is only
 /// meaningful together with the bytes it was read from.
-package struct BSONElement: Sendable, Equatable {
-    package let type: BSONType
+@usableFromInline package struct BSONElement: Sendable, Equatable {
+    @usableFromInline package let type: BSONType
     /// The name without its terminator.
-    package let name: Range<Int>
+    @usableFromInline package let name: Range<Int>
     /// The value without the type code and the name. Always large enough for the fixed part of its type.
-    package let value: Range<Int>
+    @usableFromInline package let value: Range<Int>
+
+    @inlinable
+    package init(type: BSONType, name: Range<Int>, value: Range<Int>) {
+        self.type = type
+        self.name = name
+        self.value = value
+    }
 }
 
 /// Walks the elements of one document, in stored order.
-package struct BSONScanner: Sendable {
-    private var position: Int
+@usableFromInline package struct BSONScanner: Sendable {
+    @usableFromInline var position: Int
     /// Where the document's terminator stands.
-    private let end: Int
+    @usableFromInline let end: Int
 
     /// Starts at the document whose length prefix stands at `start`.
     ///
     /// - Throws: ``BSONError/malformed(offset:)`` when the document does not fit into `bytes`.
+    @inlinable
     package init(document start: Int, in bytes: Span<UInt8>) throws(BSONError) {
         let length = try bytes.documentLength(at: start)
         self.position = start + 4
@@ -26,6 +34,7 @@ package struct BSONScanner: Sendable {
     }
 
     /// The next element, or nil at the end of the document.
+    @inlinable
     package mutating func next(in bytes: Span<UInt8>) throws(BSONError) -> BSONElement? {
         guard position < end else { return nil }
         guard let type = BSONType(rawValue: bytes[position]) else {
@@ -41,7 +50,8 @@ package struct BSONScanner: Sendable {
     }
 
     /// The bytes a value takes. Every length that the sender chose is checked against what is left before it is used.
-    private static func length(
+    @inlinable
+    static func length(
         of type: BSONType, at start: Int, before end: Int, in bytes: Span<UInt8>
     ) throws(BSONError) -> Int {
         switch type {
@@ -72,6 +82,7 @@ package struct BSONScanner: Sendable {
 
 extension Span<UInt8> {
     /// The length of the document at `start`, after checking that it is there as a whole and ends with a zero.
+    @inlinable
     package func documentLength(at start: Int) throws(BSONError) -> Int {
         let length = try prefixedLength(at: start, before: count, least: 5)
         guard length <= count - start, self[start + length - 1] == 0 else { throw .malformed(offset: start) }
@@ -79,18 +90,21 @@ extension Span<UInt8> {
     }
 
     /// The little-endian number at `offset`. The caller has checked that it is there; the load checks again.
+    @inlinable
     package func load<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Number.Type, at offset: Int) -> Number {
         Number(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type))
     }
 
-    fileprivate func prefixedLength(at start: Int, before end: Int, least: Int) throws(BSONError) -> Int {
+    @inlinable
+    func prefixedLength(at start: Int, before end: Int, least: Int) throws(BSONError) -> Int {
         guard start >= 0, end - start >= 4 else { throw .malformed(offset: start) }
         let length = Int(load(Int32.self, at: start))
         guard length >= least else { throw .malformed(offset: start) }
         return length
     }
 
-    fileprivate func terminator(from start: Int, before end: Int) throws(BSONError) -> Int {
+    @inlinable
+    func terminator(from start: Int, before end: Int) throws(BSONError) -> Int {
         var index = start
         while index < end {
             if self[index] == 0 { return index }

@@ -1,5 +1,5 @@
 /// The type code that stands before every element of a BSON document.
-package enum BSONType: UInt8, Sendable {
+@usableFromInline package enum BSONType: UInt8, Sendable {
     case double = 0x01
     case string = 0x02
     case document = 0x03
@@ -24,7 +24,7 @@ package enum BSONType: UInt8, Sendable {
 }
 
 /// Bytes that are not BSON. A database answered them, so they are data, never a reason to trap.
-package enum BSONError: Error, Equatable, Sendable {
+@usableFromInline package enum BSONError: Error, Equatable, Sendable {
     /// A length, a terminator or a fixed-size value does not fit into the bytes at hand.
     case malformed(offset: Int)
     /// An element has a type code that BSON does not define.

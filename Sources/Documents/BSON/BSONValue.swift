@@ -1,10 +1,12 @@
 extension Span<UInt8> {
     /// Whether the element's name is `name`.
+    @inlinable
     package func name(of element: BSONElement, equals name: String) -> Bool {
         matches(element.name, name)
     }
 
     /// Whether the bytes in `range` are exactly the UTF-8 of `text`.
+    @inlinable
     package func matches(_ range: Range<Int>, _ text: String) -> Bool {
         let utf8 = text.utf8
         guard utf8.count == range.count else { return false }
@@ -17,6 +19,7 @@ extension Span<UInt8> {
     }
 
     /// Where the text of a string, code or symbol lies, without its length and terminator.
+    @inlinable
     package func textRange(of element: BSONElement) -> Range<Int>? {
         switch element.type {
         case .string, .code, .symbol: (element.value.lowerBound + 4)..<(element.value.upperBound - 1)
@@ -47,6 +50,7 @@ extension Span<UInt8> {
     }
 
     /// The first element called `name` in the document at `start`.
+    @inlinable
     package func element(_ name: String, inDocument start: Int) throws(BSONError) -> BSONElement? {
         var scanner = try BSONScanner(document: start, in: self)
         while let element = try scanner.next(in: self) {

@@ -13,6 +13,7 @@ final class BlockingWorkers: Sendable {
         var head = 0
         var isClosed = false
         var threads: Int
+        var running = 0
         var onEnd: CheckedContinuation<Void, Never>?
     }
 
@@ -24,11 +25,18 @@ final class BlockingWorkers: Sendable {
         for _ in 0..<count { Thread.detachNewThread { self.work() } }
     }
 
+    /// How many jobs run now, and how many wait for a thread.
+    var load: (running: Int, waiting: Int) {
+        state.withLock { ($0.running, $0.jobs.count - $0.head) }
+    }
+
     /// Runs `body` on one of the threads.
     ///
-    /// - Throws: ``StoreError/unavailable(_:)`` when closed or when too many are waiting; else what `body` throws.
+    /// - Parameter deadline: when it has passed before a thread is free, `body` does not run at all.
+    /// - Throws: ``StoreError/unavailable(_:)`` when closed or when too many are waiting, ``StoreError/timedOut`` after
+    ///   the deadline; else what `body` throws.
     func run<Value: Sendable>(
-        _ body: @escaping @Sendable () -> Result<Value, StoreError>
+        until deadline: ContinuousClock.Instant? = nil, _ body: @escaping @Sendable () -> Result<Value, StoreError>
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withCheckedContinuation { continuation in
             let refusal: StoreError? = state.withLock { state in
@@ -36,7 +44,10 @@ final class BlockingWorkers: Sendable {
                 if state.jobs.count - state.head >= Self.queueLimit {
                     return .unavailable("too many queries are waiting")
                 }
-                state.jobs.append { continuation.resume(returning: body()) }
+                state.jobs.append {
+                    let isLate = deadline.map { $0 <= .now } ?? false
+                    continuation.resume(returning: isLate ? .failure(.timedOut) : body())
+                }
                 return nil
             }
             if let refusal {
@@ -69,6 +80,7 @@ final class BlockingWorkers: Sendable {
                 guard state.head < state.jobs.count else { return nil }
                 let job = state.jobs[state.head]
                 state.head += 1
+                state.running += 1
                 if state.head == state.jobs.count || state.head > Self.queueLimit {
                     state.jobs.removeFirst(state.head)
                     state.head = 0
@@ -78,6 +90,7 @@ final class BlockingWorkers: Sendable {
             // One signal per job and one per thread at the end: a signal without a job means the end.
             guard let job else { break }
             job()
+            state.withLock { $0.running -= 1 }
         }
         let end = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.threads -= 1

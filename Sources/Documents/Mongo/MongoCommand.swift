@@ -38,6 +38,33 @@ enum MongoCommand {
         }
     }
 
+    /// The options of a search for the value of `field` that so many documents are not less than.
+    static func boundaryOptions(of field: String, skipping count: Int, milliseconds: Int32) -> [UInt8] {
+        document { writer in
+            writer.subdocument("sort") { $0.int32(field, -1) }
+            // Only the field: with an index on it the server reads no document at all.
+            writer.subdocument("projection") {
+                $0.int32(field, 1); $0.int32("_id", 0)
+            }
+            writer.int64("skip", Int64(count))
+            writer.int64("limit", 1)
+            writer.int32("maxTimeMS", milliseconds)
+        }
+    }
+
+    /// The filter of a join among the documents that do not come before a boundary. "Not less" instead of "at least":
+    /// values of other types, and missing ones, are let through.
+    static func recent(_ query: NewestQuery, since boundary: Double) -> [UInt8] {
+        var seen: Set<Scalar> = []
+        let distinct = query.values.filter { seen.insert($0).inserted }
+        return document { writer in
+            write(Criterion(query.key, .oneOf(distinct)), &writer)
+            writer.subdocument(query.by) { writer in
+                writer.subdocument("$not") { $0.number("$lt", boundary) }
+            }
+        }
+    }
+
     static func aggregateOptions(milliseconds: Int32) -> [UInt8] {
         document { writer in
             writer.bool("allowDiskUse", true)

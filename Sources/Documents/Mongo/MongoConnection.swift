@@ -48,15 +48,28 @@ final class MongoConnection: Sendable {
         mongoc_client_pool_destroy(pool)
     }
 
-    func find(_ query: Query) -> Result<DocumentBatch, StoreError> {
-        find(
-            query.collection, filter: MongoCommand.filter(query.criteria),
-            options: MongoCommand.options(query, milliseconds: commandTime))
+    /// - Parameter deadline: when whoever asks stops waiting; nil for the connection's own limit alone.
+    func find(_ query: Query, until deadline: ContinuousClock.Instant?) -> Result<DocumentBatch, StoreError> {
+        milliseconds(until: deadline).flatMap { time in
+            find(
+                query.collection, filter: MongoCommand.filter(query.criteria),
+                options: MongoCommand.options(query, milliseconds: time))
+        }
+    }
+
+    /// How long the server may work on a command that begins now.
+    func milliseconds(until deadline: ContinuousClock.Instant?) -> Result<Int32, StoreError> {
+        guard let deadline else { return .success(commandTime) }
+        let left = deadline - .now
+        guard left > .zero else { return .failure(.timedOut) }
+        let (seconds, attoseconds) = left.components
+        let milliseconds = seconds.multipliedReportingOverflow(by: 1000)
+        let time = milliseconds.overflow ? .max : milliseconds.partialValue &+ attoseconds / 1_000_000_000_000_000
+        return .success(max(1, min(commandTime, Int32(clamping: time))))
     }
 
     /// Runs a find with a filter and options in BSON.
-    private func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError>
-    {
+    func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError> {
         withCursor(collection, filter: filter, options: options) { Self.collect($0) }
     }
 
@@ -87,26 +100,6 @@ final class MongoConnection: Sendable {
         }
     }
 
-    func newest(_ query: NewestQuery) -> Result<NewestBatch, StoreError> {
-        let groups: Result<DocumentBatch, StoreError> = withCollection(query.collection.rawValue) { collection in
-            Self.withDocument(MongoCommand.pipeline(query)) { pipeline in
-                Self.withDocument(MongoCommand.aggregateOptions(milliseconds: commandTime)) { options in
-                    let cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, options, nil)
-                    guard let cursor else { return .failure(.failed("no cursor")) }
-                    defer { mongoc_cursor_destroy(cursor) }
-                    return Self.collect(cursor)
-                }
-            }
-        }
-        return groups.flatMap { groups in
-            do throws(BSONError) {
-                return .success(try NewestBatch(groups: groups, values: query.values))
-            } catch {
-                return .failure(.malformed(error))
-            }
-        }
-    }
-
     /// Asks the server, chosen by the string's read preference, whether it is there.
     func ping() -> Result<Void, StoreError> {
         withClient { client in
@@ -125,7 +118,7 @@ final class MongoConnection: Sendable {
         return body(client)
     }
 
-    private func withCollection<Value>(
+    func withCollection<Value>(
         _ name: String, _ body: (OpaquePointer) -> Result<Value, StoreError>
     ) -> Result<Value, StoreError> {
         withClient { client in
@@ -137,7 +130,7 @@ final class MongoConnection: Sendable {
         }
     }
 
-    private static func withDocument<Value>(
+    static func withDocument<Value>(
         _ bytes: [UInt8], _ body: (OpaquePointer) -> Result<Value, StoreError>
     ) -> Result<Value, StoreError> {
         guard let document = bson_new_from_data(bytes, bytes.count) else {
@@ -199,31 +192,5 @@ extension MongoConnection {
                 let sink = MongoConnection.logSink.withLock { $0 }
                 sink?(isProblem, line)
             }, nil)
-    }
-}
-
-extension NewestBatch {
-    /// Reads the groups of a join's pipeline and puts them in the order of the values asked for.
-    init(groups: DocumentBatch, values: [Scalar]) throws(BSONError) {
-        self.init()
-        let bytes = groups.bytes.span
-        var starts: [Scalar: Int] = [:]
-        for start in groups.starts {
-            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document else {
-                continue
-            }
-            var key = Scalar.null
-            if let id = try bytes.element("_id", inDocument: start) {
-                if let text = bytes.string(of: id) {
-                    key = .string(text)
-                } else if let number = bytes.number(of: id) {
-                    key = .number(number)
-                }
-            }
-            if starts[key] != nil { continue }
-            starts[key] = documents.bytes.count
-            try documents.append(newest.value, of: groups.bytes)
-        }
-        self.starts = values.map { starts[$0] }
     }
 }

@@ -17,19 +17,30 @@ package struct MongoStore: DocumentStore {
     }
 
     package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
+        let deadline = QueryDeadline.current
         if queries.count == 1 {
             let query = queries[0]
-            return [try await workers.run { [connection] in connection.find(query) }]
+            return [try await workers.run(until: deadline) { [connection] in connection.find(query, until: deadline) }]
         }
-        return try await together(queries) { [connection] query in connection.find(query) }
+        return try await together(queries, until: deadline) { [connection] query in
+            connection.find(query, until: deadline)
+        }
     }
 
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
-        try await together(queries) { [connection] query in connection.newest(query) }
+        let deadline = QueryDeadline.current
+        return try await together(queries, until: deadline) { [connection] query in
+            connection.newest(query, until: deadline)
+        }
     }
 
     package func check() async throws(StoreError) {
-        try await workers.run { [connection] in connection.ping() }
+        try await workers.run(until: QueryDeadline.current) { [connection] in connection.ping() }
+    }
+
+    package var use: StoreUse? {
+        let load = workers.load
+        return StoreUse(capacity: connection.size, running: load.running, waiting: load.waiting)
     }
 
     package func close() async {
@@ -43,13 +54,14 @@ package struct MongoStore: DocumentStore {
 
     /// Runs several queries at the same time, one client each, and answers in the order asked.
     private func together<Asked: Sendable, Answer: Sendable>(
-        _ queries: [Asked], _ body: @escaping @Sendable (Asked) -> Result<Answer, StoreError>
+        _ queries: [Asked], until deadline: ContinuousClock.Instant?,
+        _ body: @escaping @Sendable (Asked) -> Result<Answer, StoreError>
     ) async throws(StoreError) -> [Answer] {
         let results = await withTaskGroup(of: (Int, Result<Answer, StoreError>).self) { group in
             for (index, query) in queries.enumerated() {
                 group.addTask { [workers] in
                     do throws(StoreError) {
-                        return (index, .success(try await workers.run { body(query) }))
+                        return (index, .success(try await workers.run(until: deadline) { body(query) }))
                     } catch {
                         return (index, .failure(error))
                     }

@@ -11,11 +11,16 @@ package protocol DocumentStore: Sendable {
     /// Returns when the database answers.
     func check() async throws(StoreError)
 
+    /// How busy the store's connections are; nil for a store without any.
+    var use: StoreUse? { get }
+
     /// Lets go of connections and files. Later calls fail.
     func close() async
 }
 
 extension DocumentStore {
+    package var use: StoreUse? { nil }
+
     package func find(_ query: Query) async throws(StoreError) -> DocumentBatch {
         try await find([query]).first ?? DocumentBatch()
     }

@@ -67,12 +67,18 @@ package struct NewestQuery: Sendable {
     package let key: String
     package let values: [Scalar]
     package let by: String
+    /// Whether a value may have thousands of documents, while most values have one among the collection's newest. A store
+    /// that would read all of a value's documents then looks among the newest first. The answer is the same.
+    package let hasLongHistory: Bool
 
-    package init(_ collection: Collection, key: String, values: [Scalar], by: String) {
+    package init(
+        _ collection: Collection, key: String, values: [Scalar], by: String, hasLongHistory: Bool = false
+    ) {
         self.collection = collection
         self.key = key
         self.values = values
         self.by = by
+        self.hasLongHistory = hasLongHistory
     }
 }
 

@@ -95,3 +95,20 @@ package enum SortKey {
         withUnsafeBytes(of: value.bigEndian) { Array($0) }
     }
 }
+
+extension SortKey {
+    /// The key that places a document in a descending order: that of the field, or of an array's greatest item.
+    static func greatest(
+        _ field: String, document start: Int, in bytes: Span<UInt8>
+    ) throws(BSONError) -> [UInt8] {
+        guard let element = try bytes.element(field, inDocument: start) else { return null }
+        guard element.type == .array else { return make(element, in: bytes) }
+        var greatest: [UInt8] = [Rank.emptyArray.rawValue]
+        var items = try BSONScanner(document: element.value.lowerBound, in: bytes)
+        while let item = try items.next(in: bytes) {
+            let key = make(item, in: bytes)
+            if greatest.lexicographicallyPrecedes(key) { greatest = key }
+        }
+        return greatest
+    }
+}

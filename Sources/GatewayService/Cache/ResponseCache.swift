@@ -53,10 +53,17 @@ package final class ResponseCache<Body: Sendable>: Sendable {
 
     /// The answer kept for `key`, unless it is too old.
     package func body(for key: String, now: ContinuousClock.Instant) -> Body? {
-        state.withLock { state -> Body? in
-            guard let place = state.places[key], now - state.slots[place].stored <= lifetime else { return nil }
+        entry(for: key, now: now)?.body
+    }
+
+    /// The answer kept for `key` and how long it may still be given, unless it is too old.
+    package func entry(for key: String, now: ContinuousClock.Instant) -> (body: Body, left: Duration)? {
+        state.withLock { state in
+            guard let place = state.places[key] else { return nil }
+            let left = lifetime - (now - state.slots[place].stored)
+            guard left >= .zero else { return nil }
             state.moveToFront(place)
-            return state.slots[place].body
+            return (state.slots[place].body, left)
         }
     }
 

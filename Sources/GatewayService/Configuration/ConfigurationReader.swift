@@ -99,6 +99,13 @@ package struct ConfigurationReader {
                 problem("$.server.deadline", "expected 1 to 600000 milliseconds")
             }
         }
+        if let drain = number(server, "drain") {
+            if (0...600_000).contains(drain) {
+                configuration.drain = .milliseconds(Int64(drain))
+            } else {
+                problem("$.server.drain", "expected 0 to 600000 milliseconds")
+            }
+        }
         if let cap = number(server, "limitCap") {
             if let cap = Int32(exactly: cap), cap > 0 {
                 configuration.limitCap = Int(cap)

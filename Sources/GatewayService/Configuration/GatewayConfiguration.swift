@@ -48,8 +48,10 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var limitCap: Int?
     /// Leaves nodes' IP addresses out of location documents.
     package var redactsAddresses = false
-    /// How long the database may take to answer one query.
+    /// How long a request may take in all, whatever the number of its queries.
     package var deadline = Duration.seconds(2)
+    /// How long to go on listening after the wish to stop, so that others can turn elsewhere first.
+    package var drain = Duration.seconds(1)
     /// Writes a JSON line for each request to standard output.
     package var logsRequests = false
     /// A name that every response carries in `X-Served-By`, nil for no such header.

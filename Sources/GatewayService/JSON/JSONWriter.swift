@@ -228,12 +228,15 @@ extension JSONWriter {
     }
 
     private mutating func hexadecimal(_ source: Span<UInt8>, _ range: Range<Int>) {
-        bytes.append(UInt8(ascii: "\""))
-        for index in range {
-            bytes.append(Self.hexDigit(source[index] >> 4))
-            bytes.append(Self.hexDigit(source[index] & 0xF))
+        // An ObjectId is twelve bytes; a longer one does not exist.
+        var text = InlineArray<26, UInt8>(repeating: UInt8(ascii: "\""))
+        var end = 1
+        for index in range where end < 25 {
+            text[end] = Self.hexDigit(source[index] >> 4)
+            text[end + 1] = Self.hexDigit(source[index] & 0xF)
+            end += 2
         }
-        bytes.append(UInt8(ascii: "\""))
+        text.span.extracting(0..<(end + 1)).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
     }
 
     private static func hexDigit(_ value: UInt8) -> UInt8 {

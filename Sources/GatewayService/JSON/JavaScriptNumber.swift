@@ -13,6 +13,12 @@ package enum JavaScriptNumber {
             write(Int64(value), to: &bytes)
             return
         }
+        if (1e-4..<0x1p53).contains(value.magnitude) {
+            // Here the standard library lays the same digits out alike.
+            var text = value.description
+            text.withUTF8 { bytes.append(contentsOf: $0) }
+            return
+        }
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
         let (digits, point) = shortestDigits(value.magnitude)
         layOut(digits, point: point, to: &bytes)
@@ -29,7 +35,7 @@ package enum JavaScriptNumber {
             digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         } while rest > 0
-        for index in start..<20 { bytes.append(digits[index]) }
+        digits.span.extracting(start..<20).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
     }
 
     /// The text of a number outside JSON, where NaN and the infinities have names.

@@ -68,10 +68,15 @@ extension DateText {
     final class HeaderClock: Sendable {
         private let last = Mutex<(second: Int, text: String)>((0, ""))
 
-        func now() -> String {
+        /// Seconds since 1970.
+        static func second() -> Int {
             var time = timespec()
             clock_gettime(CLOCK_REALTIME_COARSE, &time)
-            let second = time.tv_sec
+            return time.tv_sec
+        }
+
+        func now() -> String {
+            let second = Self.second()
             return last.withLock { last in
                 if last.second != second { last = (second, DateText.header(second: Int64(second))) }
                 return last.text

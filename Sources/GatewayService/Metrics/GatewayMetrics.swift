@@ -1,3 +1,4 @@
+import Documents
 import Synchronization
 
 /// What `/metrics` tells. Counters without locks; a request touches three of them.
@@ -37,6 +38,7 @@ package final class GatewayMetrics: Sendable {
     }
 
     private let rows: [Row]
+    private let immediate: [Counter]
     private let hits: [Counter]
     private let databaseErrors = Counter()
 
@@ -44,12 +46,13 @@ package final class GatewayMetrics: Sendable {
         rows =
             Route.allCases.map { Row($0.template) }
             + ["/healthcheck", "operations", "documentation", "none"].map(Row.init)
+        immediate = rows.map { _ in Counter() }
         hits = rows.map { _ in Counter() }
     }
 
     /// Counts a finished request.
     package func count(_ kind: Kind, status: Int, duration: Duration) {
-        let row = rows[Self.index(kind)]
+        let row = rows[index(of: kind)]
         if let place = row.statuses.firstIndex(where: { $0.code == String(status) }) {
             row.statuses[place].counter.add()
         }
@@ -59,10 +62,14 @@ package final class GatewayMetrics: Sendable {
         row.buckets[Self.bounds.firstIndex { microseconds <= $0 } ?? Self.bounds.count].add()
     }
 
-    /// Counts a request answered from the cache on the spot. It takes no time worth a histogram.
-    package func countHit(_ kind: Kind) {
-        let index = Self.index(kind)
-        hits[index].add()
+    /// Counts a request answered with 200 on the spot. It takes no time worth a histogram.
+    ///
+    /// - Parameters:
+    ///   - index: what ``index(of:)`` says of the request's kind.
+    ///   - isHit: the answer came from the cache.
+    func countImmediate(_ index: Int, isHit: Bool) {
+        immediate[index].add()
+        if isHit { hits[index].add() }
     }
 
     package func countDatabaseError() {
@@ -70,9 +77,9 @@ package final class GatewayMetrics: Sendable {
     }
 
     /// The label under which a kind of request is counted and logged.
-    func label(_ kind: Kind) -> String { rows[Self.index(kind)].label }
+    func label(_ kind: Kind) -> String { rows[index(of: kind)].label }
 
-    private static func index(_ kind: Kind) -> Int {
+    func index(of kind: Kind) -> Int {
         switch kind {
         case .route(let route): route.index
         case .health: Route.allCases.count
@@ -83,14 +90,16 @@ package final class GatewayMetrics: Sendable {
     }
 
     /// Everything in Prometheus' text format.
-    package func text() -> String {
+    ///
+    /// - Parameter use: how busy the database's clients are; nil for a store without any.
+    package func text(store use: StoreUse?) -> String {
         var text = """
             # HELP gateway_requests_total Requests answered, by route template and status; cache hits included.
             # TYPE gateway_requests_total counter
 
             """
         for (index, row) in rows.enumerated() {
-            let kept = hits[index].current
+            let kept = immediate[index].current
             for (code, counter) in row.statuses {
                 let total = counter.current + (code == "200" ? kept : 0)
                 if total > 0 { text += "gateway_requests_total{route=\"\(row.label)\",status=\"\(code)\"} \(total)\n" }
@@ -116,7 +125,21 @@ package final class GatewayMetrics: Sendable {
             gateway_database_errors_total \(databaseErrors.current)
 
             """
+        if let use { text += Self.gauges(use) }
         return text
+    }
+
+    private static func gauges(_ use: StoreUse) -> String {
+        """
+        # HELP gateway_database_clients Clients in the pool of connections to the database.
+        # TYPE gateway_database_clients gauge
+        gateway_database_clients{state="busy"} \(use.running)
+        gateway_database_clients{state="idle"} \(max(0, use.capacity - use.running))
+        # HELP gateway_database_waiting Queries that wait for a client.
+        # TYPE gateway_database_waiting gauge
+        gateway_database_waiting \(use.waiting)
+
+        """
     }
 
     private static func histogram(_ row: Row) -> String {

@@ -104,11 +104,24 @@ enum OpenAPIDescription {
         writer.endObject()
     }
 
-    private static func writeResponse(_ status: StaticString, _ text: String, to writer: inout JSONWriter) {
-        writer.key(status)
+    private static func writeResponse(_ status: String, _ text: String, to writer: inout JSONWriter) {
+        writer.key(text: status)
         writer.beginObject()
         writer.key("description")
         writer.string(text)
+        if status == "500" {
+            writer.key("content")
+            writer.beginObject()
+            writer.key("text/plain")
+            writer.beginObject()
+            writer.key("schema")
+            writer.beginObject()
+            writer.key("type")
+            writer.string("string")
+            writer.endObject()
+            writer.endObject()
+            writer.endObject()
+        }
         writer.endObject()
     }
 }

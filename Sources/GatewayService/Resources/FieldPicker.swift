@@ -5,12 +5,15 @@ import Documents
 /// Names hash into a small table with open addressing, so that a field costs a few byte operations, wanted or not.
 struct FieldPicker: Sendable {
     let names: [String]
+    /// The same as UTF-8.
+    private let keys: [[UInt8]]
     /// Index into `names`, or -1. A power of two at least four times the number of names.
     private var slots: [Int]
     private let mask: Int
 
     init(_ names: [String]) {
         self.names = names
+        keys = names.map { Array($0.utf8) }
         var size = 16
         while size < names.count * 4 { size *= 2 }
         mask = size - 1
@@ -32,7 +35,7 @@ struct FieldPicker: Sendable {
             var slot = Self.hash(bytes, element.name) & mask
             while slots[slot] >= 0 {
                 let index = slots[slot]
-                if bytes.matches(element.name, names[index]) {
+                if Self.isEqual(bytes, element.name, keys[index]) {
                     if fields[index] == nil { fields[index] = element }
                     break
                 }
@@ -45,6 +48,12 @@ struct FieldPicker: Sendable {
         var fields = [BSONElement?](repeating: nil, count: names.count)
         try pick(document: start, in: bytes, into: &fields)
         return fields
+    }
+
+    private static func isEqual(_ bytes: Span<UInt8>, _ range: Range<Int>, _ key: [UInt8]) -> Bool {
+        guard range.count == key.count else { return false }
+        for offset in key.indices where bytes[range.lowerBound + offset] != key[offset] { return false }
+        return true
     }
 
     private static func hash(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int {

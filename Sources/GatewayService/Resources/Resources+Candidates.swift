@@ -13,8 +13,7 @@ extension Resources {
                 .matching(.candidates, "stash", .string(stash), limit: 1), Query(.chainMetadata, limit: 1),
             ])
             guard found.count == 2, !found[0].isEmpty else { return .nothing }
-            let cards = try await cards(of: found[0], metadata: found[1])
-            return .json(Array(cards.bytes[cards.ranges[0]]))
+            return .json(try await cards(of: found[0], metadata: found[1]).one())
         } catch {
             return .nothing
         }
@@ -33,11 +32,11 @@ extension Resources {
         let cards = try await cards(of: found[0], metadata: found[1])
         let order: [Int] =
             switch selection {
-            case .withStash: Self.descending(cards.totals)
-            case .byRank: Self.descending(cards.ranks)
-            case .valid, .invalid: Array(cards.ranges.indices)
+            case .withStash: Self.descending(try cards.totals())
+            case .byRank: Self.descending(try cards.ranks())
+            case .valid, .invalid: Array(found[0].starts.indices)
             }
-        return .json(cards.array(in: order))
+        return .json(try cards.list(in: order))
     }
 
     /// Indices ordered by their value, greatest first, equals as they came. A NaN equals everything.
@@ -50,23 +49,66 @@ extension Resources {
     }
 }
 
-/// Finished cards, back to back, with what lists are ordered by.
+/// Candidates with all that their cards are made of, one join each in the order of the candidates.
 private struct Cards {
-    var bytes: [UInt8] = []
-    var ranges: [Range<Int>] = []
-    var totals: [Double] = []
-    var ranks: [Double] = []
+    let candidates: DocumentBatch
+    let unit: Double
+    let scores: NewestBatch
+    let stakes: NewestBatch
+    let locations: NewestBatch
 
-    func array(in order: [Int]) -> [UInt8] {
-        var result: [UInt8] = []
-        result.reserveCapacity(bytes.count + order.count + 2)
-        result.append(UInt8(ascii: "["))
-        for (place, index) in order.enumerated() {
-            if place > 0 { result.append(UInt8(ascii: ",")) }
-            result.append(contentsOf: bytes[ranges[index]])
+    func one() throws(BSONError) -> [UInt8] {
+        var writer = JSONWriter(capacity: candidates.bytes.count * 2)
+        var card = CandidateCard(unit: unit)
+        try write(0, &card, &writer)
+        return writer.bytes
+    }
+
+    /// The cards are written in the order in which they are sent: there is nothing to sort or to copy afterwards.
+    func list(in order: [Int]) throws(BSONError) -> [UInt8] {
+        var writer = JSONWriter(capacity: candidates.bytes.count * 2)
+        var card = CandidateCard(unit: unit)
+        writer.beginArray()
+        for index in order { try write(index, &card, &writer) }
+        writer.endArray()
+        return writer.bytes
+    }
+
+    private func write(_ index: Int, _ card: inout CandidateCard, _ writer: inout JSONWriter) throws(BSONError) {
+        try card.write(
+            candidate: candidates.starts[index], in: candidates.bytes.span,
+            joins: .init(
+                score: (scores.documents, scores.starts[index]), stake: (stakes.documents, stakes.starts[index]),
+                location: (locations.documents, locations.starts[index])),
+            to: &writer)
+    }
+
+    /// Each candidate's total score, 0 without one.
+    func totals() throws(BSONError) -> [Double] {
+        let bytes = scores.documents.bytes.span
+        var totals: [Double] = []
+        totals.reserveCapacity(scores.starts.count)
+        for start in scores.starts {
+            guard let start else {
+                totals.append(0)
+                continue
+            }
+            totals.append(try Self.number("total", start, bytes))
         }
-        result.append(UInt8(ascii: "]"))
-        return result
+        return totals
+    }
+
+    /// Each candidate's rank, 0 without one.
+    func ranks() throws(BSONError) -> [Double] {
+        let bytes = candidates.bytes.span
+        var ranks: [Double] = []
+        for start in candidates.starts { ranks.append(try Self.number("rank", start, bytes)) }
+        return ranks
+    }
+
+    private static func number(_ field: String, _ start: Int, _ bytes: Span<UInt8>) throws(BSONError) -> Double {
+        let element = try bytes.element(field, inDocument: start)
+        return JavaScriptValue.isTruthy(element, in: bytes) ? JavaScriptValue.number(element, in: bytes) : 0
     }
 }
 
@@ -78,47 +120,15 @@ extension Resources {
 
         let keys = try Self.joinKeys(candidates)
         let joins = try await store.newest([
-            NewestQuery(.validatorScores, key: "address", values: keys.stashes, by: "session"),
+            // Scores are never cleaned: thousands for each candidate.
+            NewestQuery(
+                .validatorScores, key: "address", values: keys.stashes, by: "session", hasLongHistory: true),
             NewestQuery(.nominatorStakes, key: "validator", values: keys.stashes, by: "era"),
             NewestQuery(.locations, key: "slotId", values: keys.slots, by: "updated"),
         ])
         guard joins.count == 3 else { throw ResourceError.missing("joins") }
-        return try Self.write(candidates, unit: pow(10, decimals), joins: joins)
-    }
-
-    private static func write(
-        _ candidates: DocumentBatch, unit: Double, joins: [NewestBatch]
-    ) throws(BSONError) -> Cards {
-        var card = CandidateCard(unit: unit)
-        var cards = Cards()
-        let bytes = candidates.bytes.span
-        let scores = joins[0].documents
-        var writer = JSONWriter(capacity: candidates.bytes.count * 2)
-        for (index, start) in candidates.starts.enumerated() {
-            let before = writer.bytes.count
-            let scoreStart = joins[0].starts[index]
-            try card.write(
-                candidate: start, in: bytes,
-                joins: .init(
-                    score: (scores, scoreStart), stake: (joins[1].documents, joins[1].starts[index]),
-                    location: (joins[2].documents, joins[2].starts[index])),
-                to: &writer)
-            // The writer sets a comma between two cards; it belongs to neither.
-            cards.ranges.append((index == 0 ? before : before + 1)..<writer.bytes.count)
-            var total = 0.0
-            if let scoreStart,
-                let element = try scores.bytes.span.element("total", inDocument: scoreStart),
-                JavaScriptValue.isTruthy(element, in: scores.bytes.span)
-            {
-                total = JavaScriptValue.number(element, in: scores.bytes.span)
-            }
-            cards.totals.append(total)
-            let rank = try bytes.element("rank", inDocument: start)
-            cards.ranks.append(
-                JavaScriptValue.isTruthy(rank, in: bytes) ? JavaScriptValue.number(rank, in: bytes) : 0)
-        }
-        cards.bytes = writer.bytes
-        return cards
+        return Cards(
+            candidates: candidates, unit: pow(10, decimals), scores: joins[0], stakes: joins[1], locations: joins[2])
     }
 
     /// What each candidate's joins look for. A missing value looks for null, which also finds what is missing.

@@ -11,8 +11,8 @@ package struct BareResponder: HTTPResponder {
     private let operations: Operations
     private let identity: HTTPField?
 
-    init(_ configuration: GatewayConfiguration, metrics: GatewayMetrics) {
-        operations = Operations(store: nil, metrics: metrics)
+    init(_ configuration: GatewayConfiguration, metrics: GatewayMetrics, drain: Drain) {
+        operations = Operations(store: nil, metrics: metrics, drain: drain, deadline: configuration.deadline)
         health = Health.gateway
         other =
             configuration.service == .retired
@@ -24,6 +24,9 @@ package struct BareResponder: HTTPResponder {
         identity = Preflight.identity(configuration)
     }
 
+    /// Asked when a response is ready, not when its request came.
+    private var isLast: Bool { operations.drain.isBegun }
+
     package func respond(to request: Request, context: Context) async throws -> Response {
         var response = try await answer(request)
         if let identity { response.headers.append(identity) }
@@ -31,16 +34,16 @@ package struct BareResponder: HTTPResponder {
     }
 
     private func answer(_ request: Request) async throws -> Response {
-        if let response = Preflight.response(to: request) { return response }
+        if let response = Preflight.response(to: request, isLast: isLast) { return response }
         switch try await BodyCheck.verdict(on: request) {
         case .acceptable: break
-        case .malformed: return Reply.badRequest.response(to: request, varyEncoding: false)
-        case .tooLarge: return Reply.tooLarge.response(to: request, varyEncoding: false)
+        case .malformed: return Reply.badRequest.response(to: request, varyEncoding: false, isLast: isLast)
+        case .tooLarge: return Reply.tooLarge.response(to: request, varyEncoding: false, isLast: isLast)
         }
         var path = RequestTarget.path(request.head.path ?? "/")
         // In this mode nothing stands before the router, which forgives one slash at the end.
         if path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
-        return await reply(path, request.method).response(to: request, varyEncoding: false)
+        return await reply(path, request.method).response(to: request, varyEncoding: false, isLast: isLast)
     }
 
     private func reply(_ path: Substring, _ method: HTTPRequest.Method) async -> Reply {

@@ -12,17 +12,21 @@ package struct GatewayResponder: HTTPResponder {
     private let routes = RouteTable()
     private let cache: ResponseCache<Reply>
     private let flights = SingleFlight<Reply>()
+    /// How long a request may wait for all its queries.
+    private let deadline: Duration
     private let metrics: GatewayMetrics
     private let operations: Operations
     private let documentation = DocumentationPage()
-    private let health: Reply
+    let health: Reply
+    /// nil when the process does not stand in for the core.
+    private let core: CoreStandIn?
     private let log: RequestLog?
     private let logger: Logger
     private let identity: HTTPField?
 
     init(
         _ configuration: GatewayConfiguration, store: any DocumentStore, cache: ResponseCache<Reply>,
-        metrics: GatewayMetrics, log: RequestLog?, upSince: Int64, logger: Logger
+        metrics: GatewayMetrics, drain: Drain, log: RequestLog?, upSince: Int64, logger: Logger
     ) {
         self.log = log
         resources = Resources(
@@ -30,11 +34,16 @@ package struct GatewayResponder: HTTPResponder {
             options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
         self.cache = cache
         self.metrics = metrics
-        operations = Operations(store: store, metrics: metrics)
-        health = configuration.role == .core ? Health.core(upSince: upSince) : Health.gateway
+        operations = Operations(store: store, metrics: metrics, drain: drain, deadline: configuration.deadline)
+        deadline = configuration.deadline
+        core = configuration.role == .core ? CoreStandIn(upSince: upSince) : nil
+        health = core?.health ?? Health.gateway
         self.logger = logger
         identity = Preflight.identity(configuration)
     }
+
+    /// Asked when a response is ready, not when its request came.
+    private var isLast: Bool { operations.drain.isBegun }
 
     package func respond(to request: Request, context: Context) async throws -> Response {
         let start = ContinuousClock.now
@@ -59,14 +68,14 @@ package struct GatewayResponder: HTTPResponder {
     private static let traceParent = HTTPField.Name("traceparent") ?? .userAgent
 
     private func answer(_ request: Request) async throws -> (Reply, Response) {
-        if let response = Preflight.response(to: request) { return (.noContent, response) }
+        if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
         let refusal: Reply? =
             switch try await BodyCheck.verdict(on: request) {
             case .acceptable: nil
             case .malformed: .badRequest
             case .tooLarge: .tooLarge
             }
-        if let refusal { return (refusal, refusal.response(to: request, varyEncoding: true)) }
+        if let refusal { return (refusal, refusal.response(to: request, varyEncoding: true, isLast: isLast)) }
 
         let target = request.head.path ?? "/"
         let isRead = request.method == .get || request.method == .head
@@ -77,9 +86,9 @@ package struct GatewayResponder: HTTPResponder {
             reply = await self.reply(target, isRead: isRead)
         }
         if isRead, reply.status == .ok, Conditional.isFresh(request.headers) {
-            return (reply, Reply(status: .notModified).response(to: request, varyEncoding: true))
+            return (reply, Reply(status: .notModified).response(to: request, varyEncoding: true, isLast: isLast))
         }
-        return (reply, reply.response(to: request, varyEncoding: true))
+        return (reply, reply.response(to: request, varyEncoding: true, isLast: isLast))
     }
 
     private func reply(_ target: String, isRead: Bool) async -> Reply {
@@ -90,14 +99,18 @@ package struct GatewayResponder: HTTPResponder {
         guard isRead else { return .notFound }
         if let match = routes.match(path) { return await answer(match, target) }
         if path.utf8.lowercasedEquals("/healthcheck") { return health }
+        if let reply = core?.reply(path) { return reply }
         if let reply = await operations.reply(path) { return reply }
         return documentation.file(path) ?? .notFound
     }
 
     private func answer(_ match: RouteTable.Match, _ target: String) async -> Reply {
         do {
-            return try await flights.value(for: target) {
-                switch try await resources.answer(match) {
+            return try await flights.value(for: target, within: deadline) {
+                let answer = try await QueryDeadline.$current.withValue(.now + deadline) {
+                    try await resources.answer(match)
+                }
+                switch answer {
                 case .nothing:
                     return Reply(status: .noContent, route: .route(match.route))
                 case .json(let bytes, let isKept):
@@ -107,8 +120,14 @@ package struct GatewayResponder: HTTPResponder {
                 }
             }
         } catch {
-            if error is StoreError { metrics.countDatabaseError() }
-            logger.error("no answer", metadata: ["route": "\(match.route.template)", "error": "\(error)"])
+            if error is StoreError || error as? ResourceError == .deadline { metrics.countDatabaseError() }
+            // What a client asks for wrongly must not fill the log.
+            var level = Logger.Level.error
+            if case .notANumber = error as? ResourceError { level = .debug }
+            logger.log(
+                level: level, "no answer", metadata: ["route": "\(match.route.template)", "error": "\(error)"])
+            // The one route whose failures have always looked like an absence.
+            if match.route == .candidate { return Reply(status: .noContent, route: .route(match.route)) }
             var failure = Reply.failure
             failure.route = .route(match.route)
             return failure
@@ -144,9 +163,9 @@ extension Substring {
 
 /// CORS preflights, which are answered on every path before anything else is looked at.
 enum Preflight {
-    static func response(to request: Request) -> Response? {
+    static func response(to request: Request, isLast: Bool) -> Response? {
         guard request.method == .options, request.headers[.accessControlRequestMethod] != nil else { return nil }
-        var response = Reply.noContent.response(to: request, varyEncoding: false)
+        var response = Reply.noContent.response(to: request, varyEncoding: false, isLast: isLast)
         response.headers[.accessControlAllowMethods] = "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"
         response.headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders] ?? ""
         return response

@@ -1,30 +1,94 @@
-import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import Synchronization
 
-/// Answers that need no work: what the cache holds. Shared by the connections' event loops and the responder.
+/// Answers that need no work: what the cache holds, and what never changes. Shared by the connections' event loops and the
+/// responder.
 final class KeptAnswers: Sendable {
+    /// What an answer counts as.
+    struct Count: Sendable {
+        let route: Int
+        let isHit: Bool
+    }
+
+    /// The largest body of which a loop keeps copies of its own.
+    private static let copiedBody = 64 * 1024
+
     private let cache: ResponseCache<Reply>?
+    private let fixed: [String: Reply]
     private let metrics: GatewayMetrics
+    private let drain: Drain
     private let identity: String?
     private let log: RequestLog?
     private let clock = DateText.HeaderClock()
+    private let loops = Mutex<[ObjectIdentifier: NIOLoopBound<LoopAnswers>]>([:])
 
     /// - Parameters:
     ///   - cache: nil for a service that keeps nothing.
+    ///   - fixed: answers that never change, by path.
     ///   - identity: the value of `X-Served-By`, nil for no such header.
     ///   - log: where requests are logged, nil for nowhere.
-    init(cache: ResponseCache<Reply>?, metrics: GatewayMetrics, identity: String?, log: RequestLog?) {
+    init(
+        cache: ResponseCache<Reply>?, fixed: [String: Reply], metrics: GatewayMetrics, drain: Drain, identity: String?,
+        log: RequestLog?
+    ) {
         self.cache = cache
+        self.fixed = fixed
         self.metrics = metrics
+        self.drain = drain
         self.identity = identity
         self.log = log
     }
 
+    /// Whether answers may leave by the short cut: until the process is told to stop.
+    var isOpen: Bool { !drain.isBegun }
+
+    /// The event loop's own answers; nil when requests are logged, since a log line needs more than the target.
+    func answers(on loop: any EventLoop) -> LoopAnswers? {
+        if log != nil { return nil }
+        return loops.withLock { loops in
+            let known = loops[ObjectIdentifier(loop)] ?? NIOLoopBound(LoopAnswers(self), eventLoop: loop)
+            loops[ObjectIdentifier(loop)] = known
+            return known.value
+        }
+    }
+
+    /// The whole response to a plain GET, from the first byte to the last, and how long it may be given again.
+    func whole(for target: [UInt8]) -> (response: ByteBuffer, until: NIODeadline, count: Count)? {
+        let target = String(decoding: target, as: UTF8.self)
+        let reply: Reply
+        var until = NIODeadline.distantFuture
+        let isHit: Bool
+        if let kept = cache?.entry(for: target, now: .now) {
+            reply = kept.body
+            let (seconds, attoseconds) = kept.left.components
+            until = .now() + .seconds(min(seconds, 3600)) + .nanoseconds(attoseconds / 1_000_000_000)
+            isHit = true
+        } else if let known = fixed[target] {
+            reply = known
+            isHit = false
+        } else {
+            return nil
+        }
+        guard let body = reply.body, body.readableBytes <= Self.copiedBody else { return nil }
+        var response = ByteBuffer()
+        response.reserveCapacity(512 + body.readableBytes)
+        response.writeStaticString("HTTP/1.1 200 OK\r\n")
+        for (name, value) in fields(of: reply, origin: nil) { response.writeString("\(name): \(value)\r\n") }
+        response.writeStaticString("\r\n")
+        response.writeImmutableBuffer(body)
+        return (response, until, Count(route: metrics.index(of: reply.route), isHit: isHit))
+    }
+
+    func count(_ count: Count) {
+        metrics.countImmediate(count.route, isHit: count.isHit)
+    }
+
     /// The answer kept for a request, if it is a plain read: no body, no condition, no wish about the connection.
     func reply(to head: HTTPRequestHead) -> Reply? {
-        guard let cache, head.method == .GET || head.method == .HEAD, head.version == .http1_1 else { return nil }
+        guard isOpen, let cache, head.method == .GET || head.method == .HEAD, head.version == .http1_1 else {
+            return nil
+        }
         for (name, _) in head.headers {
             switch name.utf8.count {
             case 10 where name.utf8.lowercasedEquals("connection"): return nil
@@ -36,7 +100,7 @@ final class KeptAnswers: Sendable {
         }
         let reply = cache.body(for: head.uri, now: .now)
         guard let reply else { return nil }
-        metrics.countHit(reply.route)
+        metrics.countImmediate(metrics.index(of: reply.route), isHit: true)
         log?.record(
             RequestLog.Entry(
                 method: head.method.rawValue, target: head.uri, route: metrics.label(reply.route), status: 200,
@@ -48,17 +112,21 @@ final class KeptAnswers: Sendable {
 
     /// The head that goes before the reply's body.
     func head(of reply: Reply, to request: HTTPRequestHead) -> HTTPResponseHead {
-        var headers = HTTPHeaders()
-        headers.reserveCapacity(8)
-        headers.add(name: "Vary", value: "Origin, Accept-Encoding")
-        headers.add(name: "Access-Control-Allow-Origin", value: request.headers.first(name: "Origin") ?? "*")
-        headers.add(name: "Connection", value: "keep-alive")
-        headers.add(name: "Keep-Alive", value: "timeout=5")
-        if let contentType = reply.contentType { headers.add(name: "Content-Type", value: contentType) }
-        headers.add(name: "Content-Length", value: String(reply.body?.readableBytes ?? 0))
-        headers.add(name: "Date", value: clock.now())
-        if let identity { headers.add(name: "X-Served-By", value: identity) }
-        return HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
+        HTTPResponseHead(
+            version: .http1_1, status: .ok,
+            headers: HTTPHeaders(fields(of: reply, origin: request.headers.first(name: "Origin"))))
+    }
+
+    private func fields(of reply: Reply, origin: String?) -> [(String, String)] {
+        var fields = [
+            ("Vary", cache == nil ? "Origin" : "Origin, Accept-Encoding"),
+            ("Access-Control-Allow-Origin", origin ?? "*"), ("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"),
+        ]
+        if let contentType = reply.contentType { fields.append(("Content-Type", contentType)) }
+        fields.append(("Content-Length", String(reply.body?.readableBytes ?? 0)))
+        fields.append(("Date", clock.now()))
+        if let identity { fields.append(("X-Served-By", identity)) }
+        return fields
     }
 }
 

@@ -7,26 +7,49 @@ struct Operations: Sendable {
     /// nil for a service without a database.
     let store: (any DocumentStore)?
     let metrics: GatewayMetrics
+    let drain: Drain
+    /// How long the database may take to say that it is there.
+    let deadline: Duration
+    private let checks = SingleFlight<Void>()
+
+    static let alive = Reply.ok(Reply.text, ByteBuffer(string: "alive\n"), .operations)
+
+    init(store: (any DocumentStore)?, metrics: GatewayMetrics, drain: Drain, deadline: Duration) {
+        self.store = store
+        self.metrics = metrics
+        self.drain = drain
+        self.deadline = deadline
+    }
 
     func reply(_ path: Substring) async -> Reply? {
         switch path {
-        case "/livez": .ok(Reply.text, ByteBuffer(string: "alive\n"), .operations)
+        case "/livez": Self.alive
         case "/readyz": await readiness()
-        case "/metrics": .ok(Reply.text, ByteBuffer(string: metrics.text()), .operations)
+        case "/metrics": .ok(Reply.text, ByteBuffer(string: metrics.text(store: store?.use)), .operations)
         default: nil
         }
     }
 
-    /// Ready when the database answers within the store's own deadline.
+    /// Ready when the database answers within the deadline, and until the process is told to stop.
     private func readiness() async -> Reply {
-        guard let store else { return .ok(Reply.text, ByteBuffer(string: "ready\n"), .operations) }
+        if drain.isBegun { return Self.notReady("stopping") }
         do {
-            try await store.check()
+            if let store { try await check(store) }
             return .ok(Reply.text, ByteBuffer(string: "ready\n"), .operations)
         } catch {
-            return Reply(
-                status: .serviceUnavailable, contentType: Reply.text,
-                body: ByteBuffer(string: "not ready: database: \(error)\n"), route: .operations)
+            return Self.notReady("database: \(error)")
         }
+    }
+
+    private func check(_ store: any DocumentStore) async throws {
+        try await checks.value(for: "", within: deadline) { [deadline] in
+            try await QueryDeadline.$current.withValue(.now + deadline) { try await store.check() }
+        }
+    }
+
+    private static func notReady(_ reason: String) -> Reply {
+        Reply(
+            status: .serviceUnavailable, contentType: Reply.text, body: ByteBuffer(string: "not ready: \(reason)\n"),
+            route: .operations)
     }
 }

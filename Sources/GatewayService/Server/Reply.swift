@@ -36,13 +36,15 @@ struct Reply: Sendable {
     }
 
     /// The response to `request`: without the body for HEAD, with CORS and Vary unless the reply is an error.
-    func response(to request: Request, varyEncoding: Bool) -> Response {
+    ///
+    /// - Parameter isLast: the connection ends after it.
+    func response(to request: Request, varyEncoding: Bool, isLast: Bool) -> Response {
         var headers = HTTPFields()
         if !isError {
             headers[.vary] = varyEncoding ? "Origin, Accept-Encoding" : "Origin"
             headers[.accessControlAllowOrigin] = request.headers[.origin] ?? "*"
         }
-        if request.headers[.connection]?.lowercased() == "close" {
+        if isLast || request.headers[.connection]?.lowercased() == "close" {
             headers[.connection] = "close"
         } else {
             headers[.connection] = "keep-alive"

@@ -5,10 +5,11 @@ It keeps every BSON type byte for byte and knows the commands of a service that 
 nothing is persistent: it is there to be right, not fast. It prints its port when it is ready and ends when its standard
 input does, so that it never outlives the test that started it.
 
-Three commands exist for tests alone:
+Four commands exist for tests alone:
   {testDelay: MS}       every later find, aggregate and getMore answers that much later
   {testDieAfter: N}     the process ends in place of its Nth answer from now on to one of these
   {testMalform: 1}      the next find answers with a document whose own length is a lie
+  {testRead: 1}         answers {n: N}, how many documents finds and aggregates have read since the last time
 """
 import asyncio
 import itertools
@@ -26,7 +27,7 @@ DATABASES = mongomock.MongoClient()
 CURSORS = {}
 CURSOR_IDS = itertools.count(1000)
 REPLIES = itertools.count(1)
-TEST = {"delay": 0.0, "die_after": None, "malform": False}
+TEST = {"delay": 0.0, "die_after": None, "malform": False, "read": 0}
 
 HELLO = {
     "ismaster": True, "isWritablePrimary": True, "helloOk": True, "maxBsonObjectSize": 16777216,
@@ -88,6 +89,9 @@ def run(command):
     if lowered == "testmalform":
         TEST["malform"] = True
         return {"ok": 1.0}
+    if lowered == "testread":
+        count, TEST["read"] = TEST["read"], 0
+        return {"n": count, "ok": 1.0}
     if lowered == "getmore":
         return get_more(value, command)
     namespace = f"{command.get('$db')}.{value}"
@@ -100,8 +104,12 @@ def run(command):
             found = found.skip(int(command["skip"]))
         if command.get("limit"):
             found = found.limit(abs(int(command["limit"])))
+        found = list(found)
+        TEST["read"] += len(found)
         return cursor(namespace, found, command)
     if lowered == "aggregate":
+        # As a server without a fitting index: everything that the first stage lets through is read.
+        TEST["read"] += len(list(collection.aggregate(command["pipeline"][:1])))
         return cursor(namespace, collection.aggregate(command["pipeline"]), command)
     if lowered == "count":
         return {"n": collection.count_documents(command.get("query") or {}), "ok": 1.0}

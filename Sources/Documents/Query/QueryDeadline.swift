@@ -1,0 +1,7 @@
+/// The moment by which whoever asks no longer waits, for all queries that are made on its behalf.
+///
+/// A store gives up on a query that has not begun by then, and lets the database work on it no longer than that.
+package enum QueryDeadline {
+    /// nil for queries that only have their store's own limit.
+    @TaskLocal package static var current: ContinuousClock.Instant?
+}

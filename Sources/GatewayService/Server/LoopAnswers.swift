@@ -1,0 +1,63 @@
+import NIOCore
+
+/// One event loop's own copies of the answers in demand, as whole responses: finding one takes no lock and no memory.
+///
+/// A copy lives for the rest of the second on the clock, as its Date header does, and never longer than the answer itself.
+/// Being made anew each second is also what keeps an answer in demand from being the cache's least recently used.
+final class LoopAnswers {
+    private struct Entry {
+        var hash: UInt64 = 0
+        var target: [UInt8] = []
+        var response = ByteBuffer()
+        var second = Int.min
+        var until = NIODeadline.distantFuture
+        var count: KeptAnswers.Count?
+    }
+
+    /// A power of two. Two targets that meet in one place only take turns in it.
+    private static let places = 256
+
+    private let answers: KeptAnswers
+    private var entries = [Entry](repeating: Entry(), count: places)
+
+    init(_ answers: KeptAnswers) {
+        self.answers = answers
+    }
+
+    /// The response to a plain GET of the target at `range`; nil when none is kept.
+    func response(to bytes: RawSpan, target range: Range<Int>) -> ByteBuffer? {
+        guard answers.isOpen else { return nil }
+        // FNV-1a: what a target hashes to decides about speed alone.
+        var hash: UInt64 = 14_695_981_039_346_656_037
+        for index in range {
+            hash = (hash ^ UInt64(bytes.byte(index))) &* 1_099_511_628_211
+        }
+        let place = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
+        let second = DateText.HeaderClock.second()
+        if entries[place].hash == hash, entries[place].second == second, NIODeadline.now() <= entries[place].until,
+            isEqual(entries[place].target, bytes, range), let count = entries[place].count
+        {
+            answers.count(count)
+            return entries[place].response
+        }
+        let target = bytes.withUnsafeBytes { Array($0[range]) }
+        guard let whole = answers.whole(for: target) else { return nil }
+        entries[place] = Entry(
+            hash: hash, target: target, response: whole.response, second: second, until: whole.until,
+            count: whole.count)
+        answers.count(whole.count)
+        return whole.response
+    }
+
+    private func isEqual(_ target: [UInt8], _ bytes: RawSpan, _ range: Range<Int>) -> Bool {
+        guard target.count == range.count else { return false }
+        for index in target.indices
+        where target[index] != bytes.byte(range.lowerBound + index) {
+            return false
+        }
+        return true
+    }
+}
+
+@available(*, unavailable)
+extension LoopAnswers: Sendable {}

@@ -1,0 +1,72 @@
+import Documents
+import Testing
+
+@testable import GatewayService
+
+/// A database that does not answer, and how much is asked of one that does.
+@Suite("Deadlines and bounds")
+struct DeadlineTests {
+    private func sample() throws -> EmbeddedStore {
+        let store = try EmbeddedStore(reading: .memory)
+        try store.insert(SampleData(shape: .small).documents())
+        return store
+    }
+
+    @Test func aDatabaseThatHangsIsTheContractsFailure() async throws {
+        let store = SlowStore(try sample())
+        try await RunningServer.run({ $0.deadline = .milliseconds(100) }, store: store) { server async throws in
+            let list = try await server.send("GET", "/candidates")
+            #expect(list.status == "HTTP/1.1 500 Internal Server Error")
+            #expect(list.body == "Internal Server Error")
+            let one = try await server.send("GET", "/candidate/x")
+            #expect(one.status == "HTTP/1.1 204 No Content")
+            #expect(one.body == "")
+            let ready = try await server.send("GET", "/readyz")
+            #expect(ready.status == "HTTP/1.1 503 Service Unavailable")
+            #expect(ready.body == "not ready: database: deadline\n")
+            #expect(store.count.deadlines == store.count.calls)
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(metrics.contains("\ngateway_database_errors_total 2\n"))
+            store.open()
+        }
+    }
+
+    @Test func metricsTellHowBusyThePoolIs() async throws {
+        let store = SlowStore(try sample(), isOpen: true)
+        try await RunningServer.run(store: store) { server async throws in
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(metrics.contains(#"gateway_database_clients{state="busy"} 3"#))
+            #expect(metrics.contains(#"gateway_database_clients{state="idle"} 5"#))
+            #expect(metrics.contains("\ngateway_database_waiting 2\n"))
+        }
+    }
+
+    /// Twenty candidates or two, ten sessions of history or none: two calls, five queries, and one document of each kind
+    /// for a candidate.
+    @Test(arguments: [(2, 1), (20, 1), (20, 10)])
+    func aListAsksABoundedNumberOfQueries(candidates: Int, sessions: Int) async throws {
+        let inner = try EmbeddedStore(reading: .memory)
+        var documents: [(Collection, [String])] = [Fixture.metadata]
+        documents.append((.candidates, (0..<candidates).map { #"{"slotId":\#($0),"stash":"S\#($0)"}"# }))
+        for (collection, key, order) in [
+            (Collection.validatorScores, "address", "session"), (.nominatorStakes, "validator", "era"),
+        ] {
+            documents.append(
+                (
+                    collection,
+                    (0..<sessions).flatMap { session in
+                        (0..<candidates).map { #"{"\#(key)":"S\#($0)","\#(order)":\#(session)}"# }
+                    }
+                ))
+        }
+        documents.append((.locations, (0..<candidates).map { #"{"slotId":\#($0),"updated":1}"# }))
+        try inner.insert(documents.map { ($0.0, try ExtendedJSON.batch($0.1, identified: false)) })
+        let store = SlowStore(inner, isOpen: true)
+        let match = try #require(RouteTable().match("/candidates"))
+        _ = try await Resources(store: store).answer(match)
+        #expect(store.count.calls == 2)
+        #expect(store.count.queries == 5)
+        #expect(store.count.documents == 1 + 4 * candidates)
+        await store.close()
+    }
+}

@@ -1,0 +1,118 @@
+import NIOCore
+import Testing
+
+@testable import GatewayService
+
+/// The short cut in front of the HTTP codec.
+@Suite("Short cut")
+struct ShortcutTests {
+    private func look(_ text: String) -> RequestPeek {
+        RequestPeek.look(ByteBuffer(string: text).readableBytesSpan, from: 0)
+    }
+
+    @Test(arguments: [
+        ("GET /a HTTP/1.1\r\n\r\n", 4..<6, true),
+        ("GET /a?b=%20 HTTP/1.1\r\nHost: h\r\nX-Request-ID: 1\r\n\r\nGET /next", 4..<12, true),
+        ("GET /a HTTP/1.1\r\nConnection:\tKeep-Alive \r\n\r\n", 4..<6, true),
+        ("HEAD /a HTTP/1.1\r\n\r\n", 5..<7, false),
+        ("get /a HTTP/1.1\r\n\r\n", 4..<6, false),
+        ("GET /a HTTP/1.1\r\nconnection: close\r\n\r\n", 4..<6, false),
+        ("GET /a HTTP/1.1\r\nORIGIN: x\r\n\r\n", 4..<6, false),
+        ("GET /a HTTP/1.1\r\nIf-None-Match: *\r\n\r\n", 4..<6, false),
+    ])
+    func wholeRequests(text: String, target: Range<Int>, isPlain: Bool) throws {
+        let end = try #require(text.utf8.firstRange(of: Array("\r\n\r\n".utf8))).upperBound
+        let length = text.utf8.distance(from: text.startIndex, to: end)
+        #expect(look(text) == .request(length: length, target: target, isPlain: isPlain))
+    }
+
+    @Test(arguments: [
+        "GET /a HTTP/1.0\r\n\r\n", "GET /a HTTP/2.0\r\n\r\n", "GET  /a HTTP/1.1\r\n\r\n", "GET /a\r\n\r\n",
+        "POST /a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "GET /a HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\n\r\n",
+        "GET /a HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", "GET /a HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
+        "GET /a HTTP/1.1\nHost: h\n\n", "GET /a HTTP/1.1\r\nHost : h\r\n\r\n", "GET /a HTTP/1.1\r\n: h\r\n\r\n",
+        "GET /a HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "GET /a HTTP/1.1\r\nA: b\rc\r\n\r\n",
+        "GET /a HTTP/1.1\r\nA: b\nConnection: close\r\n\r\n", "GET /a HTTP/1.1\r\nA: \u{0}\r\n\r\n",
+        "GET /ä HTTP/1.1\r\n\r\n", "\r\nGET /a HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}",
+    ])
+    func leftToTheCodec(text: String) {
+        #expect(look(text) == .unclear)
+    }
+
+    @Test func everyBeginningIsIncomplete() {
+        let text = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n\r\n"
+        for length in 0..<text.utf8.count {
+            #expect(look(String(text.prefix(length))) == .incomplete || text.prefix(length).last == "\r\n")
+        }
+        for length in 0..<text.utf8.count {
+            var buffer = ByteBuffer(string: text)
+            buffer.moveWriterIndex(to: length)
+            #expect(RequestPeek.look(buffer.readableBytesSpan, from: 0) == .incomplete)
+        }
+    }
+
+    private static let last = "GET /nope HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+    /// The three ways to an answer (made, kept and seen by the codec, kept and sent at once) say the same, byte for byte.
+    @Test(arguments: ["/blockindex", "/candidates", "/healthcheck", "/livez"])
+    func allWaysSayTheSame(path: String) async throws {
+        try await RunningServer.run({ $0.identity = "one" }) { server async throws in
+            let plain = "GET \(path) HTTP/1.1\r\nHost: h\r\n\r\n"
+            let seen = "GET \(path) HTTP/1.1\r\nHost: h\r\nOrigin: *\r\n\r\n"
+            let end = "GET /nope HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            var answers: [(head: Set<String>, body: String)] = []
+            for request in [plain, plain, seen, plain, plain] {
+                let text = try await server.exchange(request, end)
+                let first = RunningServer.Answer(
+                    String(text[..<(try #require(text.firstRange(of: "HTTP/1.1 404")).lowerBound)]))
+                answers.append((Set(first.headers + [first.status]), first.body))
+            }
+            #expect(answers[0].head.contains("X-Served-By: one"))
+            for answer in answers {
+                #expect(answer.head == answers[0].head)
+                #expect(answer.body == answers[0].body)
+            }
+        }
+    }
+
+    /// A request in as many reads as it has bytes, behind one that was answered at once, before one with a body.
+    @Test func requestsInPieces() async throws {
+        try await RunningServer.run { server async throws in
+            let get = "GET /healthcheck HTTP/1.1\r\nHost: h\r\n\r\n"
+            let post =
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+            for cut in stride(from: 1, to: get.utf8.count, by: 3) {
+                let begin = String(decoding: get.utf8.prefix(cut), as: UTF8.self)
+                let rest = String(decoding: get.utf8.dropFirst(cut), as: UTF8.self)
+                let text = try await server.exchange(get + begin, rest + get, post + get + Self.last)
+                let statuses = text.matches(of: #/HTTP/1.1 (\d+) /#).map { String($0.1) }
+                #expect(statuses == ["200", "200", "200", "200", "200", "404"], "cut after \(cut) bytes")
+                #expect(text.ranges(of: "Good!").count == 4)
+            }
+        }
+    }
+
+    /// Answers are counted alike whichever way they leave.
+    @Test func hitsAreCounted() async throws {
+        try await RunningServer.run { server async throws in
+            let get = "GET /blockindex HTTP/1.1\r\nHost: h\r\n\r\n"
+            let health = "GET /healthcheck HTTP/1.1\r\nHost: h\r\n\r\n"
+            _ = try await server.send("GET", "/blockindex")
+            for _ in 0..<3 { _ = try await server.exchange(get + health + Self.last) }
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(metrics.contains(#"gateway_requests_total{route="/blockindex",status="200"} 4"#))
+            #expect(metrics.contains(#"gateway_cache_hits_total{route="/blockindex"} 3"#))
+            #expect(metrics.contains(#"gateway_requests_total{route="/healthcheck",status="200"} 3"#))
+            #expect(!metrics.contains(#"gateway_cache_hits_total{route="/healthcheck"}"#))
+        }
+    }
+
+    @Test func aKeptAnswerIsNotGivenAfterItsTime() async throws {
+        try await RunningServer.run({ $0.cacheLifetime = .nanoseconds(1) }) { server async throws in
+            let get = "GET /blockindex HTTP/1.1\r\nHost: h\r\n\r\n"
+            for _ in 0..<3 { _ = try await server.exchange(get, Self.last) }
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(!metrics.contains("gateway_cache_hits_total{"))
+        }
+    }
+}

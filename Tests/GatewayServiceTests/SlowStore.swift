@@ -1,0 +1,60 @@
+import Documents
+import Synchronization
+
+/// A store that answers only when it is let go, however long it takes, and counts what it is asked.
+final class SlowStore: DocumentStore {
+    private let inner: any DocumentStore
+    private let gate: AsyncStream<Void>
+    private let opener: AsyncStream<Void>.Continuation
+    private let counts = Mutex((calls: 0, queries: 0, documents: 0, deadlines: 0))
+    private let asked: AsyncStream<Void>.Continuation
+    /// Tells of each call when it comes.
+    let calls: AsyncStream<Void>
+
+    /// - Parameter isOpen: it does not wait at all.
+    init(_ inner: any DocumentStore, isOpen: Bool = false) {
+        self.inner = inner
+        (gate, opener) = AsyncStream<Void>.makeStream()
+        (calls, asked) = AsyncStream<Void>.makeStream()
+        if isOpen { opener.finish() }
+    }
+
+    var count: (calls: Int, queries: Int, documents: Int, deadlines: Int) { counts.withLock { $0 } }
+
+    func open() { opener.finish() }
+
+    private func pass(_ queries: Int) async {
+        let hasDeadline = QueryDeadline.current != nil
+        counts.withLock { counts in
+            counts.calls += 1
+            counts.queries += queries
+            counts.deadlines += hasDeadline ? 1 : 0
+        }
+        asked.yield()
+        // Deaf to cancellation, as a driver's blocking call is.
+        await Task.detached { [gate] in for await _ in gate {} }.value
+    }
+
+    func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
+        await pass(queries.count)
+        let answer = try await inner.find(queries)
+        counts.withLock { $0.documents += answer.reduce(0) { $0 + $1.count } }
+        return answer
+    }
+
+    func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
+        await pass(queries.count)
+        let answer = try await inner.newest(queries)
+        counts.withLock { $0.documents += answer.reduce(0) { $0 + $1.documents.count } }
+        return answer
+    }
+
+    func check() async throws(StoreError) {
+        await pass(1)
+        try await inner.check()
+    }
+
+    var use: StoreUse? { StoreUse(capacity: 8, running: 3, waiting: 2) }
+
+    func close() async { await inner.close() }
+}
