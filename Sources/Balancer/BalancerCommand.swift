@@ -14,5 +14,6 @@ struct BalancerCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, CheckCommand.self, StatusCommand.self, RoutesCommand.self, WeightCommand.self,
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
+            HealthCommand.self,
         ])
 }

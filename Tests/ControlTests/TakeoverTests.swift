@@ -69,9 +69,8 @@ struct TakeoverTests {
         let path = "\(directory.path)/takeover"
         let predecessor = try Predecessor()
         let server = try HandOverServer(path: path, logger: self.logger)
-        var status = stat()
-        #expect(stat(path, &status) == 0)
-        #expect(status.st_mode & 0o777 == 0o600)
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
         let running = Task { await server.run(predecessor.steps) }
 
         let successor = try #require(try await Self.take(over: path))

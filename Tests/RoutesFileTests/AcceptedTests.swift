@@ -217,6 +217,13 @@ struct AcceptedTests {
         #expect(configuration.table.routes.first?.action == .redirect(redirect))
     }
 
+    @Test("An answer of the balancer's own")
+    func respond() throws {
+        #expect(try Document(route: #""respond": {}"#).parse().table.routes.first?.action == .respond(status: 404))
+        let gone = try Document(route: #""respond": { "status": 410 }, "limits": { "body": 1 }"#).parse()
+        #expect(gone.table.routes.first?.action == .respond(status: 410))
+    }
+
     @Test(
         "What a client may stick by",
         arguments: [

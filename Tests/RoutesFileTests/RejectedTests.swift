@@ -110,7 +110,7 @@ struct RejectedTests {
 
     static let upstreams: [Case] = [
         Case(document: Document(upstreams: "[]"), path: "$.upstreams", fragment: "an object of upstreams by name"),
-        Case(document: Document(core: ""), path: "$.upstreams.core", fragment: #"the key "endpoints" is missing"#),
+        Case(document: Document(core: ""), path: "$.upstreams.core", fragment: #"expected "endpoints" or "discovery""#),
         Case(
             document: Document(
                 upstreams: #"{ "a b": { "endpoints": ["127.0.0.1:1"] } }"#, route: #""redirect": { "path": "/" }"#),
@@ -178,8 +178,14 @@ struct RejectedTests {
         Case(
             document: Document(routes: #"[{ "name": "route-2", "split": { "core": 1 } }, { "split": { "core": 1 } }]"#),
             path: "$.routes[1]", fragment: #"the name "route-2" is already taken"#),
-        .action(#""name": "a""#, "", #"expected "split" or "redirect""#),
+        .action(#""name": "a""#, "", #"expected "split", "redirect" or "respond""#),
         .action(#""split": { "core": 1 }, "redirect": { "path": "/" }"#, ".redirect", "not both"),
+        .action(#""split": { "core": 1 }, "respond": {}"#, ".respond", "not both"),
+        .action(#""redirect": { "path": "/" }, "respond": {}"#, ".respond", "not both"),
+        .action(#""respond": 404"#, ".respond", "expected an object"),
+        .action(#""respond": { "status": 200 }"#, ".respond.status", "403, 404, 410 or 503"),
+        .action(#""respond": { "code": 404 }"#, ".respond.code", "unknown key"),
+        .action(#""respond": {}, "sticky": { "by": "client-address" }"#, ".sticky", "a route that answers by itself"),
         .action(#""split": {}"#, ".split", "at least one upstream"),
         .action(#""split": ["core"]"#, ".split", "an object of weights by upstream"),
         .action(#""split": { "cor": 1 }"#, ".split.cor", #"unknown upstream; did you mean "core"?"#),

@@ -60,7 +60,8 @@ struct SchemaTests {
     func required(section: SectionKeys) throws {
         let expected: [String: Set<String>] = [
             "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"], "operationalLog": ["level"],
-            "takeover": ["path"], "upstream": ["endpoints"], "balanceHash": ["hash"], "key": ["by"],
+            "takeover": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
+            "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],
         ]
         var required: Set<String> = []
@@ -104,11 +105,13 @@ private enum Example {
         let key = block.drop { $0 != "\"" }.dropFirst().prefix { $0 != "\"" }
         // The sections that exist both for all routes and for one are shown for all; a route's are marked by its name.
         if SectionKeys.upstream.keys.contains(String(key)) {
-            return Document(core: key == "endpoints" ? block : "\"endpoints\": [\"127.0.0.1:3300\"], \(block)")
+            let hasEndpoints = key == "endpoints" || key == "discovery"
+            return Document(core: hasEndpoints ? block : "\"endpoints\": [\"127.0.0.1:3300\"], \(block)")
                 .problems()
         }
         if SectionKeys.document.keys.contains(String(key)) { return self.top(block, key: String(key)) }
-        let action = block.contains("\"split\"") || block.contains("\"redirect\"") ? "" : "\"split\": { \"core\": 1 }, "
+        let hasAction = ["split", "redirect", "respond"].contains { block.contains("\"\($0)\"") }
+        let action = hasAction ? "" : "\"split\": { \"core\": 1 }, "
         let upstreams = #"{ "core": { "endpoints": ["127.0.0.1:1"] }, "gateway": { "endpoints": ["127.0.0.1:2"] } }"#
         return Document(upstreams: upstreams, route: action + block).problems()
     }

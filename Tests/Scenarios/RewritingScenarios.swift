@@ -22,7 +22,8 @@ import Testing
         let (request, response) = try self.seen(
             "GET / HTTP/1.1\r\nHost: example.org\r\nConnection: x-foo, keep-alive\r\nX-Foo: 1\r\nKeep-Alive: 300\r\n"
                 + "Proxy-Connection: close\r\nTE: gzip\r\nX-Bar: 2\r\nX-Forwarded-For: 6.6.6.6\r\n"
-                + "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nX-Request-ID: mine\r\n\r\n")
+                + "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nX-Request-ID: mine\r\n\r\n"
+        )
         for name in ["x-foo", "keep-alive", "proxy-connection", "te", "forwarded"] {
             #expect(request.field(name) == nil, "\(name)")
         }
@@ -102,5 +103,36 @@ import Testing
         let response = try balancer.request("/old/x?y=1")
         #expect(response.status == 301 && response.field("location") == "https://example.org/old/x?y=1")
         #expect(upstream.requests.isEmpty)
+    }
+
+    @Test("A route may answer by itself; a body that it did not read ends the connection")
+    func responds() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(
+            before: upstream,
+            routes: """
+                {"name": "private", "match": {"path": "/metrics"}, "respond": {"status": 404}},
+                {"name": "gone", "match": {"path": "/v0"}, "respond": {"status": 410}},
+                {"name": "api", "match": {"path": "/"}, "split": {"core": 1}}
+                """)
+        let connection = try balancer.connect()
+        var reader = MessageReader(connection)
+        connection.send("GET /metrics/x HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\r\n")
+        let missing = try reader.message()
+        #expect(missing.status == 404 && missing.field("x-balancer-reason") == "answered-by-route")
+        #expect(missing.text == #"{"status":404,"error":"Not Found","reason":"answered-by-route"}"# + "\n")
+        connection.send("HEAD /v0 HTTP/1.1\r\nHost: h\r\n\r\n")
+        let gone = try reader.message(toHEAD: true)
+        #expect(gone.status == 410 && gone.start.hasSuffix("410 Gone"))
+        connection.send(
+            "POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /metricsx HTTP/1.1\r\nHost: h\r\n\r\n"
+        )
+        let refused = try reader.message()
+        #expect(refused.status == 404 && refused.closes)
+        #expect(throws: (any Error).self) { try reader.message() }
+        #expect(upstream.requests.isEmpty)
+        let routes = try balancer.command("routes").output
+        #expect(routes.contains("answers 404") && routes.contains("answers 410"))
+        #expect(try balancer.command("explain", "/v0/a").output.contains("the balancer answers 410 itself"))
     }
 }

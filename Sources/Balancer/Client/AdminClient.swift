@@ -16,10 +16,7 @@ struct AdminClient: Sendable {
 
     let options: AdminOptions
 
-    private var base: String {
-        let address = self.options.address ?? ProcessInfo.processInfo.environment["BALANCER_ADMIN"] ?? ""
-        return address.isEmpty ? "127.0.0.1:9901" : address
-    }
+    private var base: String { AdminOptions.base(self.options.address) }
 
     func get(_ path: String) async throws -> Data {
         try await self.ask(.GET, path, body: nil, headers: [:])

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 /// Where the running balancer is asked, and how the answer is shown.
 struct AdminOptions: ParsableArguments {
@@ -9,4 +10,10 @@ struct AdminOptions: ParsableArguments {
 
     @Flag(help: "Answer in JSON, as the admin API said it.")
     var json = false
+
+    /// The address that holds: what was given, else the environment's, else the default.
+    static func base(_ given: String?) -> String {
+        let address = given ?? ProcessInfo.processInfo.environment["BALANCER_ADMIN"] ?? ""
+        return address.isEmpty ? "127.0.0.1:9901" : address
+    }
 }

@@ -24,6 +24,10 @@ struct RoutesCommand: AsyncParsableCommand {
             table.add(route.name, match, "-", "-", "-", "-", "redirects \(redirect.status) \(target)")
             return
         }
+        if let respond = route.respond {
+            table.add(route.name, match, "-", "-", "-", "-", "answers \(respond.status)")
+            return
+        }
         for (index, share) in route.shares.enumerated() {
             var notes: [String] = []
             if let file = route.fileWeights?[share.upstream], file != share.weight {

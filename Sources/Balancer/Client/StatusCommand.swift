@@ -22,6 +22,7 @@ struct StatusCommand: AsyncParsableCommand {
             table.add("connections", "\(status.connections)")
             table.add("exchanges", "\(status.exchanges)")
             table.add("last load", "\(status.lastReload.ok ? "good" : "rejected") at \(status.lastReload.at)")
+            if !status.stale.isEmpty { table.add("stale upstreams", status.stale.joined(separator: ", ")) }
             Output.line(table.render())
             for problem in status.lastReload.problems { Output.line("  \(problem)") }
             for path in status.lastReload.needsRestart { Output.line("  \(path) takes effect at the next start") }

@@ -22,6 +22,18 @@ struct UpstreamsCommand: AsyncParsableCommand {
                 }
             }
             Output.line(table.render())
+            for upstream in body.upstreams {
+                guard let discovery = upstream.discovery else { continue }
+                Output.line(Self.line(upstream.name, discovery))
+            }
         }
+    }
+
+    /// `gateway: dns gateway.default:3301, last found 2026-01-02T03:04:05.000Z` and what is wrong, if something is.
+    private static func line(_ upstream: String, _ discovery: DiscoveryBody) -> String {
+        var line = "\(upstream): \(discovery.source), "
+        line += discovery.lastSuccess.map { "last found \($0)" } ?? "nothing found yet"
+        if discovery.stale { line += ", stale" + (discovery.reason.isEmpty ? "" : ": \(discovery.reason)") }
+        return line
     }
 }

@@ -1,4 +1,5 @@
 import Control
+import Foundation
 import Glibc
 import Logging
 import Proxy
@@ -15,6 +16,7 @@ final class BalancerService: Sendable {
     private let accessLog: AccessLogSink?
     private let publisher: TablePublisher
     private let health: HealthMonitor
+    private let discovery: EndpointDiscovery
     private let reloader: ConfigurationReloader
     private let lifecycle = Lifecycle()
     /// The one that serves, or tries to.
@@ -40,18 +42,24 @@ final class BalancerService: Sendable {
         let accessLog = try Self.openAccessLog(options.accessLog)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
         let proxy = try ProxyServer(workers: options.workers, table: empty, accessLog: accessLog)
+        let dialer = try Dialer()
         let health = HealthMonitor(
-            transport: try Dialer(), seed: UInt64.random(in: .min ... .max), logger: logger)
+            transport: dialer, seed: UInt64.random(in: .min ... .max), logger: logger)
+        let discovery = EndpointDiscovery(
+            dialer: dialer, environment: ProcessInfo.processInfo.environment, logger: logger)
         let publisher = TablePublisher(registry: registry, dataPlane: proxy) { table in
             await health.apply(table)
+            await discovery.follow(table)
         }
         self.options = options
         self.logger = logger
         self.proxy = proxy
         self.accessLog = accessLog
         self.health = health
+        self.discovery = discovery
         self.publisher = publisher
-        self.reloader = ConfigurationReloader(path: options.path, publisher: publisher, logger: logger)
+        self.reloader = ConfigurationReloader(
+            path: options.path, publisher: publisher, discovery: discovery, logger: logger)
     }
 
     private static func openAccessLog(_ spec: AccessLogSpec) throws -> AccessLogSink? {
@@ -84,6 +92,7 @@ final class BalancerService: Sendable {
     ) async -> Int32 {
         group.addTask { await signals.serve(reloader: self.reloader, stops: stop) }
         group.addTask { await self.health.run() }
+        group.addTask { await self.discovery.run(publishing: self.publisher) }
         self.accessLog?.start()
         self.proxy.start()
 
@@ -155,7 +164,7 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            lifecycle: self.lifecycle)
+            discovery: self.discovery, lifecycle: self.lifecycle)
     }
 
     private enum AdminEvent: Sendable {

@@ -10,7 +10,7 @@ package struct RoutesBody: Codable, Sendable {
 package struct RouteBody: Codable, Sendable {
     package var name: String
     package var match: MatchBody
-    /// Empty for a redirect.
+    /// Empty for a route that the balancer answers itself.
     package var weights: [String: UInt32]
     /// What the file says, if an operator's live change stands over it.
     package var fileWeights: [String: UInt32]?
@@ -19,6 +19,7 @@ package struct RouteBody: Codable, Sendable {
     package var failover: Bool
     package var overrideHeader: String?
     package var redirect: RedirectBody?
+    package var respond: RespondBody?
 
     init(_ route: RouteSpec, view: TableView, upstreams: [String: Upstream], now: UInt64) {
         self.name = route.name
@@ -31,7 +32,11 @@ package struct RouteBody: Codable, Sendable {
         self.sticky = route.sticky.map(StickyBody.init)
         self.failover = route.failover
         self.overrideHeader = route.override?.header
-        if case .redirect(let spec) = route.action { self.redirect = RedirectBody(spec) }
+        switch route.action {
+        case .split: break
+        case .redirect(let spec): self.redirect = RedirectBody(spec)
+        case .respond(let status): self.respond = RespondBody(status: status)
+        }
     }
 }
 
@@ -91,6 +96,10 @@ package struct RedirectBody: Codable, Sendable {
     }
 }
 
+package struct RespondBody: Codable, Sendable {
+    package var status: UInt16
+}
+
 package struct UpstreamsBody: Codable, Sendable {
     package var upstreams: [UpstreamBody]
 }
@@ -100,6 +109,22 @@ package struct UpstreamBody: Codable, Sendable {
     package var balance: String
     package var available: Bool
     package var endpoints: [EndpointBody]
+    /// nil: the file names the endpoints.
+    package var discovery: DiscoveryBody?
+}
+
+/// How the endpoints of an upstream are found.
+package struct DiscoveryBody: Codable, Sendable {
+    /// In one line, such as `dns gateway.default.svc.cluster.local:3301`.
+    package var source: String
+    /// ISO 8601; nil: never yet.
+    package var lastSuccess: String?
+    /// The endpoints are not those of the last attempt, because it failed.
+    package var stale: Bool
+    /// Attempts that failed since the source was configured.
+    package var failures: UInt64
+    /// Why the last attempt failed; empty if it did not.
+    package var reason: String
 }
 
 package struct EndpointBody: Codable, Sendable {
@@ -154,6 +179,8 @@ package struct StatusBody: Codable, Sendable {
     package var connections: UInt64
     package var exchanges: UInt64
     package var lastReload: Reload
+    /// Upstreams whose endpoints could not be found at the last attempt.
+    package var stale: [String]
     package var draining: Bool
 }
 

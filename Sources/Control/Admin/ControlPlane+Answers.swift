@@ -32,8 +32,15 @@ extension ControlPlane {
                         return self.endpointBody(
                             endpoint, spec: upstream.spec, record: page.probes[key], requests: requests[key] ?? 0,
                             now: page.now)
-                    })
+                    },
+                    discovery: page.discovery(of: upstream).map(self.discoveryBody))
             })
+    }
+
+    private func discoveryBody(_ record: DiscoveryRecord) -> DiscoveryBody {
+        DiscoveryBody(
+            source: record.spec.description, lastSuccess: record.lastSuccess.map(Timestamp.iso8601),
+            stale: record.isStale, failures: record.failures, reason: record.failure)
     }
 
     private func endpointBody(
@@ -62,6 +69,7 @@ extension ControlPlane {
         let view = await self.publisher.current
         let bound = await self.dataPlane.boundAddresses()
         let report = await self.reloader.report
+        let discovery = await self.discovery?.records ?? [:]
         let now = self.clock.monotonic()
         let wall = self.clock.wall()
         return StatusBody(
@@ -77,6 +85,7 @@ extension ControlPlane {
             lastReload: StatusBody.Reload(
                 at: Timestamp.iso8601(report.at), ok: report.ok, problems: report.problems,
                 needsRestart: report.needsRestart),
+            stale: discovery.filter(\.value.isStale).map(\.key.upstream).sorted(),
             draining: self.lifecycle.current == .draining)
     }
 }

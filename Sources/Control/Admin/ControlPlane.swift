@@ -6,6 +6,7 @@ package struct ControlPlane: Sendable {
     package var dataPlane: any DataPlane
     package var health: HealthMonitor
     package var reloader: ConfigurationReloader
+    package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
     package var clock: ControlClock
     /// Milliseconds since 1970.
@@ -13,12 +14,13 @@ package struct ControlPlane: Sendable {
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
-        lifecycle: Lifecycle, clock: ControlClock = .system
+        discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle, clock: ControlClock = .system
     ) {
         self.publisher = publisher
         self.dataPlane = dataPlane
         self.health = health
         self.reloader = reloader
+        self.discovery = discovery
         self.lifecycle = lifecycle
         self.clock = clock
         self.startedAt = clock.wall()
@@ -36,7 +38,8 @@ package struct ControlPlane: Sendable {
     package func metrics() async -> MetricsPage {
         MetricsPage(
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
-            probes: await self.health.records, report: await self.reloader.report,
+            probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
+            report: await self.reloader.report,
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
     }
 }

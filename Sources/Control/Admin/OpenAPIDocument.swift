@@ -115,7 +115,8 @@ enum OpenAPIDocument {
                 "failover": {"type": "boolean"}, "overrideHeader": {"type": "string"},
                 "redirect": {"type": "object", "properties": {
                   "status": {"type": "integer"}, "scheme": {"type": "string"}, "host": {"type": "string"},
-                  "path": {"type": "string"}}}}},
+                  "path": {"type": "string"}}},
+                "respond": {"type": "object", "properties": {"status": {"type": "integer"}}}}},
               "Endpoint": {"type": "object", "properties": {
                 "address": {"type": "string"},
                 "availability": {"enum": ["up", "starting", "down", "draining", "maintenance", "ejected"]},
@@ -128,8 +129,9 @@ enum OpenAPIDocument {
                   "status": {"type": "integer"}, "microseconds": {"type": "integer"}}}}}},
               "JournalEntry": {"type": "object", "properties": {
                 "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
-                "origin": {"enum": ["start", "file", "signal", "api", "takeover"]}, "who": {"type": "string"},
-                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover"]},
+                "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery"]},
+                "who": {"type": "string"},
+                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints"]},
                 "subject": {"type": "string"}, "detail": {"type": "string"}, "reason": {"type": "string"},
                 "generationBefore": {"type": "integer"}, "generationAfter": {"type": "integer"}}}
             },
@@ -156,7 +158,11 @@ enum OpenAPIDocument {
                 "type": "object", "properties": {"upstreams": {"type": "array", "items": {
                   "type": "object", "properties": {
                     "name": {"type": "string"}, "balance": {"type": "string"}, "available": {"type": "boolean"},
-                    "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}}}}}}}}}},
+                    "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}},
+                    "discovery": {"type": "object", "properties": {
+                      "source": {"type": "string"}, "lastSuccess": {"type": "string", "format": "date-time"},
+                      "stale": {"type": "boolean"}, "failures": {"type": "integer"},
+                      "reason": {"type": "string"}}}}}}}}}}},
               "Explanation": {"description": "Route, reasons, shares", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {
                   "generation": {"type": "integer"}, "route": {"type": "string"},
@@ -178,6 +184,7 @@ enum OpenAPIDocument {
                     "at": {"type": "string", "format": "date-time"}, "ok": {"type": "boolean"},
                     "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                     "needsRestart": {"type": "array", "items": {"type": "string"}}}},
+                  "stale": {"type": "array", "items": {"type": "string"}},
                   "draining": {"type": "boolean"}}}}}}
             }
           }

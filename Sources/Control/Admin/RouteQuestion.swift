@@ -57,7 +57,11 @@ struct RouteQuestion: Sendable {
         }
         var reasons = ["route \"\(route.name)\" is the most specific one that matches: \(Self.conditions(route.spec))"]
         guard let entries = route.spec.split else {
-            reasons.append("it redirects")
+            if case .respond(let status) = route.spec.action {
+                reasons.append("the balancer answers \(status) itself")
+            } else {
+                reasons.append("it redirects")
+            }
             return Explanation(
                 generation: table.generation, route: route.name, reasons: reasons, shares: [], upstream: nil)
         }

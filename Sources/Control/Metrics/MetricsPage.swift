@@ -6,18 +6,20 @@ package struct MetricsPage: Sendable {
     package var workers: [WorkerSnapshot]
     package var view: TableView
     package var probes: [EndpointKey: ProbeRecord]
+    package var discovery: [DiscoveryKey: DiscoveryRecord]
     package var report: ReloadReport
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
 
     package init(
-        workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord], report: ReloadReport,
-        process: ProcessFacts, now: UInt64
+        workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord],
+        discovery: [DiscoveryKey: DiscoveryRecord] = [:], report: ReloadReport, process: ProcessFacts, now: UInt64
     ) {
         self.workers = workers
         self.view = view
         self.probes = probes
+        self.discovery = discovery
         self.report = report
         self.process = process
         self.now = now
@@ -29,6 +31,7 @@ package struct MetricsPage: Sendable {
         self.writeConnections(&text)
         self.writeEndpoints(&text)
         self.writeProbes(&text)
+        self.writeDiscovery(&text)
         self.writeTable(&text)
         self.writeProcess(&text)
         return text.text
@@ -197,6 +200,38 @@ package struct MetricsPage: Sendable {
             text.sample(
                 .probeDuration, self.labels(key.upstream, key.address),
                 MetricsText.seconds(microseconds: record.lastMicroseconds))
+        }
+    }
+
+    // MARK: discovery
+
+    /// nil if the file names the upstream's endpoints.
+    package func discovery(of upstream: Upstream) -> DiscoveryRecord? {
+        upstream.spec.discovery.flatMap { self.discovery[DiscoveryKey(upstream: upstream.name, spec: $0)] }
+    }
+
+    private func writeDiscovery(_ text: inout MetricsText) {
+        let rows = self.view.table.upstreams.compactMap { upstream in
+            self.discovery(of: upstream).map { (upstream, $0) }
+        }
+        text.family(.discoveryEndpoints)
+        for (upstream, _) in rows {
+            text.sample(.discoveryEndpoints, [("upstream", upstream.name)], UInt64(upstream.endpoints.count))
+        }
+        text.family(.discoveryLastSuccess)
+        for (upstream, record) in rows {
+            guard let success = record.lastSuccess else { continue }
+            text.sample(
+                .discoveryLastSuccess, [("upstream", upstream.name)],
+                MetricsText.seconds(microseconds: success &* 1_000))
+        }
+        text.family(.discoveryFailures)
+        for (upstream, record) in rows {
+            text.sample(.discoveryFailures, [("upstream", upstream.name)], record.failures)
+        }
+        text.family(.discoveryStale)
+        for (upstream, record) in rows {
+            text.sample(.discoveryStale, [("upstream", upstream.name)], record.isStale ? 1 : 0)
         }
     }
 

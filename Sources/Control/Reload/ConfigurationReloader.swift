@@ -2,12 +2,14 @@ import Glibc
 import Logging
 import Reactor
 import RoutesFile
+import Traffic
 
 /// Loads routes.json into the publisher: whole or not at all. Remembers the bytes in force, so that a touched but
 /// unchanged file is no reload, and how the last attempt ended.
 package actor ConfigurationReloader {
     private let path: String
     private let publisher: TablePublisher
+    private let discovery: EndpointDiscovery?
     private let clock: ControlClock
     private let logger: Logger
     /// Two loads at once could put the older file in force last.
@@ -16,9 +18,13 @@ package actor ConfigurationReloader {
     private var started: BalancerConfiguration?
     package private(set) var report: ReloadReport
 
-    package init(path: String, publisher: TablePublisher, clock: ControlClock = .system, logger: Logger) {
+    package init(
+        path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, clock: ControlClock = .system,
+        logger: Logger
+    ) {
         self.path = path
         self.publisher = publisher
+        self.discovery = discovery
         self.clock = clock
         self.logger = logger
         self.report = ReloadReport(
@@ -62,6 +68,13 @@ package actor ConfigurationReloader {
     }
 
     private func load(_ configuration: BalancerConfiguration, origin: ChangeOrigin) async -> Bool {
+        await self.discovery?.prepare(configuration.table)
+        let isLoaded = await self.put(configuration, origin: origin)
+        await self.discovery?.retain(only: await self.publisher.current.table.spec)
+        return isLoaded
+    }
+
+    private func put(_ configuration: BalancerConfiguration, origin: ChangeOrigin) async -> Bool {
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(configuration, origin: origin)
             self.accept(configuration, outcome: outcome, origin: origin)

@@ -8,6 +8,8 @@ package struct ChangeOrigin: Sendable, Equatable {
         case signal
         case api
         case takeover
+        /// A source of endpoints; `who` names it.
+        case discovery
     }
 
     package var door: Door
@@ -28,6 +30,8 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case weights
         case administrative
         case takeover
+        /// Endpoints that were found or are gone.
+        case endpoints
     }
 
     /// Grows by one an entry; a gap tells a reader that the journal overflowed between two reads.

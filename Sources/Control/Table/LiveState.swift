@@ -1,7 +1,7 @@
 import Traffic
 
-/// What operators changed by hand since the process started: handed to the process that takes over, so that nothing
-/// they did is lost.
+/// What operators changed by hand since the process started, and which endpoints it had found: handed to the process that
+/// takes over, so that nothing is lost.
 package struct LiveState: Sendable, Equatable, Codable {
     package struct Weights: Sendable, Equatable, Codable {
         package var route: String
@@ -17,9 +17,17 @@ package struct LiveState: Sendable, Equatable, Codable {
         package var state: String
     }
 
+    /// What discovery had found: where the successor finds nothing at its start, this holds.
+    package struct Discovered: Sendable, Equatable, Codable {
+        package var upstream: String
+        package var endpoints: [String]
+    }
+
     package var generation: UInt64 = 0
     package var weights: [Weights] = []
     package var administrative: [AdministrativeState] = []
+    /// nil: from a version that knew no discovery.
+    package var discovered: [Discovered]?
 
     package init() {}
 }

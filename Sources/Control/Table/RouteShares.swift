@@ -44,11 +44,11 @@ extension UpstreamShare {
 }
 
 extension RouteSpec {
-    /// nil for a route that redirects.
+    /// nil for a route that the balancer answers itself.
     package var split: [SplitEntry]? {
         switch self.action {
         case .split(let entries): entries
-        case .redirect: nil
+        case .redirect, .respond: nil
         }
     }
 }

@@ -16,6 +16,7 @@ package actor TablePublisher {
     private var configuration: BalancerConfiguration?
     private var overlay = WeightOverlay()
     private var live: [String: LiveState.Weights] = [:]
+    private var discovered = DiscoveredEndpoints()
     private var table: RoutingTable
     private var publishedAt: UInt64
     private var listenersBound = false
@@ -67,10 +68,13 @@ package actor TablePublisher {
         var overlay = self.overlay
         var spec = configuration.table
         overlay.apply(to: &spec)
+        var discovered = self.discovered
+        discovered.adopt(&spec, present: self.table.spec)
 
         if self.configuration == nil {
             // Nothing is served yet: the table goes first, so that the first connection finds its routes.
             self.adopt(configuration, overlay: overlay, spec: spec)
+            self.discovered = discovered
             await self.publish(RoutingTable(spec: spec, generation: before + 1, registry: self.registry))
             do throws(ChangeRefused) {
                 try await self.bind(configuration.listeners)
@@ -81,6 +85,7 @@ package actor TablePublisher {
         } else {
             try await self.bind(configuration.listeners)
             self.adopt(configuration, overlay: overlay, spec: spec)
+            self.discovered = discovered
             let table = RoutingTable(spec: spec, generation: before + 1, registry: self.registry)
             if table.fingerprint != self.table.fingerprint { await self.publish(table) }
         }
@@ -112,7 +117,7 @@ package actor TablePublisher {
         else { throw .notFound("no route \"\(change.route)\"") }
         guard let before = route.split else {
             throw .invalid([
-                ControlProblem(path: "$", message: "route \"\(change.route)\" redirects: it has no weights")
+                ControlProblem(path: "$", message: "route \"\(change.route)\" has no weights: it goes to no upstream")
             ])
         }
         let etag = self.current.etag
@@ -132,6 +137,7 @@ package actor TablePublisher {
             overlay.set(route: route.name, weights: after.weights, fileWeights: fileWeights)
             var spec = configuration.table
             overlay.apply(to: &spec)
+            self.discovered.fill(&spec)
             self.overlay = overlay
             self.live[route.name] = LiveState.Weights(
                 route: route.name, weights: after.weights, fileWeights: fileWeights)
@@ -174,6 +180,39 @@ package actor TablePublisher {
         return concerned.map(\.upstream)
     }
 
+    /// Takes on the endpoints that a source has found, in a new table if they are in force and differ from the last.
+    /// Live weights stay as they are. Found before the configuration that asks for them is in force, they wait for it.
+    ///
+    /// Endpoints that are new to their upstream take nothing before a probe has passed, if there are probes, and begin
+    /// with slow start; those that are gone finish what runs. Not refused while another process takes over: that one
+    /// finds its own.
+    package func discovered(_ endpoints: [SocketAddress], by key: DiscoveryKey) async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        self.discovered.put(endpoints, key)
+        guard let configuration = self.configuration, let upstream = self.table.upstream(named: key.upstream),
+            upstream.spec.discovery == key.spec
+        else { return }
+        let before = Set(upstream.spec.endpoints)
+        let after = Set(endpoints)
+        guard before != after else { return }
+        var spec = configuration.table
+        var overlay = self.overlay
+        overlay.apply(to: &spec)
+        self.discovered.fill(&spec)
+        let probed = upstream.spec.health != nil
+        let now = self.clock.monotonic()
+        for address in endpoints where !before.contains(address) {
+            self.registry.endpoint(upstream: key.upstream, address: address, probed: probed)
+                .join(probed: probed, now: now)
+        }
+        let generation = self.table.generation
+        await self.publish(RoutingTable(spec: spec, generation: generation + 1, registry: self.registry))
+        self.note(
+            ChangeOrigin(.discovery, who: "\(key.spec)"), .endpoints, subject: key.upstream,
+            detail: DiscoveredEndpoints.detail(before: before, after: after), before: generation)
+    }
+
     // MARK: take-over
 
     /// Stops changes and gives out what operators changed by hand, for the process that takes over.
@@ -191,6 +230,9 @@ package actor TablePublisher {
                 LiveState.AdministrativeState(
                     upstream: $0.upstream, address: $0.address.description, state: $0.administrative.word)
             }
+        state.discovered = self.table.spec.upstreams.filter { $0.discovery != nil && !$0.endpoints.isEmpty }.map {
+            LiveState.Discovered(upstream: $0.name, endpoints: $0.endpoints.map(\.description))
+        }
         return state
     }
 
@@ -212,6 +254,7 @@ package actor TablePublisher {
             self.registry.endpoint(upstream: entry.upstream, address: address, probed: true)
                 .setAdministrative(word, now: now)
         }
+        self.discovered.inherit(state.discovered ?? [])
         // Generations go on from the predecessor's, so that a tag of its tables cannot match one of ours by accident.
         self.table = RoutingTable(spec: TableSpec(), generation: state.generation, registry: self.registry)
         self.note(

@@ -44,6 +44,10 @@ extension Downstream {
             self.replyRedirect(redirect, head: head, source: source)
             return self.usedByReply(head.length)
         }
+        if route.respond != 0 {
+            self.reply(.respond, status: route.respond)
+            return self.usedByReply(head.length)
+        }
         if head.wantsUpgrade { self.considerUpgrade(head, route: route, span: span) }
         self.findOverride(route, span: span)
         self.findStickyKey(route, span: span)

@@ -52,7 +52,9 @@ extension Downstream {
             self.waitForSlot(upstream)
             return false
         case .none:
-            self.reply(.noEndpoint)
+            // After an attempt, what went wrong there says more than that nobody else is left.
+            let lastFailure = self.exchange.attempts > 0 ? self.exchange.reason : nil
+            self.reply(lastFailure ?? .noEndpoint)
             return false
         }
     }

@@ -6,16 +6,18 @@ import Traffic
 /// Answers of our own.
 extension Downstream {
     /// Answers the present exchange and finishes it.
-    func reply(_ reason: LocalReason) {
+    func reply(_ reason: LocalReason) { self.reply(reason, status: reason.status) }
+
+    func reply(_ reason: LocalReason, status: UInt16) {
         guard self.state == .exchange else { return }
         self.needsDispatch = false
         self.exchange.attempt = .none
         self.exchange.reason = reason
-        self.exchange.status = reason.status
+        self.exchange.status = status
         if !self.exchange.requestComplete || self.core.draining { self.closeAfter = true }
         var writer = ByteWriter(self.core.headScratch)
         self.writeReply(
-            status: reason.status, word: reason.word, retryAfter: reason.retryAfter, location: nil,
+            status: status, word: reason.word, retryAfter: reason.retryAfter, location: nil,
             hasBody: self.exchange.method != .head, into: &writer)
         self.core.pieces[0] = iovec(iov_base: self.core.headScratch.baseAddress, iov_len: writer.count)
         self.write(pieces: 1)

@@ -2,7 +2,7 @@ import HTTPWire
 
 /// Why the balancer answered by itself: status and the word that `X-Balancer-Reason` and the access log carry.
 enum LocalReason: UInt8 {
-    case noRoute, redirect, connectRefused
+    case noRoute, redirect, respond, connectRefused
     case badRequest, bodyTooLarge, headerTimeout, bodyTimeout, badChunk, clientClosed
     case noEndpoint, queueFull, queueTimeout
     case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse, tooManyInterims
@@ -12,6 +12,7 @@ enum LocalReason: UInt8 {
         switch self {
         case .noRoute: "no-route"
         case .redirect: "redirect"
+        case .respond: "answered-by-route"
         case .connectRefused: "connect-method"
         case .badRequest: "bad-request"
         case .bodyTooLarge: "body-too-large"
@@ -41,7 +42,7 @@ enum LocalReason: UInt8 {
 
     var status: UInt16 {
         switch self {
-        case .noRoute: 404
+        case .noRoute, .respond: 404
         case .redirect: 308
         case .connectRefused: 405
         case .badRequest, .badChunk: 400
@@ -75,9 +76,11 @@ enum StatusText {
         case 307: "Temporary Redirect"
         case 308: "Permanent Redirect"
         case 400: "Bad Request"
+        case 403: "Forbidden"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
         case 408: "Request Timeout"
+        case 410: "Gone"
         case 413: "Content Too Large"
         case 414: "URI Too Long"
         case 417: "Expectation Failed"

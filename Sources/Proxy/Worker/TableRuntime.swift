@@ -47,6 +47,8 @@ final class RouteRuntime {
     let stickyByAddress: Bool
     let upgradeTokens: [[UInt8]]
     let redirect: RedirectSpec?
+    /// The status that the route answers with by itself; 0: none.
+    let respond: UInt16
     let responseHeadLimits: HeadLimits
     /// By member of the split; answers of our own are in `local`.
     let metrics: ContiguousArray<RouteMetrics>
@@ -103,6 +105,7 @@ final class RouteRuntime {
         self.stickyByAddress = byAddress
         self.upgradeTokens = spec.upgrade.map { Array($0.utf8) }
         if case .redirect(let redirect) = spec.action { self.redirect = redirect } else { self.redirect = nil }
+        if case .respond(let status) = spec.action { self.respond = status } else { self.respond = 0 }
         if case .split(let entries) = spec.action {
             self.memberNames = entries.map { Array($0.upstream.utf8) }
         } else {

@@ -45,9 +45,14 @@ package struct SectionKeys: Sendable, Equatable {
     package static let upstream = SectionKeys(
         "upstream",
         [
-            "endpoints", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding", "queue",
-            "idleConnections", "retry",
+            "endpoints", "discovery", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding",
+            "queue", "idleConnections", "retry",
         ])
+    package static let discovery = SectionKeys("discovery", ["dns", "srv", "endpointSlices"])
+    package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver"])
+    package static let srvDiscovery = SectionKeys("srvDiscovery", ["name", "interval", "resolver"])
+    package static let endpointSlices = SectionKeys(
+        "endpointSlices", ["service", "namespace", "port", "server", "tokenFile", "caFile"])
     package static let balanceHash = SectionKeys("balanceHash", ["hash"])
     package static let health = SectionKeys(
         "health", ["method", "path", "host", "interval", "timeout", "rise", "fall", "expect"])
@@ -64,12 +69,13 @@ package struct SectionKeys: Sendable, Equatable {
     package static let route = SectionKeys(
         "route",
         [
-            "name", "match", "split", "redirect", "sticky", "failover", "override", "upgrade", "rewrite", "host",
-            "requestHeaders", "responseHeaders", "timeouts", "limits",
+            "name", "match", "split", "redirect", "respond", "sticky", "failover", "override", "upgrade", "rewrite",
+            "host", "requestHeaders", "responseHeaders", "timeouts", "limits",
         ])
     package static let match = SectionKeys("match", ["host", "path", "method", "headers"])
     package static let pathPattern = SectionKeys("pathPattern", ["exact", "prefix"])
     package static let redirect = SectionKeys("redirect", ["status", "scheme", "host", "path"])
+    package static let respond = SectionKeys("respond", ["status"])
     /// `sticky` of a route and `hash` of an upstream.
     package static let key = SectionKeys("key", ["by", "name"])
     package static let override = SectionKeys("override", ["header", "trustedOnly", "from"])
@@ -80,7 +86,8 @@ package struct SectionKeys: Sendable, Equatable {
 
     package static let all = [
         document, listener, admin, accessLog, operationalLog, takeover, forwarding, errors, timeouts, routeTimeouts,
-        limits, routeLimits, upstream, balanceHash, health, expect, passive, queue, retry, route, match, pathPattern,
-        redirect, key, override, rewrite, replace, hostRewrite, headerEdits,
+        limits, routeLimits, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices, balanceHash, health,
+        expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
+        replace, hostRewrite, headerEdits,
     ]
 }

@@ -73,6 +73,17 @@ enum Syntax {
         }
     }
 
+    /// A DNS label in lower case as Kubernetes has them: letters and digits, `-` inside, at most 63.
+    static func isLabel(_ text: String) -> Bool {
+        guard (1...63).contains(text.utf8.count), !text.hasPrefix("-"), !text.hasSuffix("-") else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
+            default: false
+            }
+        }
+    }
+
     /// A host with perhaps a port.
     static func isAuthority(_ text: String) -> Bool {
         if self.isHost(text) { return true }

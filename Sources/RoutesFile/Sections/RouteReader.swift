@@ -41,18 +41,28 @@ struct RouteReader {
         return route
     }
 
-    // MARK: split or redirect
+    // MARK: split, redirect or respond
 
     private func action(_ section: Section) -> RouteAction {
-        switch (section["split"], section["redirect"]) {
-        case (let split?, nil): return .split(self.split(split))
-        case (nil, let redirect?):
-            for key in Self.splitOnly { section[key]?.fail("has no meaning on a route that redirects") }
-            return .redirect(self.redirect(redirect))
-        case (nil, nil): section.fail("expected \"split\" or \"redirect\"")
-        case (_?, let redirect?): redirect.fail("a route has \"split\" or \"redirect\", not both")
+        let given = ["split", "redirect", "respond"].compactMap { section[$0] }
+        if given.isEmpty { section.fail("expected \"split\", \"redirect\" or \"respond\"") }
+        for surplus in given.dropFirst() {
+            surplus.fail("a route has one of \"split\", \"redirect\" and \"respond\", not both")
         }
-        return .split([])
+        guard given.count == 1 else { return .split([]) }
+        if let split = section["split"] { return .split(self.split(split)) }
+        let isRedirect = section.has("redirect")
+        for key in Self.splitOnly {
+            section[key]?.fail("has no meaning on a route that \(isRedirect ? "redirects" : "answers by itself")")
+        }
+        return isRedirect ? .redirect(self.redirect(given[0])) : .respond(status: self.respond(given[0]))
+    }
+
+    private func respond(_ node: Node) -> UInt16 {
+        var status: UInt16 = 404
+        guard let section = node.section(.respond) else { return status }
+        section.read("status", into: &status) { $0.status(among: [403, 404, 410, 503], "403, 404, 410 or 503") }
+        return status
     }
 
     private func split(_ node: Node) -> [SplitEntry] {
@@ -70,14 +80,8 @@ struct RouteReader {
     private func redirect(_ node: Node) -> RedirectSpec {
         var redirect = RedirectSpec()
         guard let section = node.section(.redirect) else { return redirect }
-        section.read("status", into: &redirect.status) { node in
-            guard case .number(let digits) = node.value.content, let status = UInt16(digits),
-                [301, 302, 303, 307, 308].contains(status)
-            else {
-                node.failExpecting("301, 302, 303, 307 or 308")
-                return nil
-            }
-            return status
+        section.read("status", into: &redirect.status) {
+            $0.status(among: [301, 302, 303, 307, 308], "301, 302, 303, 307 or 308")
         }
         section.read("scheme", into: &redirect.scheme) { $0.word([("http", "http"), ("https", "https")]) }
         section.read("host", into: &redirect.host) { $0.authority() }
@@ -136,5 +140,16 @@ struct RouteReader {
             return nil
         }
         return node.word([("keep", .keep), ("endpoint", .endpoint)])
+    }
+}
+
+extension Node {
+    fileprivate func status(among allowed: [UInt16], _ expectation: String) -> UInt16? {
+        guard case .number(let digits) = self.value.content, let status = UInt16(digits), allowed.contains(status)
+        else {
+            self.failExpecting(expectation)
+            return nil
+        }
+        return status
     }
 }

@@ -8,7 +8,12 @@ struct UpstreamReader {
     func read(_ node: Node, name: String) -> UpstreamSpec {
         var upstream = UpstreamSpec(name: name)
         guard let section = node.section(.upstream) else { return upstream }
-        if let node = section.required("endpoints") { upstream.endpoints = self.endpoints.read(node) ?? [] }
+        switch (section["endpoints"], section["discovery"]) {
+        case (let endpoints?, nil): upstream.endpoints = self.endpoints.read(endpoints) ?? []
+        case (nil, let discovery?): upstream.discovery = DiscoveryReader.read(discovery)
+        case (nil, nil): section.fail("expected \"endpoints\" or \"discovery\"")
+        case (_?, _?): section.fail("expected \"endpoints\" or \"discovery\", not both")
+        }
         section.read("balance", into: &upstream.balance) { self.balance($0) }
         section.read("health", into: &upstream.health) { self.health($0) }
         section.read("passive", into: &upstream.passive) { self.passive($0) }

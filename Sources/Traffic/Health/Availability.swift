@@ -9,6 +9,12 @@ package enum Operational: UInt8, Sendable {
     /// Also: not probed at all.
     case up
     case down
+    /// Found while the process was serving already: it takes nothing until its first probe has passed, whatever the
+    /// others are.
+    case joining
+
+    /// Whether a probe has decided.
+    var isVerdict: Bool { self == .up || self == .down }
 }
 
 /// What the operator says. Set by hand, kept across reloads.

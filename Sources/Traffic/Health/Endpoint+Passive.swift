@@ -10,6 +10,7 @@ extension Endpoint {
     @discardableResult
     package func report(_ outcome: Outcome, trial: Bool, policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool
     {
+        if outcome == .failure { self.countFailure() }
         if trial, self.endTrial(outcome, policy: policy, now: now) { return outcome == .failure && self.isEjected }
         guard policy.enabled else { return false }
         switch outcome {
@@ -106,6 +107,10 @@ extension Endpoint {
             case (.ready, .down):
                 return EndpointExplanation(
                     availability: "down", reason: "its probes fail", since: state.operationalSince)
+            case (.ready, .joining):
+                return EndpointExplanation(
+                    availability: "starting", reason: "newly found, it takes nothing until a probe has passed",
+                    since: state.operationalSince)
             case (.ready, .up), (.ready, .unknown): break
             }
             let ejection = self.ejection(state, now: now)

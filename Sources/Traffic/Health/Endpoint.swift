@@ -30,6 +30,7 @@ package final class Endpoint: Sendable {
     /// 0: no trial runs; otherwise when it began, plus 1.
     let trial = Atomic<UInt64>(0)
     private let ejectionTotal = Atomic<UInt64>(0)
+    private let failureTotal = Atomic<UInt64>(0)
     /// `EndpointWord`, published.
     private let word: Atomic<UInt64>
     /// 0: at full share; otherwise when it came back, plus 1.
@@ -54,6 +55,10 @@ package final class Endpoint: Sendable {
     /// How often it was ejected since the process started.
     package var ejections: UInt64 { self.ejectionTotal.load(ordering: .relaxed) }
 
+    /// Attempts that failed, and times that probes took it down: whoever sees this grow may ask whether the endpoint is
+    /// still there.
+    package var failures: UInt64 { self.failureTotal.load(ordering: .relaxed) }
+
     package var operational: Operational { self.loadWord().operational }
     package var administrative: Administrative { self.loadWord().administrative }
     var isEjected: Bool { self.loadWord().ejectedUntil != 0 }
@@ -63,19 +68,28 @@ package final class Endpoint: Sendable {
     /// Only with `state` locked.
     func publish(_ word: EndpointWord) { self.word.store(word.bits, ordering: .relaxed) }
 
+    func countFailure() { self.failureTotal.wrappingAdd(1, ordering: .relaxed) }
+
     func countEjection() { self.ejectionTotal.wrappingAdd(1, ordering: .relaxed) }
 
-    /// Writes the probes' verdict. Coming up from down starts slow start.
+    /// Writes the probes' verdict. Coming up from down or joining starts slow start.
     package func setOperational(_ operational: Operational, now: UInt64) {
         self.state.withLock { state in
             var word = self.loadWord()
             guard word.operational != operational else { return }
-            if word.operational == .down, operational == .up { self.beginSlowStart(now: now) }
+            if operational == .up, word.operational != .unknown { self.beginSlowStart(now: now) }
+            if operational == .down { self.countFailure() }
             word.operational = operational
             state.operationalSince = now
             self.publish(word)
-            self.record.noteVerdict(self.id, decided: operational != .unknown)
+            self.record.noteVerdict(self.id, decided: operational.isVerdict)
         }
+    }
+
+    /// Marks an endpoint that was found while its upstream is being served, before a table names it. If it is `probed`
+    /// it waits for its first probe to pass; either way it begins with slow start.
+    package func join(probed: Bool, now: UInt64) {
+        if probed { self.setOperational(.joining, now: now) } else { self.beginSlowStart(now: now) }
     }
 
     /// Writes the operator's word. From maintenance to ready ends an ejection and starts slow start: the endpoint was
@@ -103,7 +117,9 @@ package final class Endpoint: Sendable {
         let word = self.loadWord()
         // The steady state is one comparison.
         if word == .inService { return .open }
-        guard word.administrative == .ready, word.operational != .down else { return .closed }
+        guard word.administrative == .ready, word.operational != .down, word.operational != .joining else {
+            return .closed
+        }
         if word.operational == .unknown, self.record.hasVerdict { return .closed }
         if word.ejectedUntil == 0 { return .open }
         return now >= word.ejectedUntil && self.isTrialFree(self.trial.load(ordering: .relaxed), now: now)

@@ -65,7 +65,7 @@ package struct ProbeMachine: Sendable {
         self.history.append(result)
         let passed = result.cause == .ok
         switch (self.operational, passed) {
-        case (.unknown, _): break
+        case (.unknown, _), (.joining, _): break
         case (.up, true), (.down, false):
             self.contrary = 0
             return nil
@@ -86,7 +86,7 @@ package struct ProbeMachine: Sendable {
     package var explanation: String {
         guard let last = self.history.last else { return "no probe has answered yet" }
         switch self.operational {
-        case .unknown: return "no probe has answered yet"
+        case .unknown, .joining: return "no probe has answered yet"
         case .up:
             guard self.contrary > 0 else { return "probes pass" }
             return "\(last.words); \(Self.count(self.fall - self.contrary, "failing")) would take it down"

@@ -45,7 +45,7 @@ package final class UpstreamRecord: Sendable {
             membership.decided = []
             for endpoint in endpoints {
                 if endpoint.isEjected { membership.ejected.insert(endpoint.id) }
-                if endpoint.operational != .unknown { membership.decided.insert(endpoint.id) }
+                if endpoint.operational.isVerdict { membership.decided.insert(endpoint.id) }
             }
             let bound = Self.ejectionBound(of: membership.members.count, policy: policy)
             let surplus = max(membership.ejected.count - bound, 0)

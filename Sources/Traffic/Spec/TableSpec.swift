@@ -80,7 +80,10 @@ package struct ForwardingSpec: Sendable, Equatable {
 
 package struct UpstreamSpec: Sendable, Equatable {
     package var name: String
+    /// With `discovery`: what it has found so far; the file itself then says none.
     package var endpoints: [SocketAddress] = []
+    /// nil: the file names the endpoints.
+    package var discovery: DiscoverySpec?
     package var balance: Balance = .leastOutstanding
     /// nil: no probes, the endpoint counts as up.
     package var health: ProbeSpec?
@@ -188,6 +191,8 @@ package enum RouteAction: Sendable, Equatable {
     /// In declared order; names exist among the upstreams; weights 0…1,000,000; not all 0 is not required.
     case split([SplitEntry])
     case redirect(RedirectSpec)
+    /// The balancer answers with this status and no upstream hears of it: 403, 404, 410 or 503.
+    case respond(status: UInt16)
 }
 
 package struct SplitEntry: Sendable, Equatable {

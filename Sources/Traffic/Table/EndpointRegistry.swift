@@ -40,7 +40,7 @@ package final class EndpointRegistry: Sendable {
             records.endpoints[identity] = endpoint
             return endpoint
         }
-        if !probed, endpoint.operational == .unknown { endpoint.setOperational(.up, now: self.began) }
+        if !probed, !endpoint.operational.isVerdict { endpoint.setOperational(.up, now: self.began) }
         return endpoint
     }
 

@@ -16,7 +16,7 @@ package final class Route: Sendable {
     package let index: Int
     package let name: String
     package let spec: RouteSpec
-    /// nil for a route that redirects.
+    /// nil for a route that the balancer answers itself.
     package let split: Split?
     package let record: RouteRecord
     package let isSticky: Bool

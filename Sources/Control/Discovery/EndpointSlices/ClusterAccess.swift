@@ -1,0 +1,68 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOSSL
+import Traffic
+
+/// Where the API server is and how one is let in: what the upstream's section says, else what a pod finds in its
+/// environment and in the directory of its service account.
+struct ClusterAccess: Sendable {
+    static let accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+    private let lookup: EndpointSliceLookup
+    private let environment: [String: String]
+    private let directory: String
+
+    init(_ lookup: EndpointSliceLookup, environment: [String: String], directory: String = Self.accountDirectory) {
+        self.lookup = lookup
+        self.environment = environment
+        self.directory = directory
+    }
+
+    /// Without a slash at the end.
+    func server() throws(DiscoveryFailure) -> String {
+        if let server = self.lookup.server { return server }
+        guard let host = self.environment["KUBERNETES_SERVICE_HOST"], !host.isEmpty,
+            let port = self.environment["KUBERNETES_SERVICE_PORT"], !port.isEmpty
+        else {
+            throw DiscoveryFailure("no API server is named, and KUBERNETES_SERVICE_HOST and _PORT are not set")
+        }
+        return host.utf8.contains(UInt8(ascii: ":")) ? "https://[\(host)]:\(port)" : "https://\(host):\(port)"
+    }
+
+    var namespace: String {
+        if let namespace = self.lookup.namespace { return namespace }
+        return self.text(self.directory + "/namespace") ?? "default"
+    }
+
+    /// nil: none. Read from the file each time: clusters replace tokens while pods run. The pod's own token is not sent
+    /// over plain HTTP; one that is named is.
+    func token() throws(DiscoveryFailure) -> String? {
+        if let file = self.lookup.tokenFile {
+            guard let token = self.text(file) else { throw DiscoveryFailure("cannot read a token from \(file)") }
+            return token
+        }
+        return self.isPlain ? nil : self.text(self.directory + "/token")
+    }
+
+    private var isPlain: Bool { self.lookup.server?.hasPrefix("http://") ?? false }
+
+    /// The configuration of the client. The certificates of the CA file are the only ones trusted, if there is one.
+    func configuration(idle: TimeAmount) -> HTTPClient.Configuration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        let file = self.lookup.caFile ?? self.directory + "/ca.crt"
+        if self.lookup.caFile != nil || (try? FileBytes.read(file)) != nil { tls.trustRoots = .file(file) }
+        var configuration = HTTPClient.Configuration(
+            tlsConfiguration: tls, redirectConfiguration: .disallow,
+            timeout: .init(connect: .seconds(2), read: idle))
+        configuration.httpVersion = .http1Only
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return configuration
+    }
+
+    /// The text of a small file without white space around it; nil if it is empty or cannot be read.
+    private func text(_ path: String) -> String? {
+        guard let bytes = try? FileBytes.read(path) else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).joined()
+        return text.isEmpty ? nil : text
+    }
+}

@@ -1,0 +1,23 @@
+import Traffic
+
+/// Learns the endpoints of one upstream from somewhere.
+protocol EndpointSource: Sendable {
+    /// Tells the listener of every attempt until the task is cancelled.
+    func run(_ listener: SourceListener) async
+}
+
+/// What a source tells, and may ask. Calls return when what they told has been taken in.
+struct SourceListener: Sendable {
+    /// All endpoints that take new requests, in any order, repeated ones counting once. An empty set counts as a failure.
+    var found: @Sendable ([SocketAddress]) async -> Void
+    var failed: @Sendable (DiscoveryFailure) async -> Void
+    /// Whether something has gone wrong with one of the endpoints since this was last asked.
+    var isTroubled: @Sendable () async -> Bool
+}
+
+/// Why an attempt brought nothing, in words.
+struct DiscoveryFailure: Error, Sendable, Equatable, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,297 @@
+@testable import Control
+import Foundation
+import Glibc
+import Reactor
+import Synchronization
+import TestSupport
+import Testing
+import Traffic
+
+@Suite("Endpoints by DNS")
+struct NameSourceTests {
+    private let dialer: Dialer
+
+    init() throws { self.dialer = try Dialer() }
+
+    private func source(_ server: ScriptedNameServer, name: String = "gateway.test") -> NameSource {
+        var lookup = NameLookup(name: name)
+        lookup.resolver = server.address
+        return NameSource(addressesOf: lookup, port: 80, dialer: self.dialer, clock: .system)
+    }
+
+    private func services(_ server: ScriptedNameServer) -> NameSource {
+        var lookup = NameLookup(name: "_http._tcp.gateway.test")
+        lookup.resolver = server.address
+        return NameSource(servicesOf: lookup, dialer: self.dialer, clock: .system)
+    }
+
+    private func resolve(_ source: NameSource) async throws -> [String] {
+        try await source.resolve().map(\.description).sorted()
+    }
+
+    private func failure(_ source: NameSource) async -> String {
+        do throws(DiscoveryFailure) {
+            return "found \(try await source.resolve())"
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test("Addresses of both families, behind an alias")
+    func addresses() async throws {
+        let server = try ScriptedNameServer { query in
+            query.question.type == .a
+                ? [query.response([(nil, .alias("pods.test")), ("pods.test", .v4(1)), ("pods.test", .v4(2))])]
+                : [query.response([(nil, .v6(3))])]
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)) == ["10.0.0.1:80", "10.0.0.2:80", "[fd00::3]:80"])
+        #expect(Set(server.queries.map(\.text)) == ["gateway.test a", "gateway.test aaaa"])
+        #expect(server.queries.allSatisfy { $0.isExtended && !$0.isStream })
+    }
+
+    @Test("What is forged, late, cut or garbage is passed over until the answer comes")
+    func forged() async throws {
+        let server = try ScriptedNameServer { query in
+            var wrongID = query
+            wrongID.id = query.id &+ 1
+            var wrongName = query
+            wrongName.question.name = DNSName("evil.test") ?? query.question.name
+            let bad = ScriptedNameServer.Data.v4(66)
+            return [
+                wrongID.response([(nil, bad)]), wrongName.response([(nil, bad)]), [], [0xFF],
+                Array(query.response([(nil, bad)]).prefix(20)), query.addresses(1),
+            ]
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)) == ["10.0.0.1:80"])
+    }
+
+    @Test("A truncated answer is asked for over TCP")
+    func truncated() async throws {
+        let server = try ScriptedNameServer { query in
+            guard query.isStream else { return [query.response(truncated: true)] }
+            return [query.question.type == .a ? query.response((1...200).map { (nil, .v4($0)) }) : query.response()]
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)).count == 200)
+        #expect(server.queries.filter(\.isStream).count == 2)
+    }
+
+    @Test("A server that knows no OPT record is asked without")
+    func plain() async throws {
+        let server = try ScriptedNameServer { query in
+            query.isExtended ? [query.response(code: 1)] : [query.addresses(4)]
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)) == ["10.0.0.4:80"])
+    }
+
+    @Test(
+        "No name, no address, a failing and a refusing server are failures, each in its words",
+        arguments: [(UInt16(3), "NXDOMAIN"), (0, "has no address"), (2, "SERVFAIL"), (5, "REFUSED")])
+    func failures(code: UInt16, words: String) async throws {
+        let server = try ScriptedNameServer { query in [query.response(code: code)] }
+        defer { server.stop() }
+        #expect(await self.failure(self.source(server)).contains(words))
+    }
+
+    @Test("A server that says nothing is given up")
+    func silent() async throws {
+        let server = try ScriptedNameServer { query in
+            query.text == "gateway.test aaaa" ? [query.response()] : []
+        }
+        defer { server.stop() }
+        let began = MonotonicClock.milliseconds()
+        #expect(await self.failure(self.source(server)).contains("does not answer"))
+        let spent = MonotonicClock.milliseconds() - began
+        #expect(spent >= 4_000 && spent < 20_000)
+        #expect(server.queries.count { $0.question.type == .a } == DNSClient.rounds)
+    }
+
+    @Test("A family that fails once keeps its last addresses")
+    func partial() async throws {
+        let fails = Mutex(false)
+        let server = try ScriptedNameServer { query in
+            if query.question.type == .a { return [query.addresses(1)] }
+            return fails.withLock { $0 } ? [query.response(code: 2)] : [query.response([(nil, .v6(2))])]
+        }
+        defer { server.stop() }
+        let source = self.source(server)
+        #expect(try await self.resolve(source) == ["10.0.0.1:80", "[fd00::2]:80"])
+        fails.withLock { $0 = true }
+        #expect(try await self.resolve(source) == ["10.0.0.1:80", "[fd00::2]:80"])
+    }
+
+    @Test("SRV: each target on its port, the least priority only, addresses asked for")
+    func srv() async throws {
+        let server = try ScriptedNameServer { query in
+            switch query.text {
+            case "_http._tcp.gateway.test srv":
+                [
+                    query.response([
+                        (nil, .service(priority: 1, port: 3_301, "one.test")),
+                        (nil, .service(priority: 1, port: 3_302, "two.test")),
+                        (nil, .service(priority: 9, port: 3_303, "three.test")),
+                        (nil, .service(priority: 1, port: 3_304, "gone.test")),
+                    ])
+                ]
+            case "one.test a": [query.addresses(1)]
+            case "two.test a": [query.addresses(2)]
+            case "gone.test a", "gone.test aaaa": [query.response(code: 3)]
+            default: [query.response()]
+            }
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.services(server)) == ["10.0.0.1:3301", "10.0.0.2:3302"])
+        #expect(!server.queries.contains { $0.text.hasPrefix("three.test") })
+    }
+
+    @Test("SRV: addresses that come along are not asked for; the root as target is no service")
+    func glue() async throws {
+        let isOff = Mutex(false)
+        let server = try ScriptedNameServer { query in
+            if isOff.withLock({ $0 }) { return [query.response([(nil, .service(priority: 0, port: 0, ""))])] }
+            return [
+                query.response(
+                    [(nil, .service(priority: 0, port: 81, "one.test"))], additional: [("one.test", .v4(7))])
+            ]
+        }
+        defer { server.stop() }
+        let source = self.services(server)
+        #expect(try await self.resolve(source) == ["10.0.0.7:81"])
+        #expect(server.queries.count == 1)
+        isOff.withLock { $0 = true }
+        #expect(await self.failure(source).contains("has no address"))
+    }
+
+    @Test("Trouble with an endpoint makes it ask before its time, but not more than once a second")
+    func trouble() async throws {
+        let server = try ScriptedNameServer { query in [query.addresses(1)] }
+        defer { server.stop() }
+        var lookup = NameLookup(name: "gateway.test")
+        lookup.resolver = server.address
+        lookup.interval = 3_600_000
+        let source = NameSource(addressesOf: lookup, port: 80, dialer: self.dialer, clock: .system)
+        let times = Mutex<[UInt64]>([])
+        let listener = SourceListener(
+            found: { _ in times.withLock { $0.append(MonotonicClock.milliseconds()) } }, failed: { _ in },
+            isTroubled: { true })
+        let running = Task { await source.run(listener) }
+        while times.withLock({ $0.count }) < 3 { try await Task.sleep(for: .milliseconds(20)) }
+        running.cancel()
+        await running.value
+        let seen = times.withLock { $0 }
+        #expect(zip(seen, seen.dropFirst()).allSatisfy { (900...5_000).contains($1 - $0) })
+    }
+
+    @Test("A name that cannot be found is asked for again soon, whatever the interval")
+    func again() async throws {
+        let asked = Mutex(0)
+        let server = try ScriptedNameServer { query in
+            guard query.question.type == .a else { return [query.response()] }
+            let number = asked.withLock { count in
+                count += 1
+                return count
+            }
+            return [number < 3 ? query.response(code: 3) : query.addresses(1)]
+        }
+        defer { server.stop() }
+        var lookup = NameLookup(name: "gateway.test")
+        lookup.resolver = server.address
+        lookup.interval = 3_600_000
+        let source = NameSource(addressesOf: lookup, port: 80, dialer: self.dialer, clock: .system)
+        let listening = Listening()
+        let running = Task { await source.run(listening.listener) }
+        #expect(await listening.wait(for: ["10.0.0.1:80"]))
+        #expect(listening.failures.count == 2)
+        running.cancel()
+        await running.value
+    }
+
+    @Test("The name servers and the search list of resolv.conf, in turn")
+    func resolverFile() async throws {
+        // Port 53 cannot be had by a test: what is asked, and of whom, is seen in the failure.
+        let path = "/tmp/resolv-\(UInt64.random(in: .min ... .max)).conf"
+        try "nameserver 127.0.0.253\nsearch here.test\n".write(toFile: path, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let source = NameSource(
+            addressesOf: NameLookup(name: "gateway"), port: 80, dialer: self.dialer, clock: .system, resolverFile: path)
+        #expect(await self.failure(source).contains("127.0.0.253:53 cannot be asked"))
+    }
+}
+
+/// A name server as Debian ships it.
+@Suite("Endpoints by a real name server", .serialized)
+struct RealNameServerTests {
+    /// dnsmasq with these records, on a port that was free.
+    private struct Dnsmasq {
+        let address: SocketAddress
+        private let program: Program
+
+        init(_ records: [String]) throws {
+            let port = UInt16.random(in: 20_000...29_999)
+            self.address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: port)
+            self.program = try Program(
+                path: "/usr/sbin/dnsmasq",
+                [
+                    "--keep-in-foreground", "--conf-file=/dev/null", "--port=\(port)", "--no-resolv", "--no-hosts",
+                    "--listen-address=127.0.0.1", "--bind-interfaces", "--local=/test/", "--user=", "--pid-file=",
+                    "--log-facility=/dev/null",
+                ] + records)
+        }
+
+        func stop() {
+            self.program.signal(SIGKILL)
+            _ = self.program.awaitExit(seconds: 5)
+        }
+    }
+
+    private func resolve(_ source: NameSource) async throws -> [String] {
+        // It may still be starting.
+        for _ in 0..<50 {
+            if let found = try? await source.resolve() { return found.map(\.description).sorted() }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return try await source.resolve().map(\.description)
+    }
+
+    private func lookup(_ name: String, _ server: Dnsmasq) -> NameLookup {
+        var lookup = NameLookup(name: name)
+        lookup.resolver = server.address
+        return lookup
+    }
+
+    @Test("A, AAAA, an alias, an answer that needs TCP, and a name that does not exist")
+    func addresses() async throws {
+        let many = (1...120).map { "--host-record=many.test,10.1.0.\($0)" }
+        let server = try Dnsmasq(
+            [
+                "--host-record=gateway.test,10.0.0.1,fd00::1", "--host-record=gateway.test,10.0.0.2",
+                "--cname=alias.test,gateway.test",
+            ] + many)
+        defer { server.stop() }
+        let dialer = try Dialer()
+        for name in ["gateway.test", "alias.test"] {
+            let source = NameSource(
+                addressesOf: self.lookup(name, server), port: 3_301, dialer: dialer, clock: .system)
+            #expect(try await self.resolve(source) == ["10.0.0.1:3301", "10.0.0.2:3301", "[fd00::1]:3301"])
+        }
+        let large = NameSource(addressesOf: self.lookup("many.test", server), port: 1, dialer: dialer, clock: .system)
+        #expect(try await self.resolve(large).count == 120)
+        let missing = NameSource(addressesOf: self.lookup("no.test", server), port: 1, dialer: dialer, clock: .system)
+        await #expect(throws: DiscoveryFailure("no.test does not exist (NXDOMAIN)")) { try await missing.resolve() }
+    }
+
+    @Test("SRV")
+    func services() async throws {
+        let server = try Dnsmasq([
+            "--srv-host=_http._tcp.gateway.test,one.test,3301", "--srv-host=_http._tcp.gateway.test,two.test,3302",
+            "--host-record=one.test,10.0.0.1", "--host-record=two.test,10.0.0.2,fd00::2",
+        ])
+        defer { server.stop() }
+        let source = NameSource(
+            servicesOf: self.lookup("_http._tcp.gateway.test", server), dialer: try Dialer(), clock: .system)
+        #expect(try await self.resolve(source) == ["10.0.0.1:3301", "10.0.0.2:3302", "[fd00::2]:3302"])
+    }
+}
