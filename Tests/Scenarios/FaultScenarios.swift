@@ -4,7 +4,8 @@ import Testing
 
 /// Upstreams that misbehave: the client gets the right status or sees the truncation, and nothing wrong is used again.
 @Suite("Upstream faults", .serialized) struct FaultScenarios {
-    static let quick = "\"timeouts\": {\"responseHeader\": \"300ms\", \"connect\": \"300ms\", \"responseBodyIdle\": \"400ms\"}"
+    static let quick =
+        "\"timeouts\": {\"responseHeader\": \"300ms\", \"connect\": \"300ms\", \"responseBodyIdle\": \"400ms\"}"
     static let unwatched = "\"passive\": {\"enabled\": false}"
 
     @Test("Nobody listens: 502 with the reason, as text or as JSON")
@@ -23,7 +24,8 @@ import Testing
     @Test("Reasons can be switched off")
     func withoutReason() throws {
         let upstream = try ScriptedUpstream.plain("x")
-        let balancer = try BalancerProcess(before: upstream, keys: Self.unwatched, top: "\"errors\": {\"reason\": false}")
+        let balancer = try BalancerProcess(
+            before: upstream, keys: Self.unwatched, top: "\"errors\": {\"reason\": false}")
         upstream.stop()
         #expect(try balancer.request().field("x-balancer-reason") == nil)
     }
@@ -87,11 +89,13 @@ import Testing
         held.hangUp()
     }
 
-    @Test("Truncation stays visible, by length and by chunks", arguments: [
-        "Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\nX-T: 1\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nzz\r\n",
-    ])
+    @Test(
+        "Truncation stays visible, by length and by chunks",
+        arguments: [
+            "Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\nX-T: 1\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nzz\r\n",
+        ])
     func truncated(rest: String) throws {
         let upstream = try ScriptedUpstream.once { $0.send("HTTP/1.1 200 OK\r\n" + rest) }
         let balancer = try BalancerProcess(before: upstream, keys: Self.unwatched)
@@ -132,7 +136,9 @@ import Testing
 
     @Test("A body where none is allowed is not passed on", arguments: ["204 No Content", "304 Not Modified"])
     func bodyWhereNoneIs(status: String) throws {
-        let upstream = try ScriptedUpstream.answering { _, _ in "HTTP/1.1 \(status)\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil" }
+        let upstream = try ScriptedUpstream.answering { _, _ in
+            "HTTP/1.1 \(status)\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        }
         let balancer = try BalancerProcess(before: upstream, keys: Self.unwatched)
         let connection = try balancer.connect()
         var reader = MessageReader(connection)

@@ -38,10 +38,12 @@ import Testing
         #expect(upstream.requests.first?.trailers == ["X-U: 2"])
     }
 
-    @Test("Bodies of each kind that have none: HEAD, 204, 304", arguments: [
-        ("HEAD", "200 OK\r\nContent-Length: 5"), ("GET", "204 No Content"),
-        ("GET", "304 Not Modified\r\nContent-Length: 10\r\nETag: \"x\""),
-    ])
+    @Test(
+        "Bodies of each kind that have none: HEAD, 204, 304",
+        arguments: [
+            ("HEAD", "200 OK\r\nContent-Length: 5"), ("GET", "204 No Content"),
+            ("GET", "304 Not Modified\r\nContent-Length: 10\r\nETag: \"x\""),
+        ])
     func noBody(method: String, head: String) throws {
         let upstream = try ScriptedUpstream.answering { _, _ in "HTTP/1.1 \(head)\r\n\r\n" }
         let balancer = try BalancerProcess(before: upstream)
@@ -95,9 +97,11 @@ import Testing
         }
     }
 
-    @Test("The last request of a connection brings its body, whatever else comes behind it", arguments: [
-        ("HTTP/1.1", "Connection: close\r\n"), ("HTTP/1.0", ""),
-    ])
+    @Test(
+        "The last request of a connection brings its body, whatever else comes behind it",
+        arguments: [
+            ("HTTP/1.1", "Connection: close\r\n"), ("HTTP/1.0", ""),
+        ])
     func lastRequestBody(version: String, field: String) throws {
         for body in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
             // HTTP/1.0 knows no chunks: a request that has them is refused.
@@ -113,9 +117,11 @@ import Testing
         }
     }
 
-    @Test("Targets pass unchanged: odd escapes, dots, empty segments and queries", arguments: [
-        "/a/../b//c/%2e%2E/%zz?x=%00&&y=?/", "/%F0%9F%A6%80;v=1", "/?", "/a?b=c%23d",
-    ])
+    @Test(
+        "Targets pass unchanged: odd escapes, dots, empty segments and queries",
+        arguments: [
+            "/a/../b//c/%2e%2E/%zz?x=%00&&y=?/", "/%F0%9F%A6%80;v=1", "/?", "/a?b=c%23d",
+        ])
     func targetsUnchanged(target: String) throws {
         let upstream = try ScriptedUpstream.echoing()
         let balancer = try BalancerProcess(before: upstream)

@@ -89,7 +89,8 @@ import Testing
         let balancer = try BalancerProcess(
             Routes.configuration(
                 upstreams: [("core", upstreams.map(\.port))],
-                upstreamKeys: "\"passive\": {\"enabled\": false}, \"retry\": {\"attempts\": 5, \"budgetPercent\": 100}"))
+                upstreamKeys: "\"passive\": {\"enabled\": false}, \"retry\": {\"attempts\": 5, \"budgetPercent\": 100}")
+        )
         let load = LoadClient(port: balancer.port) { number in
             let body = "post-\(number)"
             return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
@@ -110,7 +111,9 @@ import Testing
         }
         let balancer = try BalancerProcess(
             before: upstream,
-            keys: "\"health\": {\"path\": \"/health\", \"interval\": \"50ms\", \"rise\": 2, \"fall\": 2, \"expect\": {\"status\": \"2xx\", \"body\": \"fine\"}}")
+            keys:
+                "\"health\": {\"path\": \"/health\", \"interval\": \"50ms\", \"rise\": 2, \"fall\": 2, \"expect\": {\"status\": \"2xx\", \"body\": \"fine\"}}"
+        )
         #expect(try eventually { try self.state(balancer, upstream.port) == "down" })
         let refused = try balancer.request()
         #expect(refused.status == 503 && refused.field("retry-after") != nil)
@@ -118,7 +121,9 @@ import Testing
         healthy.add(1)
         #expect(try eventually { try self.state(balancer, upstream.port) == "up" })
         #expect(try balancer.request().text == "fine")
-        #expect(try balancer.metric("balancer_endpoint_available{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"}") == 1)
+        #expect(
+            try balancer.metric(
+                "balancer_endpoint_available{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"}") == 1)
     }
 
     @Test("Health and weight accounting survive a reload")

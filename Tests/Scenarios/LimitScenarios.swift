@@ -7,13 +7,15 @@ import Testing
         try BalancerProcess(before: upstream, top: top)
     }
 
-    @Test("Sizes of a request", arguments: [
-        (414, "GET /\(String(repeating: "a", count: 9_000)) HTTP/1.1\r\nHost: h\r\n\r\n"),
-        (431, "GET / HTTP/1.1\r\nHost: h\r\nX: \(String(repeating: "a", count: 40_000))\r\n\r\n"),
-        (431, "GET / HTTP/1.1\r\nHost: h\r\n\(String(repeating: "a: b\r\n", count: 101))\r\n"),
-        (413, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n"),
-        (505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n"),
-    ])
+    @Test(
+        "Sizes of a request",
+        arguments: [
+            (414, "GET /\(String(repeating: "a", count: 9_000)) HTTP/1.1\r\nHost: h\r\n\r\n"),
+            (431, "GET / HTTP/1.1\r\nHost: h\r\nX: \(String(repeating: "a", count: 40_000))\r\n\r\n"),
+            (431, "GET / HTTP/1.1\r\nHost: h\r\n\(String(repeating: "a: b\r\n", count: 101))\r\n"),
+            (413, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n"),
+            (505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n"),
+        ])
     func sizes(status: Int, request: String) throws {
         let upstream = try ScriptedUpstream.echoing()
         let balancer = try self.balancer(upstream, "\"limits\": {\"body\": 1000}")
@@ -38,7 +40,8 @@ import Testing
     @Test("A request head that does not come in time: 408, one byte a second or none")
     func slowHead() throws {
         let upstream = try ScriptedUpstream.echoing()
-        let balancer = try self.balancer(upstream, "\"timeouts\": {\"requestHeader\": \"500ms\", \"keepAlive\": \"400ms\"}")
+        let balancer = try self.balancer(
+            upstream, "\"timeouts\": {\"requestHeader\": \"500ms\", \"keepAlive\": \"400ms\"}")
         let connection = try balancer.connect()
         var end: (text: String, end: RawConnection.End)?
         // One byte at a time; the deadline is for the whole head, so progress does not help.

@@ -101,10 +101,12 @@ import Testing
     func listeners() throws {
         let (core, gateway, balancer) = try self.started()
         defer { gateway.stop() }
-        let upstreams = "\"upstreams\": {\"core\": {\"endpoints\": [\"127.0.0.1:\(core.port)\"]}}, \"routes\": [{\"name\": \"api\", \"split\": {\"core\": 1}}]"
+        let upstreams =
+            "\"upstreams\": {\"core\": {\"endpoints\": [\"127.0.0.1:\(core.port)\"]}}, \"routes\": [{\"name\": \"api\", \"split\": {\"core\": 1}}]"
         func text(_ names: [String]) -> String {
             let list = names.map { "{\"name\": \"\($0)\", \"address\": \"127.0.0.1:0\"}" }.joined(separator: ",")
-            return "{\"listeners\": [\(list)], \"admin\": {\"address\": \"127.0.0.1:0\"}, \"accessLog\": {\"enabled\": false}, \(upstreams)}"
+            return
+                "{\"listeners\": [\(list)], \"admin\": {\"address\": \"127.0.0.1:0\"}, \"accessLog\": {\"enabled\": false}, \(upstreams)}"
         }
         func port(_ name: String) throws -> UInt16? {
             let listeners = try balancer.json("/api/v1/status")["listeners"] as? [[String: Any]] ?? []
@@ -196,7 +198,8 @@ import Testing
         defer { BalancerProcess.removeFolder(folder) }
         let file = folder + "/routes.json"
         try BalancerProcess.write(
-            Routes.configuration(upstreams: [("core", [core.port])]).replacing("127.0.0.1:0\"}]", with: "127.0.0.1:\(balancer.port)\"}]"),
+            Routes.configuration(upstreams: [("core", [core.port])]).replacing(
+                "127.0.0.1:0\"}]", with: "127.0.0.1:\(balancer.port)\"}]"),
             to: file)
         // The first balancer shares its port with workers of its own process only.
         let result = try Program.run("balancer", ["serve", "--config", file])

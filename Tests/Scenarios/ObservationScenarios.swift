@@ -41,10 +41,13 @@ import Testing
         let counted = try eventually { try balancer.metric(requests) == 1_000 }
         let seen = try balancer.admin("/metrics").text.prefix(2_000)
         #expect(counted, "\(seen)")
-        #expect(try balancer.metric("balancer_request_duration_seconds_count{route=\"api\",upstream=\"core\"}") == 1_000)
+        #expect(
+            try balancer.metric("balancer_request_duration_seconds_count{route=\"api\",upstream=\"core\"}") == 1_000)
         #expect(try balancer.metric("balancer_rejected_total{status=\"400\"}") == 1)
         #expect(try balancer.metric("balancer_exchanges_active") == 0)
-        #expect(try balancer.metric("balancer_endpoint_requests_total{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"}") == 1_000)
+        #expect(
+            try balancer.metric(
+                "balancer_endpoint_requests_total{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"}") == 1_000)
         let page = try balancer.admin("/metrics")
         #expect(page.field("content-type")?.hasPrefix("text/plain; version=0.0.4") == true)
         var types: Set<Substring> = []
@@ -75,7 +78,9 @@ import Testing
         #expect(try curl("-0", "\(url)/old") == (0, "/old"))
         #expect(try curl("-I", "-o", "/dev/null", "-w", "%{http_code}", url) == (0, "200"))
         #expect(try curl("--path-as-is", "\(url)/a/../b") == (0, "/a/../b"))
-        let many = try curl("--no-progress-meter", "--parallel", "--parallel-max", "20", "-o", "/dev/null", "-w", "%{http_code}\n", "\(url)/[1-200]")
+        let many = try curl(
+            "--no-progress-meter", "--parallel", "--parallel-max", "20", "-o", "/dev/null", "-w", "%{http_code}\n",
+            "\(url)/[1-200]")
         #expect(many.output.split(separator: "\n").filter { $0 == "200" }.count == 200)
     }
 }

@@ -79,7 +79,8 @@ import Testing
         let connection = try balancer.connect()
         if let pieces { connection.send(text, pieces: pieces) } else { connection.send(text) }
         let (answer, end) = connection.readAll()
-        #expect(answer.hasPrefix("HTTP/1.1 400 ") || answer.hasPrefix("HTTP/1.1 505 "), "\(name): \(answer.prefix(200))")
+        #expect(
+            answer.hasPrefix("HTTP/1.1 400 ") || answer.hasPrefix("HTTP/1.1 505 "), "\(name): \(answer.prefix(200))")
         #expect(answer.components(of: "HTTP/1.1 ") == 1, "\(name)")
         #expect(end == .closed || end == .reset, "\(name)")
         #expect(!upstream.requests.contains { $0.start.contains("smuggled") }, "\(name)")
@@ -105,24 +106,27 @@ import Testing
         let balancer = try BalancerProcess(before: upstream)
         for (name, body) in Self.bodies {
             try self.refuse(
-                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\(body)" + Self.follower, name, balancer,
+                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\(body)" + Self.follower, name,
+                balancer,
                 upstream, piece)
         }
         #expect(upstream.requests.isEmpty, "\(upstream.requests.map(\.start))")
     }
 
-    @Test("Responses that two parsers could read differently are answered 502 and their connections left", arguments: [
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 200 OK\nContent-Length: 2\n\n", "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n",
-        "NONSENSE\r\n\r\n", "HTTP/1.1 099 X\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-    ])
+    @Test(
+        "Responses that two parsers could read differently are answered 502 and their connections left",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\nContent-Length: 2\n\n", "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n",
+            "NONSENSE\r\n\r\n", "HTTP/1.1 099 X\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ])
     func responses(head: String) throws {
         let upstream = try ScriptedUpstream.answering { _, _ in head + "ok" }
         let balancer = try BalancerProcess(before: upstream, keys: "\"passive\": {\"enabled\": false}")

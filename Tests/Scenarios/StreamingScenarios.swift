@@ -20,10 +20,11 @@ import Testing
         }
         // Nobody reads: what the upstreams can push into us is what sockets and our buffers hold.
         var settled = -1
-        #expect(eventually(seconds: 10) {
-            settled = balancer.program.residentKilobytes
-            return !eventually(seconds: 0.2) { balancer.program.residentKilobytes != settled }
-        })
+        #expect(
+            eventually(seconds: 10) {
+                settled = balancer.program.residentKilobytes
+                return !eventually(seconds: 0.2) { balancer.program.residentKilobytes != settled }
+            })
         #expect(settled - before < 8 * 1_024, "8 stalled responses of 256 MiB took \(settled - before) KiB")
         #expect(connections[1].count(atMost: .max, seconds: 60) >= size - 100, "the whole body comes when it is read")
     }
@@ -54,10 +55,11 @@ import Testing
             }
         }
         var last = -1
-        #expect(eventually(seconds: 10) {
-            defer { last = progress.value }
-            return progress.value == last && !eventually(seconds: 0.3, { progress.value != last })
-        })
+        #expect(
+            eventually(seconds: 10) {
+                defer { last = progress.value }
+                return progress.value == last && !eventually(seconds: 0.3, { progress.value != last })
+            })
         #expect(progress.value < 32, "the client is held back")
         #expect(balancer.program.residentKilobytes - before < 16 * 1_024)
         mayRead.add(1)
@@ -90,10 +92,11 @@ import Testing
             _ = connection.receive(by: Deadline(seconds: 5))
             connection.resetOnClose()
         }
-        #expect(try eventually {
-            let status = try balancer.json("/api/v1/status")
-            return status["connections"] as? Int == 0 && status["exchanges"] as? Int == 0
-        })
+        #expect(
+            try eventually {
+                let status = try balancer.json("/api/v1/status")
+                return status["connections"] as? Int == 0 && status["exchanges"] as? Int == 0
+            })
         #expect(try eventually { try balancer.outstanding() == 0 })
     }
 
@@ -117,7 +120,8 @@ import Testing
         let balancer = try BalancerProcess(before: upstream)
         let connection = try balancer.connect()
         connection.send(
-            "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\nearly-down;")
+            "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\nearly-down;"
+        )
         let head = try #require(connection.read(until: "early-up;"))
         #expect(head.hasPrefix("HTTP/1.1 101 ") && head.contains("pgrade: websocket"))
         connection.send("later;")

@@ -43,7 +43,8 @@ import Testing
             let expected = 2_000 / sum * weight
             #expect(
                 now.gateway - before.gateway == expected && now.core - before.core == 2_000 - expected,
-                "step \(step), weights \(sum - weight) to \(weight), seed \(seed): \(now.core - before.core), \(now.gateway - before.gateway)")
+                "step \(step), weights \(sum - weight) to \(weight), seed \(seed): \(now.core - before.core), \(now.gateway - before.gateway)"
+            )
             before = now
         }
         #expect(load.failures.isEmpty, "\(load.failures.prefix(5))")
@@ -73,10 +74,12 @@ import Testing
         #expect(load.failures.isEmpty, "\(load.failures.prefix(5))")
     }
 
-    @Test("Sticky clients move only to the side that grows, and land alike on two replicas", arguments: [
-        "{\"by\": \"header\", \"name\": \"X-User\"}", "{\"by\": \"cookie\", \"name\": \"session\"}",
-        "{\"by\": \"client-address\"}",
-    ])
+    @Test(
+        "Sticky clients move only to the side that grows, and land alike on two replicas",
+        arguments: [
+            "{\"by\": \"header\", \"name\": \"X-User\"}", "{\"by\": \"cookie\", \"name\": \"session\"}",
+            "{\"by\": \"client-address\"}",
+        ])
     func sticky(key: String) throws {
         let onePair = try Pair(", \"sticky\": \(key)", top: "\"trustedProxies\": [\"127.0.0.1\"]")
         let one = onePair.balancer
@@ -174,8 +177,10 @@ import Testing
         let balancer = try BalancerProcess(
             before: upstream,
             routes: [
-                route("root", "{\"path\": \"/\"}"), route("a", "{\"path\": \"/a\"}"), route("again", "{\"path\": \"/a\"}"),
-                route("exact", "{\"path\": {\"exact\": \"/a/b\"}}"), route("post", "{\"path\": \"/a\", \"method\": \"POST\"}"),
+                route("root", "{\"path\": \"/\"}"), route("a", "{\"path\": \"/a\"}"),
+                route("again", "{\"path\": \"/a\"}"),
+                route("exact", "{\"path\": {\"exact\": \"/a/b\"}}"),
+                route("post", "{\"path\": \"/a\", \"method\": \"POST\"}"),
                 route("beta", "{\"path\": \"/a\", \"headers\": {\"X-Beta\": \"1\"}}"),
                 route("wild", "{\"host\": \"*.example.org\", \"path\": \"/\"}"),
                 route("host", "{\"host\": \"www.example.org\", \"path\": \"/\"}"),
@@ -224,7 +229,8 @@ import Testing
 }
 
 extension BalancerProcess {
-    func setWeights(_ weights: String, route: String = "api", query: String = "", fields: String = "") throws -> Message {
+    func setWeights(_ weights: String, route: String = "api", query: String = "", fields: String = "") throws -> Message
+    {
         try self.admin(
             "/api/v1/routes/\(route)/weights\(query)", method: "PUT", body: "{\"weights\": \(weights)}", fields: fields)
     }
