@@ -22,7 +22,7 @@ package final class BalancerProcess: Sendable {
             "balancer", ["serve", "--config", self.folder + "/routes.json", "--workers", "\(workers)"] + arguments)
         self.adminPort = try self.program.await { Self.port(of: "admin ", in: $0) }
         _ = try self.program.await { $0 == "ready" ? true : nil }
-        self.port = try self.program.await { Self.port(of: "listening package ", in: $0) }
+        self.port = try self.program.await { Self.port(of: "listening public ", in: $0) }
     }
 
     deinit {
