@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Makes each chart's values.schema.json and the table of values in its README from its values.yaml.
+
+reference.py           says which of them are not up to date (status 1)
+reference.py --write   writes them
+"""
+
+import json
+import os
+import re
+import sys
+
+import yaml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv"]
+
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+COUNT = {"type": "integer", "minimum": 0}
+SHARE = {"type": "integer", "minimum": 1, "maximum": 100}
+# Below 100 GiB: more is a slip of the unit.
+MEMORY = {"type": "string", "pattern": "^([0-9]{1,5}Mi|[0-9]{1,2}([.][0-9]+)?Gi)$"}
+AMOUNTS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"cpu": {"type": ["string", "number"]}, "memory": MEMORY, "ephemeral-storage": {"type": "string"}},
+}
+RESOURCES = {"type": "object", "additionalProperties": False, "properties": {"requests": AMOUNTS, "limits": AMOUNTS}}
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+OBJECT = {"type": "object"}
+
+
+def closed(**properties):
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+DATABASE = closed(mongo=OBJECT, uri={"type": "string"}, migrate={"type": "boolean"}, storageFile={"type": "string"})
+SERVER = closed(
+    port=PORT,
+    host={"type": "string"},
+    enable={"type": "boolean"},
+    onlyHealth={"type": "boolean"},
+    cache=COUNT,
+    deadline=COUNT,
+    drain=COUNT,
+    limitCap=COUNT,
+    redactAddresses={"type": "boolean"},
+    requestLog={"type": "boolean"},
+    serveDocs={"type": "boolean"},
+    serveSwagger={"type": "boolean"},
+)
+# The sections of the legacy main.json.
+SECTIONS = closed(
+    db=DATABASE,
+    server=SERVER,
+    **{
+        name: OBJECT
+        for name in (
+            "global",
+            "constraints",
+            "cron",
+            "score",
+            "scorekeeper",
+            "proxy",
+            "matrix",
+            "telemetry",
+            "logger",
+            "redis",
+        )
+    },
+)
+# By the end of a value's path: what its default does not tell.
+RULES = {
+    "replicas": {"type": "integer", "minimum": 1},
+    "otv-balancer/replicas": {"type": "integer", "minimum": 2},
+    "minReplicas": {"type": "integer", "minimum": 1},
+    "otv-balancer/autoscaling.minReplicas": {"type": "integer", "minimum": 2},
+    "maxReplicas": {"type": "integer", "minimum": 1},
+    "cpuPercent": SHARE,
+    "requestsPerSecond": {"type": ["string", "integer"], "pattern": "^([1-9][0-9]*m?)?$", "minimum": 1},
+    "preStopSeconds": {"type": "integer", "minimum": 1},
+    "terminationGracePeriodSeconds": COUNT,
+    "startupSeconds": {"type": "integer", "minimum": 5},
+    "apply": {"enum": ["roll", "reload"]},
+    "discovery.mode": {"enum": ["dns", "endpointSlices"]},
+    "discovery.interval": {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$"},
+    "drain": {"type": "string", "pattern": "^[0-9]+s$"},
+    "environment": {"enum": ["production", "staging", "local", "ci"]},
+    "logLevel": {"enum": ["trace", "debug", "info", "notice", "warning", "error", "critical"]},
+    "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
+    "ports.public": PORT,
+    "ports.admin": PORT,
+    "service.port": PORT,
+    "health.port": PORT,
+    "networkPolicy.databasePort": PORT,
+    "networkPolicy.upstreamPorts": {"type": "array", "items": PORT},
+    "networkPolicy.apiServerPorts": {"type": "array", "items": PORT},
+    "networkPolicy.upstreamsTo": {"type": "array", "minItems": 1},
+    "hosts": {"type": "array", "items": {"type": "string", "minLength": 1}},
+    "imagePullSecrets": {"type": "array", "items": closed(name={"type": "string"})},
+    "extraEnv": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    "resources": RESOURCES,
+    "retiredResources": RESOURCES,
+    "podAnnotations": TEXTS,
+    "podLabels": TEXTS,
+    "nodeSelector": TEXTS,
+    "labels": TEXTS,
+    "annotations": TEXTS,
+    "weights": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000000},
+        },
+    },
+    "otv-gateway/config": closed(db=DATABASE, server=SERVER),
+    "otv-core/config": SECTIONS,
+    "otv-worker/config": closed(db=DATABASE, redis=OBJECT, score=OBJECT, **{"global": OBJECT}),
+    "otv-telemetry/config": closed(db=DATABASE, telemetry=OBJECT, server=SERVER),
+    "otv/global": closed(
+        imageTag={"type": "string"},
+        config=SECTIONS,
+        security=OBJECT,
+        imageRegistry={"type": "string"},
+        imagePullSecrets={"type": "array"},
+        storageClass={"type": "string"},
+        defaultStorageClass={"type": "string"},
+    ),
+    "otv-balancer/upstreams": {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"$ref": "#/definitions/upstream"},
+    },
+    "otv-balancer/routes": {"$ref": "#/definitions/routes"},
+    "otv-balancer/retiredRoutes": {"$ref": "#/definitions/routes"},
+    "otv-balancer/config": {"$ref": "#/definitions/config"},
+}
+# Objects whose keys are Kubernetes', or another chart's, to know.
+OPEN = {"secret", "affinity", "podSecurityContext", "securityContext", "mongodb", "redis"}
+
+
+def schema(chart, value, path=""):
+    name = path.rsplit(".", 1)[-1]
+    for key in (f"{chart}/{path}", path, name):
+        if key in RULES:
+            return RULES[key]
+    if isinstance(value, dict):
+        if name in OPEN or name.startswith("otv-"):
+            return OBJECT
+        return closed(**{key: schema(chart, item, f"{path}.{key}" if path else key) for key, item in value.items()})
+    kinds = {bool: "boolean", int: "integer", str: "string", list: "array"}
+    return {"type": kinds[type(value)]}
+
+
+def plain(item):
+    """A part of routes.schema.json for another file: without words, its references turned to where they are here."""
+    if isinstance(item, list):
+        return [plain(each) for each in item]
+    if not isinstance(item, dict):
+        return item
+    kept = {
+        key: each
+        for key, each in item.items()
+        if not (key in ("description", "default") and not isinstance(each, dict))
+    }
+    return {
+        key: each.replace("#/$defs/", "#/definitions/") if key == "$ref" else plain(each) for key, each in kept.items()
+    }
+
+
+def definitions():
+    """What routes.json may hold, with the chart's `service` added, and without what the chart writes itself."""
+    with open(os.path.join(ROOT, "routes.schema.json"), encoding="utf-8") as file:
+        routes = json.load(file)
+    made = plain(routes["$defs"])
+    upstream = {
+        key: item for key, item in made["upstream"].items() if key not in ("oneOf", "anyOf", "allOf", "required")
+    }
+    upstream["properties"]["service"] = {
+        **closed(name={"type": "string", "minLength": 1}, namespace={"type": "string"}, port=PORT),
+        "required": ["name", "port"],
+    }
+    made["upstream"] = upstream
+    made["routes"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"allOf": [{"$ref": "#/definitions/route"}, {"required": ["name"]}]},
+    }
+    del made["timeouts"]["properties"]["drain"]
+    own = {"$schema", "listeners", "admin", "takeover", "upstreams", "routes"}
+    made["config"] = closed(**{key: plain(item) for key, item in routes["properties"].items() if key not in own})
+    return made
+
+
+def document(chart, values):
+    made = schema(chart, values)
+    # The umbrella switches charts off by `enabled`, and shares `global`.
+    made["properties"].setdefault("global", OBJECT)
+    if chart != "otv":
+        made["properties"]["enabled"] = {"type": "boolean"}
+    if chart == "otv-balancer":
+        made["definitions"] = definitions()
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"Values of {chart}", **made}
+
+
+def rows(text, values):
+    """Path, default and meaning of each value, in the file's order."""
+    found, path, pending = [], [], []
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        stripped = line.strip()
+        if stripped.startswith("# -- "):
+            pending = [stripped[5:]]
+        elif stripped.startswith("#"):
+            if pending:
+                pending.append(stripped.lstrip("# "))
+        elif match := re.match(r"([A-Za-z][\w-]*):", stripped):
+            path = [part for part in path if part[0] < indent] + [(indent, match[1])]
+            names = [part[1] for part in path]
+            value = values
+            for name in names:
+                value = value.get(name) if isinstance(value, dict) else None
+            if pending or (value is not None and not isinstance(value, dict) and len(names) <= 2):
+                found.append((".".join(names), value, " ".join(pending)))
+            pending = []
+        else:
+            pending = []
+    return found
+
+
+def table(text, values):
+    lines = ["| value | default | meaning |", "|---|---|---|"]
+    for path, value, meaning in rows(text, values):
+        shown = "" if isinstance(value, dict) and value else f"`{json.dumps(value, ensure_ascii=False)}`"
+        if len(shown) > 60:
+            shown = "see values.yaml"
+        lines.append(f"| `{path}` | {shown} | {meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    write = "--write" in sys.argv[1:]
+    stale = []
+    for chart in CHARTS:
+        folder = os.path.join(ROOT, "charts", chart)
+        text = open(os.path.join(folder, "values.yaml"), encoding="utf-8").read()
+        values = yaml.safe_load(text)
+        readme = open(os.path.join(folder, "README.md"), encoding="utf-8").read()
+        head = readme.split("## Values\n")[0]
+        wanted = {
+            "values.schema.json": json.dumps(document(chart, values), indent=2) + "\n",
+            "README.md": head + "## Values\n\n" + table(text, values),
+        }
+        for name, content in wanted.items():
+            path = os.path.join(folder, name)
+            if os.path.exists(path) and open(path, encoding="utf-8").read() == content:
+                continue
+            if write:
+                open(path, "w", encoding="utf-8").write(content)
+            else:
+                stale.append(os.path.relpath(path, ROOT))
+    if stale:
+        print("not made from the present values.yaml (scripts/test-charts.sh --write):", *stale)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

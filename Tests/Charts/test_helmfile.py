@@ -1,0 +1,139 @@
+"""The environments of helmfile.d."""
+
+import json
+import os
+import re
+import unittest
+
+import yaml
+from matrix import VARIABLES
+from rendering import ENVIRONMENTS, ROOT, helmfile, load, read, render
+
+
+class Helmfile(unittest.TestCase):
+    def test_releases(self):
+        wanted = {
+            "kusama": [("otv", "kusama", "kusama.w3f.community", "v1.2.3")],
+            "polkadot": [("otv", "polkadot", "polkadot.w3f.community", "v1.2.3")],
+            "staging": [
+                ("otv", "kusama-1kv-staging", "kusama-staging.w3f.community", "staging"),
+                ("otv", "polkadot-1kv-staging", "polkadot-staging.w3f.community", "staging"),
+            ],
+            "ci": [
+                ("otv", "kusama", "kusama.ci.example", VARIABLES["CIRCLE_SHA1"]),
+                ("otv", "polkadot", "polkadot.ci.example", VARIABLES["CIRCLE_SHA1"]),
+            ],
+            "local": [("otv", "kusama", "kusama.localhost", "local")],
+        }
+        self.assertEqual(set(wanted), set(ENVIRONMENTS))
+        for environment, expected in wanted.items():
+            with self.subTest(environment):
+                releases = helmfile("10-otv.yaml.gotmpl", environment, VARIABLES)
+                found = [
+                    (
+                        r["name"],
+                        r["namespace"],
+                        r["values"]["otv-balancer"]["ingress"]["hosts"][0],
+                        r["values"]["global"]["imageTag"],
+                    )
+                    for r in releases
+                ]
+                self.assertEqual(found, expected)
+                for release in releases:
+                    self.assertTrue(os.path.exists(os.path.join(ROOT, "helmfile.d", release["chart"], "Chart.yaml")))
+
+    def test_stage_and_weights(self):
+        wanted = {
+            "kusama": ({"core": 100, "gateway": 0}, False),
+            "polkadot": ({"core": 100, "gateway": 0}, False),
+            "staging": ({"core": 50, "gateway": 50}, False),
+            "ci": ({"core": 50, "gateway": 50}, False),
+            "local": ({"gateway": 100}, True),
+        }
+        for environment, (split, retired) in wanted.items():
+            for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
+                objects = render("otv", release["values"], release["name"], release["namespace"])
+                routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])["routes"]
+                self.assertEqual(next(route["split"] for route in routes if route["name"] == "api"), split, environment)
+                image = objects.one("StatefulSet", "otv-core")["spec"]["template"]["spec"]["containers"][0]["image"]
+                self.assertEqual(image.startswith("web3f/otv-core:"), retired, environment)
+
+    def test_a_network_is_moved_by_its_environment(self):
+        release = helmfile(
+            "10-otv.yaml.gotmpl", "kusama", VARIABLES, {"stage": "2-by-weight", "weights": {"core": 75, "gateway": 25}}
+        )[0]
+        self.assertEqual(release["values"]["otv-balancer"]["weights"]["api"], {"core": 75, "gateway": 25})
+        release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"stage": "4-core-retired"})[0]
+        self.assertTrue(release["values"]["otv-core"]["retired"])
+
+    def test_while_the_old_release_runs_the_core_there_is_no_other(self):
+        chain = {
+            "name": "kusama",
+            "namespace": "kusama",
+            "host": "kusama.w3f.community",
+            "databaseUri": "",
+            "legacyRelease": "kusama-otv-backend",
+        }
+        release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"chains": [chain]})[0]
+        objects = render("otv", release["values"], "otv", "kusama")
+        self.assertEqual(objects.of("StatefulSet"), [])
+        routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])
+        self.assertEqual(
+            routes["upstreams"]["core"]["discovery"]["dns"],
+            {"name": "kusama-otv-backend.kusama.svc.cluster.local.", "port": 3300, "interval": "2s"},
+        )
+
+    def test_databases(self):
+        for environment, installed in {
+            "kusama": True,
+            "polkadot": True,
+            "staging": False,
+            "ci": True,
+            "local": True,
+        }.items():
+            for release in helmfile("05-mongodb.yaml.gotmpl", environment, VARIABLES):
+                self.assertEqual(release["installed"], installed)
+                self.assertTrue(release["name"].endswith("-mongodb"))
+
+    def test_the_gateway_of_ci_asks_the_database_of_ci(self):
+        for release in helmfile("10-otv.yaml.gotmpl", "ci", VARIABLES):
+            chain = release["namespace"]
+            objects = render("otv", release["values"], release["name"], release["namespace"])
+            main = json.loads(objects.one("Secret", f"{release['name']}-gateway")["stringData"]["main.json"])
+            self.assertEqual(
+                main["db"]["mongo"]["uri"],
+                f"mongodb://username:password123@{chain}-mongodb-headless.{chain}.svc.cluster.local/otv"
+                "?tls=false&replicaSet=rs0",
+            )
+
+    def test_production_holds_no_password(self):
+        for environment in ("kusama", "polkadot", "staging"):
+            for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
+                self.assertNotRegex(json.dumps(release["values"]), 'mongodb://[^"]*@')
+                objects = render("otv", release["values"], release["name"], release["namespace"])
+                gateway = objects.one("Deployment", f"{release['name']}-gateway")["spec"]["template"]["spec"][
+                    "containers"
+                ][0]
+                self.assertIn("GATEWAY_DB_URI", [entry["name"] for entry in gateway["env"]])
+
+    def test_every_key_that_is_read_is_in_every_environment(self):
+        """helmfile ends with an error at a key that is not there, also in an `if`."""
+        for file in ("05-mongodb.yaml.gotmpl", "10-otv.yaml.gotmpl"):
+            body = "".join(re.findall(r"\{\{.*?\}\}", read("helmfile.d", file).partition("\n---\n")[2]))
+            read_keys = set(re.findall(r"\.Values\.(\w+)", body))
+            of_chains = set(re.findall(r"(?<![\w.$])\.([a-z]\w*)", body))
+            self.assertIn("chains", read_keys)
+            self.assertIn("namespace", of_chains)
+            for environment in ENVIRONMENTS:
+                values = load("helmfile.d", "environments", f"{environment}.yaml")
+                self.assertLessEqual(read_keys, set(values), environment)
+                for chain in values["chains"]:
+                    self.assertLessEqual(of_chains, set(chain), environment)
+
+    def test_both_files_have_the_same_environments(self):
+        heads = {
+            read("helmfile.d", file).partition("\n---\n")[0].partition("\n")[2]
+            for file in ("05-mongodb.yaml.gotmpl", "10-otv.yaml.gotmpl")
+        }
+        self.assertEqual(len(heads), 1)
+        self.assertEqual(list(yaml.safe_load(heads.pop())["environments"]), ENVIRONMENTS)

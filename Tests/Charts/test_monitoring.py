@@ -1,0 +1,486 @@
+"""Alerts, dashboard, autoscaler and scrapes: against what the running programs say of themselves, and by promtool."""
+
+import copy
+import functools
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+import yaml
+from matrix import MONITORED, stage
+from programs import asked, balancer, families, gateway, until
+from rendering import at, merged, read, render
+
+# What Prometheus adds to every series that it reads from a pod. `honorLabels` lets the metric's own go before them.
+TARGET = {"namespace", "service", "pod", "container", "job", "instance", "endpoint"}
+# kube-state-metrics' own.
+OUTSIDE = {
+    "kube_deployment_status_replicas_available": {"namespace", "deployment"},
+    "kube_deployment_spec_replicas": {"namespace", "deployment"},
+    "kube_statefulset_status_replicas_ready": {"namespace", "statefulset"},
+}
+# The largest finite bound of each histogram: no quantile above it is ever told.
+BOUNDS = {}
+WORDS = re.compile(r"\b((?:balancer|gateway|kube|process)_[a-z_]+)\b(?:\{([^}]*)\})?")
+
+
+@functools.cache
+def objects():
+    return render(
+        "otv", merged(stage("2-by-weight"), {name: MONITORED for name in ("otv-balancer", "otv-gateway", "otv-core")})
+    )
+
+
+def rules():
+    return [
+        (item["metadata"]["name"], rule)
+        for item in objects().of("PrometheusRule")
+        for group in item["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+
+
+@functools.cache
+def measured():
+    """{metric: its labels} of a balancer that found a gateway and no core, and of that gateway."""
+    with gateway(objects()) as api, balancer(objects(), {"gateway": [f"127.0.0.1:{api.port}"]}) as front:
+        until(lambda: asked(front.public, "/candidates")[0] == 200, "the balancer passes a request on")
+        asked(front.public, "/healthcheck")
+        until(
+            lambda: "balancer_discovery_failures_total{" in asked(front.admin, "/metrics")[1], "the core is looked for"
+        )
+        texts = asked(front.admin, "/metrics")[1], asked(api.port, "/metrics")[1]
+    found = {}
+    for text in texts:
+        for name, series in families(text).items():
+            found.setdefault(name, set()).update(*series)
+            if name.endswith("_bucket"):
+                BOUNDS[name] = max(float(labels["le"]) for labels in series if labels["le"] != "+Inf")
+    return found
+
+
+def documented():
+    return set(
+        re.findall(
+            r"`((?:balancer|gateway|process)_[a-z0-9_]+)[`{]", read("docs", "metrics.md") + read("docs", "gateway.md")
+        )
+    )
+
+
+def promtool(command, rules, tests=None):
+    """Its status and words."""
+    with tempfile.TemporaryDirectory(prefix="otv-rules-") as folder:
+        for name, content in (("rules.yaml", rules), ("tests.yaml", tests)):
+            if content is not None:
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    yaml.safe_dump(content, file)
+        ran = subprocess.run(
+            [os.environ.get("PROMTOOL", "promtool"), command, "rules", "tests.yaml" if tests else "rules.yaml"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def groups():
+    return {
+        "groups": [copy.deepcopy(group) for item in objects().of("PrometheusRule") for group in item["spec"]["groups"]]
+    }
+
+
+class Alerts(unittest.TestCase):
+    def test_each_names_a_page_of_the_runbook(self):
+        parts = re.split(
+            r"^#+ (.*)$",
+            re.sub(r"^```.*?^```$", "", read("docs", "runbook.md"), flags=re.MULTILINE | re.DOTALL),
+            flags=re.MULTILINE,
+        )
+        pages = {
+            re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-"): text
+            for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+        }
+        self.assertGreater(len(rules()), 15)
+        for _, rule in rules():
+            with self.subTest(rule["alert"]):
+                page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+                self.assertTrue(page.endswith("/docs/runbook.md"))
+                self.assertIn(anchor, pages)
+                # And the page names the alert.
+                text = pages[anchor]
+                self.assertIn(rule["alert"], text)
+                self.assertTrue(rule["annotations"]["summary"])
+                self.assertIn(rule["labels"]["severity"], ("critical", "warning"))
+
+    def test_the_readme_lists_them(self):
+        for chart in ("otv-balancer", "otv-gateway", "otv-core"):
+            listed = re.search(r"^Alerts[^:]*: ([A-Za-z,\s]+)\.", read("charts", chart, "README.md"), re.MULTILINE)[1]
+            self.assertEqual(re.findall(r"\w+", listed), [rule["alert"] for name, rule in rules() if name == chart])
+
+    def test_each_uses_metrics_and_labels_that_the_programs_have(self):
+        known = {**measured(), **OUTSIDE}
+        for _, rule in rules():
+            with self.subTest(rule["alert"]):
+                found = WORDS.findall(rule["expr"])
+                self.assertTrue(found)
+                labels = set()
+                for metric, selector in found:
+                    self.assertIn(metric, known)
+                    if metric not in OUTSIDE:
+                        self.assertIn(re.sub(r"_(bucket|sum|count)$", "", metric), documented())
+                    has = known[metric] | TARGET
+                    self.assertLessEqual(set(re.findall(r'(\w+)=~?"', selector)), has)
+                    labels |= has
+                for grouping in re.findall(r"by \(([^)]*)\)", rule["expr"]):
+                    self.assertLessEqual(set(re.split(r",\s*", grouping)), labels)
+                # What the summary tells is there to tell.
+                grouped = re.findall(r"by \(([^)]*)\)", rule["expr"])
+                left = set.intersection(*[set(re.split(r",\s*", g)) for g in grouped]) if grouped else labels
+                self.assertLessEqual(set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])), left)
+
+    def test_no_threshold_is_beyond_what_a_histogram_tells(self):
+        measured()
+        slow = [rule["expr"] for _, rule in rules() if "histogram_quantile" in rule["expr"]]
+        self.assertEqual(len(slow), 2)
+        for expression in slow:
+            self.assertLess(float(expression.rsplit(">", 1)[1]), BOUNDS[re.search(r"\w+_bucket", expression)[0]])
+
+    def test_each_looks_at_the_pods_that_are_scraped(self):
+        for name in ("otv-balancer", "otv-gateway"):
+            selector = objects().one("ServiceMonitor", name)["spec"]["selector"]["matchLabels"]
+            service = next(s for s in objects().of("Service") if selector.items() <= s["metadata"]["labels"].items())
+            for chart, rule in rules():
+                for metric, given in WORDS.findall(rule["expr"]):
+                    if chart == name and not metric.startswith("kube_"):
+                        self.assertIn(
+                            f'namespace="kusama", service="{service["metadata"]["name"]}"', given, rule["alert"]
+                        )
+
+    def test_a_metrics_own_label_is_not_pushed_aside(self):
+        """The operator adds a label `endpoint`, the port's name; the balancer's metrics have one of that name too."""
+        self.assertIn("endpoint", measured()["balancer_ejections_total"])
+        self.assertTrue(objects().one("ServiceMonitor", "otv-balancer")["spec"]["endpoints"][0]["honorLabels"])
+        ours = {label for name, labels in measured().items() if name.startswith("gateway_") for label in labels}
+        self.assertEqual(ours & TARGET, set())
+
+    def test_promtool_takes_them(self):
+        status, words = promtool("check", groups())
+        self.assertEqual(status, 0, words)
+        broken = groups()
+        broken["groups"][0]["rules"][0] = {**broken["groups"][0]["rules"][0], "expr": "sum by ("}
+        self.assertNotEqual(promtool("check", broken)[0], 0)
+
+
+SCOPE = 'namespace="kusama", service="otv-balancer-admin"'
+
+
+def series(name, values, scope=SCOPE, **labels):
+    inner = ", ".join([scope, *[f'{key}="{value}"' for key, value in labels.items()]])
+    return {"series": f"{name}{{{inner}}}", "values": values}
+
+
+# Which alert, after how long, by which series; and the labels of those that fire.
+POD = {"pod": "a"}
+GATEWAY = 'namespace="kusama", service="otv-gateway-headless"'
+CASES = [
+    ("BalancerAbsent", "6m", [], [{}]),
+    ("BalancerAbsent", "6m", [series("balancer_build_info", "1x20", version="1", pod="a")], []),
+    (
+        "BalancerPodsMissing",
+        "6m",
+        [series("kube_deployment_status_replicas_available", "1x20", 'namespace="kusama"', deployment="otv-balancer")],
+        [{"deployment": "otv-balancer"}],
+    ),
+    (
+        "BalancerPodsMissing",
+        "6m",
+        [series("kube_deployment_status_replicas_available", "2x20", 'namespace="kusama"', deployment="otv-balancer")],
+        [],
+    ),
+    # The core away for three minutes, as at each restart: no alert. Away for longer: one for what only it serves.
+    (
+        "BalancerRouteUnserved",
+        "8m",
+        [
+            series("balancer_route_share", "1x3 0x3 1x10", route="operations", upstream="core", **POD),
+            series("balancer_route_weight", "1x20", route="operations", upstream="core", **POD),
+        ],
+        [],
+    ),
+    (
+        "BalancerRouteUnserved",
+        "8m",
+        [
+            series("balancer_route_share", "1 0x20", route="operations", upstream="core", **POD),
+            series("balancer_route_weight", "1x20", route="operations", upstream="core", **POD),
+            series("balancer_route_share", "0x20", route="api", upstream="core", **POD),
+            series("balancer_route_weight", "90x20", route="api", upstream="core", **POD),
+            series("balancer_route_share", "1x20", route="api", upstream="gateway", **POD),
+            series("balancer_route_weight", "10x20", route="api", upstream="gateway", **POD),
+        ],
+        [{"route": "operations", **POD}],
+    ),
+    # The side that lost its share is told at the same time.
+    (
+        "BalancerShareLost",
+        "8m",
+        [
+            series("balancer_route_share", "0x20", route="api", upstream="core", **POD),
+            series("balancer_route_weight", "90x20", route="api", upstream="core", **POD),
+            series("balancer_route_share", "0x20", route="api", upstream="other", **POD),
+            series("balancer_route_weight", "0x20", route="api", upstream="other", **POD),
+        ],
+        [{"route": "api", "upstream": "core", "service": "otv-balancer-admin", **POD}],
+    ),
+    (
+        "BalancerUpstreamDown",
+        "8m",
+        [
+            series("balancer_endpoint_available", "0x20", upstream="gateway", endpoint="10.0.0.1:3301", **POD),
+            series("balancer_endpoint_available", "0x20", upstream="gateway", endpoint="10.0.0.2:3301", **POD),
+            series("balancer_endpoint_available", "0x20", upstream="core", endpoint="10.0.0.3:3300", **POD),
+            series("balancer_endpoint_available", "1x20", upstream="core", endpoint="10.0.0.4:3300", **POD),
+        ],
+        [{"upstream": "gateway", **POD}],
+    ),
+    # 3 of 100 a minute on one route, 1 of 100 on the other, and one single request that failed on a third.
+    (
+        "BalancerErrors",
+        "12m",
+        [
+            series("balancer_requests_total", "0+97x20", route="api", upstream="core", status_class="2xx", **POD),
+            series("balancer_requests_total", "0+3x20", route="api", upstream="", status_class="5xx", **POD),
+            series(
+                "balancer_requests_total", "0+99x20", route="operations", upstream="core", status_class="2xx", **POD
+            ),
+            series("balancer_requests_total", "0+1x20", route="operations", upstream="core", status_class="5xx", **POD),
+            series("balancer_requests_total", "0 1x20", route="health", upstream="", status_class="5xx", **POD),
+        ],
+        [{"route": "api"}],
+    ),
+    (
+        "BalancerEjections",
+        "16m",
+        [series("balancer_ejections_total", "0 1 2 3 4x20", upstream="gateway", endpoint="10.0.0.1:3301", **POD)],
+        [{"upstream": "gateway", "endpoint": "10.0.0.1:3301"}],
+    ),
+    (
+        "BalancerConfigurationRejected",
+        "3m",
+        [series("balancer_config_last_reload_successful", "1 0x20", **POD)],
+        [{"service": "otv-balancer-admin", **POD}],
+    ),
+    (
+        "BalancerWeightsDiffer",
+        "6m",
+        [
+            series("balancer_route_weight", "90x20", route="api", upstream="core", pod="a"),
+            series("balancer_route_weight", "50x20", route="api", upstream="core", pod="b"),
+            series("balancer_route_weight", "10x20", route="api", upstream="gateway", pod="a"),
+            series("balancer_route_weight", "10x20", route="api", upstream="gateway", pod="b"),
+        ],
+        [{"route": "api", "upstream": "core"}],
+    ),
+    # The values say 90 and 10.
+    (
+        "BalancerWeightsNotLasting",
+        "35m",
+        [
+            series("balancer_route_weight", "90x40", route="api", upstream="core", **POD),
+            series("balancer_route_weight", "50x40", route="api", upstream="gateway", **POD),
+        ],
+        [{"route": "api", "upstream": "gateway", "service": "otv-balancer-admin", **POD}],
+    ),
+    (
+        "BalancerWeightsNotLasting",
+        "35m",
+        [
+            series("balancer_route_weight", "90x40", route="api", upstream="core", **POD),
+            series("balancer_route_weight", "50x20 10x20", route="api", upstream="gateway", **POD),
+        ],
+        [],
+    ),
+    (
+        "BalancerDiscoveryStale",
+        "6m",
+        [series("balancer_discovery_stale", "1x20", upstream="core", **POD)],
+        [{"upstream": "core", "service": "otv-balancer-admin", **POD}],
+    ),
+    (
+        "BalancerRetriesDenied",
+        "12m",
+        [series("balancer_retries_denied_total", "0+5x20", upstream="core", **POD)],
+        [{"upstream": "core"}],
+    ),
+    ("BalancerAccessLogDropped", "12m", [series("balancer_access_log_dropped_total", "0+5x20", **POD)], [{**POD}]),
+    (
+        "BalancerSlow",
+        "16m",
+        [
+            series(
+                "balancer_request_duration_seconds_bucket", "0+50x20", route="api", upstream="gateway", le="1", **POD
+            ),
+            series(
+                "balancer_request_duration_seconds_bucket", "0+100x20", route="api", upstream="gateway", le="5", **POD
+            ),
+            series(
+                "balancer_request_duration_seconds_bucket",
+                "0+100x20",
+                route="api",
+                upstream="gateway",
+                le="+Inf",
+                **POD,
+            ),
+        ],
+        [{"upstream": "gateway"}],
+    ),
+    (
+        "GatewaySlow",
+        "16m",
+        [
+            series("gateway_request_duration_seconds_bucket", "0+50x20", GATEWAY, route="/candidates", le="1.0"),
+            series("gateway_request_duration_seconds_bucket", "0+100x20", GATEWAY, route="/candidates", le="2.0"),
+            series("gateway_request_duration_seconds_bucket", "0+100x20", GATEWAY, route="/candidates", le="+Inf"),
+        ],
+        [{}],
+    ),
+    ("GatewayDatabaseErrors", "12m", [series("gateway_database_errors_total", "0+1x20", GATEWAY)], [{}]),
+    ("GatewayDatabaseErrors", "12m", [series("gateway_database_errors_total", "7x20", GATEWAY)], []),
+    (
+        "GatewayPodsMissing",
+        "11m",
+        [
+            series("kube_deployment_status_replicas_available", "2x20", 'namespace="kusama"', deployment="otv-gateway"),
+            series("kube_deployment_spec_replicas", "3x20", 'namespace="kusama"', deployment="otv-gateway"),
+        ],
+        [{"deployment": "otv-gateway"}],
+    ),
+    (
+        "CoreNotReady",
+        "10m",
+        [series("kube_statefulset_status_replicas_ready", "0x20", 'namespace="kusama"', statefulset="otv-core")],
+        [],
+    ),
+    (
+        "CoreNotReady",
+        "16m",
+        [series("kube_statefulset_status_replicas_ready", "0x20", 'namespace="kusama"', statefulset="otv-core")],
+        [{"statefulset": "otv-core"}],
+    ),
+]
+
+
+class Firing(unittest.TestCase):
+    def test_every_alert_fires_when_it_must(self):
+        self.assertEqual({rule["alert"] for _, rule in rules()}, {case[0] for case in CASES if case[3]})
+
+    def test_by_promtool(self):
+        """Labels are compared; the words of the summary are what Prometheus makes of them."""
+        self.maxDiff = None
+        texts = {rule["alert"]: rule for _, rule in rules()}
+        # Summaries with a value in them are told by hand.
+        values = {"BalancerErrors": "3%", "BalancerWeightsNotLasting": "50"}
+
+        def said(alert, labels):
+            summary = re.sub(
+                r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels.get(m[1], ""), texts[alert]["annotations"]["summary"]
+            )
+            return re.sub(r"\{\{ \$value[^}]*\}\}", values.get(alert, ""), summary)
+
+        tests = []
+        for alert, at_time, given, firing in CASES:
+            expected = []
+            for labels in firing:
+                scope = {"namespace": "kusama"}
+                if alert == "BalancerAbsent":
+                    scope["service"] = "otv-balancer-admin"
+                expected.append(
+                    {
+                        "exp_labels": {"severity": texts[alert]["labels"]["severity"], **scope, **labels},
+                        "exp_annotations": {
+                            "summary": said(alert, labels),
+                            "runbook_url": texts[alert]["annotations"]["runbook_url"],
+                        },
+                    }
+                )
+            tests.append(
+                {
+                    "interval": "1m",
+                    "input_series": given,
+                    "alert_rule_test": [{"eval_time": at_time, "alertname": alert, "exp_alerts": expected}],
+                }
+            )
+        status, words = promtool(
+            "test", groups(), {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+        )
+        self.assertEqual(status, 0, words)
+
+
+class Dashboard(unittest.TestCase):
+    def expressions(self):
+        board = json.loads(read("charts", "otv-balancer", "dashboard.json"))
+        return [(panel["title"], target) for panel in board["panels"] for target in panel["targets"]]
+
+    def test_metrics_and_labels_exist(self):
+        self.assertGreater(len(self.expressions()), 10)
+        for title, target in self.expressions():
+            with self.subTest(title):
+                found = WORDS.findall(target["expr"])
+                self.assertTrue(found)
+                labels = set()
+                for metric, selector in found:
+                    self.assertIn(metric, measured())
+                    labels |= measured()[metric] | TARGET
+                    self.assertIn('namespace="$namespace"', selector)
+                grouping = re.findall(r"by \(([^)]*)\)", target["expr"])
+                self.assertLessEqual(set(re.split(r",\s*", grouping[0])), labels)
+                self.assertLessEqual(
+                    set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])), set(re.split(r",\s*", grouping[0]))
+                )
+
+    def test_promtool_takes_its_expressions(self):
+        made = {
+            "groups": [
+                {
+                    "name": "panels",
+                    "rules": [
+                        {"record": f"panel:{index}", "expr": target["expr"]}
+                        for index, (_, target) in enumerate(self.expressions())
+                    ],
+                }
+            ]
+        }
+        status, words = promtool("check", made)
+        self.assertEqual(status, 0, words)
+
+    def test_it_is_in_the_release(self):
+        made = render("otv-balancer", at("dashboard.enabled", True)).one("ConfigMap", "otv-balancer-dashboard")
+        self.assertEqual(
+            json.loads(made["data"]["balancer.json"]), json.loads(read("charts", "otv-balancer", "dashboard.json"))
+        )
+        self.assertEqual(made["metadata"]["labels"]["grafana_dashboard"], "1")
+
+
+class Autoscaling(unittest.TestCase):
+    def test_by_processor_time_and_where_wanted_by_requests(self):
+        for chart in ("otv-balancer", "otv-gateway"):
+            metrics = render(chart).one("HorizontalPodAutoscaler")["spec"]["metrics"]
+            self.assertEqual([metric["type"] for metric in metrics], ["Resource"])
+            scaler = render(chart, at("autoscaling.requestsPerSecond", 400)).one("HorizontalPodAutoscaler")
+            self.assertEqual(scaler["apiVersion"], "autoscaling/v2")
+            pods = scaler["spec"]["metrics"][1]["pods"]
+            self.assertEqual(pods["target"], {"type": "AverageValue", "averageValue": "400"})
+            # The adapter's rule in docs/deployment.md makes that metric of one that the program has.
+            blocks = [
+                yaml.safe_load(block)
+                for block in re.findall(r"^```yaml\n(.*?)^```", read("docs", "deployment.md"), re.MULTILINE | re.DOTALL)
+            ]
+            made = {rule["name"]["as"]: rule for block in blocks for rule in block["rules"]["custom"]}
+            rule = made[pods["metric"]["name"]]
+            self.assertIn(rule["name"]["matches"], measured())
+            self.assertTrue(rule["seriesQuery"].startswith(rule["name"]["matches"] + "{"))

@@ -1,0 +1,163 @@
+"""The rendered pods, as far as they run without a cluster: their programs, arguments, files and probes."""
+
+import json
+import subprocess
+import unittest
+
+from matrix import stage
+from programs import asked, balancer, gateway, here, laid_out, until
+from rendering import at, check_routes, program, render, routes_of
+
+
+def probes(objects, kind, name):
+    container = objects.one(kind, name)["spec"]["template"]["spec"]["containers"][0]
+    return {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+
+
+class Programs(unittest.TestCase):
+    def test_d3_the_gateway_answers_its_probes_by_its_own_configuration(self):
+        """The legacy gateway's health check read a section that its configuration did not have, and failed."""
+        objects = render("otv")
+        with gateway(objects) as running:
+            for probe, path in probes(objects, "Deployment", "otv-gateway").items():
+                # As the kubelet does: more than once.
+                until(lambda path=path: asked(running.port, path)[0] == 200, f"{probe} passes")
+            self.assertEqual(running.stop(), 0)
+
+    def test_a_database_that_is_gone_takes_a_gateway_out_and_restarts_none(self):
+        objects = render("otv", at("global.config.db.mongo.uri", "mongodb://127.0.0.1:1/otv"))
+        with gateway(objects, database=None) as running:
+            answers = {
+                probe: asked(running.port, path)[0]
+                for probe, path in probes(objects, "Deployment", "otv-gateway").items()
+            }
+        self.assertEqual(answers, {"startupProbe": 200, "livenessProbe": 200, "readinessProbe": 503})
+
+    def test_the_retired_core_is_a_bare_health_check(self):
+        objects = render("otv", stage("4-core-retired"))
+        with gateway(objects, "otv-core", database=None) as running:
+            for probe, path in probes(objects, "StatefulSet", "otv-core").items():
+                self.assertEqual(asked(running.port, path)[0], 200, probe)
+            status, words = asked(running.port, "/candidates")
+            self.assertEqual(status, 404)
+            self.assertIn("gateway", words)
+            self.assertEqual(running.stop(), 0)
+
+    def test_helm_test_says_whether_it_answers(self):
+        objects = render("otv", stage("4-core-retired"))
+
+        def tested(name, port):
+            args = objects.one("Pod", f"{name}-test")["spec"]["containers"][0]["args"]
+            path = args[-1].split("/", 3)[3]
+            which = "balancer" if name == "otv-balancer" else "gateway"
+            ran = subprocess.run(
+                [program(which), *args[:-1], f"http://127.0.0.1:{port}/{path}"],
+                capture_output=True,
+                timeout=30,
+                check=False,
+            )
+            return ran.returncode
+
+        with gateway(objects) as api, gateway(objects, "otv-core", database=None) as core, balancer(
+            objects, {"core": [f"127.0.0.1:{core.port}"], "gateway": [f"127.0.0.1:{api.port}"]}
+        ) as front:
+            self.assertEqual(
+                [tested("otv-gateway", api.port), tested("otv-core", core.port), tested("otv-balancer", front.public)],
+                [0, 0, 0],
+            )
+        self.assertNotEqual(tested("otv-gateway", 1), 0)
+        self.assertNotEqual(tested("otv-balancer", 1), 0)
+
+    def test_what_is_private_and_what_is_gone(self):
+        objects = render("otv", stage("4-core-retired"))
+        with gateway(objects) as api, balancer(
+            objects, {"core": ["127.0.0.1:1"], "gateway": [f"127.0.0.1:{api.port}"]}
+        ) as front:
+            for path, wanted in {
+                "/metrics": 404,
+                "/metrics/": 404,
+                "/readyz": 404,
+                "/livez": 404,
+                "/status": 410,
+                "/docs/x": 410,
+                "/healthcheck": 200,
+            }.items():
+                self.assertEqual(asked(front.public, path)[0], wanted, path)
+            until(lambda: asked(front.public, "/candidates")[0] == 200, "the API answers")
+            for probe, path in probes(objects, "Deployment", "otv-balancer").items():
+                self.assertEqual(asked(front.admin, path)[0], 200, probe)
+            self.assertEqual(front.stop(), 0)
+
+    def test_upstreams_that_are_down_leave_the_balancer_ready(self):
+        objects = render("otv")
+        with balancer(objects, {}) as front:
+            for probe, path in probes(objects, "Deployment", "otv-balancer").items():
+                self.assertEqual(asked(front.admin, path)[0], 200, probe)
+            self.assertEqual(asked(front.public, "/candidates")[0], 503)
+
+    def test_changed_values_are_loaded_and_live_weights_stay_until_then(self):
+        """`apply: reload`, with the volume swapped as the kubelet swaps it."""
+        first, second = render("otv", stage("1-core-only")), render("otv", stage("2-by-weight"))
+        ends = {"core": ["127.0.0.1:1"], "gateway": ["127.0.0.1:2"]}
+
+        def weights(front):
+            routes = json.loads(asked(front.admin, "/api/v1/routes")[1])["routes"]
+            return next(route["weights"] for route in routes if route["name"] == "api")
+
+        with balancer(first, ends) as front:
+            text = here(routes_of(second)[0], ends)
+            command = [
+                program("balancer"),
+                "weight",
+                "api",
+                "core=75",
+                "gateway=25",
+                "--admin",
+                f"127.0.0.1:{front.admin}",
+            ]
+            subprocess.run(command, check=True, capture_output=True, timeout=30)
+            self.assertEqual(weights(front), {"core": 75, "gateway": 25})
+
+            def swapped(text):
+                admin = json.loads(text)
+                # What a start alone takes over stays as the running process has it.
+                admin["admin"]["address"] = "127.0.0.1:0"
+                laid_out(front.folder, {"routes.json": json.dumps(admin)})
+
+            def generation():
+                return json.loads(asked(front.admin, "/api/v1/status")[1])["lastReload"]
+
+            # Something else changes: the live weights stay.
+            before = generation()
+            other = json.loads(here(routes_of(first)[0], ends))
+            other["timeouts"]["connect"] = "900ms"
+            swapped(json.dumps(other))
+            after = until(lambda: generation() != before and generation(), "the file with another time-out is loaded")
+            self.assertTrue(after["ok"], after)
+            self.assertEqual(weights(front), {"core": 75, "gateway": 25})
+            # The file says something about them: they go.
+            swapped(text)
+            until(lambda: weights(front) == {"core": 90, "gateway": 10}, "the weights of stage 2 are in force")
+            # What is wrong changes nothing, and is told.
+            swapped(text.replace('"split"', '"splitt"'))
+            until(
+                lambda: "balancer_config_last_reload_successful 0" in asked(front.admin, "/metrics")[1],
+                "the bad file is rejected",
+            )
+            self.assertEqual(weights(front), {"core": 90, "gateway": 10})
+            self.assertEqual(asked(front.admin, "/readyz")[0], 200)
+
+    def test_the_check_before_an_upgrade_tells_good_from_bad(self):
+        objects = render("otv", stage("2-by-weight"))
+        given = objects.one("ConfigMap", "otv-balancer-check")["data"]["routes.json"]
+        self.assertEqual(
+            objects.one("Job", "otv-balancer-check")["spec"]["template"]["spec"]["containers"][0]["args"][0], "check"
+        )
+        self.assertEqual(check_routes(given)[0], 0)
+        self.assertNotEqual(check_routes(given.replace('"1s"', '"1x"'))[0], 0)
+
+    def test_the_charts_are_of_the_version_that_the_program_has(self):
+        ran = subprocess.run([program("balancer"), "--version"], capture_output=True, text=True, timeout=30, check=True)
+        self.assertIn(
+            render("otv-balancer").one("Deployment")["metadata"]["labels"]["app.kubernetes.io/version"], ran.stdout
+        )

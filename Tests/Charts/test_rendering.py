@@ -1,0 +1,201 @@
+"""What the charts render is valid, and mistakes in values are found before anything is installed."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+import helm_python as helm
+import jsonschema
+import yaml
+from foreign import validate_foreign
+from matrix import BASE, HTTP_ROUTE, MONITORED, releases
+from rendering import (
+    CHARTS,
+    FOREIGN,
+    NoDuplicates,
+    ROOT,
+    STAGES,
+    at,
+    check_routes,
+    folder_of,
+    load,
+    merged,
+    read,
+    render,
+    routes_of,
+    texts,
+    validate,
+)
+
+
+class Rendering(unittest.TestCase):
+    def test_lint(self):
+        for chart in [*CHARTS, "otv"]:
+            with self.subTest(chart=chart):
+                messages = helm.lint(folder_of(chart))["messages"]
+                self.assertEqual([m for m in messages if m["severity"] > 1], [])
+
+    def test_every_manifest_is_valid(self):
+        for name, objects in releases():
+            with self.subTest(name):
+                self.assertTrue(objects)
+                validate(objects)
+                for item in objects:
+                    if item["kind"] in FOREIGN:
+                        validate_foreign(item)
+
+    def test_a_key_that_is_there_twice_is_found(self):
+        with self.assertRaises(AssertionError):
+            yaml.load("a: {b: 1, b: 2}", NoDuplicates)
+
+    def test_the_validators_find_a_stray_field(self):
+        objects = render("otv-balancer", merged(MONITORED, HTTP_ROUTE))
+        objects.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["periodSeconds"] = 10
+        with self.assertRaises(AssertionError):
+            validate(objects)
+        for kind in FOREIGN:
+            item = objects.one(kind)
+            validate_foreign(item)
+            item["spec"]["stray"] = 1
+            with self.assertRaises(jsonschema.ValidationError):
+                validate_foreign(item)
+
+    def test_no_name_twice(self):
+        for name, objects in releases():
+            with self.subTest(name):
+                names = [(item["kind"], item["metadata"]["name"]) for item in objects]
+                self.assertEqual(len(names), len(set(names)), names)
+
+    def test_the_balancer_accepts_every_routes_file(self):
+        seen = 0
+        for name, objects in releases():
+            for text in routes_of(objects):
+                seen += 1
+                status, words = check_routes(text)
+                self.assertEqual(status, 0, f"{name}: {words}\n{text}")
+        self.assertGreater(seen, 100)
+
+    def test_the_balancer_accepts_the_examples(self):
+        files = [os.path.join("examples", "stages", name, "routes.json") for name in STAGES]
+        for file in [*files, os.path.join("config", "balancer", "routes.json")]:
+            with self.subTest(file):
+                status, words = check_routes(read(file))
+                self.assertEqual(status, 0, words)
+
+    def test_notes(self):
+        for chart in [*CHARTS, "otv"]:
+            made = [
+                text
+                for path, text in texts(chart, BASE.get(chart, {})).items()
+                if path.endswith(f"{chart}/templates/NOTES.txt")
+            ]
+            self.assertEqual(len(made), 1, chart)
+            self.assertIn("kusama", made[0])
+
+    def test_derived_files_are_up_to_date(self):
+        ran = subprocess.run(
+            [sys.executable, os.path.join(ROOT, "Tests", "Charts", "reference.py")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+
+    def test_the_shared_templates_are_the_same_file(self):
+        copies = {read("charts", chart, "templates", "_helpers.tpl") for chart in CHARTS}
+        self.assertEqual(len(copies), 1)
+
+    def test_versions_of_the_umbrella(self):
+        dependencies = load("charts", "otv", "Chart.yaml")["dependencies"]
+        for chart in CHARTS:
+            version = load("charts", chart, "Chart.yaml")["version"]
+            self.assertEqual([d["version"] for d in dependencies if d["name"] == chart], [version], chart)
+        self.assertEqual({d["name"] for d in dependencies if "condition" in d}, {d["name"] for d in dependencies})
+
+
+class Rejected(unittest.TestCase):
+    """A mistake in the values is found before anything is installed."""
+
+    def rejected(self, chart, values, *words):
+        with self.assertRaises(helm.HelmError) as caught:
+            render(chart, values)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+    def test_misspelt_keys(self):
+        for chart in CHARTS:
+            for name, values in {
+                "replica": {"replica": 3},
+                "podSecurityContexts": {"podSecurityContexts": {}},
+                "tags": at("image.tags", "x"),
+                "enable": at("networkPolicy.enable", True),
+                "limit": at("resources.limit", {}),
+            }.items():
+                self.rejected(chart, values, name)
+        for chart in ("otv-gateway", "otv-core"):
+            self.rejected(chart, at("config.servers.port", 1), "servers")
+            self.rejected(chart, at("config.server.ports", 1), "ports")
+            self.rejected(chart, at("serviceMonitor.intervall", "1s"), "intervall")
+        self.rejected("otv-core", {"retire": True}, "retire")
+        self.rejected("otv-worker", at("config.radis.host", "x"), "radis")
+        self.rejected("otv-telemetry", at("config.server.prot", 1), "prot")
+
+    def test_misspelt_keys_of_routes_json(self):
+        for name, values in {
+            "timeout": at("config.timeout", {}),
+            "drain": at("config.timeouts.drain", "1s"),
+            "conect": at("config.timeouts.conect", "1s"),
+            "listeners": at("config.listeners", []),
+            "admin": at("config.admin", False),
+            "healt": at("upstreams.core.healt", {}),
+            "intervall": at("upstreams.core.health.intervall", "1s"),
+            "splitt": {"routes": [{"name": "api", "splitt": {"core": 1}}]},
+            "mach": {"retiredRoutes": [{"name": "api", "mach": {}, "split": {"gateway": 1}}]},
+            "port": at("upstreams.core.service", {"name": "x", "port": "3300"}),
+        }.items():
+            self.rejected("otv-balancer", values, name)
+        self.rejected("otv-balancer", {"routes": [{"split": {"core": 1}}]}, "name")
+
+    def test_misspelt_keys_under_the_umbrella(self):
+        self.rejected("otv", {"otv-balancer": {"weight": {}}}, "weight")
+        self.rejected("otv", {"otv-balancers": {}}, "otv-balancers")
+        self.rejected("otv", at("global.imagetag", "x"), "imagetag")
+        self.rejected("otv", at("global.config.mongo", {}), "mongo")
+
+    def test_wrong_kinds(self):
+        self.rejected("otv-balancer", {"replicas": 1}, "replicas")
+        self.rejected("otv-balancer", at("autoscaling.minReplicas", 1), "minReplicas")
+        self.rejected("otv-balancer", at("autoscaling.requestsPerSecond", "many"), "requestsPerSecond")
+        self.rejected("otv-balancer", {"weights": {"api": {"core": "90"}}}, "weights")
+        self.rejected("otv-balancer", {"weights": {"api": {"core": 1_000_001}}}, "weights")
+        self.rejected("otv-balancer", {"weights": {"api": {"core": 0.5}}}, "weights")
+        self.rejected("otv-balancer", at("discovery.mode", "consul"), "discovery")
+        self.rejected("otv-balancer", {"preStopSeconds": 0}, "preStopSeconds")
+        self.rejected("otv-core", {"retired": "yes"}, "retired")
+
+    def test_contradictions(self):
+        self.rejected("otv-balancer", {"weights": {"ap": {"core": 1}}}, "weights.ap", "there is no such route", "api")
+        self.rejected("otv-balancer", {"weights": {"api": {"cor": 1}}}, "weights.api.cor", "gives nothing to cor")
+        self.rejected("otv-balancer", {"weights": {"private": {"core": 1}}}, "weights.private.core")
+        self.rejected(
+            "otv-balancer", {"weights": {"api": {"core": 0, "gateway": 0}}}, "all weights of the route api are 0"
+        )
+        self.rejected("otv-balancer", {"drain": "120s"}, "terminationGracePeriodSeconds is 45")
+        self.rejected("otv-gateway", {"preStopSeconds": 40}, "terminationGracePeriodSeconds is 45")
+        self.rejected("otv-balancer", at("ingress.enabled", True), "ingress.hosts is empty")
+        self.rejected("otv-balancer", at("httpRoute.enabled", True), "parentRefs is empty")
+        self.rejected(
+            "otv-balancer", {"httpRoute": {**HTTP_ROUTE["httpRoute"], "hosts": []}}, "httpRoute.hosts is empty"
+        )
+        self.rejected("otv-gateway", at("autoscaling.minReplicas", 20), "more than autoscaling.maxReplicas")
+        self.rejected("otv-core", {"existingSecret": "otv-core"}, "is the name of the Secret")
+
+    def test_a_core_is_not_retired_before_the_routes(self):
+        self.rejected("otv", at("otv-core.retired", True), "otv-core.retired without otv-balancer.coreRetired")
+        self.rejected(
+            "otv",
+            merged(at("otv-balancer.coreRetired", True), at("otv-balancer.weights.api", {"core": 1, "gateway": 99})),
+            "weights.api.core is 1",
+            "once coreRetired is set",
+        )
