@@ -84,8 +84,8 @@ cat <<TEXT
   access log        $work/balancer.log
 
   Try, in another terminal:
-    $bin/balancer --admin 127.0.0.1:$admin routes
-    $bin/balancer --admin 127.0.0.1:$admin weight api core=50 gateway=50 --reason "half way"
+    $bin/balancer routes --admin 127.0.0.1:$admin
+    $bin/balancer weight api core=50 gateway=50 --reason "half way" --admin 127.0.0.1:$admin
     for i in {1..20}; do curl -s -o /dev/null -D - http://127.0.0.1:$public/candidates | grep -i x-served-by; done
 
   Ctrl-C stops everything.

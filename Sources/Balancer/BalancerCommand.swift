@@ -16,4 +16,9 @@ struct BalancerCommand: AsyncParsableCommand {
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
             HealthCommand.self,
         ])
+
+    static func main() async {
+        StandardDescriptors.fill()
+        await self.main(nil)
+    }
 }

@@ -1,8 +1,14 @@
 #define _GNU_SOURCE
 #include "CEpoll.h"
 #include <pthread.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 ssize_t cepoll_send_descriptors(int socket, const void *data, size_t length, const int *descriptors, size_t count) {
     char control[CMSG_SPACE(sizeof(int) * 64)];
@@ -50,6 +56,28 @@ int cepoll_pin_current_thread(int processor) {
     CPU_ZERO(&set);
     CPU_SET(processor, &set);
     return pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+void cepoll_adopt_niceness(void) {
+    errno = 0;
+    int niceness = getpriority(PRIO_PROCESS, getpid());
+    if (niceness == -1 && errno != 0) return;
+    // Without the right to be less nice it stays as it is.
+    setpriority(PRIO_PROCESS, gettid(), niceness);
+}
+
+void cepoll_set_timer_slack(unsigned long nanoseconds) {
+    prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
+}
+
+int cepoll_unacknowledged(int socket) {
+    int count = 0;
+    return ioctl(socket, SIOCOUTQ, &count) == 0 ? count : 0;
+}
+
+void cepoll_pause(unsigned int microseconds) {
+    struct timespec time = {.tv_nsec = (long)microseconds * 1000};
+    nanosleep(&time, NULL);
 }
 
 void cepoll_name_current_thread(const char *name) {

@@ -54,6 +54,7 @@ package enum Malformation: String, Sendable {
     case spaceBeforeColon = "space-before-colon"
     case obsFold = "obs-fold"
     case emptyName = "empty-field-name"
+    case missingColon = "missing-colon"
     case badMethod = "bad-method"
     case badTarget = "bad-target"
     case badVersion = "bad-version"
@@ -67,4 +68,5 @@ package enum Malformation: String, Sendable {
     case badTransferEncoding = "bad-transfer-encoding"
     case transferEncodingInHTTP10 = "transfer-encoding-in-http-1.0"
     case bodyNotAllowed = "body-not-allowed"
+    case tooManyConnectionOptions = "too-many-connection-options"
 }

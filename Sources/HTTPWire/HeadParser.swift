@@ -57,6 +57,11 @@ package enum HeadParser {
             while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
             guard cursor < end else { return nil }
             guard bytes[cursor] == 0x3A else {
+                // Whether a CR ends the line or stands in it is told by the byte behind it.
+                if bytes[cursor] == Self.cr {
+                    guard cursor + 1 < end else { return nil }
+                    throw .malformed(bytes[cursor + 1] == Self.lf ? .missingColon : .bareCR)
+                }
                 throw .malformed(Self.nameFault(bytes[cursor], atStart: cursor == start))
             }
             guard cursor > start else { throw .malformed(.emptyName) }
@@ -82,7 +87,7 @@ package enum HeadParser {
             fields.append(Field(name: name, value: value, id: id))
             if id != .other { try Self.note(id, value, bytes, &summary) }
         }
-        if summary.hasConnection { Self.readConnection(bytes, &fields, &summary) }
+        if summary.hasConnection { try Self.readConnection(bytes, &fields, &summary) }
         return summary
     }
 
@@ -90,7 +95,6 @@ package enum HeadParser {
         switch byte {
         case Self.space, Self.tab: atStart ? .obsFold : .spaceBeforeColon
         case Self.lf: .bareLF
-        case Self.cr: .bareCR
         default: .forbiddenByte
         }
     }
@@ -145,10 +149,15 @@ package enum HeadParser {
         return length
     }
 
+    /// Options of all `Connection` fields of a head. Each is compared with every field's name: without a bound, one
+    /// head could cost the product of both. Honest ones name a handful.
+    private static let connectionOptions = 64
+
     /// Reads the options of all `Connection` fields and marks the fields they name (RFC 9110 7.6.1).
     private static func readConnection(
         _ bytes: borrowing Span<UInt8>, _ fields: inout FieldTable, _ summary: inout Summary
-    ) {
+    ) throws(HeadError) {
+        var options = 0
         for index in 0..<fields.count where fields[index].id == .connection {
             var position = Int(fields[index].value.lower)
             let end = Int(fields[index].value.upper)
@@ -158,6 +167,8 @@ package enum HeadParser {
                 while position < end, ByteClass.isToken(bytes[position]) { position += 1 }
                 let option = ByteRange(start, position)
                 guard !option.isEmpty else { continue }
+                options += 1
+                guard options <= Self.connectionOptions else { throw .malformed(.tooManyConnectionOptions) }
                 if option.count == 5, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "close") {
                     summary.close = true
                 } else if option.count == 10, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "keep-alive") {

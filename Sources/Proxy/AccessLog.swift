@@ -20,19 +20,28 @@ package final class AccessLogSink: Sendable {
     private let queue = Mutex(Queue())
     private let wakeDescriptor: Int32
     private let output: Int32
+    /// Called from the writing thread when writing begins to fail, with the reason, and with nil when it works again.
+    private let stateChanged: @Sendable (SystemError?) -> Void
+    private let lostLines = Atomic<UInt64>(0)
     private let isAsleep = Atomic<Bool>(true)
     private let finished = Atomic<Bool>(false)
 
     /// Writes to `output`, which stays the caller's (standard output, or an open file).
-    package init(output: Int32) throws(SystemError) {
+    package init(
+        output: Int32, stateChanged: @escaping @Sendable (SystemError?) -> Void = { _ in }
+    ) throws(SystemError) {
         let wake = eventfd(0, Int32(EFD_CLOEXEC))
         guard wake >= 0 else { throw SystemError(operation: "eventfd") }
         self.wakeDescriptor = wake
         self.output = output
+        self.stateChanged = stateChanged
         self.queue.withLock { $0.bytes.reserveCapacity(65_536) }
     }
 
     deinit { close(self.wakeDescriptor) }
+
+    /// Lines taken from workers that could not be written.
+    package var lost: UInt64 { self.lostLines.load(ordering: .relaxed) }
 
     package func start() {
         EventLoop.startThread(named: "access-log") { self.writeLoop() }
@@ -65,10 +74,11 @@ package final class AccessLogSink: Sendable {
 
     private func wake() {
         var one: UInt64 = 1
-        _ = write(self.wakeDescriptor, &one, 8)
+        _ = Glibc.write(self.wakeDescriptor, &one, 8)
     }
 
     private func writeLoop() {
+        var state = OutputState()
         var batch: [UInt8] = []
         batch.reserveCapacity(65_536)
         var stopping = false
@@ -89,27 +99,48 @@ package final class AccessLogSink: Sendable {
                 self.isAsleep.store(false, ordering: .releasing)
                 continue
             }
-            self.writeAll(batch)
+            self.writeAll(batch, &state)
             batch.removeAll(keepingCapacity: true)
             if !stopping { usleep(Self.pause * 1_000) }
         }
         self.finished.store(true, ordering: .releasing)
     }
 
-    private func writeAll(_ bytes: [UInt8]) {
+    /// How the output took the last batch.
+    private struct OutputState {
+        var isFailing = false
+        /// The last line there is cut: the next one must not continue it.
+        var isTorn = false
+    }
+
+    private func writeAll(_ bytes: [UInt8], _ state: inout OutputState) {
+        if state.isTorn, Glibc.write(self.output, "\n", 1) == 1 { state.isTorn = false }
+        let failure = self.write(bytes, &state)
+        guard (failure != nil) != state.isFailing else { return }
+        state.isFailing = failure != nil
+        self.stateChanged(failure)
+    }
+
+    /// What stopped it before the end, if anything.
+    private func write(_ bytes: [UInt8], _ state: inout OutputState) -> SystemError? {
         bytes.withUnsafeBytes { buffer in
             var rest = buffer[...]
             while !rest.isEmpty {
-                let count = write(self.output, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                let count = Glibc.write(self.output, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
                 if count > 0 {
                     rest = rest.dropFirst(count)
                 } else if count < 0, errno == EAGAIN {
                     usleep(1_000)
                 } else if count < 0, errno != EINTR {
-                    // The reader is gone or the disk is full. Serving goes on; the lines of this batch are lost.
-                    return
+                    // The reader is gone or the disk is full. Serving goes on; the rest of this batch is lost.
+                    let failure = SystemError(operation: "write")
+                    let lines = rest.reduce(into: UInt64(0)) { $0 += $1 == 0x0A ? 1 : 0 }
+                    self.lostLines.wrappingAdd(lines, ordering: .relaxed)
+                    if rest.startIndex > 0, buffer[rest.startIndex - 1] != 0x0A { state.isTorn = true }
+                    return failure
                 }
             }
+            return nil
         }
     }
 }

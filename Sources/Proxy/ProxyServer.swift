@@ -7,21 +7,31 @@ import Traffic
 package final class ProxyServer: DataPlane {
     private let workers: [Worker]
     private let listeners: ListenerSet
+    private let accessLog: AccessLogSink?
+    /// The most client connections at a time that the process's descriptors allow, however many routes.json does.
+    package let connectionCeiling: Int
 
     /// Descriptors of listening sockets by listener name, as handed over by another process.
     package typealias Inheritance = [(name: String, descriptor: Int32)]
 
     /// Makes the workers; they serve nothing until `start` and `listen(on:)`.
-    package init(workers count: Int, table: RoutingTable, accessLog: AccessLogSink?) throws(SystemError) {
-        let shared = SharedState(accessLog: accessLog)
+    package init(
+        workers count: Int, table: RoutingTable, accessLog: AccessLogSink?, pacing: TurnPacing = .standard
+    ) throws(SystemError) {
+        var limit = rlimit()
+        let known = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+        let descriptors = known ? Int(clamping: limit.rlim_cur) : 1_024
+        let shared = SharedState(accessLog: accessLog, descriptors: descriptors)
+        self.connectionCeiling = shared.ceiling
         var workers: [Worker] = []
         for index in 0..<max(1, count) {
             // Seeds differ, so that workers do not march in step.
             let seed = UInt64.random(in: .min ... .max)
-            workers.append(try Worker(index: index, shared: shared, table: table, seed: seed))
+            workers.append(try Worker(index: index, shared: shared, table: table, pacing: pacing, seed: seed))
         }
         self.workers = workers
         self.listeners = ListenerSet()
+        self.accessLog = accessLog
     }
 
     package var workerCount: Int { self.workers.count }
@@ -50,6 +60,8 @@ package final class ProxyServer: DataPlane {
     package func snapshots() async -> [WorkerSnapshot] {
         var snapshots: [WorkerSnapshot] = []
         for worker in self.workers { snapshots.append(await worker.snapshot()) }
+        // Lines that workers handed over and that could not be written belong to no one of them.
+        if let lost = self.accessLog?.lost, !snapshots.isEmpty { snapshots[0].accessLogDropped &+= lost }
         return snapshots
     }
 
@@ -111,16 +123,16 @@ actor ListenerSet {
         for (name, descriptor) in descriptors { self.inherited[name, default: []].append(descriptor) }
     }
 
-    func apply(_ specs: [ListenerSpec], workers: [Worker]) async throws(SystemError) {
+    func apply(_ specs: [ListenerSpec], workers: [Worker]) async throws {
         let kept = self.open.filter { name, listener in specs.contains { $0.name == name && $0 == listener.spec } }
         var added: [Opening] = []
-        do throws(SystemError) {
-            for spec in specs where kept[spec.name] == nil {
+        for spec in specs where kept[spec.name] == nil {
+            do throws(SystemError) {
                 added.append(try self.bind(spec, count: workers.count))
+            } catch {
+                for listener in added { for descriptor in listener.descriptors { Glibc.close(descriptor) } }
+                throw ListenerRefused(name: spec.name, cause: "\(error)")
             }
-        } catch {
-            for listener in added { for descriptor in listener.descriptors { Glibc.close(descriptor) } }
-            throw error
         }
         let removed = self.open.filter { kept[$0.key] == nil }
         self.open = kept

@@ -9,8 +9,10 @@ package struct DialResult: Sendable {
         /// The caller's `until` was satisfied.
         case complete
         case refused
-        /// No route, no descriptor, address not usable.
+        /// No route, address not usable.
         case unreachable
+        /// This process ran out of descriptors, ports or memory; nothing was asked.
+        case exhausted
         case connectTimeout
         case reset
         /// The peer closed before `until` was satisfied.
@@ -68,7 +70,7 @@ package actor Dialer {
         self.loop = loop
         let actor = Weak(self)
         EventLoop.startThread(named: "dialer") {
-            loop.run { batch in actor.value?.turn(batch) ?? -1 }
+            loop.run { batch in NextTurn(timeout: actor.value?.turn(batch) ?? -1) }
         }
     }
 
@@ -100,7 +102,8 @@ package actor Dialer {
                 // The wait in progress knows nothing of the new deadline.
                 self.loop.wake()
             } catch {
-                let end: DialResult.End = error.code == ECONNREFUSED ? .refused : .unreachable
+                let end: DialResult.End =
+                    error.isLocalShortage ? .exhausted : error.code == ECONNREFUSED ? .refused : .unreachable
                 continuation.resume(returning: DialResult(end: end, bytes: [], microseconds: 0))
             }
         }

@@ -86,8 +86,8 @@ package final class EventLoop: SerialExecutor {
     }
 
     /// Serves the loop on the calling thread until `stop`. `turn` gets the ready events (the loop's own
-    /// among them, with `wakeToken`) and answers how many milliseconds the next wait may last; -1 is for ever.
-    package func run(_ turn: (EventBatch) -> Int32) {
+    /// among them, with `wakeToken`) and answers how long to wait for the next.
+    package func run(_ turn: (EventBatch) -> NextTurn) {
         self.claimThread()
         let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Self.batchSize)
         defer { events.deallocate() }
@@ -104,7 +104,9 @@ package final class EventLoop: SerialExecutor {
             for index in 0..<batch.count where batch.token(index) == Self.wakeToken {
                 self.runJobs(&jobs)
             }
-            timeout = turn(batch)
+            let next = turn(batch)
+            timeout = next.timeout
+            if next.pause > 0 { cepoll_pause(next.pause) }
         }
         // Jobs enqueued while stopping still run: a caller awaiting the actor must not wait for ever.
         self.runJobs(&jobs)
@@ -156,6 +158,7 @@ extension EventLoop {
                 guard let argument else { return nil }
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
                 cepoll_name_current_thread(start.name)
+                cepoll_adopt_niceness()
                 start.body()
                 return nil
             }, start.toOpaque())

@@ -92,6 +92,11 @@ package struct Socket: ~Copyable {
         return count < 0 && errno == EAGAIN
     }
 
+    /// Bytes sent that the peer's kernel has not acknowledged yet.
+    package borrowing func unacknowledged() -> Int {
+        Int(cepoll_unacknowledged(self.descriptor))
+    }
+
     /// Ends our sending direction; the peer reads an end of stream.
     package borrowing func shutdownWrite() {
         _ = shutdown(self.descriptor, Int32(SHUT_WR))

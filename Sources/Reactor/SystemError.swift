@@ -10,6 +10,14 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         self.code = code
     }
 
+    /// Whether this process, or the machine, has run out of something: it says nothing about the peer.
+    package var isLocalShortage: Bool {
+        switch self.code {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL: true
+        default: false
+        }
+    }
+
     package var description: String {
         "\(self.operation): \(String(cString: strerror(self.code)))"
     }

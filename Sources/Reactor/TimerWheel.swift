@@ -88,14 +88,20 @@ package struct TimerWheel: ~Copyable {
     /// Milliseconds until the next bucket that holds something must be visited; nil if nothing is scheduled.
     package func nextVisit(after now: UInt64) -> UInt64? {
         guard self.count > 0 else { return nil }
-        for step in 1...UInt64(Self.bucketCount) {
-            let candidate = self.tick + step
-            let bucket = Int(truncatingIfNeeded: candidate % UInt64(Self.bucketCount))
-            let word = self.occupied[bucket / 64]
-            if word & (1 << UInt64(bucket % 64)) != 0 {
-                let at = candidate << Self.tickShift
-                return at > now ? at - now : 0
-            }
+        // From the bucket after the present tick's, once round, a word of buckets at a time.
+        let start = Int(truncatingIfNeeded: (self.tick + 1) % UInt64(Self.bucketCount))
+        let words = Self.bucketCount / 64
+        for step in 0...words {
+            let index = (start / 64 + step) % words
+            var word = self.occupied[index]
+            // The first word is looked at twice: at first only what lies ahead, at last only what lies behind.
+            let ahead = UInt64.max << UInt64(start % 64)
+            if step == 0 { word &= ahead } else if step == words { word &= ~ahead }
+            guard word != 0 else { continue }
+            let bucket = index * 64 + word.trailingZeroBitCount
+            let distance = UInt64((bucket - start + Self.bucketCount) % Self.bucketCount)
+            let at = (self.tick + 1 + distance) << Self.tickShift
+            return at > now ? at - now : 0
         }
         return nil
     }

@@ -10,6 +10,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var operationalLog: OperationalLogLevel = .info
     /// nil: one per processor.
     package var workers: Int?
+    /// Whether a busy worker gathers events for a moment (`TurnPacing`).
+    package var batching = true
     /// Path of the local socket over which a second process takes this one's listeners over; nil: none.
     package var takeover: String?
     package var table: TableSpec

@@ -25,6 +25,16 @@ package enum RoutesFile {
         return configuration
     }
 
+    /// Any other JSON text that an operator sends, read as strictly as the file: with the names that it gives twice.
+    package static func json(_ bytes: [UInt8]) throws(JSONSyntaxError) -> (
+        value: JSONValue, problems: [ConfigurationProblem]
+    ) {
+        let value = try JSONReader.read(bytes)
+        let report = ProblemReport()
+        self.reportRepeatedNames(in: Node(value: value, path: "$", report: report))
+        return (value, report.sorted)
+    }
+
     /// Reads the file at `path`. Its problems carry that path.
     package static func load(path: String, resolver: HostResolver = .system) throws(ConfigurationRejected)
         -> BalancerConfiguration

@@ -151,6 +151,8 @@ struct AdminAPITests {
             (#"{"weight":{"core":1}}"#, 422, ["$.weight", "$.weights"]), (#"{}"#, 422, ["$.weights"]),
             (#"[]"#, 422, ["$"]), (#"{"weights":{"core":1},"reason":7}"#, 422, ["$.reason"]),
             (#"{"weights":"#, 400, ["$"]), ("", 400, ["$"]),
+            (#"{"weights":{"core":1,"core":2}}"#, 422, ["$.weights.core"]),
+            (#"{"weights":{"core":1},"weights":{"core":2}}"#, 422, ["$.weights"]),
         ])
     func badChanges(body: String, status: Int, paths: [String]) async throws {
         let rig = Rig()
@@ -277,6 +279,57 @@ struct AdminAPITests {
             let router = AdminAPI(plane: rig.plane, checksHost: true).router()
             let served = Set(router.routes.map { "\($0.method.rawValue) \($0.path)" })
             #expect(described == served)
+        }
+    }
+
+    @Test("Parameters of a change that are not known, or given twice, are refused: nothing changes")
+    func parameters() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.test { client in
+            func put(_ uri: String, _ body: String) async throws -> [ControlProblem] {
+                let response = try await client.execute(uri: uri, method: .put, body: ByteBuffer(string: body))
+                #expect(response.status == .unprocessableContent, "\(uri)")
+                return try Self.error(response).problems
+            }
+            let weights = "/api/v1/routes/api/weights"
+            let body = #"{"weights":{"gateway":50}}"#
+            let misspelt = try await put(weights + "?dryrun=true", body)
+            #expect(
+                misspelt == [
+                    ControlProblem(path: "?dryrun", message: #"unknown parameter; did you mean "dryRun"?"#)
+                ])
+            let unknown = try await put(weights + "?zzz", body)
+            #expect(unknown == [ControlProblem(path: "?zzz", message: "unknown parameter")])
+            let repeated = try await put(weights + "?dryRun=false&dryRun=true", body)
+            #expect(repeated == [ControlProblem(path: "?dryRun", message: "was already given")])
+            #expect(await rig.bench.weights == ["core": 90, "gateway": 10])
+            let elsewhere = try await put(
+                "/api/v1/endpoints/127.0.0.1:3301?dryRun=true", #"{"administrative":"drain"}"#)
+            #expect(elsewhere.map(\.path) == ["?dryRun"])
+            let endpoint = await rig.bench.publisher.current.table.upstreams[1].endpoints[0]
+            #expect(endpoint.administrative == .ready)
+        }
+    }
+
+    @Test("A known path with another method is answered 405 with what it takes; HEAD goes wherever GET does")
+    func methods() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.test { client in
+            for (uri, method, allow) in [
+                ("/api/v1/routes", HTTPRequest.Method.post, "GET, HEAD"), ("/healthz", .delete, "GET, HEAD"),
+                ("/api/v1/routes/api/weights", .get, "PUT"), ("/api/v1/endpoints/127.0.0.1:3301", .post, "PUT"),
+            ] {
+                let response = try await client.execute(uri: uri, method: method)
+                #expect(response.status == .methodNotAllowed, "\(method) \(uri)")
+                #expect(response.headers[.allow] == allow, "\(method) \(uri)")
+                #expect(try !Self.error(response).error.isEmpty)
+            }
+            #expect(try await client.execute(uri: "/api/v1/nope", method: .post).status == .notFound)
+            #expect(try await client.execute(uri: "/api/v1", method: .post).status == .notFound)
+            let head = try await client.execute(uri: "/healthz", method: .head)
+            #expect(head.status == .ok && head.body.readableBytes == 0)
         }
     }
 

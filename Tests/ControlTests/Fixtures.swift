@@ -14,10 +14,6 @@ final class FakeDataPlane: DataPlane {
         var workers: [WorkerSnapshot] = [WorkerSnapshot(worker: 0, generation: 0)]
     }
 
-    struct CannotBind: Error, CustomStringConvertible {
-        var description: String { "bind 127.0.0.1:80: Permission denied" }
-    }
-
     let state = Mutex(State())
 
     func publish(_ table: RoutingTable) async {
@@ -31,7 +27,10 @@ final class FakeDataPlane: DataPlane {
 
     func listen(on listeners: [ListenerSpec]) async throws {
         try self.state.withLock {
-            if $0.refusesToListen { throw CannotBind() }
+            if $0.refusesToListen {
+                throw ListenerRefused(
+                    name: listeners.last?.name ?? "", cause: "bind 127.0.0.1:80: Permission denied")
+            }
             $0.listeners.append(listeners)
         }
     }

@@ -37,7 +37,7 @@ struct TablePublisherTests {
         other.listeners.append(ListenerSpec(name: "second", address: Sample.address(80)))
         await #expect(
             throws: ChangeRefused.invalid([
-                ControlProblem(path: "$.listeners", message: "bind 127.0.0.1:80: Permission denied")
+                ControlProblem(path: "$.listeners[1].address", message: "bind 127.0.0.1:80: Permission denied")
             ])
         ) { try await bench.load(other) }
         #expect(bench.dataPlane.generations == [1])

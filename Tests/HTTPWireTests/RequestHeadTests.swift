@@ -123,6 +123,9 @@ struct RequestHeadTests {
         ("GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", .malformed(.obsFold)),
         ("GET / HTTP/1.1\r\n Host: h\r\n\r\n", .malformed(.obsFold)),
         ("GET / HTTP/1.1\r\nHost: h\r\n: v\r\n\r\n", .malformed(.emptyName)),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX-Foo\r\n\r\n", .malformed(.missingColon)),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX-Foo\r: y\r\n\r\n", .malformed(.bareCR)),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX-Foo\n\r\n", .malformed(.bareLF)),
         ("GET / HTTP/1.1\r\nHost: h\r\nX(: v\r\n\r\n", .malformed(.forbiddenByte)),
         ("GET / HTTP/1.1\r\nHost: h\r\nX\u{0}: v\r\n\r\n", .malformed(.forbiddenByte)),
         ("GET / HTTP/1.1\r\nHost: h\r\nX: \u{0}\r\n\r\n", .malformed(.forbiddenByte)),
@@ -254,5 +257,27 @@ struct RequestHeadTests {
                 #expect(Parsing.splitVerdict(bytes) { Parsing.request($0) }.fault == nil, "seed \(seed): \(bytes)")
             }
         }
+    }
+
+    @Test("A head has at most 64 Connection options, over all its Connection fields")
+    func connectionOptions() throws {
+        func head(_ counts: Int...) -> [UInt8] {
+            let fields = counts.map { count in
+                "Connection: " + (0..<count).map { "x\($0)" }.joined(separator: ", ,\t,") + "\r\n"
+            }
+            return Parsing.bytes("GET / HTTP/1.1\r\nHost: h\r\n\(fields.joined())\r\n")
+        }
+        for accepted in [head(64), head(32, 32)] {
+            guard case .request = Parsing.request(accepted) else {
+                Issue.record("\(Parsing.request(accepted))")
+                continue
+            }
+        }
+        for refused in [head(65), head(64, 1), head(3_000)] {
+            #expect(Parsing.request(refused) == .refused(.malformed(.tooManyConnectionOptions)))
+        }
+        #expect(HeadError.malformed(.tooManyConnectionOptions).status == 400)
+        let response = Parsing.bytes("HTTP/1.1 200 OK\r\n") + head(65).dropFirst(25)
+        #expect(Parsing.response(response) == .refused(.malformed(.tooManyConnectionOptions)))
     }
 }

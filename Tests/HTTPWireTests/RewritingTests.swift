@@ -5,7 +5,8 @@ import Testing
 struct RewritingTests {
     private func rewrite(
         _ text: String, path: RequestPolicy.Path = .keep, host: String? = nil, forwarded: Bool = false,
-        edits: FieldEdits = .none, trusted: Bool = false, upgrades: Bool = false, peer: String = "192.0.2.7"
+        edits: FieldEdits = .none, trusted: Bool = false, upgrades: Bool = false, peer: String = "192.0.2.7",
+        sendsOrigin: Bool = true
     ) throws -> [String] {
         let bytes = Parsing.bytes(text)
         var fields = FieldTable()
@@ -15,8 +16,8 @@ struct RewritingTests {
         defer { buffer.deallocate() }
         var writer = ByteWriter(buffer)
         let policy = RequestPolicy(
-            path: path, host: host.map { Array($0.utf8) }, via: Array("balancer".utf8), xForwarded: true,
-            forwarded: forwarded, requestID: true, edits: edits)
+            path: path, host: host.map { Array($0.utf8) }, via: Array("balancer".utf8), xForwarded: sendsOrigin,
+            forwarded: forwarded, requestID: sendsOrigin, edits: edits)
         let context = RequestContext(
             peer: Array(peer.utf8), isPeerTrusted: trusted, requestID: (1, 2), upgrades: upgrades, endpointHost: nil)
         RequestRewriter.write(
@@ -84,14 +85,32 @@ struct RewritingTests {
     @Test(
         "A prefix is stripped or replaced on a segment border, and the path stays a path",
         arguments: [
-            ("/api/x", 4, "", "/x"), ("/api", 4, "", "/"), ("/api/", 4, "", "/"), ("/api/x", 4, "/v2", "/v2/x"),
-            ("/api/x", 4, "/v2/", "/v2/x"), ("/api", 4, "/v2", "/v2"), ("/api/x/../%2f", 4, "", "/x/../%2f"),
-            ("/x", 1, "/root/", "/root/x"), ("/x", 1, "/root", "/root/x"), ("/x", 1, "", "/x"),
+            ("/api/x", "/api", "", "/x"), ("/api", "/api", "", "/"), ("/api/", "/api", "", "/"),
+            ("/api/x", "/api", "/v2", "/v2/x"), ("/api/x", "/api", "/v2/", "/v2/x"), ("/api", "/api", "/v2", "/v2"),
+            ("/api/x/../%2f", "/api", "", "/x/../%2f"), ("/x", "/", "/root/", "/root/x"),
+            ("/x", "/", "/root", "/root/x"),
+            ("/x", "/", "", "/x"), ("/api/x", "/api/", "", "/x"), ("/api/x", "/api/", "/v2", "/v2/x"),
+            ("/api/", "/api/", "/v2", "/v2"), ("http://h", "/", "/root", "/root"),
         ])
-    func prefixes(path: String, drop: Int, replacement: String, expected: String) throws {
+    func prefixes(path: String, prefix: String, replacement: String, expected: String) throws {
         let lines = try self.rewrite(
-            "GET \(path)?a=b HTTP/1.1\r\nHost: h\r\n\r\n", path: .replace(drop: drop, with: Array(replacement.utf8)))
+            "GET \(path)?a=b HTTP/1.1\r\nHost: h\r\n\r\n",
+            path: .replace(prefix: Array(prefix.utf8), with: Array(replacement.utf8)))
         #expect(lines[0] == "GET \(expected)?a=b HTTP/1.1")
+    }
+
+    @Test(
+        "A path without the prefix is passed on as it is",
+        arguments: [
+            ("/b/c", "/a"), ("/ab", "/a"), ("/a", "/a/"), ("/A/c", "/a"), ("/", "/a"), ("/%61/c", "/a"), ("/b", "/b/c"),
+        ])
+    func otherPaths(path: String, prefix: String) throws {
+        for replacement in ["", "/v2"] {
+            let lines = try self.rewrite(
+                "GET \(path) HTTP/1.1\r\nHost: h\r\n\r\n",
+                path: .replace(prefix: Array(prefix.utf8), with: Array(replacement.utf8)))
+            #expect(lines[0] == "GET \(path) HTTP/1.1")
+        }
     }
 
     @Test("Routes set and remove fields, in any case")
@@ -100,6 +119,42 @@ struct RewritingTests {
         let lines = try self.rewrite(
             "GET / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nx-env: old\r\nX-ENV: older\r\n\r\n", edits: edits)
         #expect(lines == ["GET / HTTP/1.1", "Host: h"] + self.ours + ["X-Env: new"])
+    }
+
+    @Test("What is not sent is not let through from a stranger either; a trusted proxy's stays as it is")
+    func originNotSent() throws {
+        let text =
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n"
+            + "X-Request-ID: mine\r\n\r\n"
+        #expect(
+            try self.rewrite(text, sendsOrigin: false) == ["GET / HTTP/1.1", "Host: h", "Via: 1.1 balancer"])
+        #expect(
+            try self.rewrite(text, trusted: true, sendsOrigin: false) == [
+                "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https",
+                "X-Request-ID: mine", "Via: 1.1 balancer",
+            ])
+    }
+
+    @Test("What a route sets or removes holds for our own fields too", arguments: [false, true])
+    func ownFieldEdits(trusted: Bool) throws {
+        let text =
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: pub\r\nVia: 1.1 edge\r\n"
+            + "X-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Request-ID: mine\r\n\r\n"
+        let set = FieldEdits(
+            set: [
+                ("X-Forwarded-For", "a"), ("x-forwarded-proto", "b"), ("X-Forwarded-Host", "c"), ("VIA", "d"),
+                ("Forwarded", "e"), ("X-Request-Id", "f"),
+            ], remove: [])
+        #expect(
+            try self.rewrite(text, forwarded: true, edits: set, trusted: trusted) == [
+                "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: a", "x-forwarded-proto: b", "X-Forwarded-Host: c",
+                "VIA: d", "Forwarded: e", "X-Request-Id: f",
+            ])
+        let removed = FieldEdits(
+            set: [],
+            remove: ["via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "forwarded", "X-Request-ID"])
+        #expect(
+            try self.rewrite(text, forwarded: true, edits: removed, trusted: trusted) == ["GET / HTTP/1.1", "Host: h"])
     }
 
     @Test("Forwarded quotes what is no token")
@@ -140,8 +195,28 @@ struct RewritingTests {
                 == ["HTTP/1.1 200 OK", "Content-Length: 12"])
         #expect(
             try self.rewriteResponse(
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 12\r\n\r\n", framing: .none)
+                == ["HTTP/1.1 304 Not Modified", "Content-Length: 12"])
+        #expect(
+            try self.rewriteResponse(
                 "HTTP/1.1 200 OK\r\nServer: old\r\nX-Powered-By: y\r\nContent-Length: 1\r\n\r\n", framing: .length(1),
                 edits: FieldEdits(set: [("Server", "new")], remove: ["x-powered-by"]))
                 == ["HTTP/1.1 200 OK", "Server: new", "Content-Length: 1"])
+    }
+
+    @Test(
+        "An interim response and a 204 have no length (RFC 9110 8.6)", arguments: ["103 Early Hints", "204 No Content"])
+    func noLength(status: String) throws {
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 \(status)\r\nLink: </a>\r\nContent-Length: 0\r\n\r\n", framing: .none)
+                == ["HTTP/1.1 \(status)", "Link: </a>"])
+    }
+
+    @Test("Only the balancer says why the balancer answered")
+    func reason() throws {
+        #expect(
+            try self.rewriteResponse(
+                "HTTP/1.1 200 OK\r\nX-Balancer-Reason: no-endpoint\r\nContent-Length: 1\r\n\r\n", framing: .length(1))
+                == ["HTTP/1.1 200 OK", "Content-Length: 1"])
     }
 }

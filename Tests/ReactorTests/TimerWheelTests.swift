@@ -51,6 +51,24 @@ struct TimerWheelTests {
         #expect(self.expired(&wheel, at: 400) == [1])
     }
 
+    @Test(
+        "The next visit is found whichever bucket the wheel stands at",
+        arguments: [0, 1, 62, 63, 64, 511, 1_022, 1_023])
+    func nextVisit(tick: UInt64) {
+        let start = tick << 4
+        for delay in [UInt64(1), 16, 17, 900, 1_024, 8_000, 16_000, 16_352] {
+            var wheel = TimerWheel(now: start)
+            #expect(wheel.nextVisit(after: start) == nil)
+            wheel.schedule(3, at: start + delay)
+            #expect(
+                wheel.nextVisit(after: start).map { ($0 >= delay, $0 < delay + 16) } ?? (false, false) == (true, true))
+        }
+        // Further ahead than the wheel reaches: the last bucket is visited, and the entry moved on.
+        var wheel = TimerWheel(now: start)
+        wheel.schedule(3, at: start + 60_000)
+        #expect(wheel.nextVisit(after: start) == 1_023 << 4)
+    }
+
     @Test("A jump of hours fires everything due, once")
     func longJump() {
         var wheel = TimerWheel(now: 0)

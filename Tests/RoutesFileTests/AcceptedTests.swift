@@ -44,7 +44,8 @@ struct AcceptedTests {
         let configuration = try Document(
             top: """
                 "$schema": "x", "admin": { "address": "[::1]:0" }, "accessLog": { "path": "/var/log/access" },
-                "operationalLog": { "level": "debug" }, "workers": 3, "takeover": { "path": "/run/balancer.sock" },
+                "operationalLog": { "level": "debug" }, "workers": 3,
+                "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
                 "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false },
                 "timeouts": { "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
@@ -58,6 +59,7 @@ struct AcceptedTests {
         #expect(configuration.admin?.address == (try address("[::1]:0")))
         #expect(configuration.accessLog == .file(path: "/var/log/access"))
         #expect(configuration.operationalLog == .debug)
+        #expect(!configuration.batching)
         #expect(configuration.workers == 3)
         #expect(configuration.takeover == "/run/balancer.sock")
         let table = configuration.table
@@ -240,13 +242,13 @@ struct AcceptedTests {
     func shortForms() throws {
         let configuration = try Document(
             route: """
-                "match": { "host": "a.example", "path": { "exact": "/" }, "method": "GET" }, "split": { "core": 1 },
+                "match": { "host": "a.example", "path": { "exact": "/a" }, "method": "GET" }, "split": { "core": 1 },
                 "override": {}, "upgrade": [], "rewrite": { "strip": "/a" }, "host": "endpoint"
                 """
         ).parse()
         let route = try #require(configuration.table.routes.first)
         #expect(route.match.hosts == [.exact("a.example")])
-        #expect(route.match.paths == [.exact("/")])
+        #expect(route.match.paths == [.exact("/a")])
         #expect(route.match.methods == ["GET"])
         #expect(route.override == OverrideSpec(header: "x-balancer-upstream"))
         #expect(route.upgrade.isEmpty)

@@ -57,6 +57,8 @@ struct RejectedTests {
         .top(#""accessLog": { "path": "" }"#, "$.accessLog.path", "expected a path"),
         .top(#""accessLog": { "enable": false }"#, "$.accessLog.enable", #"did you mean "enabled"?"#),
         .top(#""accessLog": { "path": "a\u0000b" }"#, "$.accessLog.path", "expected a path"),
+        .top(#""batching": {}"#, "$.batching", #"the key "enabled" is missing"#),
+        .top(#""batching": { "enabled": 1 }"#, "$.batching.enabled", "expected true or false"),
         .top(#""operationalLog": {}"#, "$.operationalLog", #"the key "level" is missing"#),
         .top(#""operationalLog": { "level": "warn" }"#, "$.operationalLog.level", #"found string "warn""#),
         .top(#""operationalLog": { "level": "infos" }"#, "$.operationalLog.level", #"did you mean "info"?"#),
@@ -91,6 +93,8 @@ struct RejectedTests {
         .top(#""limits": { "headerBytes": "1GiB" }"#, "$.limits.headerBytes", "from 256 to 1048576 bytes"),
         .top(#""limits": { "headerCount": 0 }"#, "$.limits.headerCount", "an integer from 1 to 10000"),
         .top(#""limits": { "connections": "many" }"#, "$.limits.connections", "expected an integer"),
+        .top(#""limits": { "trailerBytes": 16385 }"#, "$.limits.trailerBytes", "from 0 to 16384 bytes"),
+        .top(#""admin": { "address": "0.0.0.0:8080" }"#, "$.admin.address", #"taken by the listener "public""#),
         .listeners("[]", "", "expected at least one"),
         .listeners("{}", "", "expected a list of listeners, found an object"),
         .listeners("[5]", "[0]", "expected an object"),
@@ -105,6 +109,18 @@ struct RejectedTests {
             "already taken by another listener"),
         .listeners(
             #"[{ "name": "a", "address": "127.0.0.1:1" }, { "name": "b", "address": "127.0.0.1:1" }]"#, "[1].address",
+            "already taken by another listener"),
+        .listeners(
+            #"[{ "name": "a", "address": "0.0.0.0:1" }, { "name": "b", "address": "127.0.0.1:1" }]"#, "[1].address",
+            #"already taken by another listener, "a" on 0.0.0.0:1"#),
+        .listeners(
+            #"[{ "name": "a", "address": "127.0.0.1:1" }, { "name": "b", "address": "0.0.0.0:1" }]"#, "[1].address",
+            "already taken by another listener"),
+        .listeners(
+            #"[{ "name": "a", "address": "[::]:1" }, { "name": "b", "address": "10.0.0.1:1" }]"#, "[1].address",
+            #"already taken by another listener, "a" on [::]:1"#),
+        .listeners(
+            #"[{ "name": "a", "address": "[fd00::1]:1" }, { "name": "b", "address": "[::]:1" }]"#, "[1].address",
             "already taken by another listener"),
     ]
 
@@ -240,6 +256,17 @@ struct RejectedTests {
         .route(#""rewrite": { "strip": "a" }"#, ".rewrite.strip", #"begins with "/""#),
         .route(#""rewrite": { "replace": { "prefix": "/a" } }"#, ".rewrite.replace", #"the key "with" is missing"#),
         .route(#""rewrite": { "strip": "/a", "replace": { "prefix": "/a", "with": "/" } }"#, ".rewrite", "not both"),
+        .route(
+            #""match": { "path": ["/a", "/b"] }, "rewrite": { "strip": "/c" }"#, ".rewrite.strip",
+            #"no path that the route matches begins with "/c""#),
+        .route(
+            #""match": { "path": "/a" }, "rewrite": { "strip": "/ab" }"#, ".rewrite.strip", "no path that the route"),
+        .route(
+            #""match": { "path": { "exact": "/a" } }, "rewrite": { "strip": "/a/b" }"#, ".rewrite.strip",
+            "no path that the route"),
+        .route(
+            #""match": { "path": "/ab" }, "rewrite": { "replace": { "prefix": "/a", "with": "/z" } }"#,
+            ".rewrite.replace.prefix", "no path that the route"),
         .route(#""host": "keeps""#, ".host", #"did you mean "keep"?"#),
         .route(#""host": { "literal": "a b" }"#, ".host.literal", "expected a host"),
         .route(#""host": null"#, ".host", "found null"),
@@ -287,6 +314,50 @@ struct RejectedTests {
             #expect(problems.map(\.path) == ["$.routes[0]\(path)"])
             #expect(problems.first?.message.contains("balancer's own") == true)
         }
+    }
+
+    @Test(
+        "An endpoint that a listener would accept is a loop",
+        arguments: [
+            ("0.0.0.0:81", "127.0.0.1:81"), ("0.0.0.0:81", "127.8.8.8:81"), ("0.0.0.0:81", "0.0.0.0:81"),
+            ("[::]:81", "127.0.0.1:81"), ("[::]:81", "[::1]:81"), ("127.0.0.1:81", "0.0.0.0:81"),
+            ("[::1]:81", "[::]:81"), ("10.0.0.1:81", "core:81"),
+        ])
+    func loops(listener: String, endpoint: String) {
+        func found(_ listener: String) -> [String] {
+            Document(
+                listeners: "[{ \"name\": \"public\", \"address\": \"\(listener)\" }]",
+                core: "\"endpoints\": [\"\(endpoint)\"]"
+            ).problems().map { "\($0.path) \($0.message)" }
+        }
+        #expect(found(listener) == ["$.upstreams.core.endpoints[0] is the listener \"public\" of this balancer itself"])
+        #expect(found(listener.replacing(":81", with: ":82")).isEmpty)
+    }
+
+    @Test(
+        "Another machine's address at the port of a listener is none",
+        arguments: [
+            ("0.0.0.0:81", "10.0.0.9:81"), ("0.0.0.0:81", "[::1]:81"), ("127.0.0.1:81", "127.0.0.2:81"),
+            ("[::]:81", "[fd00::9]:81"),
+        ])
+    func noLoops(listener: String, endpoint: String) {
+        let document = Document(
+            listeners: "[{ \"name\": \"public\", \"address\": \"\(listener)\" }]",
+            core: "\"endpoints\": [\"\(endpoint)\"]")
+        #expect(document.problems().isEmpty)
+    }
+
+    @Test(
+        "A rewrite that some matched path can have is accepted",
+        arguments: [
+            #""rewrite": { "strip": "/c" }"#, #""match": { "path": ["/a", "/b"] }, "rewrite": { "strip": "/a" }"#,
+            #""match": { "path": "/" }, "rewrite": { "strip": "/a/b" }"#,
+            #""match": { "path": "/a/b" }, "rewrite": { "strip": "/a/" }"#,
+            #""match": { "path": "/a" }, "rewrite": { "replace": { "prefix": "/a/b", "with": "/c" } }"#,
+            #""match": { "path": { "exact": "/a/b" } }, "rewrite": { "strip": "/a" }"#,
+        ])
+    func possibleRewrites(members: String) {
+        #expect(Document(route: #""split": { "core": 1 }, "# + members).problems().isEmpty)
     }
 
     @Test("What a redirect cannot have is named, each by itself")

@@ -60,6 +60,7 @@ struct SchemaTests {
     func required(section: SectionKeys) throws {
         let expected: [String: Set<String>] = [
             "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"], "operationalLog": ["level"],
+            "batching": ["enabled"],
             "takeover": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],

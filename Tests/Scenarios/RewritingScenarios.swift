@@ -91,6 +91,68 @@ import Testing
         #expect(try balancer.request("/v12/a").text == "/v12/a")
     }
 
+    @Test("A path without the prefix that the route strips is passed on as it is")
+    func otherPrefix() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(
+            before: upstream,
+            routes: #"""
+                {"name": "both", "match": {"path": ["/a", "/b"]}, "split": {"core": 1}, "rewrite": {"strip": "/a"}}
+                """#)
+        #expect(try balancer.request("/a/c").text == "/c")
+        #expect(try balancer.request("/b/c").text == "/b/c")
+        #expect(try balancer.request("/b").text == "/b")
+    }
+
+    @Test("With xForwarded and requestID off, a stranger's word on its origin is still not passed on")
+    func notForwarded() throws {
+        let text =
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: e\r\n"
+            + "X-Request-ID: mine\r\nX-Bar: 1\r\n\r\n"
+        let off = #""forwarding": {"xForwarded": false, "requestID": false}"#
+        let (stranger, _) = try self.seen(text, top: off)
+        #expect(stranger.fields.map { $0.name.lowercased() }.sorted() == ["host", "via", "x-bar"])
+        let (trusted, _) = try self.seen(text, top: off + #", "trustedProxies": ["127.0.0.1"]"#)
+        #expect(trusted.field("x-forwarded-for") == "6.6.6.6" && trusted.field("x-request-id") == "mine")
+    }
+
+    @Test("What a route sets or removes holds for our own fields too, once each")
+    func ownFieldEdits() throws {
+        let (request, _) = try self.seen(
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+            routes: """
+                {"name": "api", "split": {"core": 1}, "requestHeaders": {
+                 "set": {"X-Forwarded-For": "192.0.2.1", "X-Request-ID": "mine"}, "remove": ["Via", "X-Forwarded-Proto"]}}
+                """)
+        let fields = request.fields.map { "\($0.name.lowercased()): \($0.value)" }.sorted()
+        #expect(fields == ["host: h", "x-forwarded-for: 192.0.2.1", "x-forwarded-host: h", "x-request-id: mine"])
+    }
+
+    @Test("X-Balancer-Reason is the balancer's word, not its upstream's")
+    func upstreamReason() throws {
+        let upstream = try ScriptedUpstream.answering { _, _ in
+            "HTTP/1.1 503 Busy\r\nX-Balancer-Reason: no-endpoint\r\nContent-Length: 0\r\n\r\n"
+        }
+        let balancer = try BalancerProcess(before: upstream)
+        let response = try balancer.request()
+        #expect(response.start == "HTTP/1.1 503 Busy" && response.field("x-balancer-reason") == nil)
+    }
+
+    @Test("What is wrong with a head is named")
+    func headFaults() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(before: upstream)
+        let options = (0..<65).map { "x\($0)" }.joined(separator: ",")
+        for (fields, reason) in [
+            ("X-Foo\r\n", "missing-colon"), ("Connection: \(options)\r\n", "too-many-connection-options"),
+        ] {
+            let answer = try balancer.exchange("GET / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n").text
+            #expect(
+                answer.hasPrefix("HTTP/1.1 400 ") && answer.contains("X-Balancer-Reason: \(reason)\r\n"), "\(answer)")
+        }
+        #expect(upstream.requests.isEmpty)
+    }
+
     @Test("Redirects")
     func redirects() throws {
         let upstream = try ScriptedUpstream.echoing()

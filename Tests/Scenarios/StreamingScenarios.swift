@@ -163,7 +163,7 @@ import Testing
             idle.append(connection)
         }
         let kilobytes = balancer.program.residentKilobytes - before
-        #expect(kilobytes < 20_480, "\(kilobytes) KiB for 10,000 idle connections")
+        #expect(kilobytes < 10_240, "\(kilobytes) KiB for 10,000 idle connections")
         #expect(try balancer.request("/still").text == "/still")
         #expect(try balancer.json("/api/v1/status")["connections"] as? Int == 10_000)
         idle.removeAll()

@@ -124,7 +124,7 @@ private struct World {
     private mutating func attempt(_ upstream: Upstream, tried: UInt64) {
         self.budget.deposit(now: self.now)
         let selectable = upstream.endpoints.map { $0.isSelectable(now: self.now) }
-        switch upstream.select(tried: tried, key: self.random.next(), random: &self.choice, now: self.now) {
+        switch upstream.select(tried: TriedEndpoints(bits: tried), key: self.random.next(), random: &self.choice, now: self.now) {
         case .endpoint(let index, let trial):
             self.served += 1
             let endpoint = upstream.endpoints[index]

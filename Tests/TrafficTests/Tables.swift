@@ -50,7 +50,7 @@ extension Upstream {
     func choose(
         _ random: inout SplitMix64, tried: UInt64 = 0, key: UInt64 = 0, now: UInt64 = 1_000
     ) -> Selection {
-        self.select(tried: tried, key: key, random: &random, now: now)
+        self.select(tried: TriedEndpoints(bits: tried), key: key, random: &random, now: now)
     }
 
     func report(_ outcome: Outcome, _ index: Int, trial: Bool = false, now: UInt64) -> Bool {
@@ -61,5 +61,13 @@ extension Upstream {
     func eject(_ index: Int, now: UInt64) -> Bool {
         for _ in 0..<self.spec.passive.consecutiveFailures where self.report(.failure, index, now: now) { return true }
         return false
+    }
+}
+
+extension TriedEndpoints {
+    /// A set bit for each endpoint among the first 64.
+    init(bits: UInt64) {
+        self.init()
+        for index in 0..<64 where bits & (1 << UInt64(index)) != 0 { self.insert(index) }
     }
 }

@@ -39,9 +39,17 @@ final class BalancerService: Sendable {
 
     private init(_ options: ServeOptions, logger: Logger) throws {
         let registry = EndpointRegistry(now: MonotonicClock.milliseconds())
-        let accessLog = try Self.openAccessLog(options.accessLog)
+        let accessLog = try Self.openAccessLog(options.accessLog, logger: logger)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
-        let proxy = try ProxyServer(workers: options.workers, table: empty, accessLog: accessLog)
+        let proxy = try ProxyServer(
+            workers: options.workers, table: empty, accessLog: accessLog,
+            pacing: options.configuration.batching ? .standard : .off)
+        let wanted = Int(options.configuration.table.limits.connections)
+        if wanted > proxy.connectionCeiling {
+            logger.notice(
+                "the limit of open files allows fewer connections than limits.connections",
+                metadata: ["allowed": "\(proxy.connectionCeiling)", "limits.connections": "\(wanted)"])
+        }
         let dialer = try Dialer()
         let health = HealthMonitor(
             transport: dialer, seed: UInt64.random(in: .min ... .max), logger: logger)
@@ -62,14 +70,25 @@ final class BalancerService: Sendable {
             path: options.path, publisher: publisher, discovery: discovery, logger: logger)
     }
 
-    private static func openAccessLog(_ spec: AccessLogSpec) throws -> AccessLogSink? {
+    private static func openAccessLog(_ spec: AccessLogSpec, logger: Logger) throws -> AccessLogSink? {
         switch spec {
         case .disabled: return nil
-        case .standardOutput: return try AccessLogSink(output: STDOUT_FILENO)
+        case .standardOutput: return try Self.accessLog(STDOUT_FILENO, "standard output", logger)
         case .file(let path):
             let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
             guard descriptor >= 0 else { throw SystemError(operation: "open \(path)") }
-            return try AccessLogSink(output: descriptor)
+            return try Self.accessLog(descriptor, path, logger)
+        }
+    }
+
+    private static func accessLog(_ output: Int32, _ name: String, _ logger: Logger) throws -> AccessLogSink {
+        try AccessLogSink(output: output) { failure in
+            if let failure {
+                logger.warning(
+                    "access log lines are lost", metadata: ["output": "\(name)", "cause": "\(failure)"])
+            } else {
+                logger.notice("the access log is written again", metadata: ["output": "\(name)"])
+            }
         }
     }
 

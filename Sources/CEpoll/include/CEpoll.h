@@ -28,6 +28,19 @@ int cepoll_pin_current_thread(int processor);
 /// Names the calling thread for ps and debuggers; the kernel keeps 15 bytes.
 void cepoll_name_current_thread(const char *name);
 
+/// Gives the calling thread the niceness of the process's first thread. A thread started by a pool's thread inherits that
+/// thread's, which the pool has set to its liking; whoever renices the process means those who do the work.
+void cepoll_adopt_niceness(void);
+
+/// Nanoseconds by which the kernel may let the calling thread's sleeps last longer (PR_SET_TIMERSLACK).
+void cepoll_set_timer_slack(unsigned long nanoseconds);
+
+/// Bytes in the socket's send queue, acknowledged ones not counted (SIOCOUTQ); 0 if that cannot be said.
+int cepoll_unacknowledged(int socket);
+
+/// Sleeps for that many microseconds, fewer than a million; a signal may end it early.
+void cepoll_pause(unsigned int microseconds);
+
 /// accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC; fills in the peer's address.
 int cepoll_accept(int listener, struct sockaddr_storage *peer);
 

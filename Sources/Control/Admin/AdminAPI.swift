@@ -1,5 +1,6 @@
 import Foundation
 import Hummingbird
+import RoutesFile
 import Traffic
 
 /// The admin API: every path, what it asks of the control plane, and how the answer is said.
@@ -14,13 +15,14 @@ package struct AdminAPI: Sendable {
     }
 
     func router() -> Router<AdminRequestContext> {
-        let router = Router(context: AdminRequestContext.self)
+        let router = Router(context: AdminRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.middlewares.add(FailureAnswers())
         if self.checksHost { router.middlewares.add(HostCheck()) }
         self.addHealth(to: router)
         self.addRoutes(to: router)
         self.addUpstreams(to: router)
         self.addInsight(to: router)
+        router.middlewares.add(MethodCheck(router.routes))
         return router
     }
 
@@ -64,6 +66,7 @@ package struct AdminAPI: Sendable {
         }
         router.put("/api/v1/routes/:name/weights") { request, context in
             let name = try Self.segment("name", context)
+            try Self.check(request, parameters: ["dryRun"])
             let dryRun = try Self.flag("dryRun", request)
             let input = try await AdminJSON.input(request)
             let wanted = try input.weightChange()
@@ -80,6 +83,7 @@ package struct AdminAPI: Sendable {
         let plane = self.plane
         router.get("/api/v1/upstreams") { _, _ in try AdminJSON.response(await plane.upstreamsBody()) }
         router.put("/api/v1/endpoints/:address") { request, context in
+            try Self.check(request, parameters: [])
             let text = try Self.segment("address", context)
             guard let address = SocketAddress(parsing: text) else {
                 throw AdminFailure(status: .notFound, "\"\(text)\" is not an address with a port")
@@ -134,6 +138,24 @@ package struct AdminAPI: Sendable {
         guard let field else { return [] }
         return field.split(separator: ",", omittingEmptySubsequences: false).map { tag in
             String(tag.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
+        }
+    }
+
+    /// Refuses a change with parameters that are not known or given twice: a misspelt `dryRun` must not change anything.
+    private static func check(_ request: Request, parameters known: [String]) throws {
+        var seen: Set<String> = []
+        let problems = request.uri.queryParameters.compactMap { name, _ -> ControlProblem? in
+            let name = String(name)
+            let fault: String? =
+                if !known.contains(name) {
+                    "unknown parameter" + Suggestion.text(for: name, among: known)
+                } else {
+                    seen.insert(name).inserted ? nil : "was already given"
+                }
+            return fault.map { ControlProblem(path: "?\(name)", message: $0) }
+        }
+        guard problems.isEmpty else {
+            throw AdminFailure(status: .unprocessableContent, "nothing was changed", problems: problems)
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Hummingbird
+import RoutesFile
 
 /// JSON in and out of the admin API.
 enum AdminJSON {
@@ -25,12 +26,22 @@ enum AdminJSON {
         } catch {
             throw AdminFailure(status: .contentTooLarge, "the body may have \(Self.bodyLimit) bytes")
         }
+        let document: (value: JSONValue, problems: [ConfigurationProblem])
         do {
-            return try JSONDecoder().decode(JSONInput.self, from: Data(buffer.readableBytesView))
+            document = try RoutesFile.json(Array(buffer.readableBytesView))
         } catch {
             throw AdminFailure(
                 status: .badRequest, "nothing was changed",
-                problems: [ControlProblem(path: "$", message: "not a JSON document")])
+                problems: [
+                    ControlProblem(
+                        path: "$", message: "not JSON, column \(error.column): \(error.message)", line: error.line)
+                ])
         }
+        guard document.problems.isEmpty else {
+            throw AdminFailure(
+                status: .unprocessableContent, "nothing was changed",
+                problems: document.problems.map(ControlProblem.init))
+        }
+        return JSONInput(document.value)
     }
 }

@@ -2,6 +2,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Reactor
+import RoutesFile
 import ServiceLifecycle
 import Traffic
 
@@ -38,13 +39,5 @@ package struct AdminServer: Sendable {
     /// Closes the listener, lets running requests end.
     package func stop() async {
         await self.group.triggerGracefulShutdown()
-    }
-}
-
-extension IPAddress {
-    /// 127.0.0.0/8 or ::1.
-    package var isLoopback: Bool {
-        if self.isV4 { return self.v4 >> 24 == 127 }
-        return self.high == 0 && self.low == 1
     }
 }

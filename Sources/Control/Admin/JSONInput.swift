@@ -1,7 +1,8 @@
+import RoutesFile
 import Traffic
 
 /// A JSON document of unknown shape, so that what is wrong in it can be told by path instead of failing as a whole.
-enum JSONInput: Decodable, Equatable {
+enum JSONInput: Equatable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -10,22 +11,20 @@ enum JSONInput: Decodable, Equatable {
     case array([JSONInput])
     case object([String: JSONInput])
 
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {
-            self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONInput].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONInput].self))
+    init(_ value: JSONValue) {
+        switch value.content {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .number(let digits):
+            let number = Double(digits) ?? .infinity
+            // 1.0 and 1e2 are whole numbers too.
+            self = (Int64(digits) ?? Int64(exactly: number)).map { .integer($0) } ?? .number(number)
+        case .string(let text): self = .string(text)
+        case .array(let elements): self = .array(elements.map(JSONInput.init))
+        case .object(let members):
+            self = .object(
+                Dictionary(
+                    members.map { ($0.name, JSONInput($0.value)) }, uniquingKeysWith: { first, _ in first }))
         }
     }
 

@@ -96,6 +96,11 @@ package actor HealthMonitor {
         guard !Task.isCancelled, self.targets[key]?.serial == target.serial,
             target.endpoint.administrative != .maintenance
         else { return }
+        guard answer.end != .exhausted else {
+            // Our own shortage says nothing about the endpoint: what is known of it stays.
+            self.logger.error("no descriptor for a probe", metadata: ["endpoint": "\(key.address)"])
+            return
+        }
         let (cause, status) = exchange.judge(answer)
         self.record(
             key,

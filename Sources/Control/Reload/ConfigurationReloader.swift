@@ -109,6 +109,8 @@ package actor ConfigurationReloader {
         var needsRestart: [String] = []
         if first.admin != configuration.admin { needsRestart.append("$.admin") }
         if first.accessLog != configuration.accessLog { needsRestart.append("$.accessLog") }
+        if first.operationalLog != configuration.operationalLog { needsRestart.append("$.operationalLog") }
+        if first.batching != configuration.batching { needsRestart.append("$.batching") }
         if first.workers != configuration.workers { needsRestart.append("$.workers") }
         if first.takeover != configuration.takeover { needsRestart.append("$.takeover") }
         for path in needsRestart {

@@ -270,6 +270,9 @@ package actor TablePublisher {
         do {
             try await self.dataPlane.listen(on: listeners)
             self.listenersBound = true
+        } catch let refused as ListenerRefused {
+            let place = listeners.firstIndex { $0.name == refused.name }.map { "[\($0)].address" } ?? ""
+            throw .invalid([ControlProblem(path: "$.listeners\(place)", message: refused.cause)])
         } catch {
             throw .invalid([ControlProblem(path: "$.listeners", message: "\(error)")])
         }

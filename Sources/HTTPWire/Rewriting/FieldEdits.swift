@@ -6,11 +6,16 @@ package struct FieldEdits: Sendable {
     /// The lines to add, ready to copy.
     package let lines: [UInt8]
 
+    /// Those of the fields that the proxy itself adds to requests which the route decides about instead.
+    let origin: OriginFields
+
     package static let none = FieldEdits(set: [], remove: [])
 
     /// Names and values must have been validated as a token and as field content.
     package init(set: [(name: String, value: String)], remove: [String]) {
-        self.dropped = (remove + set.map(\.name)).map { name in name.utf8.map(ASCII.lowercased) }
+        let names = (remove + set.map(\.name)).map { $0.lowercased() }
+        self.dropped = names.map { Array($0.utf8) }
+        self.origin = OriginFields(names)
         self.lines = set.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
     }
 
@@ -22,6 +27,36 @@ package struct FieldEdits: Sendable {
             return true
         }
         return false
+    }
+}
+
+/// Which of the fields that say where a request came from.
+struct OriginFields: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    static let via = OriginFields(rawValue: 1)
+    static let xForwardedFor = OriginFields(rawValue: 2)
+    static let xForwardedProto = OriginFields(rawValue: 4)
+    static let xForwardedHost = OriginFields(rawValue: 8)
+    static let forwarded = OriginFields(rawValue: 16)
+    static let requestID = OriginFields(rawValue: 32)
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Those among lower-case names.
+    init(_ names: [String]) {
+        self = []
+        for name in names {
+            switch name {
+            case "via": self.insert(.via)
+            case "x-forwarded-for": self.insert(.xForwardedFor)
+            case "x-forwarded-proto": self.insert(.xForwardedProto)
+            case "x-forwarded-host": self.insert(.xForwardedHost)
+            case "forwarded": self.insert(.forwarded)
+            case "x-request-id": self.insert(.requestID)
+            default: break
+            }
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 package final class RequestPolicy: Sendable {
     package enum Path: Sendable {
         case keep
-        /// Replaces the first `drop` bytes of the path. The rest, or the replacement, must begin with `/`.
-        case replace(drop: Int, with: [UInt8])
+        /// Replaces this prefix of a path that has it up to a segment border; other paths stay as they are.
+        case replace(prefix: [UInt8], with: [UInt8])
     }
 
     package let path: Path
@@ -105,23 +105,14 @@ package enum RequestRewriter {
         case .authority: writer.append(source, head.target)
         case .origin, .absolute:
             // Origin-form whatever the client used (RFC 9112 3.2.2): the authority travels in Host.
-            switch policy.path {
-            case .replace(let drop, let replacement) where drop <= head.path.count:
-                writer.append(bytes: replacement)
-                let rest = ByteRange(lower: head.path.lower + UInt32(drop), upper: head.path.upper)
-                if rest.isEmpty {
-                    if replacement.isEmpty { writer.append(0x2F) }
-                } else {
-                    let startsSegment = source[Int(rest.lower)] == 0x2F
-                    if replacement.last == 0x2F, startsSegment {
-                        writer.append(source, ByteRange(lower: rest.lower + 1, upper: rest.upper))
-                    } else {
-                        if replacement.last != 0x2F, !startsSegment { writer.append(0x2F) }
-                        writer.append(source, rest)
-                    }
-                }
-            case .keep, .replace:
-                if head.path.isEmpty { writer.append(0x2F) } else { writer.append(source, head.path) }
+            if case .replace(let prefix, let replacement) = policy.path,
+                let rest = Self.rest(of: head.path, behind: prefix, source: source)
+            {
+                Self.writePath(replacement, rest: rest, source: source, into: &writer)
+            } else if head.path.isEmpty {
+                writer.append(0x2F)
+            } else {
+                writer.append(source, head.path)
             }
             if head.hasQuery {
                 writer.append(0x3F)
@@ -129,6 +120,38 @@ package enum RequestRewriter {
             }
         }
         writer.append(" HTTP/1.1\r\n")
+    }
+
+    /// What of the path stands behind the prefix; nil if the path does not begin with it, or it ends inside a segment.
+    private static func rest(
+        of path: ByteRange, behind prefix: [UInt8], source: borrowing Span<UInt8>
+    ) -> ByteRange? {
+        // An absolute target may leave the path out and means the root.
+        if path.isEmpty, prefix.count == 1 { return path }
+        guard path.count >= prefix.count else { return nil }
+        let lower = Int(path.lower)
+        for index in prefix.indices where source[lower + index] != prefix[index] { return nil }
+        let rest = ByteRange(lower: path.lower + UInt32(prefix.count), upper: path.upper)
+        guard rest.isEmpty || prefix.last == 0x2F || source[Int(rest.lower)] == 0x2F else { return nil }
+        return rest
+    }
+
+    /// Joins both with one slash.
+    private static func writePath(
+        _ replacement: [UInt8], rest: ByteRange, source: borrowing Span<UInt8>, into writer: inout ByteWriter
+    ) {
+        writer.append(bytes: replacement)
+        guard !rest.isEmpty else {
+            if replacement.isEmpty { writer.append(0x2F) }
+            return
+        }
+        let startsSegment = source[Int(rest.lower)] == 0x2F
+        if replacement.last == 0x2F, startsSegment {
+            writer.append(source, ByteRange(lower: rest.lower + 1, upper: rest.upper))
+        } else {
+            if replacement.last != 0x2F, !startsSegment { writer.append(0x2F) }
+            writer.append(source, rest)
+        }
     }
 
     /// Which of the fields that we set ourselves the request brought along and was believed about.
@@ -157,7 +180,10 @@ package enum RequestRewriter {
                 // Without a body there is nothing to wait for, and an upstream might answer 417.
                 if !head.expectContinue || head.framing == .none { continue }
             case .xForwardedFor:
-                guard policy.xForwarded else { break }
+                guard policy.xForwarded else {
+                    guard trusted else { continue }
+                    break
+                }
                 carried.forwardedFor = trusted
                 continue
             case .xForwardedProto:
@@ -169,7 +195,10 @@ package enum RequestRewriter {
             case .forwarded, .xForwardedPort, .xRealIP:
                 guard trusted else { continue }
             case .xRequestID:
-                guard policy.requestID else { break }
+                guard policy.requestID else {
+                    guard trusted else { continue }
+                    break
+                }
                 guard trusted, !field.value.isEmpty, field.value.count <= 128 else { continue }
                 carried.requestID = true
             default:
@@ -188,35 +217,40 @@ package enum RequestRewriter {
         return carried
     }
 
-    /// Says where the request came from: Via (RFC 9110 7.6.3), X-Forwarded-*, Forwarded (RFC 7239), X-Request-ID.
+    /// Says where the request came from: Via (RFC 9110 7.6.3), X-Forwarded-*, Forwarded (RFC 7239), X-Request-ID; except
+    /// what the route sets or removes.
     private static func writeOrigin(
         _ head: RequestHead, fields: FieldTable, source: borrowing Span<UInt8>, policy: RequestPolicy,
         context: borrowing RequestContext, carried: Carried, into writer: inout ByteWriter
     ) {
-        if !policy.via.isEmpty {
+        let edited = policy.edits.origin
+        if !policy.via.isEmpty, !edited.contains(.via) {
             writer.append(head.minorVersion == 0 ? "Via: 1.0 " : "Via: 1.1 ")
             writer.append(bytes: policy.via)
             writer.append("\r\n")
         }
         if policy.xForwarded {
-            writer.append("X-Forwarded-For: ")
-            if carried.forwardedFor {
-                // Several fields mean one list (RFC 9110 5.3): join them, so that no upstream reads only the first.
-                for index in 0..<fields.count where fields[index].id == .xForwardedFor && !fields[index].value.isEmpty {
-                    writer.append(source, fields[index].value)
-                    writer.append(", ")
+            if !edited.contains(.xForwardedFor) {
+                writer.append("X-Forwarded-For: ")
+                if carried.forwardedFor {
+                    // Several fields mean one list (RFC 9110 5.3): join them, so that no upstream reads only the first.
+                    for index in 0..<fields.count
+                    where fields[index].id == .xForwardedFor && !fields[index].value.isEmpty {
+                        writer.append(source, fields[index].value)
+                        writer.append(", ")
+                    }
                 }
+                writer.append(bytes: context.peer)
+                writer.append("\r\n")
             }
-            writer.append(bytes: context.peer)
-            writer.append("\r\n")
-            if !carried.proto { writer.append("X-Forwarded-Proto: http\r\n") }
-            if !carried.host, !head.host.isEmpty {
+            if !carried.proto, !edited.contains(.xForwardedProto) { writer.append("X-Forwarded-Proto: http\r\n") }
+            if !carried.host, !head.host.isEmpty, !edited.contains(.xForwardedHost) {
                 writer.append("X-Forwarded-Host: ")
                 writer.append(source, head.host)
                 writer.append("\r\n")
             }
         }
-        if policy.forwarded {
+        if policy.forwarded, !edited.contains(.forwarded) {
             let isV6 = context.peer.contains(0x3A)
             writer.append(isV6 ? "Forwarded: for=\"[" : "Forwarded: for=")
             writer.append(bytes: context.peer)
@@ -229,7 +263,7 @@ package enum RequestRewriter {
             }
             writer.append("\r\n")
         }
-        if policy.requestID, !carried.requestID {
+        if policy.requestID, !carried.requestID, !edited.contains(.requestID) {
             writer.append("X-Request-ID: ")
             writer.append(paddedHex: context.requestID.0)
             writer.append(paddedHex: context.requestID.1)

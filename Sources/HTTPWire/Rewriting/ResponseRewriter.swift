@@ -28,9 +28,13 @@ package enum ResponseRewriter {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .http2Settings,
                 .proxyAuthenticate:
                 continue
+            case .xBalancerReason:
+                // Ours: what bears it was answered here.
+                continue
             case .contentLength:
-                // Where no body follows (HEAD, 304) the length still informs; elsewhere framing is written below.
-                guard case .none = framing else { continue }
+                // Where no body follows (HEAD, 304) the length still informs; elsewhere framing is written below. An
+                // interim response and a 204 must have none (RFC 9110 8.6).
+                guard case .none = framing, head.status >= 200, head.status != 204 else { continue }
                 guard let count = Self.decimal(source, field.value) else { continue }
                 writer.append("Content-Length: ")
                 writer.append(decimal: count)

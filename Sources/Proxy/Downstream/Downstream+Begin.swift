@@ -37,9 +37,6 @@ extension Downstream {
                 extensionLimit: Int(route.limits.chunkExtensionBytes), trailerLimit: Int(route.limits.trailerBytes))
             self.exchange.requestComplete = false
         }
-        if !self.exchange.requestComplete {
-            self.exchange.bodyDeadline = self.core.now + UInt64(route.timeouts.requestBodyIdle)
-        }
         if let redirect = route.redirect {
             self.replyRedirect(redirect, head: head, source: source)
             return self.usedByReply(head.length)
@@ -67,6 +64,7 @@ extension Downstream {
         self.exchange.methodRange = head.methodRange
         self.exchange.target = head.target
         self.exchange.host = head.host
+        self.exchange.upgrade = head.upgrade
         self.exchange.requestFraming = head.framing
         self.exchange.began = self.core.nowMicroseconds
         self.exchange.client = self.peer
@@ -112,7 +110,7 @@ extension Downstream {
     /// Who the client is: the peer, or whom a trusted peer names last in X-Forwarded-For.
     private func identifyClient(_ span: borrowing Span<UInt8>) {
         if let accept = self.core.fields.first(.accept) {
-            self.exchange.acceptsJSON = ForwardedFor.contains(span, accept.value, "json")
+            self.exchange.acceptsJSON = Accept.takesJSON(span, accept.value)
         }
         guard !self.core.runtime.trustsNobody, let table = self.exchange.runtime?.table,
             table.trusted.contains(self.peer)
@@ -132,20 +130,26 @@ extension Downstream {
     }
 
     private func considerUpgrade(_ head: RequestHead, route: RouteRuntime, span: borrowing Span<UInt8>) {
-        // The first protocol named decides; a list of alternatives goes along as it is.
-        var end = Int(head.upgrade.lower)
-        while end < Int(head.upgrade.upper), span[end] != 0x2C, span[end] != 0x2F, span[end] != 0x20 { end += 1 }
-        let token = ByteRange(lower: head.upgrade.lower, upper: UInt32(end))
-        for allowed in route.upgradeTokens where ASCII.equalsIgnoringCase(span, token, lowercase: allowed) {
-            // A body and an upgrade together leave no place where the tunnel's bytes would clearly begin.
-            self.exchange.upgrades = head.framing == .none || head.framing == .length(0)
-            return
+        // A body and an upgrade together leave no place where the tunnel's bytes would clearly begin.
+        guard head.framing == .none || head.framing == .length(0) else { return }
+        // The upstream may choose from the whole list, so the whole list must be allowed. A request whose wish is not
+        // granted goes on as an ordinary one (RFC 9110 7.8).
+        var wishes = UpgradeList(head.upgrade)
+        var isGranted = false
+        while let wish = wishes.next(in: span) {
+            let name = UpgradeList.name(of: wish, in: span)
+            isGranted = false
+            for allowed in route.upgradeTokens where ASCII.equalsIgnoringCase(span, name, lowercase: allowed) {
+                isGranted = true
+            }
+            guard isGranted else { return }
         }
+        self.exchange.upgrades = isGranted
     }
 
     private func findOverride(_ route: RouteRuntime, span: borrowing Span<UInt8>) {
         guard let name = route.overrideHeader else { return }
-        if route.overrideTrustedOnly, !self.exchange.isTrusted, !route.overrideTrusted.contains(self.peer) { return }
+        guard self.mayOverride(route) else { return }
         for index in 0..<self.core.fields.count {
             let field = self.core.fields[index]
             guard ASCII.equalsIgnoringCase(span, field.name, lowercase: name) else { continue }
@@ -154,6 +158,12 @@ extension Downstream {
                 return
             }
         }
+    }
+
+    /// The addresses named decide about the client, whoever speaks for it; a trusted peer may only where none are named.
+    private func mayOverride(_ route: RouteRuntime) -> Bool {
+        if !route.overrideTrusted.isEmpty { return route.overrideTrusted.contains(self.exchange.client) }
+        return !route.overrideTrustedOnly || self.exchange.isTrusted
     }
 
     private func findStickyKey(_ route: RouteRuntime, span: borrowing Span<UInt8>) {

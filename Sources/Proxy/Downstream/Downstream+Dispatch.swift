@@ -33,7 +33,11 @@ extension Downstream {
         guard self.chooseAndConnect() else {
             return self.exchange.attempt != .queued
         }
-        if let upstream, self.exchange.attempt == .awaiting { self.sendKept(over: upstream) }
+        if let upstream, self.exchange.attempt == .awaiting {
+            self.sendKept(over: upstream)
+            // Its body may stand in the socket since before the slot came: no event will tell of it again.
+            if self.state == .exchange, self.readable { self.core.makeRunnable(self) }
+        }
         return true
     }
 
@@ -46,7 +50,7 @@ extension Downstream {
             self.exchange.endpoint = upstream.upstream.endpoints[index]
             self.exchange.pool = upstream.pools[index]
             self.exchange.isTrial = trial
-            self.exchange.tried |= 1 << UInt64(index & 63)
+            self.exchange.tried.insert(index)
             return self.connect(upstream.pools[index], upstream: upstream)
         case .saturated(let upstream):
             self.waitForSlot(upstream)
@@ -117,10 +121,9 @@ extension Downstream {
             key = 0
         }
         // A tried endpoint of another member must not shadow this one's: the mask is kept per side.
-        let tried = self.exchange.upstream === upstream ? self.exchange.tried : 0
-        if self.exchange.upstream !== upstream { self.exchange.tried = 0 }
+        if self.exchange.upstream !== upstream { self.exchange.tried = TriedEndpoints() }
         switch upstream.upstream.select(
-            tried: tried, key: key, random: &self.core.random, now: self.core.now)
+            tried: self.exchange.tried, key: key, random: &self.core.random, now: self.core.now)
         {
         case .endpoint(let index, let trial): return .endpoint(upstream, index: index, trial: trial)
         case .saturated: return .saturated(upstream)
@@ -176,7 +179,6 @@ extension Downstream {
 
     private func connect(_ pool: EndpointPool, upstream: UpstreamRuntime) -> Bool {
         self.exchange.sent = false
-        pool.requests &+= 1
         if !self.exchange.freshConnectionOnly {
             // A request that must not be sent twice gets only a connection that was looked at just now.
             let checking = !self.exchange.method.isIdempotent
@@ -193,6 +195,9 @@ extension Downstream {
         if pool.maximumConnections > 0, held > pool.maximumConnections {
             pool.endpoint.connections.subtract(1, ordering: .relaxed)
             self.reportOutcome(.cancelled)
+            // What is idle here or with another worker holds the place: it makes room before the next try.
+            pool.closeIdle()
+            self.core.shared.askForRoom()
             self.waitForSlot(upstream)
             return false
         }
@@ -211,7 +216,13 @@ extension Downstream {
                 pool.endpoint.connections.subtract(1, ordering: .relaxed)
             }
             self.upstream = nil
-            self.attemptFailed(error.code == ECONNREFUSED ? .refused : .unreachable)
+            if error.isLocalShortage {
+                // Ours, not the endpoint's: it must not count against it, and elsewhere there is no more.
+                self.reportOutcome(.cancelled)
+                self.reply(.overLimit)
+            } else {
+                self.attemptFailed(error.code == ECONNREFUSED ? .refused : .unreachable)
+            }
             return false
         }
         self.exchange.attempt = .connecting
@@ -263,7 +274,7 @@ extension Downstream {
             // Once, to the same endpoint over a new connection; it is no retry but the first real attempt.
             self.exchange.freshConnectionOnly = true
             if let index = upstream.upstream.endpoints.firstIndex(where: { $0 === endpoint }) {
-                self.exchange.tried &= ~(1 << UInt64(index & 63))
+                self.exchange.tried.remove(index)
             }
             self.scheduleDispatch()
             return

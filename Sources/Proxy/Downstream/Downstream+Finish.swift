@@ -11,10 +11,17 @@ extension Downstream {
     /// Sets the timer to the next moment at which something must be decided.
     func armExchange() {
         guard self.state == .exchange else { return }
+        if !self.outbound.isEmpty {
+            // Half-way the peer's progress is looked at, to be compared at the end.
+            self.arm(at: min(self.exchange.deadline, self.core.now + self.bodyIdle / 2 + 1))
+            return
+        }
         var deadline = self.exchange.deadline
         if !self.exchange.requestComplete, !self.exchange.responseStarted { deadline = self.exchange.bodyDeadline }
         if self.exchange.responseStarted {
             deadline = self.exchange.deadline
+        } else if let upstream, !upstream.outbound.isEmpty {
+            deadline = min(deadline, self.core.now + self.requestBodyIdle / 2 + 1)
         } else if self.exchange.requestComplete, self.exchange.attempt == .awaiting {
             deadline = min(deadline, self.core.now + Self.downCheck)
         }
@@ -31,8 +38,11 @@ extension Downstream {
         case .connecting: self.attemptFailed(.connectTimeout)
         case .awaiting:
             if !self.exchange.requestComplete {
-                guard now >= self.exchange.bodyDeadline else { return self.armExchange() }
                 let stalled = !(self.upstream?.outbound.isEmpty ?? true)
+                if stalled, let upstream, self.tookBytes(upstream.socket.unacknowledged()) {
+                    self.exchange.bodyDeadline = now + self.requestBodyIdle
+                }
+                guard now >= self.exchange.bodyDeadline else { return self.armExchange() }
                 self.detachUpstream(reusable: false)
                 self.reportOutcome(stalled ? .failure : .cancelled)
                 self.closeAfter = true
@@ -45,10 +55,30 @@ extension Downstream {
             } else {
                 self.armExchange()
             }
-        case .responding:
+        case .responding, .flushing:
+            let stalled = !self.outbound.isEmpty
+            if stalled, self.tookBytes(self.socket.unacknowledged()) { self.exchange.deadline = now + self.bodyIdle }
             guard now >= self.exchange.deadline else { return self.armExchange() }
-            self.cutResponse(.truncated)
+            stalled ? self.giveClientUp() : self.cutResponse(.truncated)
         }
+    }
+
+    /// Whether the peer acknowledged anything since the last look.
+    private func tookBytes(_ unacknowledged: Int) -> Bool {
+        defer { self.exchange.unacknowledged = unacknowledged }
+        // The first look has nothing to compare with.
+        return self.exchange.unacknowledged != .max && unacknowledged < self.exchange.unacknowledged
+    }
+
+    /// The client takes nothing any more. It is shown that its answer was cut: what the kernel still holds for it must
+    /// not be followed by a clean end.
+    private func giveClientUp() {
+        self.detachUpstream(reusable: false)
+        self.reportOutcome(.cancelled)
+        if self.exchange.reason == nil { self.exchange.reason = .truncated }
+        self.recordExchange()
+        self.socket.reset()
+        self.close()
     }
 
     /// The endpoint took the whole deadline: it is not asked again, and neither is another, for the client has waited
@@ -72,9 +102,17 @@ extension Downstream {
         self.recordExchange()
     }
 
-    /// The response is out (or cut): records it once and makes ready for the next request.
+    /// The response is complete (or cut): once the client has been given all of it, records it and makes ready for the
+    /// next request.
     func finishExchange() {
         guard self.state == .exchange else { return }
+        if !self.outbound.isEmpty, !self.broken {
+            self.exchange.attempt = .flushing
+            self.exchange.deadline = self.core.now + self.bodyIdle
+            self.exchange.unacknowledged = .max
+            self.armExchange()
+            return
+        }
         let requestIncomplete = !self.exchange.requestComplete
         self.recordExchange()
         if self.broken {
@@ -100,6 +138,8 @@ extension Downstream {
     /// Counters and access log, exactly once for each request.
     private func recordExchange() {
         let micros = self.core.nowMicroseconds &- self.exchange.began
+        // A tunnel's life says nothing about how fast anybody answers; the way to its 101 does.
+        let measured = self.exchange.tunnelledAt > 0 ? self.exchange.tunnelledAt &- self.exchange.began : micros
         let metrics: RouteMetrics
         if let route = self.exchange.route {
             let member = self.exchange.member
@@ -111,7 +151,7 @@ extension Downstream {
         if self.exchange.reason == .clientClosed {
             metrics.cancelled &+= 1
         } else {
-            metrics.record(status: self.exchange.status, microseconds: micros)
+            metrics.record(status: self.exchange.status, microseconds: measured)
         }
         if let log = self.core.log { AccessRecord.write(self, microseconds: micros, to: log) }
         self.core.exchanges -= 1

@@ -87,7 +87,7 @@ extension Downstream {
         guard !self.exchange.requestComplete, let upstream, !upstream.writeBroken else { return false }
         switch self.exchange.attempt {
         case .awaiting, .responding: return upstream.outbound.isEmpty
-        case .none, .queued, .connecting: return false
+        case .none, .queued, .connecting, .flushing: return false
         }
     }
 

@@ -25,6 +25,10 @@ extension Downstream {
     }
 
     func replyRedirect(_ redirect: RedirectSpec, head: RequestHead, source: UnsafeRawBufferPointer) {
+        // A client of HTTP/1.0 need not say which host it means; the location then stays relative to where it is, which
+        // cannot be on another scheme.
+        let isRelative = redirect.host == nil && head.host.isEmpty
+        guard !isRelative || redirect.scheme == nil else { return self.reply(.badRequest) }
         self.exchange.reason = .redirect
         self.exchange.status = redirect.status
         if !self.exchange.requestComplete || self.core.draining { self.closeAfter = true }
@@ -33,9 +37,11 @@ extension Downstream {
         let half = self.core.headScratch.count / 2
         let area = UnsafeMutableRawBufferPointer(rebasing: self.core.headScratch[half...])
         var location = ByteWriter(area)
-        location.append(utf8: redirect.scheme ?? "http")
-        location.append("://")
-        if let host = redirect.host { location.append(utf8: host) } else { location.append(span, head.host) }
+        if !isRelative {
+            location.append(utf8: redirect.scheme ?? "http")
+            location.append("://")
+            if let host = redirect.host { location.append(utf8: host) } else { location.append(span, head.host) }
+        }
         if let path = redirect.path {
             location.append(utf8: path)
         } else if head.path.isEmpty {

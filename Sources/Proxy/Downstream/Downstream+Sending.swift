@@ -12,6 +12,9 @@ extension Downstream {
     ) -> Int {
         guard let route = self.exchange.route, let upstream = self.exchange.upstream else { return 0 }
         upstream.state.budget.deposit(now: self.core.now)
+        connection.pool.requests &+= 1
+        // From here: what it waited in our own queue is not the client's delay.
+        if !self.exchange.requestComplete { self.exchange.bodyDeadline = self.core.now + self.requestBodyIdle }
         var writer = ByteWriter(self.core.headScratch)
         let context = RequestContext(
             peer: self.peerText, isPeerTrusted: self.exchange.isTrusted, requestID: self.exchange.requestID,
@@ -128,6 +131,13 @@ extension Downstream {
         if count > 0 { connection.write(pieces: count) }
         if run.ended { self.requestSent() } else { self.armExchange() }
         return run.consumed
+    }
+
+    /// The upstream took bytes that waited for it: the body is not stalled.
+    func uploadMoved() {
+        guard self.state == .exchange, !self.exchange.requestComplete else { return }
+        self.exchange.bodyDeadline = self.core.now + self.requestBodyIdle
+        self.exchange.unacknowledged = .max
     }
 
     /// The request is whole; from here the response's deadline runs.

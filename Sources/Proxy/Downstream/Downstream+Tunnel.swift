@@ -10,7 +10,7 @@ extension Downstream {
     func switchProtocols(
         _ head: ResponseHead, in bytes: UnsafeMutableRawBufferPointer, over connection: UpstreamConnection
     ) {
-        guard self.exchange.upgrades, head.hasUpgrade, self.exchange.requestComplete else {
+        guard self.exchange.upgrades, head.hasUpgrade, self.exchange.requestComplete, self.wasAskedFor(bytes) else {
             self.badGateway(.unexpectedUpgrade)
             return
         }
@@ -23,6 +23,7 @@ extension Downstream {
             head, fields: self.core.fields, source: span, framing: .none, persistence: .implicit, upgrade: true,
             edits: self.exchange.route?.responseEdits ?? .none, into: &writer)
         self.state = .tunnel
+        self.exchange.tunnelledAt = self.core.nowMicroseconds
         self.core.tunnels += 1
         self.closeAfter = true
         self.core.pieces[0] = iovec(iov_base: self.core.headScratch.baseAddress, iov_len: writer.count)
@@ -43,6 +44,39 @@ extension Downstream {
             connection.write(pieces: 1)
         }
         self.armTunnel()
+    }
+
+    /// Whether the 101 at the start of `bytes`, whose fields were parsed last, names one protocol, and that one is the
+    /// client's wish.
+    private func wasAskedFor(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+        let answer = UnsafeRawBufferPointer(bytes).bindMemory(to: UInt8.self).span
+        let wish = self.exchange.kept.bytes.bindMemory(to: UInt8.self).span
+        var answered: ByteRange?
+        for index in 0..<self.core.fields.count where self.core.fields[index].id == .upgrade {
+            guard answered == nil else { return false }
+            answered = self.core.fields[index].value
+        }
+        guard let answered, !answered.isEmpty else { return false }
+        let chosen = UpgradeList.name(of: answered, in: answer)
+        var wishes = UpgradeList(self.exchange.upgrade)
+        while let next = wishes.next(in: wish) {
+            if Self.areEqual(UpgradeList.name(of: next, in: wish), wish, chosen, answer) { return true }
+        }
+        return false
+    }
+
+    private static func areEqual(
+        _ first: ByteRange, _ firstBytes: borrowing Span<UInt8>, _ second: ByteRange,
+        _ secondBytes: borrowing Span<UInt8>
+    ) -> Bool {
+        guard first.count == second.count else { return false }
+        for offset in 0..<first.count
+        where ASCII.lowercased(firstBytes[Int(first.lower) + offset])
+            != ASCII.lowercased(secondBytes[Int(second.lower) + offset])
+        {
+            return false
+        }
+        return true
     }
 
     private func armTunnel() {
@@ -124,8 +158,11 @@ extension Downstream {
 
     private func endTunnel(reset: Bool) {
         guard self.state == .tunnel else { return }
+        if reset {
+            self.upstream?.socket.reset()
+            self.socket.reset()
+        }
         self.finishTunnel()
-        if reset { self.socket.reset() }
         self.close()
     }
 

@@ -144,7 +144,10 @@ final class Downstream: Handle {
 
     override func expired() {
         switch self.state {
-        case .idle: self.close()
+        case .idle:
+            // A refusal that the client never read whole must not look whole.
+            if !self.outbound.isEmpty { self.socket.reset() }
+            self.close()
         case .head: self.reject(.headerTimeout)
         case .exchange: self.exchangeExpired()
         case .tunnel: self.tunnelExpired()
@@ -190,7 +193,12 @@ final class Downstream: Handle {
             switch self.socket.send(self.outbound.bytes) {
             case .bytes(let count):
                 self.outbound.consume(count, pool: &self.core.buffers)
-                if self.state == .exchange { self.exchange.deadline = self.core.now + self.bodyIdle }
+                if self.state == .exchange {
+                    self.exchange.deadline = self.core.now + self.bodyIdle
+                    self.exchange.unacknowledged = .max
+                } else if self.state == .idle {
+                    self.arm(at: self.core.now + self.bodyIdle)
+                }
             case .wouldBlock, .end: return
             case .failed:
                 self.broken = true
@@ -205,6 +213,7 @@ final class Downstream: Handle {
     private func drained() {
         switch self.state {
         case .idle where self.closeAfter: self.finishClosing()
+        case .exchange where self.exchange.attempt == .flushing: self.finishExchange()
         case .tunnel where self.tunnelOutputEnded: self.socket.shutdownWrite()
         default: break
         }
@@ -212,6 +221,10 @@ final class Downstream: Handle {
 
     var bodyIdle: UInt64 {
         UInt64(self.exchange.route?.timeouts.responseBodyIdle ?? self.core.runtime.table.spec.timeouts.responseBodyIdle)
+    }
+
+    var requestBodyIdle: UInt64 {
+        UInt64(self.exchange.route?.timeouts.requestBodyIdle ?? self.core.runtime.table.spec.timeouts.requestBodyIdle)
     }
 
     // MARK: ending
@@ -257,19 +270,25 @@ final class Downstream: Handle {
     func clientGone() {
         self.broken = true
         if self.state == .exchange { self.abandonExchange(.clientClosed) }
-        if self.state == .tunnel { self.finishTunnel() }
+        if self.state == .tunnel {
+            // Its reset is passed on as one: half of what was said must not look like all of it.
+            self.upstream?.socket.reset()
+            self.finishTunnel()
+        }
         self.close()
     }
 
     /// The process ends: no time is left.
     func abandon() {
+        let isCut = !self.outbound.isEmpty || (self.state == .exchange && self.exchange.responseStarted)
         if self.state == .exchange { self.abandonExchange(.shutdown) }
         if self.state == .tunnel { self.finishTunnel() }
+        if isCut { self.socket.reset() }
         self.close()
     }
 
     func drain(grace: UInt64) {
-        if self.state == .idle { self.arm(at: self.core.now + grace) }
+        if self.state == .idle, self.outbound.isEmpty { self.arm(at: self.core.now + grace) }
     }
 
     func close() {

@@ -5,13 +5,15 @@ import Traffic
 /// One request and its response, retries included. Lives inside its client connection and is reset, not reallocated.
 ///
 ///     request body:  complete ◀── length(remaining) | chunked(decoder) ◀── head parsed
-///     attempt:       none ─▶ queued ─▶ connecting ─▶ awaiting ─▶ responding ─▶ (finished)
+///     attempt:       none ─▶ queued ─▶ connecting ─▶ awaiting ─▶ responding ─▶ flushing ─▶ (finished)
 ///                      ▲________________failed before a response head was committed, and safe to repeat
+///
+/// `flushing`: the answer is complete and the upstream let go, but the client has not taken all of it yet.
 ///
 /// A retry is possible only while `responseStarted` is false. Whether it is *safe* is decided from `sent` (did bytes of
 /// this attempt reach the kernel), the method, and `bodyTaken` against what was kept for replay.
 struct Exchange {
-    enum Attempt { case none, queued, connecting, awaiting, responding }
+    enum Attempt { case none, queued, connecting, awaiting, responding, flushing }
 
     // The request.
     var runtime: TableRuntime?
@@ -31,6 +33,8 @@ struct Exchange {
     var kept = ByteQueue()
     var headLength = 0
     var methodRange = ByteRange.empty
+    /// What the client asked to upgrade to.
+    var upgrade = ByteRange.empty
     var target = ByteRange.empty
     var host = ByteRange.empty
 
@@ -52,7 +56,7 @@ struct Exchange {
     var stickyKey: UInt64 = 0
     var hasStickyKey = false
     var failedMembers: UInt64 = 0
-    var tried: UInt64 = 0
+    var tried = TriedEndpoints()
     var attempts: UInt32 = 0
     var upstream: UpstreamRuntime?
     var endpoint: Endpoint?
@@ -78,9 +82,14 @@ struct Exchange {
 
     // Times: microseconds for what is measured, milliseconds for what is waited for.
     var began: UInt64 = 0
+    /// When the exchange became a tunnel; 0: it did not.
+    var tunnelledAt: UInt64 = 0
     var headAt: UInt64 = 0
     var deadline: UInt64 = 0
     var bodyDeadline: UInt64 = 0
+    /// What a socket still held unacknowledged when it was last looked at: a peer that takes bytes steadily, but fewer
+    /// than it needs to turn the socket writable again, is slow and not stalled.
+    var unacknowledged = Int.max
 
     init() {}
 }

@@ -1,3 +1,4 @@
+import Synchronization
 import Traffic
 
 /// One worker's connections to one endpoint that are waiting for work, newest on top: the last used is the likeliest to
@@ -20,6 +21,12 @@ final class EndpointPool {
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
         self.idle.reserveCapacity(min(self.capacity, 128))
+    }
+
+    /// Whether the endpoint has as many connections as it may, whoever holds them.
+    var isFull: Bool {
+        self.maximumConnections > 0
+            && self.endpoint.connections.load(ordering: .relaxed) >= self.maximumConnections
     }
 
     var idleCount: Int { self.idle.count }

@@ -144,7 +144,9 @@ final class UpstreamConnection: Handle {
     func flush() {
         while !self.outbound.isEmpty {
             switch self.socket.send(self.outbound.bytes) {
-            case .bytes(let count): self.outbound.consume(count, pool: &self.core.buffers)
+            case .bytes(let count):
+                self.outbound.consume(count, pool: &self.core.buffers)
+                self.downstream?.uploadMoved()
             case .wouldBlock, .end: return
             case .failed:
                 self.writeBroken = true

@@ -1,3 +1,4 @@
+import Reactor
 import Synchronization
 import Traffic
 
@@ -5,15 +6,35 @@ import Traffic
 final class SharedState: Sendable {
     let connections = Atomic<Int>(0)
     private let clients = Mutex<[IPAddress: Int]>([:])
+    /// Counts the times a worker found an endpoint's connections used up. Looked at once a turn.
+    let roomWanted = Atomic<UInt64>(0)
+    private let loops = Mutex<[EventLoop]>([])
     let accessLog: AccessLogSink?
 
-    init(accessLog: AccessLogSink?) {
+    /// Client connections that leave descriptors for upstreams and for ourselves, whatever `limits.connections` allows.
+    let ceiling: Int
+
+    init(accessLog: AccessLogSink?, descriptors: Int) {
         self.accessLog = accessLog
+        self.ceiling = max(8, descriptors - max(64, descriptors / 8))
+    }
+
+    /// The loops that `askForRoom` wakes.
+    func join(_ loop: EventLoop) {
+        self.loops.withLock { $0.append(loop) }
+    }
+
+    /// Makes every worker close what it keeps idle at endpoints whose connections are used up.
+    func askForRoom() {
+        self.roomWanted.add(1, ordering: .relaxed)
+        self.loops.withLock { loops in
+            for loop in loops { loop.wake() }
+        }
     }
 
     /// Counts a new client connection in, unless a limit (0 is none) says no.
     func admit(_ client: IPAddress, limit: Int, limitPerClient: Int) -> Bool {
-        if self.connections.add(1, ordering: .relaxed).newValue > limit {
+        if self.connections.add(1, ordering: .relaxed).newValue > min(limit, self.ceiling) {
             self.connections.subtract(1, ordering: .relaxed)
             return false
         }

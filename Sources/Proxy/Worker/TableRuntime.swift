@@ -66,9 +66,9 @@ final class RouteRuntime {
         let path: RequestPolicy.Path
         switch spec.pathRewrite {
         case .keep: path = .keep
-        case .strip(let prefix): path = .replace(drop: prefix.utf8.count, with: [])
+        case .strip(let prefix): path = .replace(prefix: Array(prefix.utf8), with: [])
         case .replace(let prefix, let replacement):
-            path = .replace(drop: prefix.utf8.count, with: Array(replacement.utf8))
+            path = .replace(prefix: Array(prefix.utf8), with: Array(replacement.utf8))
         }
         var host: [UInt8]?
         var toEndpoint = false

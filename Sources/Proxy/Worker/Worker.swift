@@ -10,10 +10,12 @@ actor Worker {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
-    init(index: Int, shared: SharedState, table: RoutingTable, seed: UInt64) throws(SystemError) {
+    init(
+        index: Int, shared: SharedState, table: RoutingTable, pacing: TurnPacing, seed: UInt64
+    ) throws(SystemError) {
         let loop = try EventLoop()
         self.loop = loop
-        self.core = WorkerCore(index: index, loop: loop, shared: shared, table: table, seed: seed)
+        self.core = WorkerCore(index: index, loop: loop, shared: shared, table: table, pacing: pacing, seed: seed)
     }
 
     /// Serves on a thread of its own until `stop`. The thread keeps the actor alive.
@@ -22,6 +24,8 @@ actor Worker {
             // Entered once for the thread's whole life: entering for every batch would allocate a closure context each
             // time. Jobs that other threads enqueue run between two turns, on this thread, as the executor demands.
             self.loop.claimThread()
+            // The kernel's default lets a sleep of 100 µs last 150.
+            cepoll_set_timer_slack(1_000)
             self.assumeIsolated { isolated in isolated.serve() }
         }
     }

@@ -15,6 +15,7 @@ final class WorkerCore {
     let index: Int
     let loop: EventLoop
     let shared: SharedState
+    private let pacing: TurnPacing
     /// Milliseconds and microseconds of the monotonic clock at the start of this turn.
     @exclusivity(unchecked) private(set) var now: UInt64
     @exclusivity(unchecked) private(set) var nowMicroseconds: UInt64
@@ -46,6 +47,7 @@ final class WorkerCore {
     /// Upstreams with requests waiting for a slot.
     @exclusivity(unchecked) private var queues: ContiguousArray<UpstreamState> = []
 
+    @exclusivity(unchecked) private var roomGiven: UInt64 = 0
     @exclusivity(unchecked) private(set) var draining = false
     /// Client connections open in this worker.
     var connections = 0
@@ -64,10 +66,13 @@ final class WorkerCore {
     /// second-level cache until it is written out.
     static let scratchSize = 262_144
 
-    init(index: Int, loop: EventLoop, shared: SharedState, table: RoutingTable, seed: UInt64) {
+    init(
+        index: Int, loop: EventLoop, shared: SharedState, table: RoutingTable, pacing: TurnPacing, seed: UInt64
+    ) {
         self.index = index
         self.loop = loop
         self.shared = shared
+        self.pacing = pacing
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         self.wheel = TimerWheel(now: self.nowMicroseconds / 1_000)
@@ -84,6 +89,7 @@ final class WorkerCore {
         self.expired.reserveCapacity(256)
         self.fieldReferences.reserveCapacity(128)
         self.adopt(table)
+        shared.join(loop)
     }
 
     deinit {
@@ -95,8 +101,8 @@ final class WorkerCore {
 
     // MARK: the turn
 
-    /// One batch of events. Answers how long the next wait may last.
-    func turn(_ batch: EventBatch) -> Int32 {
+    /// One batch of events. Answers how long to wait for the next.
+    func turn(_ batch: EventBatch) -> NextTurn {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         // Idle upstream connections first: see UpstreamConnection.
@@ -108,13 +114,26 @@ final class WorkerCore {
         }
         self.wheel.advance(to: self.now, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
+        let roomWanted = self.shared.roomWanted.load(ordering: .relaxed)
+        if roomWanted != self.roomGiven { self.giveRoom(roomWanted) }
         if !self.queues.isEmpty { self.serveQueues() }
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
         self.log?.offer()
-        return self.nextWait()
+        var next = NextTurn(timeout: self.nextWait())
+        if next.timeout != 0, self.pacing.spacing > 0 {
+            let elapsed = MonotonicClock.microseconds() &- self.nowMicroseconds
+            next.pause = self.pacing.pause(events: batch.count, inFlight: self.exchanges, elapsed: elapsed)
+        }
+        return next
+    }
+
+    /// Somebody waits for a connection that an idle one of ours may keep from being made.
+    private func giveRoom(_ wanted: UInt64) {
+        self.roomGiven = wanted
+        for case let pool? in self.pools where pool.isFull { pool.closeIdle() }
     }
 
     private func nextWait() -> Int32 {
@@ -269,7 +288,10 @@ final class WorkerCore {
     }
 
     private func upstreamState(_ upstream: Upstream) -> UpstreamState {
-        if let state = self.upstreamStates[upstream.name] { return state }
+        if let state = self.upstreamStates[upstream.name] {
+            state.budget.adopt(upstream.spec.retry)
+            return state
+        }
         let state = UpstreamState(name: upstream.name, budget: RetryBudget(upstream.spec.retry))
         self.upstreamStates[upstream.name] = state
         return state

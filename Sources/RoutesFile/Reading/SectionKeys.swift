@@ -13,13 +13,14 @@ package struct SectionKeys: Sendable, Equatable {
     package static let document = SectionKeys(
         "",
         [
-            "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "takeover", "trustedProxies",
-            "forwarding", "errors", "timeouts", "limits", "upstreams", "routes",
+            "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
+            "trustedProxies", "forwarding", "errors", "timeouts", "limits", "upstreams", "routes",
         ])
     package static let listener = SectionKeys("listener", ["name", "address"])
     package static let admin = SectionKeys("admin", ["address"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
+    package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
     package static let forwarding = SectionKeys("forwarding", ["via", "forwarded", "xForwarded", "requestID"])
     package static let errors = SectionKeys("errors", ["reason"])
@@ -85,9 +86,9 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, admin, accessLog, operationalLog, takeover, forwarding, errors, timeouts, routeTimeouts,
-        limits, routeLimits, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices, balanceHash, health,
-        expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
+        document, listener, admin, accessLog, operationalLog, batching, takeover, forwarding, errors, timeouts,
+        routeTimeouts, limits, routeLimits, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices, balanceHash,
+        health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
         replace, hostRewrite, headerEdits,
     ]
 }

@@ -1,7 +1,7 @@
 /// Finds the name that was probably meant.
-enum Suggestion {
+package enum Suggestion {
     /// `; did you mean "gateway"?`, or nothing if no known name is near.
-    static func text(for name: String, among known: some Sequence<String>) -> String {
+    package static func text(for name: String, among known: some Sequence<String>) -> String {
         self.nearest(to: name, among: known).map { "; did you mean \($0.quoted)?" } ?? ""
     }
 

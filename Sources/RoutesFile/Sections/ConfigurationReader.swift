@@ -30,9 +30,10 @@ struct ConfigurationReader {
             if let name, listeners.contains(where: { $0.name == name }) {
                 section["name"]?.fail("the name \(name.quoted) is already taken by another listener")
             }
-            // Port 0 asks for any free port, which is another one each time.
-            if let address, address.port != 0, listeners.contains(where: { $0.address == address }) {
-                section["address"]?.fail("the address \(address) is already taken by another listener")
+            if let address, let other = listeners.first(where: { $0.address.collides(with: address) }) {
+                section["address"]?.fail(
+                    "the address \(address) is already taken by another listener"
+                        + (other.address == address ? "" : ", \(other.name.quoted) on \(other.address)"))
             }
             if let name, let address { listeners.append(ListenerSpec(name: name, address: address)) }
         }
@@ -42,15 +43,15 @@ struct ConfigurationReader {
     private func readProcess(_ document: Section, into configuration: inout BalancerConfiguration) {
         if let node = document["admin"] {
             let admin = self.admin(node)
-            if let address = admin?.address, address.port != 0,
-                let listener = configuration.listeners.first(where: { $0.address == address })
+            if let address = admin?.address,
+                let listener = configuration.listeners.first(where: { $0.address.collides(with: address) })
             {
                 (node.member("address") ?? node).fail(
                     "the address \(address) is already taken by the listener \(listener.name.quoted)")
             }
             configuration.admin = admin
         } else if let admin = configuration.admin,
-            let listener = configuration.listeners.first(where: { $0.address == admin.address })
+            let listener = configuration.listeners.first(where: { $0.address.collides(with: admin.address) })
         {
             document.fail(
                 "the listener \(listener.name.quoted) takes \(admin.address), where the admin API listens by default; "
@@ -62,6 +63,9 @@ struct ConfigurationReader {
                 OperationalLogLevel.allCases.map { ($0.rawValue, $0) })
         }
         document.read("workers", into: &configuration.workers) { $0.integer(1...1_024) }
+        document.read("batching", into: &configuration.batching) { node in
+            node.section(.batching)?.required("enabled")?.bool()
+        }
         document.read("takeover", into: &configuration.takeover) { node in
             // The path of a local socket, with its final zero byte, must fit into the 108 bytes of sockaddr_un.
             node.section(.takeover)?.required("path")?.filePath(limit: 107)

@@ -41,11 +41,7 @@ final class EndpointReader {
                 node.fail("an endpoint needs a port from 1 to 65535")
                 return []
             }
-            if let listener = self.listeners.first(where: { $0.address == address }) {
-                node.fail("is the listener \(listener.name.quoted) of this balancer itself")
-                return []
-            }
-            return [address]
+            return self.isOurs(address, node) ? [] : [address]
         }
         guard let (host, port) = Syntax.hostAndPort(text), Syntax.isHost(host), !host.hasPrefix("["),
             // What looks like an IPv4 address and is none would be looked up as a name, with surprising answers.
@@ -55,11 +51,20 @@ final class EndpointReader {
             return []
         }
         switch self.answer(host) {
-        case .success(let addresses): return addresses.map { SocketAddress(ip: $0, port: port) }
+        case .success(let addresses):
+            let found = addresses.map { SocketAddress(ip: $0, port: port) }
+            return found.contains { self.isOurs($0, node) } ? [] : found
         case .failure(let failure):
             node.fail("cannot look up the host \(host.quoted): \(failure.reason)")
             return []
         }
+    }
+
+    /// Reports an endpoint that is this balancer: each request would come back until something runs out.
+    private func isOurs(_ address: SocketAddress, _ node: Node) -> Bool {
+        guard let listener = self.listeners.first(where: { address.reaches($0.address) }) else { return false }
+        node.fail("is the listener \(listener.name.quoted) of this balancer itself")
+        return true
     }
 
     private func answer(_ host: String) -> Result<[IPAddress], LookUpFailure> {

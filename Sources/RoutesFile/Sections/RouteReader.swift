@@ -30,7 +30,8 @@ struct RouteReader {
         section.read("failover", into: &route.failover) { $0.bool() }
         section.read("override", into: &route.override) { self.override($0) }
         section.read("upgrade", into: &route.upgrade) { self.upgrade($0) }
-        section.read("rewrite", into: &route.pathRewrite) { self.pathRewrite($0) }
+        let paths = route.match.paths
+        section.read("rewrite", into: &route.pathRewrite) { self.pathRewrite($0, paths: paths) }
         section.read("host", into: &route.hostRewrite) { self.hostRewrite($0) }
         section.read("requestHeaders", into: &route.requestHeaders) { HeaderEditsReader.read($0) }
         section.read("responseHeaders", into: &route.responseHeaders) { HeaderEditsReader.read($0) }
@@ -115,13 +116,14 @@ struct RouteReader {
         }
     }
 
-    private func pathRewrite(_ node: Node) -> PathRewrite? {
+    /// `paths`: what the route matches; empty: every path.
+    private func pathRewrite(_ node: Node, paths: [PathPattern]) -> PathRewrite? {
         guard let section = node.section(.rewrite) else { return nil }
         switch (section["strip"], section["replace"]) {
-        case (let strip?, nil): return strip.requestPath().map { .strip($0) }
+        case (let strip?, nil): return self.prefix(strip, paths: paths).map { .strip($0) }
         case (nil, let replace?):
             guard let section = replace.section(.replace) else { return nil }
-            let prefix = section.required("prefix")?.requestPath()
+            let prefix = section.required("prefix").flatMap { self.prefix($0, paths: paths) }
             let with = section.required("with")?.requestPath()
             guard let prefix, let with else { return nil }
             return .replace(prefix: prefix, with: with)
@@ -129,6 +131,28 @@ struct RouteReader {
         case (_?, _?): section.fail("expected \"strip\" or \"replace\", not both")
         }
         return nil
+    }
+
+    /// A prefix that at least some of the matched paths can have; paths without it are passed on as they are.
+    private func prefix(_ node: Node, paths: [PathPattern]) -> String? {
+        guard let prefix = node.requestPath() else { return nil }
+        let isPossible =
+            paths.isEmpty
+            || paths.contains { pattern in
+                switch pattern {
+                case .exact(let path): Self.begins(path, with: prefix)
+                case .prefix(let path): Self.begins(path, with: prefix) || Self.begins(prefix, with: path)
+                }
+            }
+        if !isPossible { node.fail("no path that the route matches begins with \(prefix.quoted)") }
+        return prefix
+    }
+
+    /// On a segment border, as paths are matched.
+    private static func begins(_ path: String, with prefix: String) -> Bool {
+        guard path.utf8.starts(with: prefix.utf8) else { return false }
+        return prefix.hasSuffix("/") || path.utf8.count == prefix.utf8.count
+            || path.utf8.dropFirst(prefix.utf8.count).first == UInt8(ascii: "/")
     }
 
     private func hostRewrite(_ node: Node) -> HostRewrite? {

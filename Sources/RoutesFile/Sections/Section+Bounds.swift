@@ -24,7 +24,8 @@ extension Section {
             // A worker's read buffer holds a whole head: the upper bounds keep it within a few MiB.
             ("requestLine", \.requestLine, 64...1_048_576), ("headerBytes", \.headerBytes, 256...1_048_576),
             ("chunkExtensionBytes", \.chunkExtensionBytes, 0...1_048_576),
-            ("trailerBytes", \.trailerBytes, 0...1_048_576),
+            // Trailers are rewritten in a worker's frame buffer, which holds 32 KiB.
+            ("trailerBytes", \.trailerBytes, 0...16_384),
         ]
         for (key, target, range) in sizes where self.keys.keys.contains(key) {
             self.read(key, into: &limits[keyPath: target]) { $0.size(range) }

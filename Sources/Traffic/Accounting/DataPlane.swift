@@ -3,12 +3,24 @@
 package protocol DataPlane: Sendable {
     /// Hands the table to every worker and returns when each one routes by it.
     func publish(_ table: RoutingTable) async
-    /// Opens and closes listeners so that exactly these are served. Throws, having changed nothing, if one cannot be bound.
+    /// Opens and closes listeners so that exactly these are served. Throws, having changed nothing, if one cannot be bound:
+    /// `ListenerRefused` where it is known which.
     func listen(on listeners: [ListenerSpec]) async throws
     /// The addresses really bound (port 0 resolved), by listener name.
     func boundAddresses() async -> [String: SocketAddress]
     /// One snapshot a worker. Counters only ever grow while the process lives.
     func snapshots() async -> [WorkerSnapshot]
+}
+
+/// A listener that cannot be bound.
+package struct ListenerRefused: Error, Sendable {
+    package var name: String
+    /// In words.
+    package var cause: String
+    package init(name: String, cause: String) {
+        self.name = name
+        self.cause = cause
+    }
 }
 
 package struct ListenerSpec: Sendable, Equatable {

@@ -12,11 +12,17 @@ package struct RetryBudget: Sendable {
 
     private static let seconds: UInt64 = 10
 
-    private let percent: UInt64
-    private let minimumPerSecond: UInt32
+    private var percent: UInt64
+    private var minimumPerSecond: UInt32
     private var ring: InlineArray<10, Second> = InlineArray(repeating: Second())
 
     package init(_ spec: RetrySpec) {
+        self.percent = UInt64(spec.budgetPercent)
+        self.minimumPerSecond = spec.minimumPerSecond
+    }
+
+    /// Other limits from now on; what was counted stays.
+    package mutating func adopt(_ spec: RetrySpec) {
         self.percent = UInt64(spec.budgetPercent)
         self.minimumPerSecond = spec.minimumPerSecond
     }

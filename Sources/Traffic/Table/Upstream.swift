@@ -41,13 +41,13 @@ package final class Upstream: Sendable {
 
     /// Chooses an endpoint and takes a slot of it. Caps hold exactly, whichever threads ask.
     ///
-    /// `tried` has bit (index & 63) set for each endpoint that has already failed this request: it does not get it again
-    /// unless it is the upstream's only endpoint. `key` matters to consistent hashing only. An endpoint whose ejection has
+    /// `tried` names the endpoints that have already failed this request: they do not get it again unless there is only
+    /// one. `key` matters to consistent hashing only. An endpoint whose ejection has
     /// run out gets one request as its trial, at the next chance: a first attempt, so that it can still be retried.
-    package func select(tried: UInt64, key: UInt64, random: inout SplitMix64, now: UInt64) -> Selection {
+    package func select(tried: TriedEndpoints, key: UInt64, random: inout SplitMix64, now: UInt64) -> Selection {
         let count = self.endpoints.count
         guard count > 0 else { return .unavailable }
-        let tried = count == 1 ? 0 : tried
+        let tried = count == 1 ? TriedEndpoints() : tried
         if self.discipline == .consistentHash { return self.selectByHash(tried: tried, key: key, now: now) }
 
         // Endpoints are looked at in blocks of 64, so that a mask can say which are open. The first block is drawn by
@@ -78,7 +78,7 @@ package final class Upstream: Sendable {
     }
 
     private func selectInBlock(
-        _ block: Int, rank: UInt64, tried: UInt64, random: inout SplitMix64, now: UInt64
+        _ block: Int, rank: UInt64, tried: TriedEndpoints, random: inout SplitMix64, now: UInt64
     ) -> Selection {
         let base = block * 64
         var open: UInt64 = 0
@@ -90,10 +90,11 @@ package final class Upstream: Sendable {
             case .trial: trials |= 1 << UInt64(offset)
             }
         }
-        open &= ~tried
-        trials &= ~tried
+        let excluded = tried.mask(from: base)
+        open &= ~excluded
+        trials &= ~excluded
         var saturated = false
-        if trials != 0, tried == 0, let index = self.acquireTrial(trials, base: base, saturated: &saturated, now: now) {
+        if trials != 0, tried.isEmpty, let index = self.acquireTrial(trials, base: base, saturated: &saturated, now: now) {
             return .endpoint(index: index, trial: true)
         }
         while open != 0 {
@@ -174,19 +175,20 @@ package final class Upstream: Sendable {
 
     /// Rendezvous over all endpoints that may be asked, warming ones at their present share. Keys of an endpoint that
     /// is out spread over the others, and come back with it.
-    private func selectByHash(tried: UInt64, key: UInt64, now: UInt64) -> Selection {
-        var excluded = tried
+    private func selectByHash(tried: TriedEndpoints, key: UInt64, now: UInt64) -> Selection {
         var saturated = false
-        // Each round excludes a bit, so there are at most 65.
+        // From the highest score down: what had no slot is the ceiling of the next round.
+        var ceiling: RendezvousScore?
         while true {
             var best: (index: Int, trial: Bool, score: RendezvousScore)?
-            for index in self.endpoints.indices where excluded & (1 << UInt64(index & 63)) == 0 {
+            for index in self.endpoints.indices where !tried.contains(index) {
                 let endpoint = self.endpoints[index]
                 let admission = endpoint.admission(now: now)
                 guard admission != .closed else { continue }
                 let score = RendezvousScore(
                     weight: endpoint.share(now: now, slowStart: self.slowStart),
                     hash: KeyHash.combine(endpoint.seed, key))
+                if let ceiling, !ceiling.beats(score) { continue }
                 if let best, !score.beats(best.score) { continue }
                 best = (index, admission == .trial, score)
             }
@@ -196,7 +198,7 @@ package final class Upstream: Sendable {
             case .full: saturated = true
             case .lost: break
             }
-            excluded |= 1 << UInt64(best.index & 63)
+            ceiling = best.score
         }
     }
 }

@@ -39,4 +39,22 @@ struct HealthCommandTests {
         #expect(try await self.status("127.0.0.1:\(silent.port)") == 2)
         #expect(Deadline.now() - began < 8_000_000)
     }
+
+    @Test("With --url it asks that URL; what is no URL, or both options, is refused")
+    func anyURL() async throws {
+        let server = try ScriptedUpstream.answering { request, _ in
+            "HTTP/1.1 \(request.start.hasPrefix("GET /good") ? 200 : 503) x\r\nContent-Length: 0\r\n\r\n"
+        }
+        defer { server.stop() }
+        let base = "127.0.0.1:\(server.port)"
+        for (path, expected) in [("/good?a=1", Int32(0)), ("/bad", 2), ("", 2)] {
+            let ran = try Program.run("balancer", ["health", "--url", "http://\(base)\(path)"])
+            #expect(ran.status == expected, "\(path): \(ran.errors)")
+            #expect(ran.errors.isEmpty == (expected == 0))
+        }
+        #expect(server.requests.map(\.start) == ["GET /good?a=1", "GET /bad", "GET /"].map { $0 + " HTTP/1.1" })
+        for wrong in [["--url", base], ["--url", "http:///x"], ["--url", "http://\(base)/", "--admin", base]] {
+            #expect(try Program.run("balancer", ["health"] + wrong).status == 64)
+        }
+    }
 }
