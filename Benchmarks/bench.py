@@ -191,8 +191,32 @@ def main():
 
     report = render(options, peers, missing, tables, idle, idle_count, routed, mallocs, counted, start_kib)
     print(report)
-    with open(options.output, "w") as file:
-        file.write(report)
+    write_report(options.output, report)
+
+
+def write_report(path, report):
+    """The whole file, but for the sections that other programs write between markers of their own."""
+    kept = []
+    if os.path.exists(path):
+        with open(path) as file:
+            kept = [found[0] for found in re.finditer(
+                r"^<!-- (\w+) -->$.*?^<!-- /\1 -->$", file.read(), re.DOTALL | re.MULTILINE)]
+    with open(path, "w") as file:
+        file.write(report + "".join(f"\n{section}\n" for section in kept))
+
+
+def write_section(path, begin, end, text):
+    """What stands between two markers, at the end of the file if they are not there yet."""
+    whole = ""
+    if os.path.exists(path):
+        with open(path) as file:
+            whole = file.read()
+    before, found, rest = whole.partition(begin)
+    if not found:
+        before, rest = whole.rstrip("\n") + "\n\n", ""
+    after = rest.partition(end)[2].lstrip("\n")
+    with open(path, "w") as file:
+        file.write(f"{before}{begin}\n{text}{end}\n" + (f"\n{after}" if after else ""))
 
 
 def render(options, peers, missing, tables, idle, idle_count, routed, mallocs, counted, start_kib):

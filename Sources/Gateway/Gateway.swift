@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// The gateway's command line.
 @main
@@ -10,4 +11,11 @@ struct Gateway: AsyncParsableCommand {
             ServeCommand.self, HealthCommand.self, SampleCommand.self, ImportCandidatesCommand.self,
             SnapshotCommand.self,
         ])
+
+    static func main() async {
+        StandardDescriptors.fill()
+        // Whoever reads the output may go away; that is no reason to end.
+        signal(SIGPIPE, SIG_IGN)
+        await self.main(nil)
+    }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Documents
 import Foundation
+import GatewayService
 
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -41,7 +42,7 @@ struct NewStoreFile {
             throw error
         }
         for (collection, documents) in batches where !documents.isEmpty {
-            print("\(collection.rawValue): \(documents.count)")
+            PlainOutput.line("\(collection.rawValue): \(documents.count)")
         }
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Documents
 import Foundation
 import GatewayService
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -36,10 +37,12 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             configuration = try ConfigurationReader.read(path: config, environment: environment, options: options)
         } catch {
-            Self.complain(error.description)
+            PlainOutput.error(error.description)
             throw ExitCode(78)
         }
-        let logger = Self.logger(environment)
+        let log = JSONLogHandler.output(to: STDERR_FILENO)
+        defer { log.close() }
+        let logger = Self.logger(environment, log)
         MongoStore.redirectLog { isProblem, line in
             logger.log(level: isProblem ? .warning : .debug, "driver", metadata: ["line": "\(line)"])
         }
@@ -47,7 +50,7 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             store = configuration.service == .full ? try Self.openStore(configuration) : nil
         } catch {
-            Self.complain("database: \(error)")
+            PlainOutput.error("database: \(error)")
             throw ExitCode.failure
         }
         let server = GatewayServer(
@@ -62,8 +65,8 @@ struct ServeCommand: AsyncParsableCommand {
         try await ServiceGroup(configuration: group).run()
     }
 
-    private static func logger(_ environment: [String: String]) -> Logger {
-        LoggingSystem.bootstrap { JSONLogHandler(label: $0) }
+    private static func logger(_ environment: [String: String], _ output: LineWriter) -> Logger {
+        LoggingSystem.bootstrap { JSONLogHandler(label: $0, output: output) }
         var logger = Logger(label: "gateway")
         logger.logLevel = environment["LOG_LEVEL"].flatMap { Logger.Level(rawValue: $0.lowercased()) } ?? .notice
         return logger
@@ -90,13 +93,7 @@ struct ServeCommand: AsyncParsableCommand {
             case .retired: "retired core"
             }
         let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-        // Not print: its buffer would hold the line back from a pipe, and scripts wait for it.
-        let line = "gateway (\(configuration.role.rawValue)) on http://\(host):\(port): \(what)\n"
-        FileHandle.standardOutput.write(Data(line.utf8))
-    }
-
-    static func complain(_ message: String) {
-        FileHandle.standardError.write(Data((message + "\n").utf8))
+        PlainOutput.line("gateway (\(configuration.role.rawValue)) on http://\(host):\(port): \(what)", patience: 1000)
     }
 }
 

@@ -1,13 +1,17 @@
 import ArgumentParser
 import Documents
 import Foundation
+import GatewayService
 import Glibc
 
 struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
         abstract: "Copy the collections that the service reads from MongoDB into a SQLite file.",
-        discussion: "Run it again to go on after an interruption. `serve` refuses a file that is not complete.")
+        discussion: """
+            Run it again to go on after an interruption. `serve` refuses a file that is not complete, and this command one that \
+            holds anything but an unfinished copy of the same database.
+            """)
 
     @Option(help: "Connection string of the database, mongodb://…")
     var from: String
@@ -19,16 +23,16 @@ struct SnapshotCommand: AsyncParsableCommand {
         MongoStore.redirectLog { _, _ in }
         let isTerminal = isatty(STDERR_FILENO) == 1
         do {
-            let store = try EmbeddedStore(writing: to)
+            let store = try EmbeddedStore(copyingTo: to)
             let snapshot = try MongoSnapshot(uri: from, deadline: .seconds(30))
             try await snapshot.copy(to: store) { progress in
                 Self.show(progress, isTerminal: isTerminal)
             }
             await store.close()
         } catch {
-            if isTerminal { ServeCommand.complain("") }
+            if isTerminal { PlainOutput.error("") }
             // The error never repeats the connection string, which may hold a password.
-            ServeCommand.complain("snapshot: \(error)")
+            PlainOutput.error("snapshot: \(error)")
             throw ExitCode.failure
         }
     }
@@ -37,7 +41,7 @@ struct SnapshotCommand: AsyncParsableCommand {
     private static func show(_ progress: MongoSnapshot.Progress, isTerminal: Bool) {
         let isDone = progress.copied >= progress.expected
         if !isTerminal {
-            if isDone { print("\(progress.collection.rawValue): \(progress.copied)") }
+            if isDone { PlainOutput.line("\(progress.collection.rawValue): \(progress.copied)") }
             return
         }
         let width = 30
@@ -45,6 +49,6 @@ struct SnapshotCommand: AsyncParsableCommand {
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
         let name = progress.collection.rawValue.padding(toLength: 24, withPad: " ", startingAt: 0)
         let line = "\r\(name) [\(bar)] \(progress.copied)/\(progress.expected)" + (isDone ? "\n" : "")
-        FileHandle.standardError.write(Data(line.utf8))
+        PlainOutput.write(line, to: STDERR_FILENO)
     }
 }

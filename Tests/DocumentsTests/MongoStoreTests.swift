@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import Documents
@@ -124,6 +125,38 @@ struct MongoStoreTests {
         await store.close()
     }
 
+    /// Five batches, each in time by itself: what comes too late is not waited for, and its cursor is closed.
+    @Test func anAnswerInManyBatchesIsGivenUpInBetween() async throws {
+        let server = try WireServer()
+        try filled(server)
+        try server.command("testDelay", 200)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(10))
+        let (error, _) = await trouble {
+            try await QueryDeadline.$current.withValue(.now + .milliseconds(300)) {
+                _ = try await store.find(Query(.validators))
+            }
+        }
+        #expect(error == .timedOut)
+        // The server is told without an answer being awaited.
+        for _ in 0..<100 where try server.openCursors() > 0 {}
+        #expect(try server.openCursors() == 0)
+        await store.close()
+    }
+
+    @Test func anAnswerBeyondTheBoundIsRefused() throws {
+        let server = try WireServer()
+        try filled(server)
+        let connection = try MongoConnection(uri: server.uri("otv"), milliseconds: 10_000)
+        func find(largest: Int) -> Result<Int, StoreError> {
+            connection.withCursor(
+                .validators, filter: MongoCommand.filter([]), options: MongoCommand.filter([])
+            ) { MongoConnection.collect($0, largest: largest).map(\.count) }
+        }
+        // A length, an ObjectId with its name, a number with its name, and the end: 4 + 17 + 7 + 1 bytes.
+        #expect(find(largest: 500 * 29) == .success(500))
+        #expect(find(largest: 500 * 29 - 1) == .failure(.failed("an answer is longer than 14499 bytes")))
+    }
+
     /// Twenty times the history, and not one document more is read, as long as the values have newest documents.
     @Test(arguments: [10, 200])
     func aJoinDoesNotReadHistory(sessions: Int) async throws {
@@ -153,6 +186,67 @@ struct MongoStoreTests {
         let (error, _) = await trouble { _ = try await store.find(Query(.validators)) }
         let text = try #require(error.map { "\($0)" })
         #expect(!text.contains("hunter2"))
+        #expect(error?.reason == "authentication failed")
+        await store.close()
+    }
+
+    @Test(arguments: [
+        ("mongodb://u:hunter2@host/otv", "mongodb://host/otv"),
+        (
+            "mongodb://u:hunter2@h1:1,h2.x:2/?replicaSet=rs0&tlsCertificateKeyFilePassword=hunter2",
+            "mongodb://h1:1,h2.x:2/"
+        ),
+        ("mongodb+srv://u@cluster.example", "mongodb+srv://cluster.example"),
+        ("mongodb://[::1]:27017/otv?authMechanismProperties=AWS_SESSION_TOKEN:hunter2", "mongodb://[::1]:27017/otv"),
+    ])
+    func whatIsToldOfAConnectionString(uri: String, description: String) throws {
+        #expect(try ConnectionString(uri).description == description)
+    }
+
+    /// A password that is not escaped makes the driver see other parts than were meant, and its messages repeat them.
+    @Test(arguments: [
+        "mongodb://u:hunter2:more@host/otv", "mongodb://u:hun@hunter2@host/otv", "mongodb://u:12/hunter2@host/otv",
+        "mongodb://u:hunter2?x=1@host/otv", "mongodb://u:hunter2#@host:port/otv", "mongodb://u:%hunter2@host/otv",
+        "mongodb://host/?tlsCertificateKeyFilePassword=a@hunter2", "mongodb://u:p@s?hunter2@host/otv",
+    ])
+    func connectionStringsWithoutEscapesAreRefusedAndNotRepeated(uri: String) {
+        let lines = Mutex<[String]>([])
+        MongoStore.redirectLog { _, line in lines.withLock { $0.append(line) } }
+        #expect(throws: StoreError.unavailable(ConnectionString.malformed)) {
+            _ = try MongoStore(uri: uri, deadline: .seconds(2))
+        }
+        MongoStore.redirectLog { _, _ in }
+        #expect(!lines.withLock { $0 }.contains { $0.contains("hunter2") })
+    }
+
+    @Test func theDriversOwnLinesDoNotRepeatSecrets() async throws {
+        let lines = Mutex<[String]>([])
+        MongoStore.redirectLog { _, line in lines.withLock { $0.append(line) } }
+        // The driver warns of an option that it does not know, by its name.
+        let store = try MongoStore(uri: "mongodb://u:hunter2@127.0.0.1:9/?hunter2=1", deadline: .milliseconds(300))
+        _ = await trouble { try await store.check() }
+        await store.close()
+        MongoStore.redirectLog { _, _ in }
+        let written = lines.withLock { $0 }
+        #expect(written.contains { $0.contains("***") })
+        #expect(!written.contains { $0.contains("hunter2") })
+    }
+
+    @Test func aLargePoolIsHonouredOrRefused() async throws {
+        let store = try MongoStore(uri: "mongodb://127.0.0.1:9/?maxPoolSize=100", deadline: .seconds(1))
+        #expect(store.use?.capacity == 100)
+        await store.close()
+        #expect(throws: StoreError.unavailable("maxPoolSize is 512 at most")) {
+            _ = try MongoStore(uri: "mongodb://127.0.0.1:9/?maxPoolSize=513", deadline: .seconds(1))
+        }
+    }
+
+    /// Whoever asks waits for the whole deadline; the driver gives up before, and so can say why.
+    @Test func theDriverGivesUpBeforeTheDeadline() async throws {
+        let store = try MongoStore(uri: "mongodb://127.0.0.1:9/otv", deadline: .seconds(3))
+        let (error, took) = await trouble { try await store.check() }
+        #expect(error?.reason == "unreachable")
+        #expect(took < .seconds(3))
         await store.close()
     }
 

@@ -64,6 +64,21 @@ struct StoreContractTests {
     }
 
     @Test(arguments: StoreKind.available)
+    func aBooleanIsNoNumber(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"valid":true}"#, #"{"n":2,"valid":1}"#, #"{"n":3,"valid":{"$double":1}}"#,
+            #"{"n":4,"valid":[true]}"#, #"{"n":5,"valid":false}"#, #"{"n":6,"valid":0}"#, #"{"n":7}"#,
+        ]
+        func valid(_ condition: Condition) async throws -> [Int] {
+            try await find(documents, Query(.candidates, [Criterion("valid", condition)]), kind)
+        }
+        #expect(try await valid(.equals(.bool(true))) == [1, 4])
+        #expect(try await valid(.equals(.number(1))) == [2, 3])
+        #expect(try await valid(.equals(.bool(false))) == [5])
+        #expect(try await valid(.oneOf([.bool(false), .number(1)])) == [2, 3, 5])
+    }
+
+    @Test(arguments: StoreKind.available)
     func largeIntegersKeepApart(kind: StoreKind) async throws {
         let documents = [
             #"{"n":1,"era":{"$long":"9007199254740993"}}"#, #"{"n":2,"era":{"$double":9007199254740992}}"#,
@@ -119,6 +134,24 @@ struct StoreContractTests {
         let some = Query(.rewards, [Criterion("validator", .oneOf([.string("B"), .null]))])
         #expect(try await find(documents, some, kind) == [3, 4])
         #expect(try await find(documents, Query(.rewards, [Criterion("validator", .oneOf([]))]), kind) == [])
+    }
+
+    /// Of which fields a store sends more is its own affair.
+    @Test(arguments: StoreKind.available)
+    func theFieldsAskedForComeAsStored(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"role":"validator","a":{"b":[1,{"c":2}]},"z":1}"#, #"{"z":1,"role":"validator","n":2}"#,
+            #"{"role":"nominator","n":3}"#,
+        ]
+        let query = Query.matching(.rewards, "role", .string("validator"), fields: ["n", "a"])
+        try await kind.withStore([(.rewards, documents)]) { store in
+            let batch = try await store.find(query)
+            #expect(try self.numbers(batch) == [1, 2])
+            let whole = try ExtendedJSON.batch(documents)
+            let found = try #require(try batch.bytes.span.element("a", inDocument: batch.starts[0]))
+            let stored = try #require(try whole.bytes.span.element("a", inDocument: 0))
+            #expect(batch.bytes[found.value] == whole.bytes[stored.value])
+        }
     }
 
     // MARK: Order
@@ -259,6 +292,19 @@ struct StoreContractTests {
             let joins = try await store.newest([NewestQuery(.locations, key: "slotId", values: [.null], by: "updated")])
             #expect(joins.first?.starts == [nil])
             try await store.check()
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
+    func aClosedStoreFails(kind: StoreKind) async throws {
+        try await kind.withStore([(.releases, [#"{"n":1}"#])]) { store async throws in
+            let before = try await store.find(Query(.releases))
+            #expect(before.count == 1)
+            await store.close()
+            await #expect(throws: StoreError.unavailable("the store is closed")) {
+                _ = try await store.find(Query(.releases))
+            }
+            await #expect(throws: StoreError.unavailable("the store is closed")) { try await store.check() }
         }
     }
 

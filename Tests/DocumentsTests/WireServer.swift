@@ -64,9 +64,14 @@ final class WireServer: Sendable {
     }
 
     /// How many documents queries have read since this was asked last.
-    func documentsRead() throws -> Int {
+    func documentsRead() throws -> Int { try number("testRead") }
+
+    /// How many cursors are open.
+    func openCursors() throws -> Int { try number("testCursors") }
+
+    private func number(_ command: String) throws -> Int {
         var writer = BSONWriter()
-        writer.document { $0.int32("testRead", 1) }
+        writer.document { $0.int32(command, 1) }
         let reply = try MongoWriter(uri: uri("admin")).run(writer.bytes, database: "admin")
         let bytes = reply.span
         guard let element = try bytes.element("n", inDocument: 0), let count = bytes.number(of: element) else {

@@ -1,3 +1,7 @@
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
 import Synchronization
 import Testing
 
@@ -47,6 +51,134 @@ struct CacheTests {
             }
             #expect(cache.count == model.count)
         }
+    }
+
+    /// As many as the contract says, and not one more.
+    @Test func fiveHundredAnswers() {
+        let cache = ResponseCache<Int>(lifetime: .seconds(18))
+        for key in 0..<500 { cache.store(key, for: "\(key)", now: start) }
+        for key in 0..<500 { #expect(cache.body(for: "\(key)", now: start) == key) }
+        cache.store(500, for: "500", now: start)
+        #expect(cache.count == 500)
+        #expect(cache.body(for: "0", now: start) == nil)
+        #expect(cache.body(for: "1", now: start) == 1)
+        #expect(cache.body(for: "500", now: start) == 500)
+    }
+
+    /// A body as large as its number, in a cache for a few of them.
+    @Test func theLeastRecentlyUsedMakeRoom() {
+        let cache = ResponseCache<Int>(bytes: 10_000, lifetime: .seconds(18)) { $0 }
+        for key in ["a", "b", "c"] { cache.store(2_000, for: key, now: start) }
+        #expect(cache.body(for: "a", now: start) == 2_000)
+        cache.store(4_000, for: "d", now: start)
+        #expect(["a", "b", "c", "d"].map { cache.body(for: $0, now: start) } == [2_000, nil, 2_000, 4_000])
+        // In place of its own older self first.
+        cache.store(3_000, for: "d", now: start)
+        #expect(cache.count == 3)
+        cache.store(9_000, for: "e", now: start)
+        #expect(cache.count == 1)
+        // What fits nowhere drives nobody out, and its older self is not given any more.
+        cache.store(10_000, for: "f", now: start)
+        #expect(cache.body(for: "e", now: start) == 9_000)
+        cache.store(20_000, for: "e", now: start)
+        #expect(cache.body(for: "e", now: start) == nil)
+        #expect(cache.cost == 0)
+    }
+
+    @Test func targetsCountToo() {
+        let cache = ResponseCache<Int>(bytes: 10_000, lifetime: .seconds(18)) { _ in 0 }
+        for number in 0..<100 {
+            cache.store(number, for: String(repeating: "x", count: 4_000) + "\(number)", now: start)
+        }
+        #expect(cache.count == 2)
+        #expect(cache.cost <= 10_000)
+    }
+
+    @Test func tooOldAnswersGoWhenOneIsStored() {
+        let cache = ResponseCache<Int>(bytes: 10_000, lifetime: .seconds(18)) { $0 }
+        for key in 0..<4 { cache.store(1_000, for: "\(key)", now: start + .seconds(key)) }
+        // Asked for again, which does not make it younger.
+        #expect(cache.body(for: "0", now: start + .seconds(4)) == 1_000)
+        cache.store(1_000, for: "new", now: start + .seconds(20))
+        #expect(cache.count == 3)
+        #expect(
+            ["0", "1", "2", "3"].map { cache.body(for: $0, now: start + .seconds(20)) } == [nil, nil, 1_000, 1_000])
+        cache.removeExpired(now: start + .seconds(30))
+        #expect(cache.count == 1)
+        cache.removeExpired(now: start + .seconds(60))
+        #expect((cache.count, cache.cost) == (0, 0))
+    }
+
+    /// Against the plain model, with sizes and time.
+    @Test func staysWithinItsBoundsWhateverHappens() {
+        let cache = ResponseCache<Int>(capacity: 9, bytes: 9_000, lifetime: .seconds(10)) { $0 }
+        var model: [(key: String, value: Int, stored: ContinuousClock.Instant)] = []
+        var state: UInt64 = 5
+        var now = start
+        for _ in 0..<5000 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1
+            let key = String(state >> 33 % 16)
+            now += .milliseconds(Int64(state >> 40 % 700))
+            let place = model.firstIndex { $0.key == key }
+            if state >> 60 % 2 == 0 {
+                let value = Int(state >> 20 % 5_000)
+                if let place { model.remove(at: place) }
+                model.removeAll { now - $0.stored > .seconds(10) }
+                func cost(_ value: Int, _ key: String) -> Int { value + key.utf8.count + 256 }
+                while model.count >= 9
+                    || model.reduce(0, { $0 + cost($1.value, $1.key) }) + cost(value, key) > 9_000
+                {
+                    model.removeLast()
+                }
+                model.insert((key, value, now), at: 0)
+                cache.store(value, for: key, now: now)
+                #expect(cache.count == model.count)
+            } else {
+                var expected: Int?
+                if let place, now - model[place].stored <= .seconds(10) {
+                    model.insert(model.remove(at: place), at: 0)
+                    expected = model[0].value
+                }
+                #expect(cache.body(for: key, now: now) == expected)
+            }
+        }
+    }
+
+    @Test func theSweepEndsWithTheServer() async throws {
+        let cache = ResponseCache<Int>(lifetime: .nanoseconds(1))
+        cache.store(1, for: "a", now: .now)
+        let group = ServiceGroup(
+            services: [CacheSweep(cache: cache, interval: .milliseconds(1))], logger: Logger(label: "test"))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            while cache.count > 0 { await Task.yield() }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+    }
+
+    /// An event loop's own copies: bounded, and given up by themselves.
+    @Test func aLoopsCopiesAreBoundedAndDoNotStay() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let metrics = GatewayMetrics()
+        let cache = ResponseCache<Reply>(lifetime: .seconds(60))
+        let answers = KeptAnswers(
+            cache: cache, fixed: [:], ledger: Ledger(metrics: metrics, log: nil), drain: Drain(.zero), identity: nil)
+        for number in 0..<200 {
+            let body = ByteBuffer(repeating: 0x61, count: 60_000)
+            cache.store(Reply.ok(Reply.json, body, .route(.blockIndex)), for: "/\(number)", now: .now)
+        }
+        let most = try await loop.submit { () throws -> Int in
+            let copies = try #require(answers.answers(on: loop))
+            for number in 0..<200 {
+                let target = ByteBuffer(string: "/\(number)")
+                let response = copies.response(to: target.readableBytesSpan, target: 0..<target.readableBytes)
+                #expect((response?.readableBytes ?? 0) > 60_000)
+            }
+            return copies.held
+        }.get()
+        #expect(most > 1_000_000 && most <= 4 * 1024 * 1024)
+        while try await loop.submit({ try #require(answers.answers(on: loop)).held }).get() > 0 { await Task.yield() }
     }
 
     private final class Counter: Sendable {

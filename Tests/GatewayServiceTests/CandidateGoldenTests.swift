@@ -103,12 +103,13 @@ struct CandidateGoldenTests {
         #expect(try await stashes("/candidates/rank") == "DBCA")
     }
 
-    @Test func withoutMetadataListsFailAndOneIsMissing() async throws {
+    /// The server shows the failure of one as an absence.
+    @Test func withoutMetadataCardsFail() async throws {
         let fixture = Fixture((.candidates, [#"{"stash":"S1","valid":true}"#]))
         #expect(await fixture.fails("/candidates"))
         #expect(await fixture.fails("/candidates/valid"))
         #expect(try await fixture.get("/candidates/invalid") == "[]")
-        #expect(try await fixture.get("/candidate/S1") == nil)
+        #expect(await fixture.fails("/candidate/S1"))
         #expect(try await fixture.get("/candidate/unknown") == nil)
     }
 

@@ -1,4 +1,5 @@
 import Documents
+import Foundation
 import Testing
 
 @testable import GatewayService
@@ -23,11 +24,62 @@ struct DeadlineTests {
             #expect(one.body == "")
             let ready = try await server.send("GET", "/readyz")
             #expect(ready.status == "HTTP/1.1 503 Service Unavailable")
-            #expect(ready.body == "not ready: database: deadline\n")
+            #expect(ready.body == "not ready: database: timed out\n")
             #expect(store.count.deadlines == store.count.calls)
             let metrics = try await server.send("GET", "/metrics").body
             #expect(metrics.contains("\ngateway_database_errors_total 2\n"))
             store.open()
+        }
+    }
+
+    /// A database whose answer is an error: counted, and for the one route that has always hidden it an absence.
+    @Test func aDatabaseThatFailsIsCountedForEveryRoute() async throws {
+        let store = try sample()
+        await store.close()
+        try await RunningServer.run(store: store) { server async throws in
+            #expect(try await server.send("GET", "/candidate/x").status == "HTTP/1.1 204 No Content")
+            #expect(try await server.send("GET", "/candidates").status == "HTTP/1.1 500 Internal Server Error")
+            let ready = try await server.send("GET", "/readyz")
+            #expect(ready.status == "HTTP/1.1 503 Service Unavailable")
+            #expect(ready.body == "not ready: database: unreachable\n")
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(metrics.contains("\ngateway_database_errors_total 2\n"))
+        }
+    }
+
+    /// Four hundred thousand rewards at once for as many requests as there are cores. Each is given up in time, and
+    /// requests that need nothing of this are answered meanwhile.
+    @Test func longComputationsEndAtTheDeadlineAndHinderNobody() async throws {
+        let chunk = try ExtendedJSON.batch(
+            (0..<1000).map { #"{"role":"validator","validator":"V\#($0)","rewardAmount":1,"totalStake":1}"# })
+        var bytes: [UInt8] = []
+        for _ in 0..<400 { bytes += chunk.bytes }
+        let store = FullStore(try DocumentBatch(bytes))
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        try await RunningServer.run({ $0.deadline = .milliseconds(300) }, store: store) { server async throws in
+            let start = ContinuousClock.now
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<(cores * 2) {
+                    group.addTask {
+                        let answer = try await server.send("GET", "/rewards/validators/total?\(number)")
+                        #expect(answer.status == "HTTP/1.1 500 Internal Server Error")
+                    }
+                }
+                // Once all of them are at work.
+                var calls = store.calls.makeAsyncIterator()
+                for _ in 0..<(cores * 2) { await calls.next() }
+                for path in ["/livez", "/stats/totalRequests", "/nope"] {
+                    let asked = ContinuousClock.now
+                    _ = try await server.send("GET", path)
+                    #expect(ContinuousClock.now - asked < .seconds(2), "\(path)")
+                }
+                try await group.waitForAll()
+            }
+            #expect(ContinuousClock.now - start < .seconds(3))
+            // What nobody waits for is not worked on.
+            let end = ContinuousClock.now + .seconds(2)
+            while Composer.load != (0, 0), .now < end { try await Task.sleep(for: .milliseconds(10)) }
+            #expect(Composer.load == (0, 0))
         }
     }
 

@@ -232,18 +232,6 @@ struct HTTPTests {
         }
     }
 
-    @Test func aRetiredCoreSaysWhereTheAPIWent() async throws {
-        try await withServer({
-            $0.service = .retired; $0.role = .core
-        }) { server async throws in
-            #expect(try await server.send("GET", "/healthcheck").status == "HTTP/1.1 200 OK")
-            let gone = try await server.send("GET", "/candidates")
-            #expect(gone.status == "HTTP/1.1 404 Not Found")
-            #expect(gone.body.contains("gateway"))
-            #expect(gone.body.split(separator: "\n").count == 1)
-        }
-    }
-
     @Test func aCoreStandInAnswersHealthAsTheCoreDoes() async throws {
         try await withServer({
             $0.role = .core; $0.identity = "core-1"

@@ -43,7 +43,10 @@ struct RunningServer: Sendable {
         }
         let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
+            tasks.addTask {
+                defer { listening.finish() }
+                try await group.run()
+            }
             for await port in ports {
                 do {
                     try await body(RunningServer(port: port) { await group.triggerGracefulShutdown() })
@@ -58,17 +61,21 @@ struct RunningServer: Sendable {
         }
     }
 
-    /// Sends pieces on one connection, each after a turn of the network, and reads until the server closes it. The last
-    /// request must make it do so.
-    func exchange(_ pieces: String...) async throws -> String {
-        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+    /// A connection that a test drives itself. What it does not read waits in the server.
+    func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+        try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
                 }
             }
-        return try await channel.executeThenClose { inbound, outbound in
+    }
+
+    /// Sends pieces on one connection, each after a turn of the network, and reads until the server closes it. The last
+    /// request must make it do so.
+    func exchange(_ pieces: String...) async throws -> String {
+        try await connect().executeThenClose { inbound, outbound in
             for piece in pieces {
                 try await outbound.write(ByteBuffer(string: piece))
                 if pieces.count > 1 { await Task.yield() }
@@ -98,5 +105,42 @@ struct RunningServer: Sendable {
             headers = lines.dropFirst().filter { !$0.hasPrefix("Date: ") }.sorted()
             body = parts.count > 1 ? String(parts[1]) : ""
         }
+    }
+}
+
+/// Reads a connection's responses one after the other.
+struct ResponseReader {
+    private var iterator: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
+    private var buffer = ByteBuffer()
+
+    init(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) {
+        iterator = inbound.makeAsyncIterator()
+    }
+
+    /// The next head, with the empty line that ends it; nil when the server has closed.
+    mutating func head() async throws -> String? {
+        while true {
+            let start = String(decoding: buffer.readableBytesView.prefix(4096), as: UTF8.self)
+            if let end = start.firstRange(of: "\r\n\r\n") {
+                return buffer.readString(length: start[..<end.upperBound].utf8.count)
+            }
+            guard try await more() else { return nil }
+        }
+    }
+
+    /// The next response; nil when the server has closed.
+    mutating func next() async throws -> (head: String, body: ByteBuffer)? {
+        guard let head = try await head() else { return nil }
+        let length = head.firstMatch(of: #/Content-Length: (\d+)/#).flatMap { Int($0.1) } ?? 0
+        while buffer.readableBytes < length {
+            guard try await more() else { return nil }
+        }
+        return (head, buffer.readSlice(length: length) ?? ByteBuffer())
+    }
+
+    private mutating func more() async throws -> Bool {
+        guard var chunk = try await iterator.next() else { return false }
+        if buffer.readableBytes == 0 { buffer = chunk } else { buffer.writeBuffer(&chunk) }
+        return true
     }
 }

@@ -58,3 +58,29 @@ final class SlowStore: DocumentStore {
 
     func close() async { await inner.close() }
 }
+
+/// A store that answers every query at once with the same documents.
+final class FullStore: DocumentStore {
+    private let documents: DocumentBatch
+    private let asked: AsyncStream<Void>.Continuation
+    /// Tells of each call when it comes.
+    let calls: AsyncStream<Void>
+
+    init(_ documents: DocumentBatch) {
+        self.documents = documents
+        (calls, asked) = AsyncStream<Void>.makeStream()
+    }
+
+    func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
+        asked.yield()
+        return queries.map { _ in documents }
+    }
+
+    func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
+        queries.map { NewestBatch(documents: documents, starts: $0.values.map { _ in documents.first }) }
+    }
+
+    func check() async throws(StoreError) {}
+
+    func close() async {}
+}

@@ -83,6 +83,31 @@ struct ValidatorGoldenTests {
         #expect(await Fixture((.validatorSets, [#"{"session":5}"#])).fails("/location/currentvalidatorset"))
     }
 
+    /// What is stored is what is sent; it is looked for as text.
+    @Test func aSetWithMembersThatAreNoText() async throws {
+        let fixture = Fixture(
+            (.validatorSets, [#"{"validators":[5,"A",null,true],"session":5}"#]),
+            (
+                .locations,
+                [
+                    #"{"address":"5","updated":1,"name":"five"}"#, #"{"address":5,"updated":2,"name":"number"}"#,
+                    #"{"updated":3,"name":"nobody"}"#, #"{"address":null,"updated":4,"name":"null"}"#,
+                    #"{"address":"true","updated":5,"name":"yes"}"#,
+                ]
+            ))
+        let expected = [
+            #"{"address":5,"locations":[{"name":"five","address":"5","updated":1}]}"#,
+            #"{"address":"A","locations":[]}"#,
+            #"{"address":null,"locations":[{"name":"null","address":null,"updated":4},{"name":"nobody","updated":3}]}"#,
+            #"{"address":true,"locations":[{"name":"yes","address":"true","updated":5}]}"#,
+        ]
+        #expect(try await fixture.get("/location/currentvalidatorset") == "[" + expected.joined(separator: ",") + "]")
+        for item in [#"{"a":1}"#, "[]"] {
+            let broken = Fixture((.validatorSets, [#"{"validators":["A",\#(item)],"session":5}"#]))
+            #expect(await broken.fails("/location/currentvalidatorset"))
+        }
+    }
+
     @Test func locationOfAValidator() async throws {
         let documents: [(Collection, [String])] = [
             (.candidates, [#"{"stash":"S","slotId":3}"#]),

@@ -2,14 +2,19 @@ import Foundation
 import GRDB
 
 extension EmbeddedStore {
-    static func answer(_ query: Query, _ db: Database) throws -> DocumentBatch {
+    /// How many documents are read between two looks at the clock.
+    private static let stride = 256
+
+    static func answer(
+        _ query: Query, _ db: Database, until deadline: ContinuousClock.Instant?
+    ) throws -> DocumentBatch {
         let plan = QueryPlan(query, anyArrays: try hasArrays(query.collection, db))
         let statement = try db.cachedStatement(sql: plan.sql)
         statement.setUncheckedArguments(StatementArguments(plan.arguments.map { Data($0) }))
         let rows = try Row.fetchCursor(statement)
-        if plan.isExact { return try collect(rows) { _, _ in true } }
+        if plan.isExact { return try collect(rows, until: deadline) { _, _ in true } }
 
-        let matching = try collect(rows) { bytes, start throws(BSONError) in
+        let matching = try collect(rows, until: deadline) { bytes, start throws(BSONError) in
             try Matcher.matches(query.criteria, document: start, in: bytes)
         }
         guard let field = query.descendingBy else {
@@ -19,7 +24,9 @@ extension EmbeddedStore {
         return try matching.descending(by: field, limit: query.limit)
     }
 
-    static func answer(_ query: NewestQuery, _ db: Database) throws -> NewestBatch {
+    static func answer(
+        _ query: NewestQuery, _ db: Database, until deadline: ContinuousClock.Instant?
+    ) throws -> NewestBatch {
         var result = NewestBatch()
         result.starts.reserveCapacity(query.values.count)
         let layout = CollectionLayout.of(query.collection)
@@ -27,7 +34,8 @@ extension EmbeddedStore {
         guard !anyArrays, layout.fields.contains(query.key), layout.fields.contains(query.by) else {
             for value in query.values {
                 let single = try answer(
-                    Query.matching(query.collection, query.key, value, descendingBy: query.by, limit: 1), db)
+                    Query.matching(query.collection, query.key, value, descendingBy: query.by, limit: 1), db,
+                    until: deadline)
                 result.starts.append(result.documents.bytes.count)
                 if single.isEmpty {
                     result.starts[result.starts.count - 1] = nil
@@ -43,7 +51,8 @@ extension EmbeddedStore {
                 SELECT body FROM "\(query.collection.rawValue)" WHERE \(CollectionLayout.column(query.key)) = ?
                 ORDER BY \(CollectionLayout.column(query.by)) DESC, seq LIMIT 1
                 """)
-        for value in query.values {
+        for (index, value) in query.values.enumerated() {
+            if index % stride == 0, QueryDeadline.hasPassed(deadline) { throw StoreError.timedOut }
             statement.setUncheckedArguments([Data(SortKey.make(value))])
             let rows = try Row.fetchCursor(statement)
             let start = result.documents.bytes.count
@@ -64,10 +73,14 @@ extension EmbeddedStore {
     }
 
     private static func collect(
-        _ rows: RowCursor, where accepts: (Span<UInt8>, Int) throws(BSONError) -> Bool
+        _ rows: RowCursor, until deadline: ContinuousClock.Instant?,
+        where accepts: (Span<UInt8>, Int) throws(BSONError) -> Bool
     ) throws -> DocumentBatch {
         var batch = DocumentBatch()
+        var count = 0
         while let row = try rows.next() {
+            if count % stride == 0, QueryDeadline.hasPassed(deadline) { throw StoreError.timedOut }
+            count += 1
             try append(row, to: &batch)
             if try !accepts(batch.bytes.span, batch.starts[batch.count - 1]) { batch.removeLast() }
         }

@@ -15,6 +15,8 @@ extension EmbeddedStore {
             return try database.write(body)
         } catch let error as BSONError {
             throw .malformed(error)
+        } catch let error as StoreError {
+            throw error
         } catch {
             throw .failed("\(error)")
         }

@@ -13,6 +13,7 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     let database: any DatabaseWriter
+    private let reads = OpenReads()
 
     /// Opens an existing file for reading only, or an empty database in memory.
     ///
@@ -21,7 +22,7 @@ package struct EmbeddedStore: DocumentStore {
         switch location {
         case .memory:
             database = try Self.queue(at: nil)
-            try Self.createSchema(database)
+            try writing(Self.createSchema)
         case .file(let path):
             guard FileManager.default.fileExists(atPath: path) else { throw .unavailable("no file at \(path)") }
             do {
@@ -47,6 +48,12 @@ package struct EmbeddedStore: DocumentStore {
 
     /// Opens a file to fill it, making it where there is none.
     package init(writing path: String) throws(StoreError) {
+        try self.init(copyingTo: path)
+        try writing(Self.createSchema)
+    }
+
+    /// Opens a file that a snapshot is to fill, making it where there is none. It gets its tables when the copy begins.
+    package init(copyingTo path: String) throws(StoreError) {
         database = try Self.queue(at: path)
         let version: Int
         let tables: Int
@@ -60,7 +67,6 @@ package struct EmbeddedStore: DocumentStore {
         guard version == 0, tables == 0 else {
             throw .unavailable("\(path) is a database of something else; choose another file")
         }
-        try Self.createSchema(database)
     }
 
     /// Raised whenever a file written by an earlier release could not be read.
@@ -74,27 +80,23 @@ package struct EmbeddedStore: DocumentStore {
         }
     }
 
-    private static func createSchema(_ database: some DatabaseWriter) throws(StoreError) {
-        do {
-            try database.write { db in
-                for collection in Collection.allCases {
-                    for statement in CollectionLayout.of(collection).schema(collection) {
-                        try db.execute(sql: statement)
-                    }
-                }
-                try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
-            }
-        } catch {
-            throw .failed("\(error)")
+    /// Makes the tables, unless they are there.
+    static func createSchema(_ db: Database) throws {
+        guard try Int.fetchOne(db, sql: "PRAGMA user_version") == 0 else { return }
+        for collection in Collection.allCases {
+            for statement in CollectionLayout.of(collection).schema(collection) { try db.execute(sql: statement) }
         }
+        try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
     }
 
     package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
-        try await reading { db in try queries.map { try Self.answer($0, db) } }
+        let deadline = QueryDeadline.current
+        return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }
     }
 
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
-        try await reading { db in try queries.map { try Self.answer($0, db) } }
+        let deadline = QueryDeadline.current
+        return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }
     }
 
     package func check() async throws(StoreError) {
@@ -102,18 +104,23 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     package func close() async {
+        await reads.close()
         try? database.close()
     }
 
     private func reading<Answer: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Answer
     ) async throws(StoreError) -> Answer {
+        guard reads.begin() else { throw .unavailable("the store is closed") }
+        defer { reads.end() }
         do {
             return try await database.read(body)
         } catch let error as BSONError {
             throw .malformed(error)
         } catch let error as StoreError {
             throw error
+        } catch is CancellationError {
+            throw .timedOut
         } catch {
             throw .failed("\(error)")
         }

@@ -2,8 +2,9 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// A fixed number of threads for calls that block, so that neither event loops nor Swift's own few threads ever do.
-final class BlockingWorkers: Sendable {
+/// A fixed number of threads for calls that block and for long computations, so that neither event loops nor Swift's own
+/// few threads are ever taken up by one.
+package final class BlockingWorkers: Sendable {
     /// Jobs that may wait for a thread. Beyond it callers are refused at once: their deadline would pass in the queue.
     private static let queueLimit = 1024
 
@@ -20,29 +21,29 @@ final class BlockingWorkers: Sendable {
     private let state: Mutex<State>
     private let wake = DispatchSemaphore(value: 0)
 
-    init(count: Int) {
+    package init(count: Int) {
         state = Mutex(State(threads: count))
         for _ in 0..<count { Thread.detachNewThread { self.work() } }
     }
 
     /// How many jobs run now, and how many wait for a thread.
-    var load: (running: Int, waiting: Int) {
+    package var load: (running: Int, waiting: Int) {
         state.withLock { ($0.running, $0.jobs.count - $0.head) }
     }
 
     /// Runs `body` on one of the threads.
     ///
     /// - Parameter deadline: when it has passed before a thread is free, `body` does not run at all.
-    /// - Throws: ``StoreError/unavailable(_:)`` when closed or when too many are waiting, ``StoreError/timedOut`` after
-    ///   the deadline; else what `body` throws.
-    func run<Value: Sendable>(
+    /// - Throws: ``StoreError/unavailable(_:)`` when closed, ``StoreError/overloaded`` when too many are waiting,
+    ///   ``StoreError/timedOut`` after the deadline; else what `body` throws.
+    package func run<Value: Sendable>(
         until deadline: ContinuousClock.Instant? = nil, _ body: @escaping @Sendable () -> Result<Value, StoreError>
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withCheckedContinuation { continuation in
             let refusal: StoreError? = state.withLock { state in
                 if state.isClosed { return .unavailable("the store is closed") }
                 if state.jobs.count - state.head >= Self.queueLimit {
-                    return .unavailable("too many queries are waiting")
+                    return .overloaded
                 }
                 state.jobs.append {
                     let isLate = deadline.map { $0 <= .now } ?? false

@@ -10,6 +10,12 @@ enum MongoCommand {
         document { writer in
             if let field = query.descendingBy { writer.subdocument("sort") { $0.int32(field, -1) } }
             if let limit = query.limit { writer.int64("limit", Int64(limit)) }
+            if let fields = query.fields {
+                writer.subdocument("projection") { writer in
+                    for field in fields { writer.int32(field, 1) }
+                    writer.int32("_id", 0)
+                }
+            }
             writer.int32("maxTimeMS", milliseconds)
         }
     }

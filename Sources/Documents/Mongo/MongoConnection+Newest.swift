@@ -21,7 +21,7 @@ extension MongoConnection {
                             collection, MONGOC_QUERY_NONE, pipeline, options, nil)
                         guard let cursor else { return .failure(.failed("no cursor")) }
                         defer { mongoc_cursor_destroy(cursor) }
-                        return Self.collect(cursor)
+                        return Self.collect(cursor, until: deadline)
                     }
                 }
             }
@@ -56,7 +56,7 @@ extension MongoConnection {
         milliseconds(until: deadline).flatMap { time in
             let options = MongoCommand.boundaryOptions(
                 of: query.by, skipping: Set(query.values).count, milliseconds: time)
-            return find(query.collection, filter: MongoCommand.filter([]), options: options)
+            return find(query.collection, filter: MongoCommand.filter([]), options: options, until: deadline)
         }.flatMap { batch in
             Self.reading { () throws(BSONError) in
                 let bytes = batch.bytes.span
@@ -74,7 +74,7 @@ extension MongoConnection {
         milliseconds(until: deadline).flatMap { time in
             find(
                 query.collection, filter: MongoCommand.recent(query, since: boundary),
-                options: MongoCommand.options(Query(query.collection), milliseconds: time))
+                options: MongoCommand.options(Query(query.collection), milliseconds: time), until: deadline)
         }.flatMap { batch in
             Self.reading { () throws(BSONError) in
                 try NewestBatch(among: batch, query, notBefore: SortKey.make(.number(boundary)))

@@ -13,8 +13,24 @@ final class MongoConnection: Sendable {
     /// How long the server may work on one command, in milliseconds.
     private let commandTime: Int32
 
+    /// Hosts and database: the same for two strings that name the same data.
+    let source: String
+
+    /// Each client is a thread here.
+    static let largestPool = 512
+    /// The most bytes of documents that one answer may hold: some million rewards, and far less than would end the process.
+    static let largestAnswer = 256 << 20
+
     private static let initialized: Void = mongoc_init()
-    fileprivate static let logSink = Mutex<(@Sendable (Bool, String) -> Void)?>(nil)
+
+    /// Where the driver's log lines go.
+    fileprivate struct LogSink {
+        var send: (@Sendable (Bool, String) -> Void)?
+        /// What no line and no message may repeat.
+        var secrets: [String] = []
+    }
+
+    fileprivate static let logSink = Mutex(LogSink())
 
     /// Reads the connection string. Does not connect yet.
     ///
@@ -24,24 +40,42 @@ final class MongoConnection: Sendable {
     ///   repeated.
     init(uri text: String, milliseconds: Int32) throws(StoreError) {
         _ = Self.initialized
+        let secrets = try ConnectionString(text).secrets
+        // Before the driver reads the string: it warns of options by repeating them.
+        Self.logSink.withLock { sink in
+            for secret in secrets where !sink.secrets.contains(secret) { sink.secrets.append(secret) }
+        }
         var error = bson_error_t()
-        guard let uri = mongoc_uri_new_with_error(text, &error) else { throw .unavailable(Self.message(error)) }
+        guard let uri = mongoc_uri_new_with_error(text, &error) else { throw .unavailable(ConnectionString.malformed) }
         defer { mongoc_uri_destroy(uri) }
         for option in ["serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"]
         where !mongoc_uri_has_option(uri, option) {
             mongoc_uri_set_option_as_int32(uri, option, milliseconds)
         }
         // Enough to keep a few cores busy; a hundred, the driver's own default, would be a hundred threads here.
-        let size = min(64, max(1, mongoc_uri_get_option_as_int32(uri, "maxpoolsize", 8)))
+        let size = max(1, mongoc_uri_get_option_as_int32(uri, "maxpoolsize", 8))
+        guard size <= Self.largestPool else { throw .unavailable("maxPoolSize is \(Self.largestPool) at most") }
         mongoc_uri_set_option_as_int32(uri, "maxpoolsize", size)
         // The driver's default when the string names no database.
         database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "test"
+        source = Self.hosts(of: uri).sorted().joined(separator: ",") + "/" + database
         guard let pool = mongoc_client_pool_new_with_error(uri, &error) else { throw .unavailable(Self.message(error)) }
         mongoc_client_pool_set_error_api(pool, 2)
         if mongoc_uri_get_appname(uri) == nil { mongoc_client_pool_set_appname(pool, "gateway") }
         self.pool = pool
         self.size = Int(size)
         commandTime = milliseconds
+    }
+
+    private static func hosts(of uri: OpaquePointer) -> [String] {
+        if let name = mongoc_uri_get_srv_hostname(uri) { return [String(cString: name)] }
+        var hosts: [String] = []
+        var next = mongoc_uri_get_hosts(uri)
+        while let host = next {
+            hosts.append(withUnsafeBytes(of: host.pointee.host_and_port) { Self.text(of: $0) })
+            next = UnsafePointer(host.pointee.next)
+        }
+        return hosts
     }
 
     deinit {
@@ -53,7 +87,7 @@ final class MongoConnection: Sendable {
         milliseconds(until: deadline).flatMap { time in
             find(
                 query.collection, filter: MongoCommand.filter(query.criteria),
-                options: MongoCommand.options(query, milliseconds: time))
+                options: MongoCommand.options(query, milliseconds: time), until: deadline)
         }
     }
 
@@ -69,8 +103,10 @@ final class MongoConnection: Sendable {
     }
 
     /// Runs a find with a filter and options in BSON.
-    func find(_ collection: Collection, filter: [UInt8], options: [UInt8]) -> Result<DocumentBatch, StoreError> {
-        withCursor(collection, filter: filter, options: options) { Self.collect($0) }
+    func find(
+        _ collection: Collection, filter: [UInt8], options: [UInt8], until deadline: ContinuousClock.Instant?
+    ) -> Result<DocumentBatch, StoreError> {
+        withCursor(collection, filter: filter, options: options) { Self.collect($0, until: deadline) }
     }
 
     /// Runs `body` with the cursor of a find, and destroys it after that.
@@ -141,13 +177,22 @@ final class MongoConnection: Sendable {
     }
 
     /// Reads a cursor to its end, or as many documents as `limit` says.
-    static func collect(_ cursor: OpaquePointer, limit: Int = .max) -> Result<DocumentBatch, StoreError> {
+    ///
+    /// - Parameter deadline: when to give up between two documents. The server counts only its own work, and an answer in
+    ///   many batches would go on for nobody.
+    static func collect(
+        _ cursor: OpaquePointer, limit: Int = .max, until deadline: ContinuousClock.Instant? = nil,
+        largest: Int = largestAnswer
+    ) -> Result<DocumentBatch, StoreError> {
         var batch = DocumentBatch()
         var document: OpaquePointer?
         while batch.count < limit, mongoc_cursor_next(cursor, &document) {
             guard let document, let data = bson_get_data(document) else { continue }
             // The driver has checked that the length, which stands first, fits what it received.
             let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
+            guard batch.bytes.count + Int(length) <= largest else {
+                return .failure(.failed("an answer is longer than \(largest) bytes"))
+            }
             do throws(BSONError) {
                 try batch.append(UnsafeRawBufferPointer(start: data, count: Int(length)))
             } catch {
@@ -162,9 +207,14 @@ final class MongoConnection: Sendable {
 extension MongoConnection {
     /// Server error codes that mean a time limit passed: MaxTimeMSExpired, ExceededTimeLimit, NetworkTimeout.
     private static let timeoutCodes: Set<UInt32> = [50, 262, 89]
+    /// Unauthorized and AuthenticationFailed.
+    private static let accessCodes: Set<UInt32> = [13, 18]
 
     private static func error(_ error: bson_error_t) -> StoreError {
         switch error.domain {
+        case MONGOC_ERROR_CLIENT.rawValue where error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE.rawValue,
+            MONGOC_ERROR_SERVER.rawValue where accessCodes.contains(error.code):
+            return .unauthorized(message(error))
         case MONGOC_ERROR_SERVER_SELECTION.rawValue, MONGOC_ERROR_STREAM.rawValue, MONGOC_ERROR_CLIENT.rawValue:
             return .unavailable(message(error))
         case MONGOC_ERROR_SERVER.rawValue where timeoutCodes.contains(error.code):
@@ -175,22 +225,29 @@ extension MongoConnection {
     }
 
     private static func message(_ error: bson_error_t) -> String {
-        withUnsafeBytes(of: error.message) { buffer in
-            String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
-        }
+        withoutSecrets(withUnsafeBytes(of: error.message) { text(of: $0) })
+    }
+
+    private static func text(of buffer: UnsafeRawBufferPointer) -> String {
+        String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    /// The text without any connection string's passwords.
+    private static func withoutSecrets(_ text: String) -> String {
+        text
     }
 
     /// Sends the driver's own log lines to `sink` instead of standard error.
     ///
     /// - Parameter sink: gets whether the line is an error or a warning, and its text. Called on any thread.
     package static func redirectLog(to sink: @escaping @Sendable (_ isProblem: Bool, _ line: String) -> Void) {
-        logSink.withLock { $0 = sink }
+        logSink.withLock { $0.send = sink }
         mongoc_log_set_handler(
             { level, domain, message, _ in
                 let isProblem = level.rawValue <= MONGOC_LOG_LEVEL_WARNING.rawValue
                 let line = [domain, message].compactMap { $0.map { String(cString: $0) } }.joined(separator: ": ")
-                let sink = MongoConnection.logSink.withLock { $0 }
-                sink?(isProblem, line)
+                let send = MongoConnection.logSink.withLock { $0.send }
+                send?(isProblem, MongoConnection.withoutSecrets(line))
             }, nil)
     }
 }

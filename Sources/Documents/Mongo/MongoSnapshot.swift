@@ -27,12 +27,14 @@ package struct MongoSnapshot: Sendable {
 
     /// Copies everything that the file does not hold yet.
     ///
+    /// - Throws: ``StoreError/unavailable(_:)`` also when the file holds something else than an unfinished copy of the same
+    ///   database.
     /// - Parameter report: called on another thread after each portion.
     package func copy(
         to store: EmbeddedStore, report: @escaping @Sendable (Progress) -> Void
     ) async throws(StoreError) {
         do throws(StoreError) {
-            try store.beginSnapshot()
+            try store.beginSnapshot(of: connection.source)
             for collection in Collection.allCases {
                 try await workers.run { [connection] in
                     do throws(StoreError) {
@@ -59,7 +61,7 @@ package struct MongoSnapshot: Sendable {
         let expected = try connection.count(collection).get()
         try connection.stream(collection, skipping: copied, portion: portion) { documents throws(StoreError) in
             let isLast = documents.count < portion
-            try store.storePortion(documents, of: collection, isLast: isLast)
+            try store.storePortion(documents, of: collection, after: copied, isLast: isLast)
             copied += documents.count
             report(Progress(collection: collection, copied: copied, expected: max(expected, copied)))
         }.get()
@@ -82,7 +84,7 @@ extension MongoConnection {
         return withCursor(collection, filter: MongoCommand.filter([]), options: options.bytes) { cursor in
             do throws(StoreError) {
                 while true {
-                    let documents = try Self.collect(cursor, limit: portion).get()
+                    let documents = try Self.collect(cursor, limit: portion, largest: .max).get()
                     try body(documents)
                     if documents.count < portion { return .success(()) }
                 }

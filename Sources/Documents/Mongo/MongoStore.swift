@@ -7,12 +7,13 @@ package struct MongoStore: DocumentStore {
 
     /// - Parameters:
     ///   - uri: a connection string; every option in it is respected.
-    ///   - deadline: how long one query may take, where the string does not say otherwise.
+    ///   - deadline: how long whoever asks waits. The driver gives up after nine tenths of it, where the string does not
+    ///     say otherwise, and so has the time to say why.
     /// - Throws: ``StoreError/unavailable(_:)`` when the string is malformed. Whether a server answers is not asked yet.
     package init(uri: String, deadline: Duration) throws(StoreError) {
         let (seconds, attoseconds) = deadline.components
         let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
-        connection = try MongoConnection(uri: uri, milliseconds: Int32(clamping: max(1, milliseconds)))
+        connection = try MongoConnection(uri: uri, milliseconds: Int32(clamping: max(1, milliseconds * 9 / 10)))
         workers = BlockingWorkers(count: connection.size)
     }
 

@@ -30,10 +30,38 @@ extension DocumentStore {
 package enum StoreError: Error, Equatable, Sendable {
     /// The database cannot be reached, or was closed.
     case unavailable(String)
+    /// The database does not accept who asks.
+    case unauthorized(String)
+    /// More queries wait than can be answered before their time is up.
+    case overloaded
     /// No answer within the store's own deadline.
     case timedOut
     /// The database answered, and the answer is an error.
     case failed(String)
     /// A stored document is not BSON.
     case malformed(BSONError)
+
+    /// What happened in a few words that anybody may read.
+    package var reason: String {
+        switch self {
+        case .unavailable: "unreachable"
+        case .unauthorized: "authentication failed"
+        case .overloaded: "too many queries are waiting"
+        case .timedOut: "timed out"
+        case .failed: "answered with an error"
+        case .malformed: "holds a malformed document"
+        }
+    }
+}
+
+extension StoreError: CustomStringConvertible {
+    /// What happened in full, for those who run the process. Holds no password.
+    package var description: String {
+        switch self {
+        case .unavailable(let details), .failed(let details): details
+        case .unauthorized(let details): "authentication failed: \(details)"
+        case .malformed(let error): "malformed document: \(error)"
+        case .overloaded, .timedOut: reason
+        }
+    }
 }

@@ -43,21 +43,26 @@ package struct Query: Hashable, Sendable {
     package let descendingBy: String?
     /// The most documents to answer, nil for all.
     package let limit: Int?
+    /// The top-level fields that will be looked at; nil for whole documents. A store may leave the others out, and `_id`.
+    package let fields: [String]?
 
     package init(
-        _ collection: Collection, _ criteria: [Criterion] = [], descendingBy: String? = nil, limit: Int? = nil
+        _ collection: Collection, _ criteria: [Criterion] = [], descendingBy: String? = nil, limit: Int? = nil,
+        fields: [String]? = nil
     ) {
         self.collection = collection
         self.criteria = criteria
         self.descendingBy = descendingBy
         self.limit = limit
+        self.fields = fields
     }
 
     /// The documents whose `field` equals `value`.
     package static func matching(
-        _ collection: Collection, _ field: String, _ value: Scalar, descendingBy: String? = nil, limit: Int? = nil
+        _ collection: Collection, _ field: String, _ value: Scalar, descendingBy: String? = nil, limit: Int? = nil,
+        fields: [String]? = nil
     ) -> Query {
-        Query(collection, [Criterion(field, .equals(value))], descendingBy: descendingBy, limit: limit)
+        Query(collection, [Criterion(field, .equals(value))], descendingBy: descendingBy, limit: limit, fields: fields)
     }
 }
 

@@ -4,4 +4,9 @@
 package enum QueryDeadline {
     /// nil for queries that only have their store's own limit.
     @TaskLocal package static var current: ContinuousClock.Instant?
+
+    /// Whether the moment has come. Never for nil.
+    static func hasPassed(_ deadline: ContinuousClock.Instant?) -> Bool {
+        deadline.map { $0 <= .now } ?? false
+    }
 }

@@ -68,14 +68,18 @@ package struct ConfigurationReader {
     ) {
         if let server, case .object = server {} else if server != nil { problem("$.server", "expected an object") }
         // The legacy file binds all interfaces; started without one, a stranger's machine must not be exposed.
-        configuration.host =
-            options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") ?? (isDefault ? "127.0.0.1" : "::")
+        if let host = options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") {
+            configuration.host = host
+        } else if !isDefault {
+            configuration.host = "::"
+            configuration.fallbackHost = "0.0.0.0"
+        }
 
         let standard = configuration.role == .core ? 3300 : 3301
         if let port = options.port {
             setPort(Double(port), "--port")
         } else if let port = environment["GATEWAY_PORT"] {
-            setPort(Double(port) ?? .nan, "GATEWAY_PORT")
+            setPort(Int(port).map(Double.init) ?? .nan, "GATEWAY_PORT")
         } else if let port = number(server, "port") {
             setPort(port, "$.server.port")
         } else if isDefault {
@@ -92,20 +96,17 @@ package struct ConfigurationReader {
                 configuration.cacheLifetime = .milliseconds(Int64(cache))
             }
         }
-        if let deadline = number(server, "deadline") {
-            if (1...600_000).contains(deadline) {
-                configuration.deadline = .milliseconds(Int64(deadline))
+        if let bytes = number(server, "cacheBytes") {
+            if let bytes = Int(exactly: bytes), bytes > 0 {
+                configuration.cacheBytes = bytes
             } else {
-                problem("$.server.deadline", "expected 1 to 600000 milliseconds")
+                problem("$.server.cacheBytes", "expected a positive whole number of bytes")
             }
         }
-        if let drain = number(server, "drain") {
-            if (0...600_000).contains(drain) {
-                configuration.drain = .milliseconds(Int64(drain))
-            } else {
-                problem("$.server.drain", "expected 0 to 600000 milliseconds")
-            }
-        }
+        if let time = milliseconds(server, "deadline", from: 1) { configuration.deadline = time }
+        if let time = milliseconds(server, "headTimeout", from: 1) { configuration.headTimeout = time }
+        if let time = milliseconds(server, "bodyTimeout", from: 1) { configuration.bodyTimeout = time }
+        if let time = milliseconds(server, "drain", from: 0) { configuration.drain = time }
         if let cap = number(server, "limitCap") {
             if let cap = Int32(exactly: cap), cap > 0 {
                 configuration.limitCap = Int(cap)
@@ -144,7 +145,12 @@ package struct ConfigurationReader {
             if file.isEmpty { problem(path, "no path after sqlite:") }
             configuration.database = .sqlite(path: file)
         } else if uri.hasPrefix("mongodb://") || uri.hasPrefix("mongodb+srv://") {
-            configuration.database = .mongodb(uri: uri)
+            do {
+                _ = try ConnectionString(uri)
+                configuration.database = .mongodb(uri: uri)
+            } catch {
+                problem(path, error.description)
+            }
         } else {
             // The value may hold a password, so it is not repeated.
             problem(path, "expected a URI that begins with sqlite: or mongodb://")
@@ -174,6 +180,13 @@ package struct ConfigurationReader {
         guard let value = object?[key: key], value != .null else { return nil }
         if let number = value.number { return number }
         problem("$.server.\(key)", "expected a number")
+        return nil
+    }
+
+    private mutating func milliseconds(_ object: JSONValue?, _ key: String, from least: Double) -> Duration? {
+        guard let value = number(object, key) else { return nil }
+        if (least...600_000).contains(value) { return .milliseconds(Int64(value)) }
+        problem("$.server.\(key)", "expected \(Int(least)) to 600000 milliseconds")
         return nil
     }
 

@@ -1,3 +1,5 @@
+import Documents
+
 /// What one gateway process does, after everything that can be wrong with its configuration has been ruled out.
 package struct GatewayConfiguration: Sendable, Equatable {
     /// Whose place the process takes. A core stand-in answers `/healthcheck` with the core's JSON.
@@ -20,36 +22,39 @@ package struct GatewayConfiguration: Sendable, Equatable {
         case sqlite(path: String)
         case mongodb(uri: String)
 
-        /// Safe to log: credentials are left out.
+        /// Safe to log: credentials and options are left out.
         package var description: String {
             switch self {
             case .sample: "sample data in memory"
             case .sqlite(let path): "sqlite:\(path)"
-            case .mongodb(let uri): Self.redacted(uri)
+            // A string that cannot be taken apart safely is not shown at all.
+            case .mongodb(let uri): (try? ConnectionString(uri))?.description ?? "mongodb"
             }
-        }
-
-        private static func redacted(_ uri: String) -> String {
-            guard let scheme = uri.firstRange(of: "://"), let at = uri.lastIndex(of: "@"), at >= scheme.upperBound
-            else { return uri }
-            return uri[..<scheme.upperBound] + "***" + uri[at...]
         }
     }
 
     package var role = Role.gateway
     package var service = Service.full
     package var host = "127.0.0.1"
+    /// Where to listen when the machine has no such address as `host`; nil when somebody asked for `host`.
+    package var fallbackHost: String?
     /// 0 takes any free port.
     package var port = 3301
     package var database = Database.sample
     /// How long an answer may be given again.
     package var cacheLifetime = Duration.milliseconds(18_000)
+    /// The most memory that kept answers take.
+    package var cacheBytes = 268_435_456
     /// The most documents that a limit in a path may ask for; nil for no bound, as the legacy server has none.
     package var limitCap: Int?
     /// Leaves nodes' IP addresses out of location documents.
     package var redactsAddresses = false
     /// How long a request may take in all, whatever the number of its queries.
     package var deadline = Duration.seconds(2)
+    /// How long a request's head may take, counted from its first byte.
+    package var headTimeout = Duration.seconds(60)
+    /// How long a request's body may take, counted from the end of its head.
+    package var bodyTimeout = Duration.seconds(30)
     /// How long to go on listening after the wish to stop, so that others can turn elsewhere first.
     package var drain = Duration.seconds(1)
     /// Writes a JSON line for each request to standard output.

@@ -87,7 +87,7 @@ package struct JSONWriter: Sendable {
         at start: Int, in source: Span<UInt8>, withoutIdentity: Bool = false
     ) throws(BSONError) {
         separate()
-        try object(at: start, in: source, withoutIdentity: withoutIdentity, depth: 0)
+        try object(at: start, in: source, omitting: withoutIdentity ? .identity : .nothing, depth: 0)
     }
 
     /// A whole document but for one top-level field.
@@ -95,13 +95,7 @@ package struct JSONWriter: Sendable {
         at start: Int, in source: Span<UInt8>, without omitted: String
     ) throws(BSONError) {
         separate()
-        bytes.append(UInt8(ascii: "{"))
-        var scanner = try BSONScanner(document: start, in: source)
-        while let element = try scanner.next(in: source) {
-            if element.type == .undefined || source.name(of: element, equals: omitted) { continue }
-            try member(element, in: source, depth: 0)
-        }
-        bytes.append(UInt8(ascii: "}"))
+        try object(at: start, in: source, omitting: .field(omitted), depth: 0)
     }
 
     /// A key with the value as stored; nothing at all when the field is missing.
@@ -120,9 +114,25 @@ package struct JSONWriter: Sendable {
     }
 }
 
+/// Members that an object is written without.
+private enum Omission {
+    case nothing
+    /// `_id` and `__v`.
+    case identity
+    case field(String)
+
+    func covers(_ element: BSONElement, in source: Span<UInt8>) -> Bool {
+        switch self {
+        case .nothing: false
+        case .identity: source.isIdentity(element)
+        case .field(let name): source.name(of: element, equals: name)
+        }
+    }
+}
+
 extension JSONWriter {
     private mutating func object(
-        at start: Int, in source: Span<UInt8>, withoutIdentity: Bool, depth: Int
+        at start: Int, in source: Span<UInt8>, omitting omission: Omission, depth: Int
     ) throws(BSONError) {
         guard depth < BSONLimit.depth else { throw .tooDeep }
         let mark = bytes.count
@@ -133,9 +143,9 @@ extension JSONWriter {
             if source.arrayIndex(element.name) != nil {
                 // Rare enough to start over: JavaScript moves keys that look like array indexes to the front.
                 bytes.removeLast(bytes.count - mark)
-                return try reordered(at: start, in: source, withoutIdentity: withoutIdentity, depth: depth)
+                return try reordered(at: start, in: source, omitting: omission, depth: depth)
             }
-            if withoutIdentity && source.isIdentity(element) { continue }
+            if omission.covers(element, in: source) { continue }
             try member(element, in: source, depth: depth)
         }
         bytes.append(UInt8(ascii: "}"))
@@ -143,16 +153,16 @@ extension JSONWriter {
 
     /// An object with keys that look like array indexes: these first and ascending, then the others as stored.
     private mutating func reordered(
-        at start: Int, in source: Span<UInt8>, withoutIdentity: Bool, depth: Int
+        at start: Int, in source: Span<UInt8>, omitting omission: Omission, depth: Int
     ) throws(BSONError) {
         var indexed: [(index: UInt32, element: BSONElement)] = []
         var others: [BSONElement] = []
         var scanner = try BSONScanner(document: start, in: source)
         while let element = try scanner.next(in: source) {
-            if element.type == .undefined { continue }
+            if element.type == .undefined || omission.covers(element, in: source) { continue }
             if let index = source.arrayIndex(element.name) {
                 indexed.append((index, element))
-            } else if !(withoutIdentity && source.isIdentity(element)) {
+            } else {
                 others.append(element)
             }
         }
@@ -179,7 +189,7 @@ extension JSONWriter {
         case .string, .symbol:
             guard let text = source.textRange(of: element) else { throw .malformed(offset: start) }
             source.extracting(text).withUnsafeBufferPointer { escape($0) }
-        case .document: try object(at: start, in: source, withoutIdentity: false, depth: depth)
+        case .document: try object(at: start, in: source, omitting: .nothing, depth: depth)
         case .array: try array(at: start, in: source, depth: depth)
         case .objectID: hexadecimal(source, element.value)
         case .bool: bytes.append(contentsOf: (source[start] == 0 ? "false" : "true").utf8)

@@ -1,14 +1,25 @@
 import Foundation
 import Logging
 
-/// Log lines as JSON objects on standard error: time, level, message, then what the line is about.
+/// Log lines as JSON objects: time, level, message, then what the line is about.
 package struct JSONLogHandler: LogHandler {
     package var logLevel = Logger.Level.notice
     package var metadata: Logger.Metadata = [:]
     private let label: String
+    private let output: LineWriter
 
-    package init(label: String) {
+    package init(label: String, output: LineWriter) {
         self.label = label
+        self.output = output
+    }
+
+    /// What writes such lines to a descriptor.
+    package static func output(to descriptor: Int32) -> LineWriter {
+        LineWriter(descriptor) { dropped in
+            line(
+                time: Date().timeIntervalSince1970, level: .warning, label: "gateway", message: "log lines dropped",
+                metadata: ["count": "\(dropped)"])
+        }
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -1,6 +1,4 @@
-import Dispatch
 import Foundation
-import Synchronization
 
 /// One JSON line per request on standard output, written by a thread of its own.
 ///
@@ -19,24 +17,10 @@ package final class RequestLog: Sendable {
         let traceParent: String?
     }
 
-    /// A second's worth of lines at a rate that one process can serve.
-    private static let bufferLimit = 4 * 1024 * 1024
-    private static let flushInterval = DispatchTimeInterval.milliseconds(200)
-
-    private struct State {
-        var lines: [UInt8] = []
-        var dropped = 0
-        var isClosed = false
-    }
-
-    private let state = Mutex(State())
-    private let wake = DispatchSemaphore(value: 0)
-    private let ended = DispatchSemaphore(value: 0)
-    private let output: FileHandle
+    private let output: LineWriter
 
     package init(output: FileHandle = .standardOutput) {
-        self.output = output
-        Thread.detachNewThread { self.write() }
+        self.output = LineWriter(output.fileDescriptor) { Array("{\"dropped\":\($0)}\n".utf8) }
     }
 
     func record(_ entry: Entry) {
@@ -66,38 +50,9 @@ package final class RequestLog: Sendable {
             writer.string(trace)
         }
         writer.endObject()
-        state.withLock { state in
-            guard state.lines.count + writer.bytes.count < Self.bufferLimit else {
-                state.dropped += 1
-                return
-            }
-            state.lines.append(contentsOf: writer.bytes)
-            state.lines.append(UInt8(ascii: "\n"))
-        }
+        output.write(writer.bytes + [UInt8(ascii: "\n")])
     }
 
-    /// Writes what is left and ends the thread. Blocks until that is done.
-    package func close() {
-        state.withLock { $0.isClosed = true }
-        wake.signal()
-        ended.wait()
-    }
-
-    private func write() {
-        while true {
-            _ = wake.wait(timeout: .now() + Self.flushInterval)
-            let (lines, dropped, isClosed) = state.withLock { state in
-                defer {
-                    state.lines = []
-                    state.dropped = 0
-                }
-                return (state.lines, state.dropped, state.isClosed)
-            }
-            // A reader that has gone away is no reason to stop serving.
-            if !lines.isEmpty { try? output.write(contentsOf: Data(lines)) }
-            if dropped > 0 { try? output.write(contentsOf: Data("{\"dropped\":\(dropped)}\n".utf8)) }
-            if isClosed { break }
-        }
-        ended.signal()
-    }
+    /// Writes what is left. Waits a second for it at most, whoever reads.
+    package func close() { output.close() }
 }

@@ -32,7 +32,7 @@ package final class GatewayMetrics: Sendable {
 
         init(_ label: String) {
             self.label = label
-            statuses = ["200", "204", "304", "400", "404", "413", "500", "503"].map { ($0, Counter()) }
+            statuses = ["200", "204", "304", "400", "404", "408", "413", "500", "503"].map { ($0, Counter()) }
             buckets = (0...GatewayMetrics.bounds.count).map { _ in Counter() }
         }
     }
@@ -70,6 +70,11 @@ package final class GatewayMetrics: Sendable {
     func countImmediate(_ index: Int, isHit: Bool) {
         immediate[index].add()
         if isHit { hits[index].add() }
+    }
+
+    /// Counts a request whose answer came from the cache, and which ``count(_:status:duration:)`` counts too.
+    func countHit(_ kind: Kind) {
+        hits[index(of: kind)].add()
     }
 
     package func countDatabaseError() {

@@ -15,3 +15,13 @@ package enum ResourceError: Error, Equatable, Sendable {
     /// No answer within the deadline.
     case deadline
 }
+
+extension ResourceError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .notANumber(let text): "not a number: \(text)"
+        case .missing(let what): "missing: \(what)"
+        case .deadline: "no answer within the deadline"
+        }
+    }
+}

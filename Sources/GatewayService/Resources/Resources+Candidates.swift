@@ -6,17 +6,13 @@ extension Resources {
         case withStash, byRank, valid, invalid
     }
 
-    /// One candidate's card. Whatever goes wrong, the answer is that there is none: the legacy service swallows its errors.
-    func candidate(_ stash: String) async -> Answer {
-        do {
-            let found = try await store.find([
-                .matching(.candidates, "stash", .string(stash), limit: 1), Query(.chainMetadata, limit: 1),
-            ])
-            guard found.count == 2, !found[0].isEmpty else { return .nothing }
-            return .json(try await cards(of: found[0], metadata: found[1]).one())
-        } catch {
-            return .nothing
-        }
+    /// One candidate's card. What goes wrong here is told to the client as if there were none; see ``GatewayResponder``.
+    func candidate(_ stash: String) async throws -> Answer {
+        let found = try await store.find([
+            .matching(.candidates, "stash", .string(stash), limit: 1), Query(.chainMetadata, limit: 1),
+        ])
+        guard found.count == 2, !found[0].isEmpty else { return .nothing }
+        return .json(try await cards(of: found[0], metadata: found[1]).one())
     }
 
     /// The cards of many candidates, with a number of queries that does not depend on how many there are.
@@ -30,13 +26,15 @@ extension Resources {
         let found = try await store.find([Query(.candidates, [criterion]), Query(.chainMetadata, limit: 1)])
         guard found.count == 2, !found[0].isEmpty else { return .json(Array("[]".utf8)) }
         let cards = try await cards(of: found[0], metadata: found[1])
-        let order: [Int] =
-            switch selection {
-            case .withStash: Self.descending(try cards.totals())
-            case .byRank: Self.descending(try cards.ranks())
-            case .valid, .invalid: Array(found[0].starts.indices)
-            }
-        return .json(try cards.list(in: order))
+        return try await Composer.run(over: cards.size) { pace in
+            let order: [Int] =
+                switch selection {
+                case .withStash: Self.descending(try cards.totals(&pace))
+                case .byRank: Self.descending(try cards.ranks(&pace))
+                case .valid, .invalid: Array(cards.candidates.starts.indices)
+                }
+            return .json(try cards.list(in: order, &pace))
+        }
     }
 
     /// Indices ordered by their value, greatest first, equals as they came. A NaN equals everything.
@@ -50,12 +48,18 @@ extension Resources {
 }
 
 /// Candidates with all that their cards are made of, one join each in the order of the candidates.
-private struct Cards {
+private struct Cards: Sendable {
     let candidates: DocumentBatch
     let unit: Double
     let scores: NewestBatch
     let stakes: NewestBatch
     let locations: NewestBatch
+
+    /// Bytes of documents, those of the joins too.
+    var size: Int {
+        candidates.bytes.count + scores.documents.bytes.count + stakes.documents.bytes.count
+            + locations.documents.bytes.count
+    }
 
     func one() throws(BSONError) -> [UInt8] {
         var writer = JSONWriter(capacity: candidates.bytes.count * 2)
@@ -65,11 +69,14 @@ private struct Cards {
     }
 
     /// The cards are written in the order in which they are sent: there is nothing to sort or to copy afterwards.
-    func list(in order: [Int]) throws(BSONError) -> [UInt8] {
+    func list(in order: [Int], _ pace: inout Pace) throws -> [UInt8] {
         var writer = JSONWriter(capacity: candidates.bytes.count * 2)
         var card = CandidateCard(unit: unit)
         writer.beginArray()
-        for index in order { try write(index, &card, &writer) }
+        for index in order {
+            try pace.step()
+            try write(index, &card, &writer)
+        }
         writer.endArray()
         return writer.bytes
     }
@@ -84,11 +91,12 @@ private struct Cards {
     }
 
     /// Each candidate's total score, 0 without one.
-    func totals() throws(BSONError) -> [Double] {
+    func totals(_ pace: inout Pace) throws -> [Double] {
         let bytes = scores.documents.bytes.span
         var totals: [Double] = []
         totals.reserveCapacity(scores.starts.count)
         for start in scores.starts {
+            try pace.step()
             guard let start else {
                 totals.append(0)
                 continue
@@ -99,10 +107,13 @@ private struct Cards {
     }
 
     /// Each candidate's rank, 0 without one.
-    func ranks() throws(BSONError) -> [Double] {
+    func ranks(_ pace: inout Pace) throws -> [Double] {
         let bytes = candidates.bytes.span
         var ranks: [Double] = []
-        for start in candidates.starts { ranks.append(try Self.number("rank", start, bytes)) }
+        for start in candidates.starts {
+            try pace.step()
+            ranks.append(try Self.number("rank", start, bytes))
+        }
         return ranks
     }
 
@@ -118,7 +129,9 @@ extension Resources {
         let decimals = JavaScriptValue.number(
             try metadata.bytes.span.element("decimals", inDocument: start), in: metadata.bytes.span)
 
-        let keys = try Self.joinKeys(candidates)
+        let keys = try await Composer.run(over: candidates.bytes.count) { pace in
+            try Self.joinKeys(candidates, &pace)
+        }
         let joins = try await store.newest([
             // Scores are never cleaned: thousands for each candidate.
             NewestQuery(
@@ -132,11 +145,14 @@ extension Resources {
     }
 
     /// What each candidate's joins look for. A missing value looks for null, which also finds what is missing.
-    static func joinKeys(_ candidates: DocumentBatch) throws -> (stashes: [Scalar], slots: [Scalar]) {
+    static func joinKeys(
+        _ candidates: DocumentBatch, _ pace: inout Pace
+    ) throws -> (stashes: [Scalar], slots: [Scalar]) {
         var stashes: [Scalar] = []
         var slots: [Scalar] = []
         let bytes = candidates.bytes.span
         for start in candidates.starts {
+            try pace.step()
             stashes.append(textScalar(try bytes.element("stash", inDocument: start), in: bytes))
             slots.append(try numberScalar(try bytes.element("slotId", inDocument: start), in: bytes))
         }

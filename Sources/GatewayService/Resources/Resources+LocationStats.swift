@@ -91,21 +91,29 @@ extension Resources {
     /// How the nodes of the valid candidates spread over the world, counted now.
     func validLocationStats() async throws -> Answer {
         let candidates = try await store.find(.matching(.candidates, "valid", .bool(true)))
-        let slots = try Self.joinKeys(candidates).slots
+        let slots = try await Composer.run(over: candidates.bytes.count) { pace in
+            try Self.joinKeys(candidates, &pace).slots
+        }
         let joined = try await store.newest([NewestQuery(.locations, key: "slotId", values: slots, by: "updated")])
         guard let newest = joined.first else { throw ResourceError.missing("locations") }
+        return try await Composer.run(over: newest.documents.bytes.count) { pace in
+            .json(try Self.spread(newest, &pace))
+        }
+    }
 
+    private static func spread(_ newest: NewestBatch, _ pace: inout Pace) throws -> [UInt8] {
         var nodes = 0
         var groups = Spread.allCases.map { _ in Tally() }
         let bytes = newest.documents.bytes.span
         for start in newest.starts {
+            try pace.step()
             guard let start else {
                 // A candidate without any location is a node of no place.
                 nodes += 1
                 continue
             }
-            let fields = try Self.place.pick(document: start, in: bytes)
-            let names = Self.texts(fields, in: bytes)
+            let fields = try place.pick(document: start, in: bytes)
+            let names = texts(fields, in: bytes)
             if names.contains("None") { continue }
             nodes += 1
             for (index, name) in names.enumerated() {
@@ -118,7 +126,7 @@ extension Resources {
         writer.number(nodes)
         for spread in Spread.allCases { groups[spread.rawValue].write(spread, to: &writer) }
         writer.endObject()
-        return .json(writer.bytes)
+        return writer.bytes
     }
 
     private static func texts(_ fields: [BSONElement?], in bytes: Span<UInt8>) -> [String?] {

@@ -25,44 +25,67 @@ extension Resources {
     func currentSetLocations() async throws -> Answer {
         let sets = try await store.find(Query(.validatorSets, descendingBy: "session", limit: 1))
         guard let start = sets.first else { return .json(Array("[]".utf8)) }
-        let addresses = try Self.addresses(ofSetAt: start, in: sets.bytes.span)
-        var seen: Set<String> = []
-        let distinct = addresses.filter { seen.insert($0).inserted }
+        let members = try Self.members(ofSetAt: start, in: sets.bytes.span)
+        var seen: Set<Scalar> = []
+        let distinct = members.map(\.key).filter { seen.insert($0).inserted }
         let locations = try await store.find(
-            Query(.locations, [.init("address", .oneOf(distinct.map(Scalar.string)))], descendingBy: "updated"))
-        return .json(try Self.write(addresses, locations))
+            Query(.locations, [.init("address", .oneOf(distinct))], descendingBy: "updated"))
+        return try await Composer.run(over: locations.bytes.count) { pace in
+            .json(try Self.write(members, of: sets, locations, &pace))
+        }
     }
 
-    private static func addresses(ofSetAt start: Int, in bytes: Span<UInt8>) throws -> [String] {
-        var addresses: [String] = []
+    /// A validator of a set as stored, and what its locations are looked for by.
+    private struct Member: Sendable {
+        let item: BSONElement
+        let key: Scalar
+    }
+
+    private static func members(ofSetAt start: Int, in bytes: Span<UInt8>) throws -> [Member] {
+        var members: [Member] = []
         var items = try validators(ofSetAt: start, in: bytes)
         while let item = try items.next(in: bytes) {
-            if let address = bytes.string(of: item) { addresses.append(address) }
+            members.append(Member(item: item, key: try addressKey(item, in: bytes)))
         }
-        return addresses
+        return members
+    }
+
+    /// An item that is no text is looked for as the schema's text fields cast it; what they cannot cast is an error.
+    private static func addressKey(_ item: BSONElement, in bytes: Span<UInt8>) throws(ResourceError) -> Scalar {
+        switch item.type {
+        case .string, .double, .int32, .int64, .null, .undefined: textScalar(item, in: bytes)
+        case .bool: .string(bytes[item.value.lowerBound] == 0 ? "false" : "true")
+        default: throw .missing("latestvalidatorsets.validators: text")
+        }
     }
 
     private static let entry = FieldPicker([
         "name", "address", "city", "region", "country", "provider", "updated", "session", "source",
     ])
 
-    private static func write(_ addresses: [String], _ locations: DocumentBatch) throws -> [UInt8] {
+    private static func write(
+        _ members: [Member], of sets: DocumentBatch, _ locations: DocumentBatch, _ pace: inout Pace
+    ) throws -> [UInt8] {
         let bytes = locations.bytes.span
-        var byAddress: [String: [Int]] = [:]
+        var byAddress: [Scalar: [Int]] = [:]
         for start in locations.starts {
-            guard let element = try bytes.element("address", inDocument: start), let address = bytes.string(of: element)
-            else { continue }
-            byAddress[address, default: []].append(start)
+            try pace.step()
+            let element = try bytes.element("address", inDocument: start)
+            if JavaScriptValue.isNullish(element) {
+                byAddress[.null, default: []].append(start)
+            } else if let element, let address = bytes.string(of: element) {
+                byAddress[.string(address), default: []].append(start)
+            }
         }
         var writer = JSONWriter(capacity: locations.bytes.count * 2)
         writer.beginArray()
-        for address in addresses {
+        for member in members {
+            try pace.step()
             writer.beginObject()
-            writer.key("address")
-            writer.string(address)
+            try writer.copy("address", member.item, in: sets.bytes.span)
             writer.key("locations")
             writer.beginArray()
-            for start in byAddress[address] ?? [] {
+            for start in byAddress[member.key] ?? [] {
                 let fields = try entry.pick(document: start, in: bytes)
                 writer.beginObject()
                 try writer.copy("name", fields[0], in: bytes)

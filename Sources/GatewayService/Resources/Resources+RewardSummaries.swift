@@ -1,7 +1,7 @@
 import Documents
 
 /// Rewards of one validator or nominator, summed up in stored order.
-private struct RewardGroup {
+private struct RewardGroup: Sendable {
     /// A reward that names the group; nil for the group of rewards that name nobody.
     let name: String?
     var count = 0
@@ -13,7 +13,7 @@ private struct RewardGroup {
 }
 
 /// Groups in the order first seen.
-private struct RewardGroups {
+private struct RewardGroups: Sendable {
     private(set) var all: [RewardGroup] = []
     private var places: [String?: Int] = [:]
 
@@ -56,10 +56,28 @@ extension Resources {
     }
 
     private func answer(_ groups: RewardGroups, key: StaticString) async throws -> Answer {
-        let identities = try await IdentityIndex(store)
+        try await withIdentities(of: groups) { identities, pace in
+            try Self.totals(groups, key, identities, &pace)
+        }
+    }
+
+    private func withIdentities(
+        of groups: RewardGroups, _ body: @escaping @Sendable (IdentityIndex, inout Pace) throws -> [UInt8]
+    ) async throws -> Answer {
+        let batch = try await store.find(Query(.identities))
+        // A group is a fraction of what its rewards were, and of what it becomes.
+        return try await Composer.run(over: batch.bytes.count + groups.all.count * 256) { pace in
+            .json(try body(try IdentityIndex(batch, &pace), &pace))
+        }
+    }
+
+    private static func totals(
+        _ groups: RewardGroups, _ key: StaticString, _ identities: IdentityIndex, _ pace: inout Pace
+    ) throws -> [UInt8] {
         var writer = JSONWriter()
         writer.beginArray()
-        for index in Self.descending(groups.all.map(\.total)) {
+        for index in descending(groups.all.map(\.total)) {
+            try pace.step()
             let group = groups.all[index]
             writer.beginObject()
             writer.key(key)
@@ -71,7 +89,7 @@ extension Resources {
             writer.endObject()
         }
         writer.endArray()
-        return .json(writer.bytes)
+        return writer.bytes
     }
 
     func allValidatorStats() async throws -> Answer {
@@ -90,10 +108,18 @@ extension Resources {
                 group.commission += values[4]
             }
         }
-        let identities = try await IdentityIndex(store)
+        return try await withIdentities(of: groups) { identities, pace in
+            try Self.stats(groups, identities, &pace)
+        }
+    }
+
+    private static func stats(
+        _ groups: RewardGroups, _ identities: IdentityIndex, _ pace: inout Pace
+    ) throws -> [UInt8] {
         var writer = JSONWriter()
         writer.beginArray()
-        for index in Self.descending(groups.all.map { $0.efficiency / Double($0.count) }) {
+        for index in descending(groups.all.map { $0.efficiency / Double($0.count) }) {
+            try pace.step()
             let group = groups.all[index]
             let count = Double(group.count)
             writer.beginObject()
@@ -118,21 +144,24 @@ extension Resources {
             writer.endObject()
         }
         writer.endArray()
-        return .json(writer.bytes)
+        return writer.bytes
     }
 
     private func groups(
-        role: String, _ add: (inout RewardGroups, [BSONElement?], Span<UInt8>) -> Void
+        role: String, _ add: @escaping @Sendable (inout RewardGroups, [BSONElement?], Span<UInt8>) -> Void
     ) async throws -> RewardGroups {
-        let batch = try await store.find(.matching(.rewards, "role", .string(role)))
-        let bytes = batch.bytes.span
-        var groups = RewardGroups()
-        var fields = [BSONElement?](repeating: nil, count: Self.fields.names.count)
-        for start in batch.starts {
-            try Self.fields.pick(document: start, in: bytes, into: &fields)
-            add(&groups, fields, bytes)
+        let batch = try await store.find(.matching(.rewards, "role", .string(role), fields: Self.fields.names))
+        return try await Composer.run(over: batch.bytes.count) { pace in
+            let bytes = batch.bytes.span
+            var groups = RewardGroups()
+            var fields = [BSONElement?](repeating: nil, count: Self.fields.names.count)
+            for start in batch.starts {
+                try pace.step()
+                try Self.fields.pick(document: start, in: bytes, into: &fields)
+                add(&groups, fields, bytes)
+            }
+            return groups
         }
-        return groups
     }
 }
 
@@ -145,20 +174,17 @@ extension Span<UInt8> {
 }
 
 /// All identities, found by their own address first and by those of their sub-identities second.
-private struct IdentityIndex {
+private struct IdentityIndex: Sendable {
     private let batch: DocumentBatch
     private let own: [String: Int]
     private let sub: [String: Int]
 
-    init(_ store: any DocumentStore) async throws {
-        try self.init(try await store.find(Query(.identities)))
-    }
-
-    private init(_ identities: DocumentBatch) throws(BSONError) {
+    init(_ identities: DocumentBatch, _ pace: inout Pace) throws {
         var own: [String: Int] = [:]
         var sub: [String: Int] = [:]
         let bytes = identities.bytes.span
         for start in identities.starts {
+            try pace.step()
             if let address = try bytes.element("address", inDocument: start), let text = bytes.string(of: address) {
                 if own[text] == nil { own[text] = start }
             }

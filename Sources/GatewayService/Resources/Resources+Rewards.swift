@@ -13,17 +13,22 @@ extension Resources {
 
     private func sums(_ field: String, _ address: String) async throws -> Sums {
         let batch = try await store.find(
-            Query(.rewards, [.init(field, .equals(.string(address))), .init("role", .equals(.string(field)))]))
-        let bytes = batch.bytes.span
-        var sums = Sums()
-        for start in batch.starts {
-            let fields = try Self.reward.pick(document: start, in: bytes)
-            sums.count += 1
-            sums.amount += JavaScriptValue.number(fields[0], in: bytes)
-            sums.efficiency += JavaScriptValue.number(fields[1], in: bytes)
-            sums.stake += JavaScriptValue.number(fields[2], in: bytes)
+            Query(
+                .rewards, [.init(field, .equals(.string(address))), .init("role", .equals(.string(field)))],
+                fields: Self.reward.names))
+        return try await Composer.run(over: batch.bytes.count) { pace in
+            let bytes = batch.bytes.span
+            var sums = Sums()
+            for start in batch.starts {
+                try pace.step()
+                let fields = try Self.reward.pick(document: start, in: bytes)
+                sums.count += 1
+                sums.amount += JavaScriptValue.number(fields[0], in: bytes)
+                sums.efficiency += JavaScriptValue.number(fields[1], in: bytes)
+                sums.stake += JavaScriptValue.number(fields[2], in: bytes)
+            }
+            return sums
         }
-        return sums
     }
 
     func validatorTotal(_ address: String) async throws -> Answer {

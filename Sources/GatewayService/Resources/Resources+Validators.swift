@@ -3,11 +3,17 @@ import Documents
 extension Resources {
     /// How many stored validator sets name the address, as a bare number. Zero is falsy, so it is never kept.
     func activeEras(of address: String) async throws -> Answer {
-        let sets = try await store.find(Query(.validatorSets, descendingBy: "era"))
-        let bytes = sets.bytes.span
-        var count = 0
-        for start in sets.starts where try Self.contains(address, setAt: start, in: bytes) { count += 1 }
-        return .json(Array(String(count).utf8), isKept: count != 0)
+        // The order shows only in which of several faulty sets is named first.
+        let sets = try await store.find(Query(.validatorSets, descendingBy: "era", fields: ["validators"]))
+        return try await Composer.run(over: sets.bytes.count) { pace in
+            let bytes = sets.bytes.span
+            var count = 0
+            for start in sets.starts {
+                try pace.step()
+                if try Self.contains(address, setAt: start, in: bytes) { count += 1 }
+            }
+            return .json(Array(String(count).utf8), isKept: count != 0)
+        }
     }
 
     private static func contains(_ address: String, setAt start: Int, in bytes: Span<UInt8>) throws -> Bool {
@@ -31,13 +37,15 @@ extension Resources {
     /// The validators whose BEEFY key is still the placeholder.
     func beefyDummies() async throws -> Answer {
         let validators = try await store.find(Query(.validators))
-        let bytes = validators.bytes.span
-        var chosen: [Int] = []
-        for (index, start) in validators.starts.enumerated()
-        where try Self.hasPlaceholder(validatorAt: start, in: bytes) {
-            chosen.append(index)
+        return try await Composer.run(over: validators.bytes.count) { pace in
+            let bytes = validators.bytes.span
+            var chosen: [Int] = []
+            for (index, start) in validators.starts.enumerated() {
+                try pace.step()
+                if try Self.hasPlaceholder(validatorAt: start, in: bytes) { chosen.append(index) }
+            }
+            return .json(try Self.array(validators.picking(chosen), &pace))
         }
-        return .json(try Self.array(validators.picking(chosen)))
     }
 
     /// Whether `keys.beefy` begins like the placeholder. Without keys it does not, which counts as a real key.
@@ -52,12 +60,16 @@ extension Resources {
     /// How far the validators, and the candidates among them, have set BEEFY keys.
     func beefy() async throws -> Answer {
         let found = try await store.find([
-            Query(.validatorSets, descendingBy: "session", limit: 1), Query(.validators),
-            Query(.candidates, [.init("stash", .isString)]),
+            Query(.validatorSets, descendingBy: "session", limit: 1, fields: ["validators"]),
+            Query(.validators, fields: ["address", "keys"]),
+            Query(.candidates, [.init("stash", .isString)], fields: ["stash"]),
         ])
         guard found.count == 3 else { throw ResourceError.missing("validators") }
-        let report = try BeefyReport(set: try Self.newestSet(found[0]), validators: found[1], candidates: found[2])
-        return .json(report.json)
+        return try await Composer.run(over: found.reduce(0) { $0 + $1.bytes.count }) { pace in
+            let report = try BeefyReport(
+                set: try Self.newestSet(found[0]), validators: found[1], candidates: found[2], &pace)
+            return .json(report.json)
+        }
     }
 
     /// The addresses of the newest set; nil without a set or without a list in it. Items that are no text become "".
@@ -84,13 +96,14 @@ private struct BeefyReport {
     private(set) var candidates = 0
     private(set) var activeCandidates = 0
 
-    init(set: [String]?, validators: DocumentBatch, candidates: DocumentBatch) throws(BSONError) {
+    init(set: [String]?, validators: DocumentBatch, candidates: DocumentBatch, _ pace: inout Pace) throws {
         setSize = set?.count
         validatorCount = validators.count
         candidateCount = candidates.count
         let active = Set(set ?? [])
         var addresses: Set<String> = []
         for start in validators.starts {
+            try pace.step()
             let bytes = validators.bytes.span
             if try Resources.hasPlaceholder(validatorAt: start, in: bytes) { continue }
             self.validators += 1
@@ -99,6 +112,7 @@ private struct BeefyReport {
             if active.contains(address) { activeValidators += 1 }
         }
         for start in candidates.starts {
+            try pace.step()
             guard let stash = try candidates.bytes.span.text("stash", inDocument: start), addresses.contains(stash)
             else { continue }
             self.candidates += 1

@@ -29,7 +29,7 @@ package struct Resources: Sendable {
         let first = match.parameters.first ?? ""
         let second = match.parameters.count > 1 ? match.parameters[1] : ""
         switch match.route {
-        case .candidate: return await candidate(first)
+        case .candidate: return try await candidate(first)
         case .candidates: return try await candidates(.withStash)
         case .candidatesByRank: return try await candidates(.byRank)
         case .validCandidates: return try await candidates(.valid)
@@ -102,21 +102,28 @@ extension Resources {
     func document(_ query: Query, withoutIdentity: Bool = false) async throws -> Answer {
         let batch = try await store.find(query)
         guard let start = batch.first else { return .nothing }
-        var writer = JSONWriter(capacity: batch.bytes.count * 2)
-        try writer.document(at: start, in: batch.bytes.span, withoutIdentity: withoutIdentity)
-        return .json(writer.bytes)
+        return try await Composer.run(over: batch.bytes.count) { _ in
+            var writer = JSONWriter(capacity: batch.bytes.count * 2)
+            try writer.document(at: start, in: batch.bytes.span, withoutIdentity: withoutIdentity)
+            return .json(writer.bytes)
+        }
     }
 
     /// All documents of a query, whole.
     func list(_ query: Query, withoutIdentity: Bool = false) async throws -> Answer {
         let batch = try await store.find(query)
-        return .json(try Self.array(batch, withoutIdentity: withoutIdentity))
+        return try await Composer.run(over: batch.bytes.count) { pace in
+            .json(try Self.array(batch, withoutIdentity: withoutIdentity, &pace))
+        }
     }
 
-    static func array(_ batch: DocumentBatch, withoutIdentity: Bool = false) throws(BSONError) -> [UInt8] {
+    static func array(
+        _ batch: DocumentBatch, withoutIdentity: Bool = false, _ pace: inout Pace
+    ) throws -> [UInt8] {
         var writer = JSONWriter(capacity: batch.bytes.count * 2 + 2)
         writer.beginArray()
         for start in batch.starts {
+            try pace.step()
             try writer.document(at: start, in: batch.bytes.span, withoutIdentity: withoutIdentity)
         }
         writer.endArray()

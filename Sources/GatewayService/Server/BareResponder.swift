@@ -6,21 +6,20 @@ import NIOCore
 package struct BareResponder: HTTPResponder {
     package typealias Context = BasicRequestContext
 
-    private let health: Reply
-    private let other: Reply
+    private let isRetired: Bool
     private let operations: Operations
+    private let ledger: Ledger
     private let identity: HTTPField?
 
-    init(_ configuration: GatewayConfiguration, metrics: GatewayMetrics, drain: Drain) {
-        operations = Operations(store: nil, metrics: metrics, drain: drain, deadline: configuration.deadline)
-        health = Health.gateway
-        other =
-            configuration.service == .retired
-            ? Reply(
-                status: .notFound, contentType: Reply.text,
-                body: ByteBuffer(
-                    string: "The API is served by the gateway now; this process only answers /healthcheck.\n"))
-            : .notFound
+    private static let gone = Reply(
+        status: .notFound, contentType: Reply.text,
+        body: ByteBuffer(string: "The API is served by the gateway now; this process only answers health checks.\n"))
+
+    init(_ configuration: GatewayConfiguration, ledger: Ledger, drain: Drain) {
+        operations = Operations(
+            store: nil, metrics: ledger.metrics, drain: drain, deadline: configuration.deadline)
+        self.ledger = ledger
+        isRetired = configuration.service == .retired
         identity = Preflight.identity(configuration)
     }
 
@@ -28,27 +27,33 @@ package struct BareResponder: HTTPResponder {
     private var isLast: Bool { operations.drain.isBegun }
 
     package func respond(to request: Request, context: Context) async throws -> Response {
-        var response = try await answer(request)
+        let start = ContinuousClock.now
+        var (reply, response) = try await answer(request)
+        ledger.record(request, reply, response, .now - start)
         if let identity { response.headers.append(identity) }
         return response
     }
 
-    private func answer(_ request: Request) async throws -> Response {
-        if let response = Preflight.response(to: request, isLast: isLast) { return response }
+    private func answer(_ request: Request) async throws -> (Reply, Response) {
+        if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
+        let reply: Reply
         switch try await BodyCheck.verdict(on: request) {
-        case .acceptable: break
-        case .malformed: return Reply.badRequest.response(to: request, varyEncoding: false, isLast: isLast)
-        case .tooLarge: return Reply.tooLarge.response(to: request, varyEncoding: false, isLast: isLast)
+        case .acceptable: reply = await self.reply(request)
+        case .malformed: reply = .badRequest
+        case .tooLarge: reply = .tooLarge
         }
+        return (reply, reply.response(to: request, varyEncoding: false, isLast: isLast))
+    }
+
+    private func reply(_ request: Request) async -> Reply {
+        let other = isRetired ? Self.gone : .notFound
+        guard request.method == .get || request.method == .head else { return other }
         var path = RequestTarget.path(request.head.path ?? "/")
         // In this mode nothing stands before the router, which forgives one slash at the end.
         if path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
-        return await reply(path, request.method).response(to: request, varyEncoding: false, isLast: isLast)
-    }
-
-    private func reply(_ path: Substring, _ method: HTTPRequest.Method) async -> Reply {
-        guard method == .get || method == .head else { return other }
-        if path.utf8.lowercasedEquals("/healthcheck") { return health }
+        if path.utf8.lowercasedEquals("/healthcheck") { return Health.gateway }
+        // Of a retired core nothing is left that could be ready or be measured.
+        if isRetired { return path == "/livez" ? Operations.alive : other }
         return await operations.reply(path) ?? other
     }
 }

@@ -2,7 +2,8 @@ import NIOCore
 import NIOHTTP1
 
 /// Counts the requests of a connection that are under way, answers from the cache what the byte-level short cut leaves,
-/// speaks HTTP/1.0 to who does, and ends the connection after a last response.
+/// says in one form whether the connection is to end and ends it after a last response, asks for bodies that wait to be asked
+/// for, and refuses what takes too long.
 final class ExchangeHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -11,51 +12,156 @@ final class ExchangeHandler: ChannelDuplexHandler {
 
     private let answers: KeptAnswers
     private let state: ConnectionState
+    private let limits: ConnectionLimits
     /// The answer to the request being read, once its head has found one.
     private var kept: (reply: Reply, head: HTTPRequestHead)?
+    /// The process is about to end, and has said so in the response that is being written.
     private var isLast = false
+    /// The client's last request has come: what it sends after that is nobody's.
+    private var isClosing = false
+    /// The request being read is one that comes after the last.
+    private var isDropping = false
+    /// The head of a response has left, its end has not.
+    private var isAnswering = false
+    /// A client waits to be asked for its body.
+    private var owesContinue = false
+    /// What came was no HTTP.
+    private var isBroken = false
+    private var isStopping = false
+    private var bodyTimer: Scheduled<Void>?
 
-    init(_ answers: KeptAnswers, _ state: ConnectionState) {
+    init(_ answers: KeptAnswers, _ state: ConnectionState, _ limits: ConnectionLimits) {
         self.answers = answers
         self.state = state
+        self.limits = limits
     }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        bodyTimer?.cancel()
+        bodyTimer = nil
+    }
+
+    // MARK: requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(var head):
-            if state.outstanding == 0, let reply = answers.reply(to: head) {
+            state.heads += 1
+            state.isReading = true
+            isDropping = isClosing
+            if isDropping { return }
+            if state.outstanding == 0, context.channel.isWritable, let reply = answers.reply(to: head) {
                 kept = (reply, head)
                 return
             }
             state.outstanding += 1
-            if head.version.minor == 0, !head.isKeepAlive {
-                // The version is lost on the way up; the header says the same.
+            if head.isLast {
+                isClosing = true
+                // The only form that those behind know, and all that tells them of an old version.
                 head.headers.replaceOrAdd(name: "Connection", value: "close")
             }
+            if head.expectsContinue { askForBody(context) }
             context.fireChannelRead(wrapInboundOut(.head(head)))
         case .body:
-            if kept == nil { context.fireChannelRead(data) }
+            if kept == nil, !isDropping { context.fireChannelRead(data) }
         case .end:
-            guard let (reply, head) = kept.take() else { return context.fireChannelRead(data) }
-            context.write(wrapOutboundOut(.head(answers.head(of: reply, to: head))), promise: nil)
-            if head.method == .GET, let body = reply.body {
-                context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+            end(context, data)
+        }
+    }
+
+    private func end(_ context: ChannelHandlerContext, _ data: NIOAny) {
+        state.isReading = false
+        owesContinue = false
+        bodyTimer?.cancel()
+        bodyTimer = nil
+        if isDropping { return }
+        guard let (reply, head) = kept.take() else { return context.fireChannelRead(data) }
+        context.write(wrapOutboundOut(.head(answers.head(of: reply, to: head))), promise: nil)
+        if head.method == .GET, let body = reply.body {
+            context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if state.isReading, bodyTimer == nil { limitBody(context, isStopping ? limits.lastBody : limits.body) }
+        context.fireChannelReadComplete()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is HTTPParserError { isBroken = true }
+        context.fireErrorCaught(error)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is HeadTimeout { return refuse(context) }
+        if event is ChannelShouldQuiesceEvent {
+            isStopping = true
+            // Who has not sent a whole request by now must not keep the process.
+            if let timer = bodyTimer.take() {
+                timer.cancel()
+                limitBody(context, limits.lastBody)
             }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    // MARK: what takes too long
+
+    private func limitBody(_ context: ChannelHandlerContext, _ time: TimeAmount) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        bodyTimer = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
+            let (handler, context) = bound.value
+            // Nothing is read meanwhile: what is missing may be waiting to be.
+            guard context.channel.isWritable else { return handler.limitBody(context, time) }
+            handler.bodyTimer = nil
+            handler.refuse(context)
+        }
+    }
+
+    /// Ends the connection, and says why where there is room for an answer.
+    private func refuse(_ context: ChannelHandlerContext) {
+        let isFree = state.outstanding == (state.isReading ? 1 : 0) && !isAnswering
+        if isFree, !isBroken, state.isReading || !isClosing {
+            answers.ledger.record(refusal: .requestTimeout)
+            let head = HTTPResponseHead(
+                version: .http1_1, status: .requestTimeout,
+                headers: ["Content-Length": "0", "Connection": "close"])
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
+        isClosing = true
+        context.close(promise: nil)
+    }
+
+    // MARK: responses
+
+    /// Now, or after the answers that go before this one's.
+    private func askForBody(_ context: ChannelHandlerContext) {
+        owesContinue = state.outstanding > 1
+        guard !owesContinue else { return }
+        let head = HTTPResponseHead(version: .http1_1, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(let head):
+            isAnswering = true
+            // Every answer of ours has a date; what is said of broken input has none.
+            if isBroken, head.status == .badRequest, !head.headers.contains(name: "Date") {
+                answers.ledger.record(refusal: .badRequest)
+            }
             // Said because the process is about to end: nobody behind this handler does anything about it.
             isLast = !answers.isOpen && head.headers["Connection"].contains("close")
             context.write(data, promise: promise)
         case .body:
             context.write(data, promise: promise)
         case .end:
+            isAnswering = false
             if state.outstanding > 0 { state.outstanding -= 1 }
             context.write(data, promise: promise)
+            if owesContinue, state.outstanding == 1 { askForBody(context) }
             guard isLast, state.outstanding == 0 else { return }
             context.flush()
             context.close(promise: nil)
@@ -65,3 +171,30 @@ final class ExchangeHandler: ChannelDuplexHandler {
 
 @available(*, unavailable)
 extension ExchangeHandler: Sendable {}
+
+extension HTTPRequestHead {
+    /// Whether the client wants the connection to end after this request, or is too old to have it kept without a word.
+    fileprivate var isLast: Bool {
+        var isKept = false
+        for value in headers["Connection"] {
+            for option in value.split(separator: ",") {
+                let option = option.trimming { $0 == " " || $0 == "\t" }.utf8
+                if option.lowercasedEquals("close") { return true }
+                if option.lowercasedEquals("keep-alive") { isKept = true }
+            }
+        }
+        return version.minor == 0 && !isKept
+    }
+
+    fileprivate var expectsContinue: Bool {
+        version == .http1_1 && headers["Expect"].contains { $0.utf8.lowercasedEquals("100-continue") }
+    }
+}
+
+extension Substring {
+    fileprivate func trimming(_ isBlank: (Character) -> Bool) -> Substring {
+        var rest = drop(while: isBlank)
+        while let last = rest.last, isBlank(last) { rest.removeLast() }
+        return rest
+    }
+}

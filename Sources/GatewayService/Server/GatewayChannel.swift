@@ -11,8 +11,7 @@ struct GatewayChannel: ServerChildChannel, HTTPChannelHandler {
 
     let responder: HTTPChannelHandler.Responder
     let shortcut: KeptAnswers
-    /// How long a connection may say nothing between two requests.
-    let idleTimeout: TimeAmount
+    let limits: ConnectionLimits
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
@@ -24,11 +23,11 @@ struct GatewayChannel: ServerChildChannel, HTTPChannelHandler {
             // A request is one read; looking for a second one is a system call for nothing.
             try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
             try pipeline.addHandler(
-                ShortcutHandler(shortcut.answers(on: channel.eventLoop), state, idleTimeout: idleTimeout))
+                ShortcutHandler(shortcut.answers(on: channel.eventLoop), state, limits))
             try pipeline.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                 withEncoderConfiguration: encoder)
-            try pipeline.addHandler(ExchangeHandler(shortcut, state))
+            try pipeline.addHandler(ExchangeHandler(shortcut, state, limits))
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
             try pipeline.addHandler(HTTPConnectionStateHandler(logger: logger))
             return try NIOAsyncChannel(

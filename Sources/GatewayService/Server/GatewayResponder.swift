@@ -20,25 +20,27 @@ package struct GatewayResponder: HTTPResponder {
     let health: Reply
     /// nil when the process does not stand in for the core.
     private let core: CoreStandIn?
-    private let log: RequestLog?
-    private let logger: Logger
+    private let ledger: Ledger
+    private let failures: FailureLog
     private let identity: HTTPField?
 
     init(
         _ configuration: GatewayConfiguration, store: any DocumentStore, cache: ResponseCache<Reply>,
-        metrics: GatewayMetrics, drain: Drain, log: RequestLog?, upSince: Int64, logger: Logger
+        ledger: Ledger, drain: Drain, upSince: Int64, logger: Logger
     ) {
-        self.log = log
+        self.ledger = ledger
+        let metrics = ledger.metrics
         resources = Resources(
             store: store,
             options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
         self.cache = cache
         self.metrics = metrics
-        operations = Operations(store: store, metrics: metrics, drain: drain, deadline: configuration.deadline)
+        failures = FailureLog(logger)
+        operations = Operations(
+            store: store, metrics: metrics, drain: drain, deadline: configuration.deadline, failures: failures)
         deadline = configuration.deadline
         core = configuration.role == .core ? CoreStandIn(upSince: upSince) : nil
         health = core?.health ?? Health.gateway
-        self.logger = logger
         identity = Preflight.identity(configuration)
     }
 
@@ -48,24 +50,12 @@ package struct GatewayResponder: HTTPResponder {
     package func respond(to request: Request, context: Context) async throws -> Response {
         let start = ContinuousClock.now
         let (reply, response) = try await answer(request)
-        record(request, reply, response, .now - start)
+        ledger.record(request, reply, response, .now - start)
         guard let identity else { return response }
         var named = response
         named.headers.append(identity)
         return named
     }
-
-    private func record(_ request: Request, _ reply: Reply, _ response: Response, _ duration: Duration) {
-        metrics.count(reply.route, status: Int(response.status.code), duration: duration)
-        log?.record(
-            RequestLog.Entry(
-                method: request.method.rawValue, target: request.head.path ?? "", route: metrics.label(reply.route),
-                status: Int(response.status.code), bytes: response.body.contentLength ?? 0, duration: duration,
-                requestID: request.headers[Self.requestID], traceParent: request.headers[Self.traceParent]))
-    }
-
-    private static let requestID = HTTPField.Name("X-Request-ID") ?? .userAgent
-    private static let traceParent = HTTPField.Name("traceparent") ?? .userAgent
 
     private func answer(_ request: Request) async throws -> (Reply, Response) {
         if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
@@ -81,6 +71,7 @@ package struct GatewayResponder: HTTPResponder {
         let isRead = request.method == .get || request.method == .head
         let reply: Reply
         if isRead, let kept = cache.body(for: target, now: .now) {
+            metrics.countHit(kept.route)
             reply = kept
         } else {
             reply = await self.reply(target, isRead: isRead)
@@ -121,11 +112,7 @@ package struct GatewayResponder: HTTPResponder {
             }
         } catch {
             if error is StoreError || error as? ResourceError == .deadline { metrics.countDatabaseError() }
-            // What a client asks for wrongly must not fill the log.
-            var level = Logger.Level.error
-            if case .notANumber = error as? ResourceError { level = .debug }
-            logger.log(
-                level: level, "no answer", metadata: ["route": "\(match.route.template)", "error": "\(error)"])
+            failures.record(error, route: match.route.template)
             // The one route whose failures have always looked like an absence.
             if match.route == .candidate { return Reply(status: .noContent, route: .route(match.route)) }
             var failure = Reply.failure
@@ -165,10 +152,13 @@ extension Substring {
 enum Preflight {
     static func response(to request: Request, isLast: Bool) -> Response? {
         guard request.method == .options, request.headers[.accessControlRequestMethod] != nil else { return nil }
-        var response = Reply.noContent.response(to: request, varyEncoding: false, isLast: isLast)
-        response.headers[.accessControlAllowMethods] = "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"
-        response.headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders] ?? ""
-        return response
+        return Reply.noContent.response(
+            to: request, varyEncoding: false, isLast: isLast,
+            more: [
+                HTTPField(name: .accessControlAllowMethods, value: "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"),
+                HTTPField(
+                    name: .accessControlAllowHeaders, value: request.headers[.accessControlRequestHeaders] ?? ""),
+            ])
     }
 
     /// The header that tells replicas apart, nil unless it was asked for.

@@ -16,10 +16,10 @@ final class KeptAnswers: Sendable {
 
     private let cache: ResponseCache<Reply>?
     private let fixed: [String: Reply]
-    private let metrics: GatewayMetrics
+    let ledger: Ledger
+    private var metrics: GatewayMetrics { ledger.metrics }
     private let drain: Drain
     private let identity: String?
-    private let log: RequestLog?
     private let clock = DateText.HeaderClock()
     private let loops = Mutex<[ObjectIdentifier: NIOLoopBound<LoopAnswers>]>([:])
 
@@ -27,17 +27,14 @@ final class KeptAnswers: Sendable {
     ///   - cache: nil for a service that keeps nothing.
     ///   - fixed: answers that never change, by path.
     ///   - identity: the value of `X-Served-By`, nil for no such header.
-    ///   - log: where requests are logged, nil for nowhere.
     init(
-        cache: ResponseCache<Reply>?, fixed: [String: Reply], metrics: GatewayMetrics, drain: Drain, identity: String?,
-        log: RequestLog?
+        cache: ResponseCache<Reply>?, fixed: [String: Reply], ledger: Ledger, drain: Drain, identity: String?
     ) {
         self.cache = cache
         self.fixed = fixed
-        self.metrics = metrics
+        self.ledger = ledger
         self.drain = drain
         self.identity = identity
-        self.log = log
     }
 
     /// Whether answers may leave by the short cut: until the process is told to stop.
@@ -45,9 +42,10 @@ final class KeptAnswers: Sendable {
 
     /// The event loop's own answers; nil when requests are logged, since a log line needs more than the target.
     func answers(on loop: any EventLoop) -> LoopAnswers? {
-        if log != nil { return nil }
+        if ledger.log != nil { return nil }
         return loops.withLock { loops in
-            let known = loops[ObjectIdentifier(loop)] ?? NIOLoopBound(LoopAnswers(self), eventLoop: loop)
+            let known =
+                loops[ObjectIdentifier(loop)] ?? NIOLoopBound(LoopAnswers(self, on: loop), eventLoop: loop)
             loops[ObjectIdentifier(loop)] = known
             return known.value
         }
@@ -92,21 +90,15 @@ final class KeptAnswers: Sendable {
         for (name, _) in head.headers {
             switch name.utf8.count {
             case 10 where name.utf8.lowercasedEquals("connection"): return nil
+            case 6 where name.utf8.lowercasedEquals("expect"): return nil
             case 13 where name.utf8.lowercasedEquals("if-none-match"): return nil
             case 14 where name.utf8.lowercasedEquals("content-length"): return nil
             case 17 where name.utf8.lowercasedEquals("transfer-encoding"): return nil
             default: break
             }
         }
-        let reply = cache.body(for: head.uri, now: .now)
-        guard let reply else { return nil }
-        metrics.countImmediate(metrics.index(of: reply.route), isHit: true)
-        log?.record(
-            RequestLog.Entry(
-                method: head.method.rawValue, target: head.uri, route: metrics.label(reply.route), status: 200,
-                bytes: head.method == .GET ? reply.body?.readableBytes ?? 0 : 0, duration: .zero,
-                requestID: head.headers.first(name: "X-Request-ID"),
-                traceParent: head.headers.first(name: "traceparent")))
+        guard let reply = cache.body(for: head.uri, now: .now) else { return nil }
+        ledger.record(head, kept: reply)
         return reply
     }
 
@@ -120,11 +112,13 @@ final class KeptAnswers: Sendable {
     private func fields(of reply: Reply, origin: String?) -> [(String, String)] {
         var fields = [
             ("Vary", cache == nil ? "Origin" : "Origin, Accept-Encoding"),
-            ("Access-Control-Allow-Origin", origin ?? "*"), ("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"),
+            ("Access-Control-Allow-Origin", origin ?? "*"),
         ]
         if let contentType = reply.contentType { fields.append(("Content-Type", contentType)) }
         fields.append(("Content-Length", String(reply.body?.readableBytes ?? 0)))
         fields.append(("Date", clock.now()))
+        fields.append(("Connection", "keep-alive"))
+        fields.append(("Keep-Alive", "timeout=5"))
         if let identity { fields.append(("X-Served-By", identity)) }
         return fields
     }

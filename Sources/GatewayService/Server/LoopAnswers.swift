@@ -1,6 +1,7 @@
 import NIOCore
 
 /// One event loop's own copies of the answers in demand, as whole responses: finding one takes no lock and no memory.
+/// They take a bounded amount of memory, and none a second or two after they were last wanted.
 ///
 /// A copy lives for the rest of the second on the clock, as its Date header does, and never longer than the answer itself.
 /// Being made anew each second is also what keeps an answer in demand from being the cache's least recently used.
@@ -17,11 +18,19 @@ final class LoopAnswers {
     /// A power of two. Two targets that meet in one place only take turns in it.
     private static let places = 256
 
-    private let answers: KeptAnswers
-    private var entries = [Entry](repeating: Entry(), count: places)
+    /// The most memory that copies take.
+    private static let bytes = 4 * 1024 * 1024
 
-    init(_ answers: KeptAnswers) {
+    private let answers: KeptAnswers
+    private let loop: any EventLoop
+    private var entries = [Entry](repeating: Entry(), count: places)
+    /// What the copies take.
+    private(set) var held = 0
+    private var isSweepDue = false
+
+    init(_ answers: KeptAnswers, on loop: any EventLoop) {
         self.answers = answers
+        self.loop = loop
     }
 
     /// The response to a plain GET of the target at `range`; nil when none is kept.
@@ -42,11 +51,41 @@ final class LoopAnswers {
         }
         let target = bytes.withUnsafeBytes { Array($0[range]) }
         guard let whole = answers.whole(for: target) else { return nil }
-        entries[place] = Entry(
-            hash: hash, target: target, response: whole.response, second: second, until: whole.until,
-            count: whole.count)
         answers.count(whole.count)
+        keep(
+            Entry(
+                hash: hash, target: target, response: whole.response, second: second, until: whole.until,
+                count: whole.count), at: place)
         return whole.response
+    }
+
+    private func keep(_ entry: Entry, at place: Int) {
+        remove(place)
+        guard held + Self.size(entry) <= Self.bytes else { return }
+        held += Self.size(entry)
+        entries[place] = entry
+        if !isSweepDue { scheduleSweep() }
+    }
+
+    private func remove(_ place: Int) {
+        guard entries[place].count != nil else { return }
+        held -= Self.size(entries[place])
+        entries[place] = Entry()
+    }
+
+    private static func size(_ entry: Entry) -> Int { entry.response.storageCapacity + entry.target.count }
+
+    private func scheduleSweep() {
+        isSweepDue = true
+        loop.assumeIsolated().scheduleTask(in: .seconds(1)) { self.sweep() }
+    }
+
+    /// Gives up the copies of seconds that have passed.
+    private func sweep() {
+        isSweepDue = false
+        let second = DateText.HeaderClock.second()
+        for place in entries.indices where entries[place].second != second { remove(place) }
+        if held > 0 { scheduleSweep() }
     }
 
     private func isEqual(_ target: [UInt8], _ bytes: RawSpan, _ range: Range<Int>) -> Bool {

@@ -10,11 +10,17 @@ struct Operations: Sendable {
     let drain: Drain
     /// How long the database may take to say that it is there.
     let deadline: Duration
+    private let failures: FailureLog?
     private let checks = SingleFlight<Void>()
 
     static let alive = Reply.ok(Reply.text, ByteBuffer(string: "alive\n"), .operations)
 
-    init(store: (any DocumentStore)?, metrics: GatewayMetrics, drain: Drain, deadline: Duration) {
+    /// - Parameter failures: told what a client of `/readyz` is not.
+    init(
+        store: (any DocumentStore)?, metrics: GatewayMetrics, drain: Drain, deadline: Duration,
+        failures: FailureLog? = nil
+    ) {
+        self.failures = failures
         self.store = store
         self.metrics = metrics
         self.drain = drain
@@ -37,7 +43,8 @@ struct Operations: Sendable {
             if let store { try await check(store) }
             return .ok(Reply.text, ByteBuffer(string: "ready\n"), .operations)
         } catch {
-            return Self.notReady("database: \(error)")
+            failures?.record(error, route: "/readyz")
+            return Self.notReady("database: \((error as? StoreError ?? .timedOut).reason)")
         }
     }
 

@@ -37,30 +37,33 @@ struct Reply: Sendable {
 
     /// The response to `request`: without the body for HEAD, with CORS and Vary unless the reply is an error.
     ///
-    /// - Parameter isLast: the connection ends after it.
-    func response(to request: Request, varyEncoding: Bool, isLast: Bool) -> Response {
+    /// The fields stand in the order in which the legacy server sends them.
+    ///
+    /// - Parameters:
+    ///   - isLast: the connection ends after it.
+    ///   - more: what else is said about other origins.
+    func response(to request: Request, varyEncoding: Bool, isLast: Bool, more: [HTTPField] = []) -> Response {
         var headers = HTTPFields()
         if !isError {
             headers[.vary] = varyEncoding ? "Origin, Accept-Encoding" : "Origin"
             headers[.accessControlAllowOrigin] = request.headers[.origin] ?? "*"
         }
-        if isLast || request.headers[.connection]?.lowercased() == "close" {
+        for field in more { headers.append(field) }
+        let isHead = request.method == .head
+        // A HEAD that finds no route tells nothing of the body it does not send.
+        let isBare = body == nil || isHead && status == .notFound
+        if let contentType, !isBare { headers[.contentType] = contentType }
+        if let body, !isBare { headers[.contentLength] = String(body.readableBytes) }
+        // Its place only: the time is filled in last.
+        headers[.date] = ""
+        // In one form only: see ExchangeHandler.
+        if isLast || request.headers[.connection] == "close" {
             headers[.connection] = "close"
         } else {
             headers[.connection] = "keep-alive"
             headers[Self.keepAlive] = "timeout=5"
         }
-        let isHead = request.method == .head
-        // A HEAD that finds no route tells nothing of the body it does not send.
-        let isBare = isHead && status == .notFound
-        if let contentType, !isBare { headers[.contentType] = contentType }
-        guard let body else {
-            var response = Response(status: status, headers: headers)
-            response.headers[.contentLength] = nil
-            return response
-        }
-        guard isHead else { return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: body)) }
-        headers[.contentLength] = String(body.readableBytes)
+        if let body, !isHead { return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: body)) }
         var response = Response(status: status, headers: headers)
         if isBare { response.headers[.contentLength] = nil }
         return response

@@ -1,20 +1,14 @@
 import NIOCore
 
-/// What the handlers of one connection know together. Lives on its event loop.
-final class ConnectionState {
-    /// Requests passed on whose answers have not left yet. Only when there are none may an answer overtake.
-    var outstanding = 0
-}
-
-@available(*, unavailable)
-extension ConnectionState: Sendable {}
-
 /// Stands between the socket and the HTTP codec: answers what is kept with bytes made before, and passes on the rest.
 ///
 /// Whole requests without bodies are passed on one at a time, so that the codec holds no part of a request when the next one
 /// comes. What is not so simple (bodies, requests sent before the last one is answered, what is no HTTP) switches the short
-/// cut off for the rest of the connection. Also closes the connection when it is idle, and closes no connection whose last
-/// answer has not gone out.
+/// cut off for the rest of the connection.
+///
+/// While answers wait to be taken nothing is read, and what has been read is held: a client that asks and asks without reading
+/// fills nobody's memory but its own. Also closes the connection when it is idle or its head takes too long, and closes no
+/// connection whose last answer has not gone out.
 final class ShortcutHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -27,81 +21,105 @@ final class ShortcutHandler: ChannelDuplexHandler {
     /// nil when every request has to be seen by those behind.
     private let answers: LoopAnswers?
     private let state: ConnectionState
-    private let idleTimeout: TimeAmount
+    private let limits: ConnectionLimits
     private var isOff = false
     /// Whether this turn's bytes are of interest to the handlers behind.
     private var didPassOn = false
-    /// The beginning of a head.
+    /// The beginning of a head, or what waits for answers to be taken.
     private var held: ByteBuffer?
+    /// A write or a flush may call back before it returns.
+    private var isWorking = false
+    /// Somebody behind wants to read while nothing is read.
+    private var wantsRead = false
+    /// The client has sent its last, and those behind have not been told.
+    private var isInputClosed = false
     private var lastActivity = NIODeadline.now()
     private var idleCheck: Scheduled<Void>?
+    private var headTimer: Scheduled<Void>?
     /// What waited to be sent when the connection was last found idle.
     private var unsent = 0
 
-    init(_ answers: LoopAnswers?, _ state: ConnectionState, idleTimeout: TimeAmount) {
+    init(_ answers: LoopAnswers?, _ state: ConnectionState, _ limits: ConnectionLimits) {
         self.answers = answers
         self.state = state
-        self.idleTimeout = idleTimeout
+        self.limits = limits
         isOff = answers == nil
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        scheduleIdleCheck(context, in: idleTimeout)
+        scheduleIdleCheck(context, in: limits.idle)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         idleCheck?.cancel()
         idleCheck = nil
+        endHeadTimer()
+        held = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lastActivity = .now()
-        guard !isOff, let answers else {
-            didPassOn = true
-            return context.fireChannelRead(data)
-        }
         var buffer = unwrapInboundIn(data)
-        if var begun = held.take() {
-            begun.writeBuffer(&buffer)
-            buffer = begun
-        }
+        if held?.writeBuffer(&buffer) == nil { held = buffer }
+        work(context)
+    }
+
+    /// Answers or passes on what is held, as far as answers are being taken.
+    private func work(_ context: ChannelHandlerContext) {
+        guard !isWorking, var buffer = held.take() else { return }
+        isWorking = true
+        defer { isWorking = false }
         var didWrite = false
-        while buffer.readableBytes > 0 {
+        work: while buffer.readableBytes > 0 {
+            if !context.channel.isWritable {
+                // Perhaps the socket takes it all at once.
+                if didWrite { context.flush() }
+                didWrite = false
+                guard context.channel.isWritable else { break }
+            }
+            guard !isOff, let answers else {
+                passOn(context, buffer)
+                buffer = ByteBuffer()
+                break
+            }
             switch RequestPeek.look(buffer.readableBytesSpan, from: 0) {
             case .request(let length, let target, let isPlain):
-                if isPlain, state.outstanding == 0,
+                endHeadTimer()
+                if isPlain, state.outstanding == 0, !state.isReading,
                     let response = answers.response(to: buffer.readableBytesSpan, target: target)
                 {
                     buffer.moveReaderIndex(forwardBy: length)
                     context.write(wrapOutboundOut(response), promise: nil)
                     didWrite = true
                 } else if state.outstanding == 0, let request = buffer.readSlice(length: length) {
-                    didPassOn = true
-                    context.fireChannelRead(wrapInboundOut(request))
+                    passOn(context, request)
                 } else {
-                    turnOff(context, &buffer)
+                    isOff = true
                 }
             case .incomplete where buffer.readableBytes < Self.heldLimit && state.outstanding == 0:
-                held = buffer
-                buffer = ByteBuffer()
+                beginHeadTimer(context)
+                break work
             case .incomplete, .unclear:
-                turnOff(context, &buffer)
+                isOff = true
             }
         }
+        if buffer.readableBytes > 0 { held = buffer }
         if didWrite { context.flush() }
     }
 
-    private func turnOff(_ context: ChannelHandlerContext, _ buffer: inout ByteBuffer) {
-        isOff = true
+    /// Those behind tell whether this is the middle of a head: no request is under way, and none begins with it.
+    private func passOn(_ context: ChannelHandlerContext, _ buffer: ByteBuffer) {
         didPassOn = true
+        let heads = state.heads
+        let isBetween = !state.isReading
         context.fireChannelRead(wrapInboundOut(buffer))
-        buffer = ByteBuffer()
+        if isBetween, heads == state.heads { beginHeadTimer(context) } else { endHeadTimer() }
     }
 
-    private func passOnHeld(_ context: ChannelHandlerContext) {
-        guard let begun = held.take() else { return }
+    private func passOnRest(_ context: ChannelHandlerContext) {
         isOff = true
-        context.fireChannelRead(wrapInboundOut(begun))
+        guard let rest = held.take() else { return }
+        context.fireChannelRead(wrapInboundOut(rest))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -110,14 +128,43 @@ final class ShortcutHandler: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
+    func read(context: ChannelHandlerContext) {
+        if context.channel.isWritable { context.read() } else { wantsRead = true }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, !isWorking {
+            work(context)
+            if context.channel.isWritable {
+                if isInputClosed { closeInput(context) }
+                if wantsRead {
+                    wantsRead = false
+                    context.read()
+                }
+            }
+            channelReadComplete(context: context)
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
-        passOnHeld(context)
+        passOnRest(context)
         context.fireChannelInactive()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent { passOnHeld(context) }
-        context.fireUserInboundEventTriggered(event)
+        guard case .some(.inputClosed) = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        isInputClosed = true
+        // What is held may be requests whose turn comes when answers are taken again.
+        if context.channel.isWritable || held == nil { closeInput(context) }
+    }
+
+    private func closeInput(_ context: ChannelHandlerContext) {
+        isInputClosed = false
+        passOnRest(context)
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -148,14 +195,37 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     private func checkIdle(_ context: ChannelHandlerContext) {
         let quiet = NIODeadline.now() - lastActivity
-        if quiet < idleTimeout { return scheduleIdleCheck(context, in: idleTimeout - quiet) }
+        if quiet < limits.idle { return scheduleIdleCheck(context, in: limits.idle - quiet) }
         // Nothing said, but perhaps something is being made, or taken slowly.
         let left = unsentBytes(context)
-        if state.outstanding > 0 || left > 0 && left != unsent {
+        if left == 0 && state.outstanding > 0 || left > 0 && left != unsent {
             unsent = left
-            return scheduleIdleCheck(context, in: idleTimeout)
+            return scheduleIdleCheck(context, in: limits.idle)
         }
         context.close(promise: nil)
+    }
+
+    private func beginHeadTimer(_ context: ChannelHandlerContext) {
+        guard headTimer == nil else { return }
+        scheduleHeadTimer(context, in: limits.head)
+    }
+
+    private func scheduleHeadTimer(_ context: ChannelHandlerContext, in time: TimeAmount) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        headTimer = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
+            let (handler, context) = bound.value
+            // Answers go before this one's, or wait to be taken: then nothing is read.
+            guard handler.state.outstanding == 0, context.channel.isWritable else {
+                return handler.scheduleHeadTimer(context, in: .seconds(1))
+            }
+            handler.headTimer = nil
+            context.fireUserInboundEventTriggered(HeadTimeout())
+        }
+    }
+
+    private func endHeadTimer() {
+        headTimer?.cancel()
+        headTimer = nil
     }
 }
 

@@ -5,24 +5,30 @@ It keeps every BSON type byte for byte and knows the commands of a service that 
 nothing is persistent: it is there to be right, not fast. It prints its port when it is ready and ends when its standard
 input does, so that it never outlives the test that started it.
 
-Four commands exist for tests alone:
+The codec has no undefined and reads it as null; a null whose name begins with "undefined" is sent as one.
+
+Five commands exist for tests alone:
   {testDelay: MS}       every later find, aggregate and getMore answers that much later
   {testDieAfter: N}     the process ends in place of its Nth answer from now on to one of these
   {testMalform: 1}      the next find answers with a document whose own length is a lie
   {testRead: 1}         answers {n: N}, how many documents finds and aggregates have read since the last time
+  {testCursors: 1}      answers {n: N}, how many cursors are open
 """
 import asyncio
 import itertools
 import os
+import re
 import struct
 import sys
 import threading
 
 import bson
 import mongomock
-from bson.codec_options import CodecOptions
+import mongomock.filtering
+from bson.codec_options import CodecOptions, DatetimeConversion
 
-OPTIONS = CodecOptions(tz_aware=False)
+# Python's own dates end with the year 9999; what they cannot hold stays a number.
+OPTIONS = CodecOptions(tz_aware=False, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 DATABASES = mongomock.MongoClient()
 CURSORS = {}
 CURSOR_IDS = itertools.count(1000)
@@ -34,6 +40,33 @@ HELLO = {
     "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": 100000, "logicalSessionTimeoutMinutes": 30,
     "minWireVersion": 0, "maxWireVersion": 17, "readOnly": False, "ok": 1.0,
 }
+
+
+def alike(stored, wanted):
+    """To Python True is 1; to MongoDB it is not."""
+    if stored is mongomock.filtering.NOTHING:
+        return wanted is None
+    return isinstance(stored, bool) == isinstance(wanted, bool) and stored == wanted
+
+
+def is_strict_match(condition, document):
+    """Whether a document that the mock takes for a match is one when numbers and booleans are told apart."""
+    for field, wanted in condition.items():
+        values = wanted.get("$in", []) if isinstance(wanted, dict) else [wanted]
+        if not any(isinstance(value, (bool, int, float)) for value in values):
+            continue
+        found = list(mongomock.filtering.iter_key_candidates(field, document))
+        found += [item for value in found if isinstance(value, list) for item in value]
+        if not any(alike(stored, value) for stored in found for value in values):
+            return False
+    return True
+
+
+def strict(apply):
+    return lambda self, condition, document: apply(self, condition, document) and is_strict_match(condition, document)
+
+
+mongomock.filtering._Filterer.apply = strict(mongomock.filtering._Filterer.apply)
 
 
 def failure(code, message, name="Error"):
@@ -73,8 +106,12 @@ def run(command):
     lowered = name.lower()
     if lowered in ("hello", "ismaster"):
         return HELLO
-    if lowered in ("ping", "endsessions", "killcursors"):
+    if lowered in ("ping", "endsessions"):
         return {"ok": 1.0}
+    if lowered == "killcursors":
+        for cursor_id in command["cursors"]:
+            CURSORS.pop(cursor_id, None)
+        return {"cursorsKilled": command["cursors"], "ok": 1.0}
     if lowered == "buildinfo":
         return {"version": "6.0.0", "versionArray": [6, 0, 0, 0], "ok": 1.0}
     if lowered == "dropdatabase":
@@ -92,6 +129,8 @@ def run(command):
     if lowered == "testread":
         count, TEST["read"] = TEST["read"], 0
         return {"n": count, "ok": 1.0}
+    if lowered == "testcursors":
+        return {"n": len(CURSORS), "ok": 1.0}
     if lowered == "getmore":
         return get_more(value, command)
     namespace = f"{command.get('$db')}.{value}"
@@ -134,7 +173,7 @@ async def reply(command):
             TEST["die_after"] -= 1
             if TEST["die_after"] <= 0:
                 os._exit(1)
-    encoded = bson.encode(answer(command))
+    encoded = re.sub(rb"\x0a(undefined[A-Za-z]*\0)", b"\x06\\1", bson.encode(answer(command)))
     if TEST["malform"] and b"firstBatch" in encoded:
         TEST["malform"] = False
         # The length of the first document in the batch: 5 bytes after the array's own length and the name "0".

@@ -1,0 +1,167 @@
+import Documents
+import Foundation
+import Testing
+
+@testable import GatewayService
+
+/// The program itself, with outputs that nobody reads.
+@Suite("Program")
+struct GatewayProgramTests {
+    private static let program: String = {
+        if let path = ProcessInfo.processInfo.environment["GATEWAY_BINARY"] { return path }
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        return root.appendingPathComponent(".build/debug/gateway").path
+    }()
+
+    /// A port that was free a moment ago, for programs that cannot say which one they took.
+    private func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer -> UInt16? in
+                guard bind(descriptor, pointer, length) == 0, getsockname(descriptor, pointer, &length) == 0 else {
+                    return nil
+                }
+                return UnsafeRawPointer(pointer).load(as: sockaddr_in.self).sin_port.bigEndian
+            }
+        }
+        return Int(try #require(port))
+    }
+
+    /// A small database file, and a configuration for it.
+    private func withConfiguration(_ body: (_ path: String, _ port: Int) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gateway-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let database = folder.appendingPathComponent("small.sqlite").path
+        let store = try EmbeddedStore(writing: database)
+        try store.insert(SampleData(shape: .small).documents())
+        await store.close()
+        let port = try freePort()
+        let text =
+            #"{"server":{"port":\#(port),"host":"127.0.0.1","drain":0,"requestLog":true},"db":{"uri":"sqlite:\#(database)"}}"#
+        let file = folder.appendingPathComponent("main.json")
+        try Data(text.utf8).write(to: file)
+        try await body(file.path, port)
+    }
+
+    /// Starts the program by a shell, which can close descriptors. The pipes' ends are the program's alone.
+    private func start(_ redirections: String, _ arguments: [String], output: Pipe? = nil, errors: Pipe? = nil) throws
+        -> Process
+    {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", #"exec "$0" "$@" \#(redirections)"#, Self.program] + arguments
+        process.environment = ["LOG_LEVEL": "debug", "PATH": "/usr/bin:/bin"]
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output ?? FileHandle.nullDevice
+        process.standardError = errors ?? FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    /// Waits until the program answers.
+    private func awaitLife(_ process: Process, _ port: Int) async throws {
+        let probe = HealthProbe(host: "127.0.0.1", port: port)
+        let end = ContinuousClock.now + .seconds(60)
+        while await !probe.isAlive(within: .seconds(5)) {
+            try #require(process.isRunning && .now < end, "the gateway does not answer")
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    private func answer(_ port: Int, _ target: String) async throws -> String {
+        try await RunningServer(port: port, stop: {}).send("GET", target).status
+    }
+
+    /// Requests that fail, each of its own route, then one that does not, then the end.
+    private func expectsToServeAndEnd(_ process: Process, _ port: Int) async throws {
+        defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        try await awaitLife(process, port)
+        for target in ["/score/x/y", "/scoremetadata/y", "/locationstats/y", "/nominatorstake/x/y"] {
+            #expect(try await answer(port, target) == "HTTP/1.1 500 Internal Server Error")
+        }
+        #expect(try await answer(port, "/blockindex") == "HTTP/1.1 200 OK")
+        #expect(process.isRunning)
+        process.terminate()
+        let end = ContinuousClock.now + .seconds(20)
+        while process.isRunning, .now < end { try await Task.sleep(for: .milliseconds(20)) }
+        try #require(!process.isRunning, "the gateway does not end")
+        #expect(process.terminationReason == .exit)
+        #expect(process.terminationStatus == 0)
+    }
+
+    @Test(arguments: [">&-", "2>&-", ">&- 2>&- <&-"])
+    func closedOutputs(redirections: String) async throws {
+        try await withConfiguration { path, port in
+            let process = try start(redirections, ["serve", "--config", path])
+            try await expectsToServeAndEnd(process, port)
+        }
+    }
+
+    @Test func readersThatHaveGoneAway() async throws {
+        try await withConfiguration { path, port in
+            let (output, errors) = (Pipe(), Pipe())
+            let process = try start("", ["serve", "--config", path], output: output, errors: errors)
+            try output.fileHandleForReading.close()
+            try errors.fileHandleForReading.close()
+            try output.fileHandleForWriting.close()
+            try errors.fileHandleForWriting.close()
+            try await expectsToServeAndEnd(process, port)
+        }
+    }
+
+    /// Both pipes are full from the beginning.
+    @Test func readersThatDoNotRead() async throws {
+        try await withConfiguration { path, port in
+            let (output, errors) = (Pipe(), Pipe())
+            for pipe in [output, errors] {
+                let descriptor = pipe.fileHandleForWriting.fileDescriptor
+                let flags = fcntl(descriptor, F_GETFL)
+                _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+                let filler = [UInt8](repeating: UInt8(ascii: "\n"), count: 4096)
+                while write(descriptor, filler, filler.count) > 0 {}
+                _ = fcntl(descriptor, F_SETFL, flags)
+            }
+            let process = try start("", ["serve", "--config", path], output: output, errors: errors)
+            try await expectsToServeAndEnd(process, port)
+            try output.fileHandleForReading.close()
+        }
+    }
+
+    /// What the program says of connection strings whose passwords are not escaped, at its most talkative.
+    @Test(arguments: [
+        "mongodb://u:hunter2:more@127.0.0.1:9/otv", "mongodb://u:hun@hunter2@127.0.0.1:9/otv",
+        "mongodb://127.0.0.1:9/otv?tlsCertificateKeyFilePassword=hunter2&maxPoolSize=hunter2",
+        "mongodb://127.0.0.1:9/otv?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
+    ])
+    func passwordsAreNotRepeated(uri: String) async throws {
+        let (output, errors) = (Pipe(), Pipe())
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.program)
+        process.arguments = ["serve", "--port", "0"]
+        process.environment = ["LOG_LEVEL": "trace", "GATEWAY_DB_URI": uri]
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        // Its first line, or the end without any.
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        var ready = ""
+        if let port = line.firstMatch(of: #/127\.0\.0\.1:(\d+):/#).flatMap({ Int($0.1) }) {
+            ready = try await RunningServer(port: port, stop: {}).send("GET", "/readyz").body
+            #expect(!ready.contains("hunter2"))
+            #expect(line.hasSuffix(": mongodb://127.0.0.1:9/otv\n"))
+        }
+        process.terminate()
+        let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(!(line + text).contains("hunter2"))
+        // It says something: of the string, or of the server that is not there.
+        #expect(text.contains("%40") || ready.hasPrefix("not ready: database: "))
+    }
+}
