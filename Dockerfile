@@ -1,0 +1,145 @@
+# syntax=docker/dockerfile:1
+# One file for every image:
+#
+#     docker build . --build-arg PACKAGE=balancer|gateway|core
+#
+# core is the gateway program in the core's role: with `server.enable: false` in its main.json, the retired core.
+# docs/images.md describes the images. Nothing here names a processor: the file builds on amd64 and on arm64.
+ARG PACKAGE=balancer
+ARG SWIFT_IMAGE=swift:6.3.1-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
+ARG MONGO_IMAGE=mongo:6.0.9
+
+# --- dependencies: fetched and compiled without the project's own sources, so that a change of those keeps this layer
+FROM ${SWIFT_IMAGE} AS dependencies
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# Debian removes a version from its mirrors when the next one is out: a pinned one would break the build.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        binutils jq libbson-dev libmongoc-dev libsqlite3-dev pkg-config zlib1g-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+# Package.resolved, where there is one, fixes the versions.
+COPY Package.swift Package.resolve[d] ./
+# The two targets that are not Swift are small and change with the Debian packages above, not with the code.
+COPY Sources/CEpoll Sources/CEpoll
+COPY Sources/CMongoC Sources/CMongoC
+# Every other target that Package.swift names gets an empty source, so that the package graph is whole.
+RUN swift package dump-package >/tmp/package.json \
+    && jq -r '.targets[] | select(.type != "system") \
+            | .type + " " + (.path // (if .type == "test" then "Tests/" else "Sources/" end) + .name)' /tmp/package.json \
+        | while read -r type folder; do \
+            if [[ -e $folder ]]; then continue; fi; \
+            mkdir -p "$folder"; \
+            text="// nothing yet"; \
+            if [[ $type == executable ]]; then text="@main struct Placeholder { static func main() {} }"; fi; \
+            echo "$text" >"$folder/Placeholder.swift"; \
+        done \
+    && jq -r '.targets[] | .name as $name | .resources[] | "Sources/" + $name + "/" + .path' /tmp/package.json \
+        | while read -r folder; do mkdir -p "$folder"; done
+RUN --mount=type=cache,target=/root/.cache/org.swift.swiftpm,sharing=locked \
+    swift package resolve \
+    && swift build -c release --static-swift-stdlib --product balancer \
+    && swift build -c release --static-swift-stdlib --product gateway
+
+# --- build: the project's own modules
+FROM dependencies AS sources
+COPY Sources Sources
+RUN find Sources -name Placeholder.swift -delete
+
+FROM sources AS build-balancer
+RUN swift build -c release --static-swift-stdlib --product balancer \
+    && install -D -s -m 0755 .build/release/balancer /out/balancer
+
+FROM sources AS build-gateway
+# The page's files are looked for beside the executable.
+RUN swift build -c release --static-swift-stdlib --product gateway \
+    && install -D -s -m 0755 .build/release/gateway /out/gateway \
+    && cp -R .build/release/balancer_GatewayService.resources /out/
+
+# --- final: the program and the shared libraries that it names
+FROM ${RUNTIME_IMAGE} AS final-balancer
+# A bare Debian base lacks the C++ runtime; where it is there already this installs nothing.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libstdc++6 zlib1g \
+    && rm -rf /var/lib/apt/lists/* \
+    && mkdir -p /code/packages/balancer/config
+COPY --from=build-balancer /out/ /opt/otv/
+COPY LICENSE /usr/share/doc/otv/LICENSE
+ENV PATH=/opt/otv:$PATH
+WORKDIR /code/packages/balancer
+# The admin API's port is not named: it has no authentication, and `docker run -P` publishes what is.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["balancer", "health"]
+ENTRYPOINT ["balancer"]
+CMD ["serve", "--config", "config/routes.json"]
+
+FROM ${RUNTIME_IMAGE} AS runtime-gateway
+# The certificates are for databases that are reached over TLS.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates libbson-1.0-0 libmongoc-1.0-0 libsqlite3-0 libstdc++6 zlib1g \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build-gateway /out/ /opt/otv/
+COPY LICENSE /usr/share/doc/otv/LICENSE
+ENV PATH=/opt/otv:$PATH
+
+FROM runtime-gateway AS final-gateway
+RUN mkdir -p /code/packages/gateway/config
+WORKDIR /code/packages/gateway
+EXPOSE 3301
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["gateway", "health"]
+ENTRYPOINT ["gateway"]
+CMD ["serve", "--config", "config"]
+
+FROM runtime-gateway AS final-core
+RUN mkdir -p /code/packages/core/config
+WORKDIR /code/packages/core
+EXPOSE 3300
+# Through a shell: GATEWAY_PORT moves the server and its check alike.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["sh", "-c", "exec gateway health --port ${GATEWAY_PORT:-3300}"]
+ENTRYPOINT ["gateway"]
+CMD ["serve", "--role", "core", "--config", "config"]
+
+# --- for trying out only, `--target seed`: the gateway's sample data, ready to be put into a MongoDB
+FROM runtime-gateway AS sample
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends sqlite3 xxd \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /seed/test
+RUN gateway sample --to /tmp/sample.sqlite \
+        | while IFS=: read -r collection _; do \
+            sqlite3 /tmp/sample.sqlite "select hex(body) from \"$collection\" order by seq" \
+                | xxd -r -p >"$collection.bson"; \
+        done
+
+FROM ${MONGO_IMAGE} AS seed
+COPY --from=sample /seed/ /seed/
+USER 65532:65532
+ENTRYPOINT ["mongorestore"]
+CMD ["--uri=mongodb://mongo:27017", "--drop", "--dir=/seed"]
+
+# --- the image that is published
+# hadolint ignore=DL3006
+FROM final-${PACKAGE} AS final
+ARG PACKAGE
+ARG RUNTIME_IMAGE
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+ARG SOURCE=https://github.com/w3f/1k-validators-be
+LABEL org.opencontainers.image.title="otv-${PACKAGE}" \
+    org.opencontainers.image.description="${PACKAGE} of the 1k-validators programme's REST endpoint" \
+    org.opencontainers.image.source="${SOURCE}" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.base.name="${RUNTIME_IMAGE}" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
+STOPSIGNAL SIGTERM
+# A number, so that Kubernetes can see that it is not root. Nothing is written but standard output and error.
+USER 65532:65532

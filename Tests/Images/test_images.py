@@ -1,0 +1,545 @@
+"""The images, as far as a machine without a container engine and a registry can check them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+import yaml
+from building import DOCKERFILE, ROOT, STAND_INS, Builder, argument, run, target_folders
+from containers import Container, Lines, Network, curl, prepare, until
+
+PACKAGES = ("balancer", "gateway", "core")
+PORTS = {"balancer": 8080, "gateway": 3301, "core": 3300}
+WORK = None
+BUILDER = None
+IMAGES = {}
+STAGES = {}
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def folder(name):
+    path = os.path.join(WORK, name)
+    os.makedirs(path, exist_ok=True)
+    # Who reads it is no one's user here.
+    os.chmod(path, 0o755)
+    return path
+
+
+def written(name, value):
+    path = os.path.join(WORK, name)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+    os.chmod(path, 0o644)
+    return path
+
+
+def setUpModule():
+    global BUILDER
+    prepare()
+    BUILDER = Builder(WORK)
+    for package in PACKAGES:
+        IMAGES[package] = BUILDER.build(f"web3f/otv-{package}:local", "--build-arg", f"PACKAGE={package}",
+                                        "--build-arg", "VERSION=v1.2.3", "--build-arg", "REVISION=abc")
+    IMAGES["seed"] = BUILDER.build("web3f/otv-seed:local", "--target", "seed")
+    STAGES["dependencies"] = BUILDER.build("dependencies", "--target", "dependencies")
+
+
+class TheDockerfile(unittest.TestCase):
+    def test_lints_clean(self):
+        linter = os.path.join(ROOT, ".tools", "images", "bin", "hadolint")
+        run(linter, "--failure-threshold", "style", os.path.join(ROOT, "Dockerfile"))
+        # It would have said so: the same file with a fault in it.
+        faulty = subprocess.run([linter, "--failure-threshold", "style", "-"], text=True, check=False, capture_output=True,
+                                input=DOCKERFILE.replace("apt-get install -y", "apt-get install"))
+        self.assertEqual((faulty.returncode, "DL3014" in faulty.stdout), (1, True))
+
+    def test_names_no_processor(self):
+        self.assertNotRegex(DOCKERFILE.lower().replace("builds on amd64 and on arm64", ""), "amd64|arm64|x86_64|aarch64|--platform")
+
+    def test_only_what_it_copies_is_sent(self):
+        path = os.path.join(WORK, "context.Dockerfile")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("FROM scratch\nCOPY . /\n")
+        tree = BUILDER.build("context", "--file", path).tree
+        wanted = {"Package.swift", "Sources", "LICENSE"} | {"Package.resolved"} & set(os.listdir(BUILDER.context))
+        self.assertEqual(set(os.listdir(tree)), wanted)
+        run("diff", "--recursive", os.path.join(BUILDER.context, "Sources"), os.path.join(tree, "Sources"))
+
+
+class TheDependencyLayer(unittest.TestCase):
+    """Sources that are not there are stood in for by the Dockerfile itself; the real toolchain must take that for a package."""
+
+    def test_is_a_whole_package_without_the_sources(self):
+        copy = os.path.join(WORK, "layer")
+        shutil.copytree(os.path.join(STAGES["dependencies"].tree, "source"), copy, ignore=shutil.ignore_patterns(".build"))
+        described = json.loads(run("swift", "package", "describe", "--type", "json", cwd=copy))
+        package = BUILDER.package
+        self.assertEqual({target["path"] for target in described["targets"]}, set(target_folders(package)))
+        kinds = {"executable": "executable", "regular": "library", "test": "test", "system": "system-target"}
+        self.assertEqual({target["name"]: target["type"] for target in described["targets"]},
+                         {target["name"]: kinds[target["type"]] for target in package["targets"]})
+        for target in described["targets"]:
+            if target["module_type"] == "SwiftTarget":
+                self.assertEqual(target["sources"], ["Placeholder.swift"], target["name"])
+
+    def test_a_change_of_the_sources_keeps_it(self):
+        copied = re.findall(r"^COPY (.+) \S+$", DOCKERFILE.split("AS dependencies")[1].split("\nFROM ")[0], re.M)
+        self.assertEqual(copied, ["Package.swift Package.resolve[d]", "Sources/CEpoll", "Sources/CMongoC"])
+
+
+class TheConfiguration(unittest.TestCase):
+    """What the image says of itself."""
+
+    def test_of_every_image(self):
+        for package in PACKAGES:
+            with self.subTest(package):
+                config = IMAGES[package].config
+                program = "balancer" if package == "balancer" else "gateway"
+                self.assertEqual(config["User"], "65532:65532")
+                self.assertEqual(config["StopSignal"], "SIGTERM")
+                self.assertEqual(config["WorkingDir"], f"/code/packages/{package}")
+                self.assertEqual(config["Entrypoint"], [program])
+                self.assertEqual(config["Cmd"][0], "serve")
+                self.assertEqual(list(config["ExposedPorts"]), [f"{PORTS[package]}/tcp"])
+                self.assertEqual(config["Healthcheck"]["Test"][0], "CMD")
+                self.assertRegex(" ".join(config["Healthcheck"]["Test"]), rf"\b{program} health\b")
+                self.assertIn("PATH=/opt/otv:", "\n".join(config["Env"]))
+                labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()
+                          if name.startswith("org.opencontainers.image.")}
+                self.assertEqual(labels, {
+                    "title": f"otv-{package}", "description": f"{package} of the 1k-validators programme's REST endpoint",
+                    "source": "https://github.com/w3f/1k-validators-be", "licenses": "Apache-2.0", "version": "v1.2.3",
+                    "revision": "abc", "name": argument("RUNTIME_IMAGE")})
+
+
+class TheTree(unittest.TestCase):
+    def test_every_shared_library_is_there_and_none_is_swifts(self):
+        for package in PACKAGES:
+            with self.subTest(package):
+                tree = IMAGES[package].tree
+                program = IMAGES[package].command[0]
+                said = run("chroot", tree, "ldd", f"/opt/otv/{program}")
+                self.assertNotIn("not found", said)
+                self.assertIn("libc.so.6", said)
+                self.assertNotRegex(said, r"lib(swift|Foundation|dispatch|BlocksRuntime)")
+                database = [name for name in ("libmongoc", "libbson", "libsqlite3") if name in said]
+                self.assertEqual(database, [] if program == "balancer" else ["libmongoc", "libbson", "libsqlite3"])
+
+    def test_holds_the_program_and_nothing_to_build_with(self):
+        for package in PACKAGES:
+            with self.subTest(package):
+                tree = IMAGES[package].tree
+                resources = {"gateway", "balancer_GatewayService.resources"}
+                self.assertEqual(set(os.listdir(os.path.join(tree, "opt/otv"))), {"balancer"} if package == "balancer" else resources)
+                self.assertEqual(os.listdir(os.path.join(tree, "code/packages")), [package])
+                # Empty, and there: a runtime that mounts onto it has nothing to make in a read-only root.
+                self.assertEqual(os.listdir(os.path.join(tree, "code/packages", package, "config")), [])
+                self.assertTrue(os.path.isfile(os.path.join(tree, "usr/share/doc/otv/LICENSE")))
+                self.assertEqual(os.listdir(os.path.join(tree, "var/lib/apt/lists")), [])
+                found = [name for name in ("gcc", "cc", "g++", "clang", "swift", "swiftc", "ld", "as", "make", "cpp", "jq", "git")
+                         for place in ("usr/bin", "usr/local/bin", "opt/otv") if os.path.exists(os.path.join(tree, place, name))]
+                self.assertEqual(found, [])
+                installed = run("chroot", tree, "dpkg-query", "--show", "--showformat", "${Package}\\n").split()
+                self.assertEqual([name for name in installed if name.endswith("-dev")], [])
+
+    def test_is_read_by_all_and_written_by_root_alone(self):
+        for package in PACKAGES:
+            for parent in ("opt/otv", "code"):
+                for place, folders, files in os.walk(os.path.join(IMAGES[package].tree, parent)):
+                    for name in [*folders, *files]:
+                        found = os.stat(os.path.join(place, name))
+                        self.assertEqual((found.st_uid, found.st_mode & 0o022, found.st_mode & 0o004), (0, 0, 4), name)
+
+    def test_its_size(self):
+        for package in PACKAGES:
+            size = int(run("du", "--summarize", "--block-size=1M", IMAGES[package].tree).split()[0])
+            print(f"test-images: otv-{package}: {size} MB unpacked", flush=True)
+            # The stand-in for the base is part of it; a toolchain in it would be a gigabyte more.
+            self.assertLess(size, 400)
+
+
+class Running(unittest.TestCase):
+    def setUp(self):
+        self.network = Network(folder(self.id()))
+        self.addCleanup(self.network.close)
+        self.space, self.address = self.network.join()
+
+    def start(self, package, *arguments, **options):
+        container = Container(WORK, IMAGES[package], self.space, *arguments, **options)
+        self.addCleanup(container.close)
+        return container
+
+    def is_locked(self, container):
+        status, said = container.execute("sh", "-c", "id -u; id -g; touch /x /tmp/x /code/x; exit 0")
+        self.assertEqual(said.split("\n")[:2], ["65532", "65532"], said)
+        self.assertEqual(said.count("Read-only file system"), 3, said)
+        facts = dict(re.findall(r"^(\w+):\s*(.*)$", read(f"/proc/{container.pid}/status"), re.M))
+        self.assertEqual(facts["Uid"].split(), ["65532"] * 4)
+        self.assertEqual((int(facts["CapEff"], 16), int(facts["CapBnd"], 16), facts["NoNewPrivs"]), (0, 0, "1"))
+
+    def checks_health(self, container):
+        """The image's check says 0 while the program runs, and not after a SIGTERM that the program ends well on."""
+        check = container.image.config["Healthcheck"]["Test"][1:]
+        self.assertEqual(container.execute(*check), (0, ""))
+        self.assertEqual(container.stop(), 0, container.errors.seen)
+        again = Container(WORK, container.image, self.space, check)
+        self.addCleanup(again.close)
+        self.assertEqual(again.wait(), 2 if check[0] == "balancer" else 1, again.errors.seen)
+
+    def test_balancer(self):
+        routes = {"listeners": [{"name": "public", "address": "0.0.0.0:8080"}],
+                  "upstreams": {"core": {"endpoints": ["127.0.0.1:9"]}},
+                  "routes": [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}]}
+        config = folder("balancer-config")
+        written("balancer-config/routes.json", routes)
+        container = self.start("balancer", mounts=[(config, "/code/packages/balancer/config")])
+        container.says("ready")
+        self.is_locked(container)
+        status, body = container.curl("http://127.0.0.1:8080/candidates", "--include")
+        self.assertEqual(status, 502)
+        self.assertIn("x-balancer-reason: ", body.lower())
+        # The admin API is for the inside alone.
+        self.assertEqual(container.curl("http://127.0.0.1:9901/readyz")[0], 200)
+        self.assertNotIn("9901/tcp", container.image.config["ExposedPorts"])
+        self.assertEqual(container.execute("balancer", "routes")[0], 0)
+        # The folder is mounted, so a changed file is seen.
+        routes["routes"][0]["name"] = "renamed"
+        written("balancer-config/routes.json", routes)
+        self.assertTrue(until(lambda: "renamed" in container.execute("balancer", "routes")[1]))
+        self.checks_health(container)
+
+    def test_gateway(self):
+        main = written("gateway.json", {"db": {"uri": "sqlite::memory:"}, "server": {"port": 3301}})
+        # The file alone, as the legacy chart mounts it.
+        container = self.start("gateway", mounts=[(main, "/code/packages/gateway/config/main.json")])
+        container.says("gateway (gateway) on")
+        self.is_locked(container)
+        with Host(main) as host:
+            # Nothing that an answer is made of comes from the machine: time zones, languages, the page's files.
+            candidates = json.loads(host.get("/candidates"))
+            for path in ("/candidates", f"/candidate/{candidates[0]['stash']}", "/validators", "/erastats", "/openapi.json", "/"):
+                status, body = container.curl(f"http://127.0.0.1:3301{path}")
+                self.assertEqual((status, body == host.get(path)), (200, True), path)
+        self.assertIn("<script", container.curl("http://127.0.0.1:3301/")[1])
+        self.checks_health(container)
+
+    def test_gateway_on_sample_data_without_a_config(self):
+        container = self.start("gateway", ["gateway", "serve", "--host", "0.0.0.0"])
+        container.says("gateway (gateway) on")
+        self.assertEqual(curl(self.space, f"http://{self.address}:3301/candidates")[0], 200)
+
+    def test_core_in_its_legacy_role(self):
+        main = written("core.json", {"db": {"uri": "sqlite::memory:"}, "server": {"port": 3300, "enable": True}})
+        secret = written("secret.json", {"matrix": {"accessToken": "unused"}})
+        at = "/code/packages/core/config"
+        container = self.start("core", mounts=[(main, f"{at}/main.json"), (secret, f"{at}/secret.json")])
+        container.says("gateway (core) on")
+        self.is_locked(container)
+        for path in ("/healthcheck", "/scorekeeper/jobs", "/candidates"):
+            self.assertEqual(container.curl(f"http://127.0.0.1:3300{path}")[0], 200, path)
+        self.checks_health(container)
+
+    def test_core_retired(self):
+        container = self.start("core", mounts=[(os.path.join(ROOT, "config/core-retired"), "/code/packages/core/config")])
+        container.says("retired core")
+        self.is_locked(container)
+        self.assertEqual(container.curl("http://127.0.0.1:3300/healthcheck")[0], 200)
+        self.assertEqual(container.curl("http://127.0.0.1:3300/candidates")[0], 404)
+        self.checks_health(container)
+
+    def test_the_check_of_core_follows_its_port(self):
+        container = self.start("core", mounts=[(os.path.join(ROOT, "config/core-retired"), "/code/packages/core/config")],
+                               env=["GATEWAY_PORT=4000"])
+        container.says("[::]:4000: retired core")
+        self.assertEqual(container.execute(*container.image.config["Healthcheck"]["Test"][1:])[0], 0)
+
+    def test_without_a_config_it_says_so(self):
+        for package, status in {"balancer": 1, "gateway": 78, "core": 78}.items():
+            container = self.start(package)
+            self.assertEqual(container.wait(), status, package)
+            self.assertIn("config", "\n".join(container.errors.seen))
+
+
+class Host:
+    """The gateway on the host, to compare with."""
+
+    def __init__(self, main):
+        self.process = subprocess.Popen(
+            [os.path.join(ROOT, ".build/release/gateway"), "serve", "--config", main, "--port", "0", "--host", "127.0.0.1"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        said = Lines(self.process.stdout).awaited("on http") or ""
+        self.base = re.search(r"http://[\d.]+:\d+", said).group()
+
+    def get(self, path):
+        return run("curl", "--silent", "--fail", "--max-time", "10", self.base + path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Compose:
+    """docker-compose.yml, as far as these tests play its engine."""
+
+    def __init__(self):
+        self.text = read("docker-compose.yml")
+        self.services = yaml.safe_load(self.text)["services"]
+
+    @staticmethod
+    def filled(text):
+        return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+    def mounts(self, name):
+        for volume in self.services[name].get("volumes", []):
+            what, where, mode = self.filled(volume).split(":")
+            yield os.path.join(ROOT, what), where, mode
+
+    @staticmethod
+    def seconds(text):
+        return int(re.fullmatch(r"(\d+)s", text).group(1))
+
+
+class TheComposeFile(unittest.TestCase):
+    def setUp(self):
+        self.compose = Compose()
+        self.services = self.compose.services
+
+    def test_every_service_is_locked(self):
+        self.assertEqual(set(self.services), {"mongo", "seed", "core", "gateway-1", "gateway-2", "balancer"})
+        for name, service in self.services.items():
+            with self.subTest(name):
+                self.assertIs(service["read_only"], True)
+                self.assertEqual(service["cap_drop"], ["ALL"])
+                self.assertEqual(service["security_opt"], ["no-new-privileges:true"])
+                self.assertNotIn("privileged", service)
+                for port in service.get("ports", []):
+                    self.assertRegex(port, r"^127\.0\.0\.1:\$\{\w+:-\d+\}:\d+$")
+                if name != "mongo":
+                    self.assertTrue(all(mode == "ro" for _, _, mode in self.compose.mounts(name)))
+
+    def test_the_admin_api_and_the_database_are_not_published(self):
+        published = [port.rpartition(":")[2] for service in self.services.values() for port in service.get("ports", [])]
+        self.assertEqual(sorted(published), ["3300", "3301", "3301", "8080"])
+
+    def test_whoever_is_waited_for_can_be_waited_for(self):
+        for name, service in self.services.items():
+            if name == "seed":
+                self.assertEqual(service["restart"], "no")
+                self.assertNotIn("healthcheck", service)
+            else:
+                self.assertEqual(service["restart"], "unless-stopped")
+                self.assertEqual(service["healthcheck"]["test"][0], "CMD")
+                self.assertIn("stop_grace_period", service)
+            for other, how in service.get("depends_on", {}).items():
+                wanted = "service_completed_successfully" if other == "seed" else "service_healthy"
+                self.assertEqual(how, {"condition": wanted}, name)
+        self.assertEqual(set(self.services["balancer"]["depends_on"]), {"core", "gateway-1", "gateway-2"})
+
+    def test_the_grace_periods_hold_the_drain(self):
+        drain = self.compose.seconds(json.loads(read("config/balancer/routes.json"))["timeouts"]["drain"])
+        self.assertGreater(self.compose.seconds(self.services["balancer"]["stop_grace_period"]), drain)
+        for name in ("core", "gateway-1", "gateway-2"):
+            main = json.loads(read("config", name.partition("-")[0], "main.json"))
+            running = 30 + main["server"].get("drain", 1000) / 1000
+            self.assertGreater(self.compose.seconds(self.services[name]["stop_grace_period"]), running)
+
+    def test_every_image_is_built_from_here_or_pinned(self):
+        for name, service in self.services.items():
+            build = service.get("build")
+            if build is None:
+                self.assertEqual(service["image"], argument("MONGO_IMAGE"))
+            elif "target" in build:
+                self.assertRegex(DOCKERFILE, rf"(?m)^FROM \S+ AS {build['target']}$")
+            else:
+                self.assertEqual(service["image"], f"web3f/otv-{build['args']['PACKAGE']}:local")
+
+
+class TheComposedSystem(unittest.TestCase):
+    """The services of docker-compose.yml, run with the images, the commands, the mounts, the names and the health checks that
+    it gives them. MongoDB is stood in for by the wire server of the document stores' tests, filled with the files of the seed
+    image by the driver that mongorestore would be."""
+
+    def start(self, name, resolver):
+        service = self.compose.services[name]
+        image = IMAGES[service["image"].removeprefix("web3f/otv-").partition(":")[0]]
+        command = image.config["Entrypoint"] + service.get("command", image.config["Cmd"])
+        mounts = [(what, where) for what, where, _ in self.compose.mounts(name)]
+        container = Container(WORK, image, self.spaces[name], command, [*mounts, (resolver, "/etc/resolv.conf")])
+        self.addCleanup(container.close)
+        return container
+
+    def seed(self, address):
+        seeder = Container(WORK, IMAGES["seed"], self.spaces["seed"])
+        self.addCleanup(seeder.close)
+        self.assertEqual(seeder.wait(), 0, seeder.errors.seen)
+        said, *files = seeder.output.seen
+        self.assertEqual(said, "mongorestore --uri=mongodb://mongo:27017 --drop --dir=/seed")
+        self.assertEqual(len(files), 20)
+        # The database's name is the folder's: the one that is read when a connection string names none.
+        self.assertEqual({os.path.dirname(path) for path in files}, {"/seed/test"})
+        server = subprocess.Popen(
+            ["ip", "netns", "exec", self.spaces["mongo"], os.environ["GATEWAY_TEST_PYTHON"],
+             os.path.join(ROOT, "Tests/Images/mongo.py"), address, *(IMAGES["seed"].tree + path for path in files)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stdin.close)
+        self.assertIsNotNone(Lines(server.stdout).awaited("filled"))
+
+    @staticmethod
+    def usable(balancer):
+        status, said = balancer.execute("balancer", "upstreams", "--json")
+        if status != 0:
+            return 0
+        return sum(endpoint["availability"] == "up" for upstream in json.loads(said)["upstreams"]
+                   for endpoint in upstream["endpoints"])
+
+    def test_works(self):
+        self.compose = Compose()
+        network = Network(folder("composed"))
+        self.addCleanup(network.close)
+        self.spaces, addresses = {}, {}
+        for name, service in self.compose.services.items():
+            aliases = service.get("networks", {}).get("default", {}).get("aliases", [])
+            self.spaces[name], addresses[name] = network.join(name, *aliases)
+        resolver = network.serve_names()
+        self.seed(addresses["mongo"])
+
+        containers = {}
+        for name in ("core", "gateway-1", "gateway-2", "balancer"):
+            containers[name] = self.start(name, resolver)
+            containers[name].says("ready" if name == "balancer" else "mongodb://mongo:27017")
+            check = self.compose.services[name]["healthcheck"]["test"][1:]
+            self.assertEqual(containers[name].execute(*check), (0, ""), name)
+
+        balancer = containers["balancer"]
+        self.assertEqual(balancer.execute("balancer", "weight", "api", "core=1", "gateway=1")[0], 0)
+        # It looks at the names every two seconds, and asks what it finds for its health.
+        if not until(lambda: self.usable(balancer) == 3):
+            self.fail(balancer.execute("balancer", "upstreams")[1] + balancer.told())
+        base, outside = "http://balancer:8080", self.spaces["seed"]
+        resolved = ["--resolve", f"balancer:8080:{addresses['balancer']}", "--include"]
+
+        def answers(path, count=8):
+            found = {}
+            for _ in range(count):
+                status, text = curl(outside, base + path, *resolved)
+                self.assertEqual(status, 200, text)
+                found.setdefault(re.search(r"(?i)x-served-by: (\S+)", text).group(1), set()).add(text.partition("\n\r\n")[2] or text)
+            return found
+
+        said = answers("/validators")
+        self.assertEqual(set(said), {"core", "gateway-1", "gateway-2"})
+        bodies = {text[text.index("["):] for texts in said.values() for text in texts}
+        self.assertEqual(len(bodies), 1)
+        self.assertEqual(len(json.loads(bodies.pop())), 180)
+        self.assertEqual(set(answers("/healthcheck")), {"core"})
+
+        # A gateway stops while the rest goes on, then the balancer, as `docker compose stop` would.
+        self.assertEqual(containers["gateway-1"].stop(), 0)
+        self.assertEqual(set(answers("/validators")), {"core", "gateway-2"})
+        for name in ("balancer", "gateway-2", "core"):
+            self.assertEqual(containers[name].stop(), 0, name)
+
+
+class ThePipeline(unittest.TestCase):
+    def setUp(self):
+        self.config = yaml.safe_load(read(".circleci/config.yml"))
+        self.jobs = {}
+        for entry in self.config["workflows"]["test_and_publish"]["jobs"]:
+            (job, settings), = entry.items()
+            self.jobs[settings.get("matrix", {}).get("alias", job)] = (job, settings)
+
+    def test_every_job_exists_and_is_used(self):
+        self.assertEqual(self.config["version"], 2.1)
+        self.assertEqual({job for job, _ in self.jobs.values()}, set(self.config["jobs"]))
+        self.assertEqual(set(self.jobs), {"test", "helmLint", "buildImage", "publishImage"})
+        for job, settings in self.jobs.values():
+            self.assertLessEqual(set(settings.get("requires", [])), set(self.jobs), job)
+            known = set(self.config["jobs"][job].get("parameters", {}))
+            self.assertLessEqual(set(settings) - {"name", "matrix", "filters", "requires", "context"}, known)
+
+    def test_the_images_are_built_and_published_by_one_job(self):
+        for name, publish in {"buildImage": False, "publishImage": True}.items():
+            job, settings = self.jobs[name]
+            self.assertEqual((job, settings.get("publish", False)), ("image", publish))
+            self.assertEqual(settings["matrix"]["parameters"], {"package": list(PACKAGES)})
+            self.assertIn("<< matrix.package >>", settings["name"])
+        job = self.config["jobs"]["image"]
+        self.assertEqual(job["parameters"]["package"]["enum"], list(PACKAGES))
+        self.assertEqual(job["environment"]["IMAGE"], "web3f/otv-<< parameters.package >>")
+
+    def test_what_runs_when(self):
+        for name in ("test", "helmLint", "buildImage"):
+            # Without this a tag would run nothing.
+            self.assertEqual(self.jobs[name][1]["filters"], {"tags": {"only": "/.*/"}})
+        settings = self.jobs["publishImage"][1]
+        self.assertEqual(set(settings["requires"]), {"test", "helmLint", "buildImage"})
+        self.assertEqual(settings["filters"]["branches"], {"only": "staging"})
+        pattern = settings["filters"]["tags"]["only"].strip("/")
+        for tag, published in {"v1": True, "v1.2.3": True, "v10.20": True, "1.2.3": False, "v1.2.3-rc1": False, "vnext": False}.items():
+            self.assertEqual(bool(re.fullmatch(pattern, tag)), published, tag)
+
+    def test_secrets_are_where_they_are_needed_only(self):
+        self.assertEqual([name for name, (_, settings) in self.jobs.items() if "context" in settings], ["publishImage"])
+        steps = json.dumps(self.config["jobs"]["image"]["steps"])
+        build, publish = (next(step[kind]["steps"] for step in self.config["jobs"]["image"]["steps"] if kind in step)
+                          for kind in ("unless", "when"))
+        self.assertNotIn("DOCKER_", json.dumps(build))
+        self.assertNotRegex(steps, r"set -\w*x|--password |printenv|\benv\b")
+        self.assertIn("--password-stdin", json.dumps(publish))
+        # A pushed image is the one that was tried, not one built beside secrets.
+        self.assertNotIn("docker build", json.dumps(publish))
+
+    def test_the_commands_are_shell(self):
+        for name, job in self.config["jobs"].items():
+            for command in self.commands(job["steps"]):
+                run("bash", "-n", "-c", re.sub(r"<< [\w.]+ >>", "x", command))
+
+    def commands(self, steps):
+        for step in steps:
+            if isinstance(step, dict):
+                for kind, value in step.items():
+                    if kind == "run":
+                        yield value["command"]
+                    elif kind in ("when", "unless"):
+                        yield from self.commands(value["steps"])
+
+    def test_the_tags_that_are_pushed(self):
+        """The publishing step itself, with a docker that only writes down what it is told."""
+        bin_folder = folder("fake-docker")
+        with open(os.path.join(bin_folder, "docker"), "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\nif [ "$1" = login ]; then read -r secret; set -- "$@" "<$secret"; fi\necho "$@"\n')
+        os.chmod(os.path.join(bin_folder, "docker"), 0o755)
+        step = list(self.commands(self.config["jobs"]["image"]["steps"]))[-1].replace("<< parameters.package >>", "core")
+        for variables, tags in [({"CIRCLE_BRANCH": "staging"}, ["staging"]), ({"CIRCLE_TAG": "v1.2.3"}, ["1.2.3", "v1.2.3"])]:
+            said = run("bash", "-eo", "pipefail", "-c", step, env={
+                "PATH": f"{bin_folder}:{os.environ['PATH']}", "IMAGE": "web3f/otv-core", "CIRCLE_SHA1": "abc",
+                "DOCKER_USER": "bot", "DOCKER_PASSWORD": "secret", **variables}).splitlines()
+            self.assertEqual(said[:2], ["load --input images/core.tar.gz", "login --username bot --password-stdin <secret"])
+            self.assertEqual([line for line in said if line.startswith("push")], [f"push web3f/otv-core:{tag}" for tag in tags])
+            self.assertEqual(said[-1], "logout")
+
+
+class TheStandIns(unittest.TestCase):
+    def test_said_plainly(self):
+        """Whoever reads the output knows what was not the real thing."""
+        print("test-images: stood in for: " + ", ".join(argument(name) for name in ("RUNTIME_IMAGE", "SWIFT_IMAGE", "MONGO_IMAGE"))
+              + "; the programs were compiled on the host", flush=True)
+        self.assertEqual(set(os.listdir(STAND_INS)), {"swift", "mongorestore"})
+
+
+if __name__ == "__main__":
+    WORK = sys.argv.pop(1)
+    os.chmod(WORK, 0o755)
+    unittest.main(verbosity=1)
