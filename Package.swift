@@ -125,6 +125,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", swiftSettings: strict),
+            name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", exclude: ["Runbook"],
+            swiftSettings: strict),
     ]
 )

@@ -2,7 +2,7 @@
 # Installs what building and testing need beside a Swift toolchain: Debian packages, only those that are missing.
 set -euo pipefail
 
-packages=(pkg-config libsqlite3-dev libmongoc-dev libbson-dev curl python3 dnsmasq-base)
+packages=(pkg-config libsqlite3-dev libmongoc-dev libbson-dev curl python3 python3-venv dnsmasq-base)
 missing=()
 for package in "${packages[@]}"; do
     if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
