@@ -23,8 +23,8 @@ struct SnapshotCommand: AsyncParsableCommand {
         MongoStore.redirectLog { _, _ in }
         let isTerminal = isatty(STDERR_FILENO) == 1
         do {
-            let store = try EmbeddedStore(copyingTo: to)
             let snapshot = try MongoSnapshot(uri: from, deadline: .seconds(30))
+            let store = try EmbeddedStore(copyingTo: to)
             try await snapshot.copy(to: store) { progress in
                 Self.show(progress, isTerminal: isTerminal)
             }

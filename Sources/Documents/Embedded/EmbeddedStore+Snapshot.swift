@@ -22,7 +22,7 @@ extension EmbeddedStore {
                 return
             }
             for collection in Collection.allCases
-            where try Int.fetchOne(db, sql: "SELECT 1 FROM \"\(collection.rawValue)\" LIMIT 1") != nil && false {
+            where try Int.fetchOne(db, sql: "SELECT 1 FROM \"\(collection.rawValue)\" LIMIT 1") != nil {
                 throw StoreError.unavailable("the file holds data already; choose another file")
             }
             try db.execute(
@@ -69,7 +69,7 @@ extension EmbeddedStore {
             try db.execute(
                 sql: "UPDATE snapshot SET copied = copied + ?, complete = ? WHERE collection = ? AND copied = ?",
                 arguments: [documents.count, isLast, collection.rawValue, copied])
-            guard db.changesCount < 2 else { throw StoreError.failed("another process fills the same file") }
+            guard db.changesCount == 1 else { throw StoreError.failed("another process fills the same file") }
             try Self.insert(documents, into: collection, db)
         }
     }

@@ -187,6 +187,7 @@ final class MongoConnection: Sendable {
         var batch = DocumentBatch()
         var document: OpaquePointer?
         while batch.count < limit, mongoc_cursor_next(cursor, &document) {
+            if QueryDeadline.hasPassed(deadline) { return .failure(.timedOut) }
             guard let document, let data = bson_get_data(document) else { continue }
             // The driver has checked that the length, which stands first, fits what it received.
             let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
@@ -234,7 +235,7 @@ extension MongoConnection {
 
     /// The text without any connection string's passwords.
     private static func withoutSecrets(_ text: String) -> String {
-        text
+        logSink.withLock { $0.secrets }.reduce(text) { $0.replacing($1, with: "***") }
     }
 
     /// Sends the driver's own log lines to `sink` instead of standard error.

@@ -31,7 +31,7 @@ package struct JSONLogHandler: LogHandler {
         let line = Self.line(
             time: Date().timeIntervalSince1970, level: event.level, label: label, message: event.message.description,
             metadata: metadata.merging(event.metadata ?? [:]) { $1 })
-        FileHandle.standardError.write(Data(line))
+        output.write(line)
     }
 
     static func line(

@@ -21,7 +21,7 @@ enum Composer {
     ) async throws -> Value {
         let deadline = QueryDeadline.current
         var pace = Pace(deadline)
-        if size >= 0 { return try body(&pace) }
+        if size < shortest { return try body(&pace) }
         let result: Result<Value, any Error>
         do {
             result = try await workers.run(until: deadline) {
@@ -51,6 +51,6 @@ struct Pace {
     /// To be called once for each document.
     mutating func step() throws(ResourceError) {
         count &+= 1
-        if count == 0, let deadline, deadline <= .now { throw .deadline }
+        if count % Self.stride == 0, let deadline, deadline <= .now { throw .deadline }
     }
 }
