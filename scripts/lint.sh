@@ -25,6 +25,8 @@ forbid_imports GatewayService 'Proxy|Control|RoutesFile|Traffic|Reactor'
 
 found=$(grep -rnE 'try!|fatalError\(|as!' Sources --include='*.swift' | grep -v '// RULE:')
 [[ -z $found ]] || complain "a trap that input might reach:"$'\n'"$found"
+found=$(grep -rnE 'return \(.+,.*\bawait ' Sources --include='*.swift')
+[[ -z $found ]] || complain "a tuple begun before an await, whose first element optimised code loses (Swift 6.3.1):"$'\n'"$found"
 found=$(grep -rn '@unchecked Sendable' Sources --include='*.swift' | grep -v '^Sources/Reactor/EventLoop.swift' | grep -v '// RULE:')
 [[ -z $found ]] || complain "@unchecked Sendable outside the event loop:"$'\n'"$found"
 

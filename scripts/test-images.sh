@@ -37,21 +37,27 @@ fi
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
 
-# Namespaces of its own: what is mounted, started or named in them ends with them, however the test ends.
+# Namespaces of its own: what is mounted, started or named in them ends with them. They end when the test does, or when
+# nobody holds the other end of its standard input any more.
 work=$(mktemp -d)
+mkfifo "$work/held"
 child=
 finish() {
-    if [[ -n $child ]]; then kill "$child" 2>/dev/null && wait "$child" 2>/dev/null; fi
+    exec {held}>&-
+    if [[ -n $child ]]; then wait "$child" || true; fi
     "${as_root[@]}" rm -rf --one-file-system "$work"
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 export PYTHONDONTWRITEBYTECODE=1
 # In the background: a trap does not wait for what runs in the foreground.
 "${as_root[@]}" unshare --mount --pid --fork --kill-child --mount-proc \
     Tests/DocumentsTests/WireServer/with-wire-server \
-    "$tools/bin/python3" Tests/Images/test_images.py "$work" "$@" &
+    "$tools/bin/python3" Tests/Images/test_images.py "$work" "$@" <"$work/held" &
 child=$!
-wait "$child"
+exec {held}>"$work/held"
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+status=0
+wait "$child" || status=$?
 child=
+exit "$status"

@@ -102,7 +102,7 @@ class Builder:
         shutil.copytree(os.path.join(built, resources), os.path.join(folder, "release", resources))
         shutil.copy2(os.path.join(self.context, "Package.swift"), folder)
         # Of a copy: a build that runs in the project would be waited for.
-        dump = run("swift", "package", "dump-package", cwd=folder)
+        dump = run("swift", "package", "dump-package", cwd=folder, env={**os.environ, "TMPDIR": self.work})
         self.package = package = json.loads(dump)
         sources = os.path.join(self.context, "Sources")
         checksums = []

@@ -7,9 +7,11 @@ import Testing
     private static let size = 8 * 1_048_576
 
     /// A connection that has a small receive buffer and has asked for something it does not read yet.
-    private func asking(_ balancer: BalancerProcess, _ request: String) throws -> RawConnection {
+    private func asking(
+        _ balancer: BalancerProcess, _ request: String, receiveBuffer: Int32 = 65_536
+    ) throws -> RawConnection {
         let connection = try balancer.connect()
-        connection.limitReceiveBuffer(to: 4_096)
+        connection.limitReceiveBuffer(to: receiveBuffer)
         connection.send(request)
         return connection
     }
@@ -23,11 +25,11 @@ import Testing
         "An answer that waits for its client outlives the keep-alive deadline and a drain",
         arguments: [false, true])
     func answerIsGivenWhole(draining: Bool) throws {
-        let upstream = try ScriptedUpstream.sized(200_000)
+        let upstream = try ScriptedUpstream.sized(16_384)
         let balancer = try BalancerProcess(
             before: upstream, top: "\"timeouts\": {\"keepAlive\": \"200ms\", \"drain\": \"30s\"}")
         let connection = try self.asking(
-            balancer, String(repeating: "GET / HTTP/1.1\r\nHost: h\r\n\r\n", count: 60))
+            balancer, String(repeating: "GET / HTTP/1.1\r\nHost: h\r\n\r\n", count: 600))
         #expect(try self.isHeldBack(balancer))
         if draining {
             balancer.program.signal(SIGTERM)
@@ -35,13 +37,14 @@ import Testing
         }
         // Longer than the keep-alive deadline, and than the grace of idle connections in a drain.
         #expect(connection.staysOpen(seconds: 1.5))
+        connection.limitReceiveBuffer(to: 1_048_576)
         var reader = MessageReader(connection)
         var answers = 0
         while let message = try? reader.message(seconds: 10) {
-            #expect(message.body.count == 200_000)
+            #expect(message.body.count == 16_384)
             answers += 1
         }
-        #expect(draining ? answers >= 1 : answers == 60)
+        #expect(draining ? answers >= 1 : answers == 600)
         #expect(reader.surplus.isEmpty, "no answer is cut")
         if draining { #expect(balancer.program.awaitExit() == 0) }
     }
@@ -114,20 +117,19 @@ import Testing
         let upstream = try ScriptedUpstream.sized(Self.size)
         let balancer = try BalancerProcess(
             before: upstream, top: "\"timeouts\": {\"responseBodyIdle\": \"500ms\"}")
-        let connection = try self.asking(balancer, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-        // Some 100 KiB every 50 ms: the kernel's buffer never empties enough to call the socket writable in time.
+        let connection = try self.asking(
+            balancer, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        // Some 64 KiB every 60 ms: the kernel's buffer never empties enough to call the socket writable in time.
         var total = 0
         let deadline = Deadline(seconds: 60)
-        reading: while !deadline.hasPassed {
-            var batch = 0
-            while batch < 131_072 {
+        reading: while !deadline.hasPassed, total < Self.size {
+            let goal = total + 65_536
+            while total < goal {
                 guard case .data(let bytes) = connection.receive(by: Deadline(seconds: 10)) else { break reading }
-                batch += bytes.count
+                total += bytes.count
             }
-            total += batch
             // The pace is the matter of the test, not a wait for something.
-            usleep(30_000)
-            if total > Self.size { break }
+            usleep(60_000)
         }
         total += connection.count(atMost: .max, seconds: 10)
         #expect(total > Self.size, "\(total) of \(Self.size)")

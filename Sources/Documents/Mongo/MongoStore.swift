@@ -61,11 +61,15 @@ package struct MongoStore: DocumentStore {
         let results = await withTaskGroup(of: (Int, Result<Answer, StoreError>).self) { group in
             for (index, query) in queries.enumerated() {
                 group.addTask { [workers] in
+                    // The answer first, then the pair: optimised by Swift 6.3.1, a pair begun before an await loses its
+                    // first half.
+                    let answer: Result<Answer, StoreError>
                     do throws(StoreError) {
-                        return (index, .success(try await workers.run(until: deadline) { body(query) }))
+                        answer = .success(try await workers.run(until: deadline) { body(query) })
                     } catch {
-                        return (index, .failure(error))
+                        answer = .failure(error)
                     }
+                    return (index, answer)
                 }
             }
             var results = [Result<Answer, StoreError>?](repeating: nil, count: queries.count)

@@ -184,11 +184,15 @@ actor NameSource: EndpointSource {
         await withTaskGroup(of: (DNSQuestion, Result<DNSResponse, DiscoveryFailure>).self) { group in
             for question in questions {
                 group.addTask {
+                    // The answer first, then the pair: optimised by Swift 6.3.1, a pair begun before an await loses its
+                    // first half.
+                    let answer: Result<DNSResponse, DiscoveryFailure>
                     do throws(DiscoveryFailure) {
-                        return (question, .success(try await client.ask(question, servers: servers)))
+                        answer = .success(try await client.ask(question, servers: servers))
                     } catch {
-                        return (question, .failure(error))
+                        answer = .failure(error)
                     }
+                    return (question, answer)
                 }
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
