@@ -25,6 +25,7 @@ import proxies
 BODIES = {"1k": 1_024, "64k": 65_536, "1m": 1_048_576}
 NAMES = {"1k": "1 KiB", "64k": "64 KiB", "1m": "1 MiB"}
 CONNECTIONS = 64
+UNBATCHED = "balancer, batching off"
 
 
 def load(running, target, seconds):
@@ -174,7 +175,12 @@ def main():
             running["floor"] = proxies.floor(folder, origin.port)
             for name in peers:
                 running[name] = proxies.PEERS[name](folder, origin.port)
-            tables = {body: compare(running, body, options.rounds, options.seconds) for body in BODIES}
+            # Beside itself without batching, where that matters: see docs/decisions/0007-turn-pacing.md.
+            small = dict(running)
+            running[UNBATCHED] = small[UNBATCHED] = proxies.balancer(
+                folder, origin.port, name="balancer-unbatched", batching=False)
+            tables = {body: compare(small if body == "1k" else {k: v for k, v in running.items() if k != UNBATCHED},
+                                    body, options.rounds, options.seconds) for body in BODIES}
             print("  idle connections", flush=True)
             idle = {name: idle_memory(running[name], idle_count if name != "haproxy" else min(idle_count, 4_000))
                     for name in ("balancer", "nginx", "haproxy") if name in running}

@@ -115,7 +115,7 @@ def balancer_binary():
     return os.environ.get("BALANCER_BINARY") or os.path.join(ROOT, ".build", "release", "balancer")
 
 
-def balancer(folder, upstream, routes=1, env=None, name="balancer"):
+def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=True):
     port = free_port()
     table = [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}]
     # Routes that must be passed over: other paths, and other hosts.
@@ -124,7 +124,7 @@ def balancer(folder, upstream, routes=1, env=None, name="balancer"):
         table.append({"name": f"r{number}", "match": match, "split": {"core": 1}})
     path = write(folder, name + ".json", json.dumps({
         "listeners": [{"name": "public", "address": f"127.0.0.1:{port}"}], "admin": False,
-        "accessLog": {"enabled": False}, "upstreams": {"core": {"endpoints": [f"127.0.0.1:{upstream}"]}},
+        "accessLog": {"enabled": False}, "batching": {"enabled": batching}, "upstreams": {"core": {"endpoints": [f"127.0.0.1:{upstream}"]}},
         "routes": table}))
     command = [balancer_binary(), "serve", "--config", path, "--workers", "1"]
     return Running(folder, name, command, port, PROXY_CPU, env)

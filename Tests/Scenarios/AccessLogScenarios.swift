@@ -124,7 +124,7 @@ import Testing
         for count in 1...20 {
             #expect(try balancer.request().text == "ok")
             // Each in a batch of its own.
-            #expect(try eventually { try balancer.dropped() == count }, "\(count)")
+            try #require(try eventually { try balancer.dropped() == count }, "\(count)")
         }
         #expect(eventually { balancer.errors("access log lines are lost") == 1 })
         try pipe.open()
@@ -147,7 +147,7 @@ import Testing
         try balancer.awaitReady()
         for count in 1...20 {
             #expect(try balancer.request().text == "ok")
-            #expect(try eventually { try balancer.dropped() == count }, "\(count)")
+            try #require(try eventually { try balancer.dropped() == count }, "\(count)")
         }
         #expect(eventually { balancer.errors("access log lines are lost") == 1 })
         #expect(balancer.stop() == 0)

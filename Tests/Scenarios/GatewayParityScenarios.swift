@@ -248,4 +248,36 @@ import Testing
         #expect(Set(load.answers.keys).isSubset(of: bodies))
         #expect(load.answers.count == bodies.count)
     }
+
+    @Test("A gateway that can have no more connections waits for room, and takes those that waited")
+    func descriptorLimit() throws {
+        // What the tests have open themselves is none of its own.
+        let script = """
+            for each in /proc/$$/fd/*; do each=${each##*/}; ((each < 3)) || eval "exec $each>&-"; done
+            ulimit -n 40 && exec '\(Program.path("gateway"))' serve --port 0
+            """
+        let program = try Program(path: "/bin/bash", ["-c", script])
+        let port = try program.await(seconds: 60) { line -> UInt16? in
+            line.components(after: "http://127.0.0.1:").flatMap { UInt16($0.prefix { $0.isNumber }) }
+        }
+        var connections = try (0..<60).map { _ in try RawConnection(port: port) }
+        #expect(eventually { program.openFiles >= 36 }, "\(program.openFiles)")
+        let before = Self.processorTime(program)
+        // What it does while nothing happens is what the test is about.
+        sleep(1)
+        #expect(Self.processorTime(program) - before < 0.3)
+        // One that has waited all the time.
+        connections.removeFirst(59)
+        connections[0].send("GET /healthcheck HTTP/1.1\r\nHost: h\r\n\r\n")
+        var reader = MessageReader(connections[0])
+        #expect(try reader.message(seconds: 30).text == "Good!")
+    }
+
+    /// Seconds of user and system time.
+    private static func processorTime(_ program: Program) -> Double {
+        let text = (try? String(contentsOfFile: "/proc/\(program.pid)/stat", encoding: .utf8)) ?? ""
+        let fields = text.split(separator: ") ").last?.split(separator: " ") ?? []
+        let ticks = fields.dropFirst(11).prefix(2).reduce(0) { $0 + (Double($1) ?? 0) }
+        return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
 }

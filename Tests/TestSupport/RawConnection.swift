@@ -1,8 +1,10 @@
 import Glibc
+import Synchronization
 
 /// A TCP connection that a test drives byte by byte. Every wait has a deadline.
 package final class RawConnection: Sendable {
     package let descriptor: Int32
+    private let resets = Atomic(false)
 
     package enum End: Sendable, Equatable {
         case data([UInt8])
@@ -130,12 +132,22 @@ package final class RawConnection: Sendable {
 
     package func endOutput() { shutdown(self.descriptor, Int32(SHUT_WR)) }
 
-    /// The next close resets.
+    /// The end of this connection, by `hangUp` or by giving it up, is a reset.
     package func resetOnClose() {
+        self.resets.store(true, ordering: .releasing)
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(self.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
     /// Ends both directions without giving the descriptor up.
-    package func hangUp() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
+    package func hangUp() {
+        guard self.resets.load(ordering: .acquiring) else {
+            shutdown(self.descriptor, Int32(SHUT_RDWR))
+            return
+        }
+        // Connecting to nowhere resets at once; a shutdown would send a clean end before the close can reset.
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        connect(self.descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+    }
 }
