@@ -30,7 +30,7 @@ test: setup
 bench: build
 	@scripts/install-peers.sh
 	python3 Benchmarks/bench.py
-	@if [ -f Benchmarks/gateway/bench_gateway.py ]; then python3 Benchmarks/gateway/bench_gateway.py; fi
+	python3 Benchmarks/gateway/bench_gateway.py
 
 lint: setup
 	@scripts/lint.sh --format
