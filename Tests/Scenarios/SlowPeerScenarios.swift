@@ -90,7 +90,7 @@ import Testing
             guard connection.read(until: "go") != nil else { return }
             if byUpstream {
                 connection.resetOnClose()
-                connection.closeNow()
+                connection.hangUp()
             } else {
                 let end = connection.readAll(seconds: 10).end
                 seen.change { $0 = end }

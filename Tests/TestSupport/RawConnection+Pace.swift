@@ -14,11 +14,4 @@ extension RawConnection {
         var state = pollfd(fd: self.descriptor, events: 0x2000, revents: 0)
         return poll(&state, 1, Int32(seconds * 1_000)) == 0
     }
-
-    /// Closes in both directions at once; with `resetOnClose`, by a reset. The descriptor itself lives on with its owner.
-    package func closeNow() {
-        // Connecting a stream socket to no address dissolves its connection, by a reset if it lingers for no time.
-        var nowhere = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-        _ = connect(self.descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
-    }
 }
