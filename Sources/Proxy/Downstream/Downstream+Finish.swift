@@ -11,7 +11,7 @@ extension Downstream {
     /// Sets the timer to the next moment at which something must be decided.
     func armExchange() {
         guard self.state == .exchange else { return }
-        if !self.outbound.isEmpty {
+        if self.exchange.attempt == .responding || self.exchange.attempt == .flushing, !self.outbound.isEmpty {
             // Half-way the peer's progress is looked at, to be compared at the end.
             self.arm(at: min(self.exchange.deadline, self.core.now + self.bodyIdle / 2 + 1))
             return
