@@ -1,3 +1,4 @@
+import CMongoC
 import Foundation
 import Synchronization
 import Testing
@@ -84,16 +85,119 @@ struct MongoStoreTests {
         await store.close()
     }
 
-    /// The driver ends a batch where it stops being BSON. It must not pass for the whole answer, nor spoil the next one.
-    @Test func aReplyOfBrokenDocumentsIsNotMistakenForAnAnswer() async throws {
+    /// The driver by itself ends a batch where it stops being BSON, and the process where a document does not end. What is
+    /// damaged must be an error, and must not spoil the next answer.
+    @Test(arguments: [1, 2, 3, 4] as [Int32])
+    func aDamagedBatchIsAnError(kind: Int32) async throws {
         let server = try WireServer()
         try filled(server)
-        try server.command("testMalform", 1)
-        let store = try MongoStore(uri: server.uri("otv", "&retryReads=false"), deadline: .seconds(1))
-        var count = 0
-        let (error, _) = await trouble { count = try await store.find(Query(.validators)).count }
-        #expect(error != nil || count < 500)
-        #expect(try await store.find(Query(.validators)).count == 500)
+        let store = try MongoStore(uri: server.uri("otv", "&retryReads=false"), deadline: .seconds(10))
+        let join = NewestQuery(.validators, key: "n", values: (1...500).map { Scalar.number(Double($0)) }, by: "n")
+        for way in 0..<3 {
+            try server.command("testMalform", kind)
+            let (error, _) = await trouble {
+                switch way {
+                case 0: _ = try await store.find(Query(.validators))
+                case 1: _ = try await store.reduce(Query(.validators), into: 0) { count, _ in count += 1 }
+                default: _ = try await store.newest([join])
+                }
+            }
+            guard case .failed(let text) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+            #expect(text.contains("Invalid reply"))
+            #expect(try await store.find(Query(.validators)).count == 500)
+            #expect(try await store.newest([join]).first?.starts.contains(nil) == false)
+        }
+        await store.close()
+    }
+
+    /// Whatever single byte of a reply is another one: what the guard lets through, the driver's iterator reads to its end,
+    /// and every document in it.
+    @Test func whatTheGuardLetsThroughStopsNoDriver() {
+        var writer = BSONWriter()
+        writer.document { reply in
+            reply.subdocument("cursor") { cursor in
+                cursor.array("firstBatch", count: 3) { batch, index, key in
+                    batch.subdocument(key) {
+                        $0.number("n", Double(index)); $0.string("t", "text")
+                    }
+                }
+                cursor.bool("partial", false)
+                cursor.string("ns", "otv.validators")
+                cursor.int64("id", 7)
+            }
+            reply.double("ok", 1)
+        }
+        let isSound = ReplyGuard.isSound(writer.bytes.span)
+        #expect(isSound)
+        var passed = 0
+        var refused = 0
+        // The outermost frame is the driver's to check: its length, and the zero at its end.
+        for place in 4..<(writer.bytes.count - 1) {
+            for value in [0, 1, 2, 3, 4, 5, 7, 8, 0x7F, 0x80, 0xFF] as [UInt8] {
+                var bytes = writer.bytes
+                bytes[place] = value
+                guard ReplyGuard.isSound(bytes.span) else {
+                    refused += 1
+                    continue
+                }
+                passed += 1
+                #expect(Self.isReadByTheDriver(bytes), "byte \(place) is \(value)")
+            }
+        }
+        #expect(passed > 100)
+        #expect(refused > 100)
+    }
+
+    /// Does what the driver does with a reply, but says instead of ending the process. Replies without a cursor, or without
+    /// one that is found, are errors that it notices.
+    private static func isReadByTheDriver(_ bytes: [UInt8]) -> Bool {
+        guard let reply = bson_new_from_data(bytes, bytes.count) else { return false }
+        defer { bson_destroy(reply) }
+        // The structs are aligned more strictly than the language can tell.
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 128)
+        defer { memory.deallocate() }
+        let (outer, cursor, batch) = (
+            OpaquePointer(memory), OpaquePointer(memory + 1024), OpaquePointer(memory + 2048)
+        )
+        guard bson_iter_init_find(outer, reply, "cursor"), bson_iter_type(outer) == BSON_TYPE_DOCUMENT,
+            bson_iter_recurse(outer, cursor)
+        else { return true }
+        var hasNumber = false
+        while bson_iter_next(cursor) {
+            let name = String(cString: bson_iter_key(cursor))
+            if name == "id" { hasNumber = true }
+            guard name == "firstBatch" || name == "nextBatch", bson_iter_recurse(cursor, batch) else { continue }
+            var count = 0
+            while bson_iter_next(batch) {
+                guard bson_iter_type(batch) == BSON_TYPE_DOCUMENT else { return false }
+                var length: UInt32 = 0
+                var data: UnsafePointer<UInt8>?
+                bson_iter_document(batch, &length, &data)
+                guard let data, length >= 5, data[Int(length) - 1] == 0 else { return false }
+                count += 1
+            }
+            if count != 3 { return false }
+        }
+        return hasNumber
+    }
+
+    /// The server dies while the last document of its first batch is looked at: the fold has seen that batch before the next
+    /// one was asked for.
+    @Test func aFoldTakesDocumentsAsTheyCome() async throws {
+        let server = try WireServer()
+        try filled(server)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(1))
+        let seen = Mutex(0)
+        let (error, took) = await trouble {
+            _ = try await store.reduce(Query(.validators), into: 0) { count, _ in
+                count += 1
+                seen.withLock { $0 = count }
+                if count == 101 { server.stop() }
+            }
+        }
+        #expect(error != nil)
+        #expect(seen.withLock { $0 } == 101)
+        #expect(took < slack)
         await store.close()
     }
 
@@ -105,12 +209,13 @@ struct MongoStoreTests {
         _ = try server.documentsRead()
         let late = ContinuousClock.now - .seconds(1)
         let join = NewestQuery(.validatorScores, key: "address", values: [.null], by: "session", hasLongHistory: true)
-        for number in 0..<3 {
+        for number in 0..<4 {
             let (error, _) = await trouble {
                 try await QueryDeadline.$current.withValue(late) {
                     switch number {
                     case 0: _ = try await store.find(Query(.validators))
                     case 1: _ = try await store.find([Query(.validators), Query(.candidates)])
+                    case 2: _ = try await store.reduce(Query(.validators), into: 0) { count, _ in count += 1 }
                     default: _ = try await store.newest([join])
                     }
                 }
@@ -133,7 +238,7 @@ struct MongoStoreTests {
         let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(10))
         let (error, _) = await trouble {
             try await QueryDeadline.$current.withValue(.now + .milliseconds(300)) {
-                _ = try await store.find(Query(.validators))
+                _ = try await store.reduce(Query(.validators), into: 0) { count, _ in count += 1 }
             }
         }
         #expect(error == .timedOut)
@@ -177,6 +282,104 @@ struct MongoStoreTests {
         // Two sessions and the boundary between them.
         #expect(try server.documentsRead() == 101)
         await store.close()
+    }
+
+    /// Two members that say so, with the same documents.
+    private func replicaSet() throws -> [WireServer] {
+        let members = [try WireServer(), try WireServer()]
+        for member in members { try filled(member) }
+        try elect(0, of: members)
+        return members
+    }
+
+    private func elect(_ primary: Int, of members: [WireServer]) throws {
+        let hosts = members.map { "127.0.0.1:\($0.port)" }
+        for (place, member) in members.enumerated() where member.isRunning {
+            try member.command { writer in
+                writer.subdocument("testHello") { hello in
+                    hello.string("setName", "rs0")
+                    hello.int32("setVersion", 1)
+                    hello.strings("hosts", hosts)
+                    hello.string("me", hosts[place])
+                    hello.string("primary", hosts[primary])
+                    hello.bool("isWritablePrimary", place == primary)
+                    hello.bool("ismaster", place == primary)
+                    hello.bool("secondary", place != primary)
+                }
+            }
+        }
+    }
+
+    private func set(_ members: [WireServer], _ options: String) -> String {
+        "mongodb://127.0.0.1:\(members[0].port)/otv?tls=false&maxPoolSize=2&heartbeatFrequencyMS=500\(options)"
+    }
+
+    /// One member is named, the others are found; the string says which of them is read.
+    @Test(arguments: [("", 0), ("&readPreference=secondary", 1), ("&readPreference=primaryPreferred", 0)])
+    func aReplicaSetIsReadWhereTheStringSays(preference: String, place: Int) async throws {
+        let members = try replicaSet()
+        for member in members { _ = try member.documentsRead() }
+        let store = try MongoStore(uri: set(members, "&replicaSet=rs0" + preference), deadline: .seconds(5))
+        #expect(try await store.find(Query(.validators)).count == 500)
+        #expect(
+            try await store.newest([NewestQuery(.validators, key: "n", values: [.number(7)], by: "n")]).first?.starts
+                == [0])
+        #expect(try members[place].documentsRead() == 501)
+        #expect(try members[1 - place].documentsRead() == 0)
+        await store.close()
+    }
+
+    @Test func aReplicaSetOfAnotherNameIsNotRead() async throws {
+        let members = try replicaSet()
+        let store = try MongoStore(uri: set(members, "&replicaSet=rs1"), deadline: .seconds(1))
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error?.reason == "unreachable")
+        #expect(took < slack)
+        await store.close()
+    }
+
+    /// The primary dies; when the other member has taken over it is read, without anything being told to the store.
+    @Test func anotherPrimaryIsFound() async throws {
+        let members = try replicaSet()
+        let store = try MongoStore(uri: set(members, "&replicaSet=rs0"), deadline: .seconds(1))
+        #expect(try await store.find(Query(.validators)).count == 500)
+        members[0].stop()
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error?.reason == "unreachable")
+        #expect(took < slack)
+        try elect(1, of: members)
+        var found = 0
+        for _ in 0..<20 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
+        #expect(found == 500)
+        await store.close()
+    }
+
+    /// As deployments have it: a user of the database itself, and a password that has to be escaped.
+    @Test func aUserIsLetIn() async throws {
+        let server = try WireServer()
+        try filled(server)
+        try server.command { writer in
+            writer.subdocument("testUser") { user in
+                user.string("name", "gateway")
+                user.string("password", "p@ss:w/rd%")
+                user.string("source", "otv")
+            }
+        }
+        let hosts = "127.0.0.1:\(server.port)"
+        let store = try MongoStore(uri: "mongodb://gateway:p%40ss%3Aw%2Frd%25@\(hosts)/otv", deadline: .seconds(10))
+        try await store.check()
+        #expect(try await store.find(Query(.validators)).count == 500)
+        await store.close()
+        for uri in [
+            "mongodb://gateway:other@\(hosts)/otv",
+            "mongodb://gateway:p%40ss%3Aw%2Frd%25@\(hosts)/otv?authSource=admin",
+            "mongodb://\(hosts)/otv",
+        ] {
+            let store = try MongoStore(uri: uri, deadline: .seconds(10))
+            let (error, _) = await trouble { _ = try await store.find(Query(.validators)) }
+            #expect(error?.reason == "authentication failed", "\(uri)")
+            await store.close()
+        }
     }
 
     @Test func wrongCredentialsFailAndAreNotRepeated() async throws {

@@ -1,3 +1,5 @@
+import Foundation
+import Synchronization
 import Testing
 
 @testable import Documents
@@ -7,18 +9,23 @@ import Testing
 struct StoreContractTests {
     /// The value of `n` in each document found, in the order found.
     private func numbers(_ batch: DocumentBatch) throws -> [Int] {
-        let span = batch.bytes.span
-        return try batch.starts.map { start in
-            guard let element = try span.element("n", inDocument: start) else { return -1 }
-            return Int(span.number(of: element) ?? -1)
-        }
+        try batch.starts.map { try Self.number($0, batch.bytes.span) }
     }
 
+    private static func number(_ start: Int, _ bytes: Span<UInt8>) throws -> Int {
+        guard let element = try bytes.element("n", inDocument: start) else { return -1 }
+        return Int(bytes.number(of: element) ?? -1)
+    }
+
+    /// What is found, which is also what a fold sees.
     private func find(
         _ documents: [String], _ query: Query, _ kind: StoreKind, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> [Int] {
         try await kind.withStore([(query.collection, documents)]) { store in
-            try self.numbers(try await store.find(query))
+            let found = try self.numbers(try await store.find(query))
+            let folded = try await store.reduce(query, into: [Int]()) { $0.append(try Self.number(0, $1)) }
+            #expect(folded == found, sourceLocation: sourceLocation)
+            return found
         }
     }
 
@@ -205,6 +212,44 @@ struct StoreContractTests {
         #expect(try await find(documents, odd, kind) == stride(from: 1, to: 1000, by: 2).map { $0 })
     }
 
+    private struct Enough: Error {}
+
+    /// In stored order, and with arrays in the way, where SQLite cannot decide by itself.
+    @Test(arguments: StoreKind.available, [#"{"n":0,"address":"x"}"#, #"{"n":0,"address":["x"]}"#])
+    func aFoldEndsWhereItIsEnded(kind: StoreKind, first: String) async throws {
+        let documents = [first] + (1...300).map { #"{"n":\#($0),"address":"x"}"# }
+        let query = Query.matching(.validators, "address", .string("x"))
+        try await kind.withStore([(.validators, documents)]) { store async throws in
+            let seen = Mutex<[Int]>([])
+            await #expect(throws: Enough.self) {
+                try await store.reduce(query, into: 0) { count, document in
+                    let number = try Self.number(0, document)
+                    seen.withLock { $0.append(number) }
+                    count += 1
+                    if count == 150 { throw Enough() }
+                }
+            }
+            #expect(seen.withLock { $0 } == Array(0..<150))
+            // Nothing is left behind that would be in the way of the next.
+            for _ in 0..<4 { #expect(try await store.reduce(query, into: 0) { count, _ in count += 1 } == 301) }
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
+    func aFoldIsGivenUpWhenItsTimeIsUp(kind: StoreKind) async throws {
+        try await kind.withStore([(.validators, (1...2000).map { #"{"n":\#($0)}"# })]) { store async throws in
+            await #expect(throws: StoreError.timedOut) {
+                try await QueryDeadline.$current.withValue(.now + .milliseconds(50)) {
+                    // Each takes its time: all would take far longer than they have.
+                    try await store.reduce(Query(.validators), into: 0) { count, _ in
+                        count += 1
+                        Thread.sleep(forTimeInterval: 0.001)
+                    }
+                }
+            }
+        }
+    }
+
     // MARK: Joins
 
     @Test(arguments: StoreKind.available)
@@ -305,6 +350,9 @@ struct StoreContractTests {
                 _ = try await store.find(Query(.releases))
             }
             await #expect(throws: StoreError.unavailable("the store is closed")) { try await store.check() }
+            await #expect(throws: StoreError.unavailable("the store is closed")) {
+                try await store.reduce(Query(.releases), into: 0) { count, _ in count += 1 }
+            }
         }
     }
 

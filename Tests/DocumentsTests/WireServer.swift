@@ -52,14 +52,20 @@ final class WireServer: Sendable {
         }
     }
 
+    var isRunning: Bool { process.withLock { $0.isRunning } }
+
     func uri(_ database: String, _ options: String = "") -> String {
         "mongodb://127.0.0.1:\(port)/\(database)?maxPoolSize=2\(options)"
     }
 
     /// A command that takes one number, sent with a client of its own.
     func command(_ name: String, _ value: Int32) throws {
+        try command { $0.int32(name, value) }
+    }
+
+    func command(_ body: (inout BSONWriter) -> Void) throws {
         var writer = BSONWriter()
-        writer.document { $0.int32(name, value) }
+        writer.document(body)
         try MongoWriter(uri: uri("admin")).run(writer.bytes, database: "admin")
     }
 

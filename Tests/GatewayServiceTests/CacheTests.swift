@@ -165,7 +165,7 @@ struct CacheTests {
         let answers = KeptAnswers(
             cache: cache, fixed: [:], ledger: Ledger(metrics: metrics, log: nil), drain: Drain(.zero), identity: nil)
         for number in 0..<200 {
-            let body = ByteBuffer(repeating: 0x61, count: 60_000)
+            let body = Body(String(repeating: "a", count: 60_000))
             cache.store(Reply.ok(Reply.json, body, .route(.blockIndex)), for: "/\(number)", now: .now)
         }
         let most = try await loop.submit { () throws -> Int in

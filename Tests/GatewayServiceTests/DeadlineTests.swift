@@ -47,11 +47,11 @@ struct DeadlineTests {
         }
     }
 
-    /// Four hundred thousand rewards at once for as many requests as there are cores. Each is given up in time, and
+    /// Four hundred thousand validators at once for as many requests as there are cores. Each is given up in time, and
     /// requests that need nothing of this are answered meanwhile.
     @Test func longComputationsEndAtTheDeadlineAndHinderNobody() async throws {
         let chunk = try ExtendedJSON.batch(
-            (0..<1000).map { #"{"role":"validator","validator":"V\#($0)","rewardAmount":1,"totalStake":1}"# })
+            (0..<1000).map { #"{"address":"V\#($0)","stash":"V\#($0)","keys":{"beefy":"0x123456789a"}}"# })
         var bytes: [UInt8] = []
         for _ in 0..<400 { bytes += chunk.bytes }
         let store = FullStore(try DocumentBatch(bytes))
@@ -61,7 +61,7 @@ struct DeadlineTests {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<(cores * 2) {
                     group.addTask {
-                        let answer = try await server.send("GET", "/rewards/validators/total?\(number)")
+                        let answer = try await server.send("GET", "/validators/beefy?\(number)")
                         #expect(answer.status == "HTTP/1.1 500 Internal Server Error")
                     }
                 }

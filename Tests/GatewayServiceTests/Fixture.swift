@@ -27,8 +27,8 @@ struct Fixture {
                 do {
                     switch try await Resources(store: store, options: options).answer(match) {
                     case .nothing: return .nothing
-                    case .json(let bytes, _):
-                        return .json(ExtendedJSON.withoutGivenIdentities(String(decoding: bytes, as: UTF8.self)))
+                    case .json(let body, _):
+                        return .json(ExtendedJSON.withoutGivenIdentities(String(decoding: body.bytes, as: UTF8.self)))
                     }
                 } catch {
                     return .failure("\(error)")

@@ -42,6 +42,16 @@ final class SlowStore: DocumentStore {
         return answer
     }
 
+    func reduce<Value: Sendable>(
+        _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
+    ) async throws -> Value {
+        await pass(1)
+        return try await inner.reduce(query, into: initial) { [self] value, document in
+            counts.withLock { $0.documents += 1 }
+            try body(&value, document)
+        }
+    }
+
     func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
         await pass(queries.count)
         let answer = try await inner.newest(queries)
@@ -74,6 +84,19 @@ final class FullStore: DocumentStore {
     func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
         asked.yield()
         return queries.map { _ in documents }
+    }
+
+    func reduce<Value: Sendable>(
+        _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
+    ) async throws -> Value {
+        asked.yield()
+        var value = initial
+        try documents.bytes.withUnsafeBufferPointer { bytes in
+            for index in 0..<documents.count {
+                try body(&value, UnsafeBufferPointer(rebasing: bytes[documents.range(index)]).span)
+            }
+        }
+        return value
     }
 
     func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {

@@ -80,6 +80,21 @@
     }
 }
 
+extension UnsafeRawBufferPointer {
+    /// Runs `body` with these bytes, which must be one whole document.
+    ///
+    /// - Throws: ``StoreError/malformed(_:)`` when they are not; what `body` throws.
+    func withDocument<Value>(_ body: (Span<UInt8>) throws -> Value) throws -> Value {
+        try withMemoryRebound(to: UInt8.self) { buffer in
+            let bytes = buffer.span
+            guard (try? bytes.documentLength(at: 0)) == bytes.count else {
+                throw StoreError.malformed(.malformed(offset: 0))
+            }
+            return try body(bytes)
+        }
+    }
+}
+
 extension Span<UInt8> {
     /// The length of the document at `start`, after checking that it is there as a whole and ends with a zero.
     @inlinable

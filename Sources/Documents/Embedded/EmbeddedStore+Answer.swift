@@ -9,9 +9,7 @@ extension EmbeddedStore {
         _ query: Query, _ db: Database, until deadline: ContinuousClock.Instant?
     ) throws -> DocumentBatch {
         let plan = QueryPlan(query, anyArrays: try hasArrays(query.collection, db))
-        let statement = try db.cachedStatement(sql: plan.sql)
-        statement.setUncheckedArguments(StatementArguments(plan.arguments.map { Data($0) }))
-        let rows = try Row.fetchCursor(statement)
+        let rows = try rows(of: plan, db)
         if plan.isExact { return try collect(rows, until: deadline) { _, _ in true } }
 
         let matching = try collect(rows, until: deadline) { bytes, start throws(BSONError) in
@@ -22,6 +20,40 @@ extension EmbeddedStore {
             return matching.picking(Array(0..<limit))
         }
         return try matching.descending(by: field, limit: query.limit)
+    }
+
+    /// Hands over the documents of a query one after the other, straight from the database where it can decide by itself
+    /// which ones they are, and in which order.
+    ///
+    /// - Parameter body: whether to go on.
+    static func each(
+        _ query: Query, _ db: Database, until deadline: ContinuousClock.Instant?,
+        _ body: (UnsafeRawBufferPointer) throws -> Bool
+    ) throws {
+        let plan = QueryPlan(query, anyArrays: try hasArrays(query.collection, db))
+        guard plan.isExact else {
+            let batch = try answer(query, db, until: deadline)
+            try batch.bytes.withUnsafeBytes { bytes in
+                for index in 0..<batch.count {
+                    if index % stride == 0, QueryDeadline.hasPassed(deadline) { throw StoreError.timedOut }
+                    guard try body(UnsafeRawBufferPointer(rebasing: bytes[batch.range(index)])) else { return }
+                }
+            }
+            return
+        }
+        let rows = try rows(of: plan, db)
+        var count = 0
+        while let row = try rows.next() {
+            if count % stride == 0, QueryDeadline.hasPassed(deadline) { throw StoreError.timedOut }
+            count += 1
+            guard try withBytes(of: row, body) else { return }
+        }
+    }
+
+    private static func rows(of plan: QueryPlan, _ db: Database) throws -> RowCursor {
+        let statement = try db.cachedStatement(sql: plan.sql)
+        statement.setUncheckedArguments(StatementArguments(plan.arguments.map { Data($0) }))
+        return try Row.fetchCursor(statement)
     }
 
     static func answer(
@@ -88,9 +120,15 @@ extension EmbeddedStore {
     }
 
     private static func append(_ row: Row, to batch: inout DocumentBatch) throws {
+        try withBytes(of: row) { try batch.append($0) }
+    }
+
+    private static func withBytes<Value>(
+        of row: Row, _ body: (UnsafeRawBufferPointer) throws -> Value
+    ) throws -> Value {
         try row.withUnsafeData(atIndex: 0) { data in
             guard let data else { throw BSONError.malformed(offset: 0) }
-            try data.withUnsafeBytes { try batch.append($0) }
+            return try data.withUnsafeBytes(body)
         }
     }
 }

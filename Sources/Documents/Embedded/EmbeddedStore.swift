@@ -94,6 +94,28 @@ package struct EmbeddedStore: DocumentStore {
         return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }
     }
 
+    package func reduce<Value: Sendable>(
+        _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
+    ) async throws -> Value {
+        let deadline = QueryDeadline.current
+        // What `body` throws is none of the store's errors.
+        let result: Result<Value, any Error> = try await reading { db in
+            var value = initial
+            var failure: (any Error)?
+            try Self.each(query, db, until: deadline) { document in
+                do {
+                    try document.withDocument { try body(&value, $0) }
+                } catch {
+                    failure = error
+                }
+                return failure == nil
+            }
+            if let failure { return .failure(failure) }
+            return .success(value)
+        }
+        return try result.get()
+    }
+
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
         let deadline = QueryDeadline.current
         return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }

@@ -62,6 +62,7 @@ final class MongoConnection: Sendable {
         guard let pool = mongoc_client_pool_new_with_error(uri, &error) else { throw .unavailable(Self.message(error)) }
         mongoc_client_pool_set_error_api(pool, 2)
         if mongoc_uri_get_appname(uri) == nil { mongoc_client_pool_set_appname(pool, "gateway") }
+        ReplyGuard.install(in: pool)
         self.pool = pool
         self.size = Int(size)
         commandTime = milliseconds
@@ -89,6 +90,34 @@ final class MongoConnection: Sendable {
                 query.collection, filter: MongoCommand.filter(query.criteria),
                 options: MongoCommand.options(query, milliseconds: time), until: deadline)
         }
+    }
+
+    /// Folds the documents of a query into a value while they come.
+    ///
+    /// - Parameter body: what it throws ends the reading and is the result.
+    func reduce<Value>(
+        _ query: Query, into initial: Value, until deadline: ContinuousClock.Instant?,
+        _ body: (inout Value, Span<UInt8>) throws -> Void
+    ) -> Result<Value, any Error> {
+        var value = initial
+        var failure: (any Error)?
+        let end = milliseconds(until: deadline).flatMap { time in
+            withCursor(
+                query.collection, filter: MongoCommand.filter(query.criteria),
+                options: MongoCommand.options(query, milliseconds: time)
+            ) { cursor in
+                Self.each(cursor, until: deadline) { document throws(StoreError) in
+                    do {
+                        try document.withDocument { try body(&value, $0) }
+                    } catch {
+                        failure = error
+                        throw .failed("given up")
+                    }
+                }
+            }
+        }
+        if let failure { return .failure(failure) }
+        return end.map { value }.mapError { $0 }
     }
 
     /// How long the server may work on a command that begins now.
@@ -178,30 +207,53 @@ final class MongoConnection: Sendable {
 
     /// Reads a cursor to its end, or as many documents as `limit` says.
     ///
-    /// - Parameter deadline: when to give up between two documents. The server counts only its own work, and an answer in
-    ///   many batches would go on for nobody.
+    /// - Parameters:
+    ///   - deadline: see ``each(_:until:_:)``.
+    ///   - largest: the most bytes of documents.
     static func collect(
         _ cursor: OpaquePointer, limit: Int = .max, until deadline: ContinuousClock.Instant? = nil,
         largest: Int = largestAnswer
     ) -> Result<DocumentBatch, StoreError> {
         var batch = DocumentBatch()
+        return each(cursor, limit: limit, until: deadline) { document throws(StoreError) in
+            guard batch.bytes.count + document.count <= largest else {
+                throw .failed("an answer is longer than \(largest) bytes")
+            }
+            do throws(BSONError) {
+                try batch.append(document)
+            } catch {
+                throw .malformed(error)
+            }
+        }.map { batch }
+    }
+
+    /// Hands over a cursor's documents one after the other, each as it lies in what the driver received last.
+    ///
+    /// - Parameters:
+    ///   - limit: the most documents to read.
+    ///   - deadline: when to give up between two documents. The server counts only its own work, and an answer in many
+    ///     batches would go on for nobody.
+    ///   - body: what it throws ends the reading.
+    static func each(
+        _ cursor: OpaquePointer, limit: Int = .max, until deadline: ContinuousClock.Instant?,
+        _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Void
+    ) -> Result<Void, StoreError> {
         var document: OpaquePointer?
-        while batch.count < limit, mongoc_cursor_next(cursor, &document) {
+        var count = 0
+        while count < limit, mongoc_cursor_next(cursor, &document) {
             if QueryDeadline.hasPassed(deadline) { return .failure(.timedOut) }
             guard let document, let data = bson_get_data(document) else { continue }
             // The driver has checked that the length, which stands first, fits what it received.
             let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
-            guard batch.bytes.count + Int(length) <= largest else {
-                return .failure(.failed("an answer is longer than \(largest) bytes"))
-            }
-            do throws(BSONError) {
-                try batch.append(UnsafeRawBufferPointer(start: data, count: Int(length)))
+            do throws(StoreError) {
+                try body(UnsafeRawBufferPointer(start: data, count: Int(length)))
             } catch {
-                return .failure(.malformed(error))
+                return .failure(error)
             }
+            count += 1
         }
         var error = bson_error_t()
-        return mongoc_cursor_error(cursor, &error) ? .failure(Self.error(error)) : .success(batch)
+        return mongoc_cursor_error(cursor, &error) ? .failure(Self.error(error)) : .success(())
     }
 }
 

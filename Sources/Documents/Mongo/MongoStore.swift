@@ -28,6 +28,16 @@ package struct MongoStore: DocumentStore {
         }
     }
 
+    package func reduce<Value: Sendable>(
+        _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
+    ) async throws -> Value {
+        let deadline = QueryDeadline.current
+        let result: Result<Value, any Error> = try await workers.run(until: deadline) { [connection] in
+            .success(connection.reduce(query, into: initial, until: deadline, body))
+        }
+        return try result.get()
+    }
+
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
         let deadline = QueryDeadline.current
         return try await together(queries, until: deadline) { [connection] query in

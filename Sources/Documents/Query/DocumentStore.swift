@@ -5,6 +5,16 @@ package protocol DocumentStore: Sendable {
     /// Answers every query, in the order asked. A store that has snapshots answers all of them from one.
     func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch]
 
+    /// Folds the documents of one query into a value, in the order of the query and as they come: however many there are,
+    /// no more than the database sends at a time are in memory.
+    ///
+    /// - Parameter body: gets the value so far and the next document, which begins at 0 and is there only for the call. Runs
+    ///   on a thread where it may take its time. What it throws ends the query.
+    /// - Throws: ``StoreError``, and what `body` throws. Nothing of a fold that has not come to its end is of use.
+    func reduce<Value: Sendable>(
+        _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
+    ) async throws -> Value
+
     /// Answers every join, in the order asked, with a number of round trips that does not depend on the values.
     func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch]
 

@@ -1,11 +1,43 @@
 import Documents
+import NIOCore
 
 /// Writes JSON the way `JSON.stringify` does, straight from BSON bytes: no tree between the two.
+///
+/// What is finished is moved into a ``Body``, a piece at a time, whenever ``cut()`` is called.
 package struct JSONWriter: Sendable {
+    /// What has been written and not been cut off.
     package private(set) var bytes: [UInt8] = []
+    private var finished = Body()
+    private let largest: Int
 
-    package init(capacity: Int = 0) {
-        bytes.reserveCapacity(capacity)
+    /// - Parameters:
+    ///   - capacity: how long the text will be, if that is known.
+    ///   - largest: how long it may become.
+    package init(capacity: Int = 0, largest: Int = Body.largest) {
+        self.largest = largest
+        bytes.reserveCapacity(min(capacity, Body.pieceLength * 2))
+    }
+
+    /// Moves whole pieces out of the way. To be called between the items of a long list.
+    ///
+    /// - Throws: ``ResourceError/tooLong`` when there is more than anybody should be sent.
+    package mutating func cut() throws(ResourceError) {
+        // What is left is never empty: its last byte tells whether a comma is due.
+        guard bytes.count > Body.pieceLength else { return }
+        var start = 0
+        while bytes.count - start > Body.pieceLength {
+            finished.append(ByteBuffer(bytes: bytes[start..<(start + Body.pieceLength)]))
+            start += Body.pieceLength
+        }
+        bytes.removeFirst(start)
+        if finished.count > largest { throw .tooLong(largest) }
+    }
+
+    /// All that has been written.
+    package func body() -> Body {
+        var body = finished
+        body.append(ByteBuffer(bytes: bytes))
+        return body
     }
 
     // MARK: Structure

@@ -1,5 +1,4 @@
 import Foundation
-import NIOCore
 
 /// The page at every path that ends in a slash, and what it is made of.
 ///
@@ -12,10 +11,10 @@ struct DocumentationPage: Sendable {
     /// Reads the page's files, which the build puts beside the executable. Without them the page is the plain list.
     init() {
         let assets = Self.assets()
-        page = Reply.ok(Reply.html, ByteBuffer(string: Self.html(isRich: assets["swagger-ui-bundle.js"] != nil)), .page)
+        page = Reply.ok(Reply.html, Body(Self.html(isRich: assets["swagger-ui-bundle.js"] != nil)), .page)
         var files: [Substring: Reply] = [
-            "/openapi.json": .ok(Reply.json, ByteBuffer(bytes: OpenAPIDescription.json), .page),
-            "/favicon.png": .ok("image/png", assets["favicon-32x32.png"] ?? ByteBuffer(bytes: Self.pixel), .page),
+            "/openapi.json": .ok(Reply.json, Body(OpenAPIDescription.json), .page),
+            "/favicon.png": .ok("image/png", assets["favicon-32x32.png"] ?? Body(Self.pixel), .page),
         ]
         if let script = assets["swagger-ui-bundle.js"] {
             files["/swagger-ui/swagger-ui-bundle.js"] = .ok("text/javascript; charset=utf-8", script, .page)
@@ -29,13 +28,13 @@ struct DocumentationPage: Sendable {
     /// The file at a path, nil when there is none.
     func file(_ path: Substring) -> Reply? { files[path] }
 
-    private static func assets() -> [String: ByteBuffer] {
+    private static func assets() -> [String: Body] {
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let folder = executable.appendingPathComponent("balancer_GatewayService.resources/Assets")
-        var assets: [String: ByteBuffer] = [:]
+        var assets: [String: Body] = [:]
         for name in ["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"] {
             if let data = try? Data(contentsOf: folder.appendingPathComponent(name)) {
-                assets[name] = ByteBuffer(bytes: data)
+                assets[name] = Body(data)
             }
         }
         return assets

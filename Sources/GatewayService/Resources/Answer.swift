@@ -3,7 +3,7 @@ package enum Answer: Sendable, Equatable {
     /// The document is missing: 204.
     case nothing
     /// Compact JSON, ready to send. `isKept` tells whether the response cache may keep it.
-    case json([UInt8], isKept: Bool = true)
+    case json(Body, isKept: Bool = true)
 }
 
 /// Why a resource has no answer. The client learns only that it is a 500; the log learns the rest.
@@ -14,6 +14,8 @@ package enum ResourceError: Error, Equatable, Sendable {
     case missing(String)
     /// No answer within the deadline.
     case deadline
+    /// The answer would be longer than so many bytes.
+    case tooLong(Int)
 }
 
 extension ResourceError: CustomStringConvertible {
@@ -22,6 +24,7 @@ extension ResourceError: CustomStringConvertible {
         case .notANumber(let text): "not a number: \(text)"
         case .missing(let what): "missing: \(what)"
         case .deadline: "no answer within the deadline"
+        case .tooLong(let limit): "the answer is longer than \(limit) bytes"
         }
     }
 }

@@ -24,7 +24,7 @@ extension Resources {
             case .invalid: Criterion("valid", .equals(.bool(false)))
             }
         let found = try await store.find([Query(.candidates, [criterion]), Query(.chainMetadata, limit: 1)])
-        guard found.count == 2, !found[0].isEmpty else { return .json(Array("[]".utf8)) }
+        guard found.count == 2, !found[0].isEmpty else { return .json(Body("[]")) }
         let cards = try await cards(of: found[0], metadata: found[1])
         return try await Composer.run(over: cards.size) { pace in
             let order: [Int] =
@@ -61,24 +61,25 @@ private struct Cards: Sendable {
             + locations.documents.bytes.count
     }
 
-    func one() throws(BSONError) -> [UInt8] {
+    func one() throws(BSONError) -> Body {
         var writer = JSONWriter(capacity: candidates.bytes.count * 2)
         var card = CandidateCard(unit: unit)
         try write(0, &card, &writer)
-        return writer.bytes
+        return writer.body()
     }
 
     /// The cards are written in the order in which they are sent: there is nothing to sort or to copy afterwards.
-    func list(in order: [Int], _ pace: inout Pace) throws -> [UInt8] {
+    func list(in order: [Int], _ pace: inout Pace) throws -> Body {
         var writer = JSONWriter(capacity: candidates.bytes.count * 2)
         var card = CandidateCard(unit: unit)
         writer.beginArray()
         for index in order {
             try pace.step()
             try write(index, &card, &writer)
+            try writer.cut()
         }
         writer.endArray()
-        return writer.bytes
+        return writer.body()
     }
 
     private func write(_ index: Int, _ card: inout CandidateCard, _ writer: inout JSONWriter) throws(BSONError) {

@@ -45,6 +45,6 @@ extension Resources {
         writer.key("blocksIndexed")
         writer.number(indexed)
         writer.endObject()
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 }

@@ -40,7 +40,7 @@ extension Resources {
         try writer.copy(session == nil ? "providerVaraince" : "providerVariance", fields[10], in: bytes)
         try writer.copy("decentralization", fields[11], in: bytes)
         writer.endObject()
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 
     private static func writeSorted(
@@ -101,7 +101,7 @@ extension Resources {
         }
     }
 
-    private static func spread(_ newest: NewestBatch, _ pace: inout Pace) throws -> [UInt8] {
+    private static func spread(_ newest: NewestBatch, _ pace: inout Pace) throws -> Body {
         var nodes = 0
         var groups = Spread.allCases.map { _ in Tally() }
         let bytes = newest.documents.bytes.span
@@ -126,7 +126,7 @@ extension Resources {
         writer.number(nodes)
         for spread in Spread.allCases { groups[spread.rawValue].write(spread, to: &writer) }
         writer.endObject()
-        return writer.bytes
+        return writer.body()
     }
 
     private static func texts(_ fields: [BSONElement?], in bytes: Span<UInt8>) -> [String?] {

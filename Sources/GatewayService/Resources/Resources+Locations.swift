@@ -15,16 +15,16 @@ extension Resources {
         var writer = JSONWriter()
         guard options.redactsAddresses else {
             try writer.document(at: start, in: batch.bytes.span)
-            return .json(writer.bytes)
+            return .json(writer.body())
         }
         try writer.document(at: start, in: batch.bytes.span, without: "addr")
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 
     /// Where the validators of the newest set run: for each, in the set's order, all its locations, the newest first.
     func currentSetLocations() async throws -> Answer {
         let sets = try await store.find(Query(.validatorSets, descendingBy: "session", limit: 1))
-        guard let start = sets.first else { return .json(Array("[]".utf8)) }
+        guard let start = sets.first else { return .json(Body("[]")) }
         let members = try Self.members(ofSetAt: start, in: sets.bytes.span)
         var seen: Set<Scalar> = []
         let distinct = members.map(\.key).filter { seen.insert($0).inserted }
@@ -65,7 +65,7 @@ extension Resources {
 
     private static func write(
         _ members: [Member], of sets: DocumentBatch, _ locations: DocumentBatch, _ pace: inout Pace
-    ) throws -> [UInt8] {
+    ) throws -> Body {
         let bytes = locations.bytes.span
         var byAddress: [Scalar: [Int]] = [:]
         for start in locations.starts {
@@ -101,8 +101,9 @@ extension Resources {
             }
             writer.endArray()
             writer.endObject()
+            try writer.cut()
         }
         writer.endArray()
-        return writer.bytes
+        return writer.body()
     }
 }

@@ -62,7 +62,7 @@ extension Resources {
     }
 
     private func withIdentities(
-        of groups: RewardGroups, _ body: @escaping @Sendable (IdentityIndex, inout Pace) throws -> [UInt8]
+        of groups: RewardGroups, _ body: @escaping @Sendable (IdentityIndex, inout Pace) throws -> Body
     ) async throws -> Answer {
         let batch = try await store.find(Query(.identities))
         // A group is a fraction of what its rewards were, and of what it becomes.
@@ -73,7 +73,7 @@ extension Resources {
 
     private static func totals(
         _ groups: RewardGroups, _ key: StaticString, _ identities: IdentityIndex, _ pace: inout Pace
-    ) throws -> [UInt8] {
+    ) throws -> Body {
         var writer = JSONWriter()
         writer.beginArray()
         for index in descending(groups.all.map(\.total)) {
@@ -87,9 +87,10 @@ extension Resources {
             writer.key("identity")
             try identities.write(group.name, to: &writer)
             writer.endObject()
+            try writer.cut()
         }
         writer.endArray()
-        return writer.bytes
+        return writer.body()
     }
 
     func allValidatorStats() async throws -> Answer {
@@ -115,7 +116,7 @@ extension Resources {
 
     private static func stats(
         _ groups: RewardGroups, _ identities: IdentityIndex, _ pace: inout Pace
-    ) throws -> [UInt8] {
+    ) throws -> Body {
         var writer = JSONWriter()
         writer.beginArray()
         for index in descending(groups.all.map { $0.efficiency / Double($0.count) }) {
@@ -142,25 +143,18 @@ extension Resources {
             writer.key("identity")
             try identities.write(group.name, to: &writer)
             writer.endObject()
+            try writer.cut()
         }
         writer.endArray()
-        return writer.bytes
+        return writer.body()
     }
 
     private func groups(
         role: String, _ add: @escaping @Sendable (inout RewardGroups, [BSONElement?], Span<UInt8>) -> Void
     ) async throws -> RewardGroups {
-        let batch = try await store.find(.matching(.rewards, "role", .string(role), fields: Self.fields.names))
-        return try await Composer.run(over: batch.bytes.count) { pace in
-            let bytes = batch.bytes.span
-            var groups = RewardGroups()
-            var fields = [BSONElement?](repeating: nil, count: Self.fields.names.count)
-            for start in batch.starts {
-                try pace.step()
-                try Self.fields.pick(document: start, in: bytes, into: &fields)
-                add(&groups, fields, bytes)
-            }
-            return groups
+        let rewards = Query.matching(.rewards, "role", .string(role), fields: Self.fields.names)
+        return try await store.reduce(rewards, into: RewardGroups()) { groups, document in
+            add(&groups, try Self.fields.pick(document: 0, in: document), document)
         }
     }
 }

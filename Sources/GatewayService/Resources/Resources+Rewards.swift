@@ -12,22 +12,15 @@ extension Resources {
     private static let reward = FieldPicker(["rewardAmount", "validatorStakeEfficiency", "totalStake"])
 
     private func sums(_ field: String, _ address: String) async throws -> Sums {
-        let batch = try await store.find(
-            Query(
-                .rewards, [.init(field, .equals(.string(address))), .init("role", .equals(.string(field)))],
-                fields: Self.reward.names))
-        return try await Composer.run(over: batch.bytes.count) { pace in
-            let bytes = batch.bytes.span
-            var sums = Sums()
-            for start in batch.starts {
-                try pace.step()
-                let fields = try Self.reward.pick(document: start, in: bytes)
-                sums.count += 1
-                sums.amount += JavaScriptValue.number(fields[0], in: bytes)
-                sums.efficiency += JavaScriptValue.number(fields[1], in: bytes)
-                sums.stake += JavaScriptValue.number(fields[2], in: bytes)
-            }
-            return sums
+        let rewards = Query(
+            .rewards, [.init(field, .equals(.string(address))), .init("role", .equals(.string(field)))],
+            fields: Self.reward.names)
+        return try await store.reduce(rewards, into: Sums()) { sums, document in
+            let fields = try Self.reward.pick(document: 0, in: document)
+            sums.count += 1
+            sums.amount += JavaScriptValue.number(fields[0], in: document)
+            sums.efficiency += JavaScriptValue.number(fields[1], in: document)
+            sums.stake += JavaScriptValue.number(fields[2], in: document)
         }
     }
 
@@ -39,7 +32,7 @@ extension Resources {
         writer.string(address)
         Self.writeTotal(sums, to: &writer)
         writer.endObject()
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 
     func nominatorTotal(_ address: String) async throws -> Answer {
@@ -48,7 +41,7 @@ extension Resources {
         writer.beginObject()
         Self.writeTotal(sums, to: &writer)
         writer.endObject()
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 
     func validatorStats(_ address: String) async throws -> Answer {
@@ -62,7 +55,7 @@ extension Resources {
         writer.key("avgStake")
         writer.number(sums.stake / Double(sums.count))
         writer.endObject()
-        return .json(writer.bytes)
+        return .json(writer.body())
     }
 
     private static func writeTotal(_ sums: Sums, to writer: inout JSONWriter) {

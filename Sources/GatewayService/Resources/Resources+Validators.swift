@@ -4,20 +4,15 @@ extension Resources {
     /// How many stored validator sets name the address, as a bare number. Zero is falsy, so it is never kept.
     func activeEras(of address: String) async throws -> Answer {
         // The order shows only in which of several faulty sets is named first.
-        let sets = try await store.find(Query(.validatorSets, descendingBy: "era", fields: ["validators"]))
-        return try await Composer.run(over: sets.bytes.count) { pace in
-            let bytes = sets.bytes.span
-            var count = 0
-            for start in sets.starts {
-                try pace.step()
-                if try Self.contains(address, setAt: start, in: bytes) { count += 1 }
-            }
-            return .json(Array(String(count).utf8), isKept: count != 0)
+        let sets = Query(.validatorSets, descendingBy: "era", fields: ["validators"])
+        let count = try await store.reduce(sets, into: 0) { count, set in
+            if try Self.contains(address, set: set) { count += 1 }
         }
+        return .json(Body(String(count)), isKept: count != 0)
     }
 
-    private static func contains(_ address: String, setAt start: Int, in bytes: Span<UInt8>) throws -> Bool {
-        var items = try validators(ofSetAt: start, in: bytes)
+    private static func contains(_ address: String, set bytes: Span<UInt8>) throws -> Bool {
+        var items = try validators(ofSetAt: 0, in: bytes)
         while let item = try items.next(in: bytes) {
             if item.type == .string, let text = bytes.textRange(of: item), bytes.matches(text, address) { return true }
         }
@@ -36,16 +31,7 @@ extension Resources {
 
     /// The validators whose BEEFY key is still the placeholder.
     func beefyDummies() async throws -> Answer {
-        let validators = try await store.find(Query(.validators))
-        return try await Composer.run(over: validators.bytes.count) { pace in
-            let bytes = validators.bytes.span
-            var chosen: [Int] = []
-            for (index, start) in validators.starts.enumerated() {
-                try pace.step()
-                if try Self.hasPlaceholder(validatorAt: start, in: bytes) { chosen.append(index) }
-            }
-            return .json(try Self.array(validators.picking(chosen), &pace))
-        }
+        try await list(Query(.validators)) { try Self.hasPlaceholder(validatorAt: 0, in: $0) }
     }
 
     /// Whether `keys.beefy` begins like the placeholder. Without keys it does not, which counts as a real key.
@@ -125,7 +111,7 @@ private struct BeefyReport {
         setSize.map { Double(part) / Double($0) * 100 } ?? 0
     }
 
-    var json: [UInt8] {
+    var json: Body {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("beefy1KVCount")
@@ -149,7 +135,7 @@ private struct BeefyReport {
         writer.key("totalBeefyValidators")
         writer.number(validatorCount == 0 ? 0 : Double(validators) / Double(validatorCount) * 100)
         writer.endObject()
-        return writer.bytes
+        return writer.body()
     }
 }
 

@@ -91,8 +91,8 @@ package struct Resources: Sendable {
         case .allNominatorRewards: return try await allNominatorTotals()
         case .blockIndex: return try await blockIndex()
         case .release: return try await document(Query(.releases, descendingBy: "publishedAt", limit: 1))
-        case .totalRequests: return .json(Array("1".utf8))
-        case .endpointCounts: return .json(Array(#"{"requestReceived":1}"#.utf8))
+        case .totalRequests: return .json(Body("1"))
+        case .endpointCounts: return .json(Body(#"{"requestReceived":1}"#))
         }
     }
 }
@@ -105,29 +105,24 @@ extension Resources {
         return try await Composer.run(over: batch.bytes.count) { _ in
             var writer = JSONWriter(capacity: batch.bytes.count * 2)
             try writer.document(at: start, in: batch.bytes.span, withoutIdentity: withoutIdentity)
-            return .json(writer.bytes)
+            return .json(writer.body())
         }
     }
 
-    /// All documents of a query, whole.
-    func list(_ query: Query, withoutIdentity: Bool = false) async throws -> Answer {
-        let batch = try await store.find(query)
-        return try await Composer.run(over: batch.bytes.count) { pace in
-            .json(try Self.array(batch, withoutIdentity: withoutIdentity, &pace))
-        }
-    }
-
-    static func array(
-        _ batch: DocumentBatch, withoutIdentity: Bool = false, _ pace: inout Pace
-    ) throws -> [UInt8] {
-        var writer = JSONWriter(capacity: batch.bytes.count * 2 + 2)
+    /// All documents of a query that `isListed` lets through, whole. Each becomes text as it comes from the store.
+    func list(
+        _ query: Query, withoutIdentity: Bool = false,
+        where isListed: @escaping @Sendable (Span<UInt8>) throws -> Bool = { _ in true }
+    ) async throws -> Answer {
+        var writer = JSONWriter()
         writer.beginArray()
-        for start in batch.starts {
-            try pace.step()
-            try writer.document(at: start, in: batch.bytes.span, withoutIdentity: withoutIdentity)
+        writer = try await store.reduce(query, into: writer) { writer, document in
+            guard try isListed(document) else { return }
+            try writer.document(at: 0, in: document, withoutIdentity: withoutIdentity)
+            try writer.cut()
         }
         writer.endArray()
-        return writer.bytes
+        return .json(writer.body())
     }
 
     /// A criterion on a numeric field from a path parameter.

@@ -13,7 +13,7 @@ package struct BareResponder: HTTPResponder {
 
     private static let gone = Reply(
         status: .notFound, contentType: Reply.text,
-        body: ByteBuffer(string: "The API is served by the gateway now; this process only answers health checks.\n"))
+        body: Body("The API is served by the gateway now; this process only answers health checks.\n"))
 
     init(_ configuration: GatewayConfiguration, ledger: Ledger, drain: Drain) {
         operations = Operations(

@@ -9,9 +9,9 @@ struct CoreStandIn: Sendable {
     /// - Parameter upSince: milliseconds since 1970.
     init(upSince: Int64) {
         health = Health.core(upSince: upSince)
-        jobs = Reply.ok(Reply.json, ByteBuffer(bytes: Self.jobs(updated: Double(upSince))), .operations)
+        jobs = Reply.ok(Reply.json, Body(Self.jobs(updated: Double(upSince))), .operations)
         // Text although it is JSON, as the core sends it. A stand-in nominates nothing.
-        nominators = Reply.ok(Reply.text, ByteBuffer(string: "[]"), .operations)
+        nominators = Reply.ok(Reply.text, Body("[]"), .operations)
     }
 
     func reply(_ path: Substring) -> Reply? {

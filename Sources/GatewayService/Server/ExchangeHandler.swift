@@ -78,7 +78,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
         guard let (reply, head) = kept.take() else { return context.fireChannelRead(data) }
         context.write(wrapOutboundOut(.head(answers.head(of: reply, to: head))), promise: nil)
         if head.method == .GET, let body = reply.body {
-            context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+            // Shared by all who send it: a client that is slow holds no memory of its own.
+            for piece in body.pieces { context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: nil) }
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }

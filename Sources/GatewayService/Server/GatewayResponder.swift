@@ -104,8 +104,8 @@ package struct GatewayResponder: HTTPResponder {
                 switch answer {
                 case .nothing:
                     return Reply(status: .noContent, route: .route(match.route))
-                case .json(let bytes, let isKept):
-                    let reply = Reply.ok(Reply.json, ByteBuffer(bytes: bytes), .route(match.route))
+                case .json(let body, let isKept):
+                    let reply = Reply.ok(Reply.json, body, .route(match.route))
                     if isKept && match.route.isCached { cache.store(reply, for: target, now: .now) }
                     return reply
                 }

@@ -43,7 +43,7 @@ package struct GatewayServer: Service {
             // What a body takes is what was allocated for it, not what it fills.
             let cache = ResponseCache<Reply>(
                 bytes: configuration.cacheBytes, lifetime: configuration.cacheLifetime
-            ) { $0.body?.storageCapacity ?? 0 }
+            ) { $0.body?.storage ?? 0 }
             let responder = GatewayResponder(
                 configuration, store: store, cache: cache, ledger: ledger, drain: drain, upSince: upSince,
                 logger: logger)

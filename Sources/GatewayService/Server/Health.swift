@@ -3,7 +3,7 @@ import NIOCore
 /// What `/healthcheck` says.
 enum Health {
     /// A process without a chain connection of its own has one way of being well.
-    static let gateway = Reply.ok(Reply.text, ByteBuffer(string: "Good!"), .health)
+    static let gateway = Reply.ok(Reply.text, Body("Good!"), .health)
 
     /// The core's JSON, sent as text as the core does: a picture of its chain connection taken at start.
     ///
@@ -20,6 +20,6 @@ enum Health {
         writer.key("upSince")
         writer.number(Double(upSince))
         writer.endObject()
-        return Reply.ok(Reply.text, ByteBuffer(bytes: writer.bytes), .health)
+        return Reply.ok(Reply.text, writer.body(), .health)
     }
 }

@@ -68,13 +68,13 @@ final class KeptAnswers: Sendable {
         } else {
             return nil
         }
-        guard let body = reply.body, body.readableBytes <= Self.copiedBody else { return nil }
+        guard let body = reply.body, body.count <= Self.copiedBody else { return nil }
         var response = ByteBuffer()
-        response.reserveCapacity(512 + body.readableBytes)
+        response.reserveCapacity(512 + body.count)
         response.writeStaticString("HTTP/1.1 200 OK\r\n")
         for (name, value) in fields(of: reply, origin: nil) { response.writeString("\(name): \(value)\r\n") }
         response.writeStaticString("\r\n")
-        response.writeImmutableBuffer(body)
+        for piece in body.pieces { response.writeImmutableBuffer(piece) }
         return (response, until, Count(route: metrics.index(of: reply.route), isHit: isHit))
     }
 
@@ -115,7 +115,7 @@ final class KeptAnswers: Sendable {
             ("Access-Control-Allow-Origin", origin ?? "*"),
         ]
         if let contentType = reply.contentType { fields.append(("Content-Type", contentType)) }
-        fields.append(("Content-Length", String(reply.body?.readableBytes ?? 0)))
+        fields.append(("Content-Length", String(reply.body?.count ?? 0)))
         fields.append(("Date", clock.now()))
         fields.append(("Connection", "keep-alive"))
         fields.append(("Keep-Alive", "timeout=5"))

@@ -26,7 +26,7 @@ struct Ledger: Sendable {
         log?.record(
             RequestLog.Entry(
                 method: head.method.rawValue, target: head.uri, route: metrics.label(reply.route), status: 200,
-                bytes: head.method == .GET ? reply.body?.readableBytes ?? 0 : 0, duration: .zero,
+                bytes: head.method == .GET ? reply.body?.count ?? 0 : 0, duration: .zero,
                 requestID: head.headers.first(name: "X-Request-ID"),
                 traceParent: head.headers.first(name: "traceparent")))
     }

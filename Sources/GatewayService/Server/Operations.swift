@@ -13,7 +13,7 @@ struct Operations: Sendable {
     private let failures: FailureLog?
     private let checks = SingleFlight<Void>()
 
-    static let alive = Reply.ok(Reply.text, ByteBuffer(string: "alive\n"), .operations)
+    static let alive = Reply.ok(Reply.text, Body("alive\n"), .operations)
 
     /// - Parameter failures: told what a client of `/readyz` is not.
     init(
@@ -31,7 +31,7 @@ struct Operations: Sendable {
         switch path {
         case "/livez": Self.alive
         case "/readyz": await readiness()
-        case "/metrics": .ok(Reply.text, ByteBuffer(string: metrics.text(store: store?.use)), .operations)
+        case "/metrics": .ok(Reply.text, Body(metrics.text(store: store?.use)), .operations)
         default: nil
         }
     }
@@ -41,7 +41,7 @@ struct Operations: Sendable {
         if drain.isBegun { return Self.notReady("stopping") }
         do {
             if let store { try await check(store) }
-            return .ok(Reply.text, ByteBuffer(string: "ready\n"), .operations)
+            return .ok(Reply.text, Body("ready\n"), .operations)
         } catch {
             failures?.record(error, route: "/readyz")
             return Self.notReady("database: \((error as? StoreError ?? .timedOut).reason)")
@@ -56,7 +56,7 @@ struct Operations: Sendable {
 
     private static func notReady(_ reason: String) -> Reply {
         Reply(
-            status: .serviceUnavailable, contentType: Reply.text, body: ByteBuffer(string: "not ready: \(reason)\n"),
+            status: .serviceUnavailable, contentType: Reply.text, body: Body("not ready: \(reason)\n"),
             route: .operations)
     }
 }

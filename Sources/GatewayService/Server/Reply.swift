@@ -8,7 +8,7 @@ struct Reply: Sendable {
     /// nil for no Content-Type.
     var contentType: String?
     /// nil for no body and no Content-Length.
-    var body: ByteBuffer?
+    var body: Body?
     /// Whether CORS and Vary headers survive; errors wipe them.
     var isError = false
     /// What was asked for, as the metrics count it.
@@ -20,18 +20,18 @@ struct Reply: Sendable {
     static let text = "text/plain; charset=utf-8"
     static let html = "text/html; charset=utf-8"
 
-    static let notFound = Reply(status: .notFound, contentType: text, body: ByteBuffer(string: "Not Found"))
+    static let notFound = Reply(status: .notFound, contentType: text, body: Body("Not Found"))
     static let noContent = Reply(status: .noContent)
     static let failure = Reply(
-        status: .internalServerError, contentType: text, body: ByteBuffer(string: "Internal Server Error"),
+        status: .internalServerError, contentType: text, body: Body("Internal Server Error"),
         isError: true)
     static let badRequest = Reply(
-        status: .badRequest, contentType: text, body: ByteBuffer(string: "Bad Request"), isError: true)
+        status: .badRequest, contentType: text, body: Body("Bad Request"), isError: true)
     static let tooLarge = Reply(
-        status: .contentTooLarge, contentType: text, body: ByteBuffer(string: "request entity too large"), isError: true
+        status: .contentTooLarge, contentType: text, body: Body("request entity too large"), isError: true
     )
 
-    static func ok(_ type: String, _ body: ByteBuffer, _ route: GatewayMetrics.Kind) -> Reply {
+    static func ok(_ type: String, _ body: Body, _ route: GatewayMetrics.Kind) -> Reply {
         Reply(status: .ok, contentType: type, body: body, route: route)
     }
 
@@ -53,7 +53,7 @@ struct Reply: Sendable {
         // A HEAD that finds no route tells nothing of the body it does not send.
         let isBare = body == nil || isHead && status == .notFound
         if let contentType, !isBare { headers[.contentType] = contentType }
-        if let body, !isBare { headers[.contentLength] = String(body.readableBytes) }
+        if let body, !isBare { headers[.contentLength] = String(body.count) }
         // Its place only: the time is filled in last.
         headers[.date] = ""
         // In one form only: see ExchangeHandler.
@@ -63,9 +63,18 @@ struct Reply: Sendable {
             headers[.connection] = "keep-alive"
             headers[Self.keepAlive] = "timeout=5"
         }
-        if let body, !isHead { return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: body)) }
+        if let body, !isHead { return Response(status: status, headers: headers, body: Self.stream(body)) }
         var response = Response(status: status, headers: headers)
         if isBare { response.headers[.contentLength] = nil }
         return response
+    }
+
+    /// A body that is sent a piece at a time, as the client takes it.
+    private static func stream(_ body: Body) -> ResponseBody {
+        if body.pieces.count < 2 { return ResponseBody(byteBuffer: body.pieces.first ?? ByteBuffer()) }
+        return ResponseBody(contentLength: body.count) { writer in
+            for piece in body.pieces { try await writer.write(piece) }
+            try await writer.finish(nil)
+        }
     }
 }

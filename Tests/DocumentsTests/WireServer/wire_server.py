@@ -7,14 +7,20 @@ input does, so that it never outlives the test that started it.
 
 The codec has no undefined and reads it as null; a null whose name begins with "undefined" is sent as one.
 
-Five commands exist for tests alone:
+Some commands exist for tests alone:
   {testDelay: MS}       every later find, aggregate and getMore answers that much later
   {testDieAfter: N}     the process ends in place of its Nth answer from now on to one of these
-  {testMalform: 1}      the next find answers with a document whose own length is a lie
+  {testMalform: KIND}   the next batch is damaged: 1 a document's length is a lie, 2 a document does not end where its length
+                        says, 3 the same in a batch that is not the first, 4 an item is no document
   {testRead: 1}         answers {n: N}, how many documents finds and aggregates have read since the last time
   {testCursors: 1}      answers {n: N}, how many cursors are open
+  {testHello: {...}}    what the server says of itself from now on, beside the rest: its place in a replica set, say
+  {testUser: {name, password, source}}   reading and listing need a connection that has proved (SCRAM-SHA-256) to be this user's
 """
 import asyncio
+import base64
+import hashlib
+import hmac
 import itertools
 import os
 import re
@@ -33,7 +39,7 @@ DATABASES = mongomock.MongoClient()
 CURSORS = {}
 CURSOR_IDS = itertools.count(1000)
 REPLIES = itertools.count(1)
-TEST = {"delay": 0.0, "die_after": None, "malform": False, "read": 0}
+TEST = {"delay": 0.0, "die_after": None, "malform": 0, "read": 0, "user": None}
 
 HELLO = {
     "ismaster": True, "isWritablePrimary": True, "helloOk": True, "maxBsonObjectSize": 16777216,
@@ -99,13 +105,54 @@ def get_more(cursor_id, command):
     return {"cursor": {"nextBatch": batch, "id": bson.Int64(cursor_id), "ns": namespace}, "ok": 1.0}
 
 
-def run(command):
+class Login:
+    """A connection's proof that it is the user's: SCRAM-SHA-256 (RFC 5802, RFC 7677), from the server's side."""
+    # The driver takes no other length.
+    SALT, ROUNDS = b"twenty-eight bytes of salt..", 4096
+
+    def __init__(self):
+        self.is_done = False
+        self.first = self.bare = b""
+
+    def start(self, command):
+        user, payload = TEST["user"], bytes(command["payload"])
+        self.bare = payload.partition(b",,")[2]
+        name = self.bare.split(b",")[0][2:].decode().replace("=2C", ",").replace("=3D", "=")
+        if not user or command["mechanism"] != "SCRAM-SHA-256" or (name, command.get("$db")) != (user["name"], user["source"]):
+            return failure(18, "Authentication failed.", "AuthenticationFailed")
+        nonce = self.bare.split(b",r=")[1] + base64.b64encode(os.urandom(18))
+        self.first = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(self.SALT), self.ROUNDS)
+        return {"conversationId": 1, "done": False, "payload": self.first, "ok": 1.0}
+
+    def go_on(self, command):
+        payload = bytes(command["payload"])
+        if self.is_done:
+            return {"conversationId": 1, "done": True, "payload": b"", "ok": 1.0}
+        final, _, proof = payload.partition(b",p=")
+        message = b",".join((self.bare, self.first, final))
+        salted = hashlib.pbkdf2_hmac("sha256", TEST["user"]["password"].encode(), self.SALT, self.ROUNDS)
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        signature = hmac.digest(hashlib.sha256(key).digest(), message, "sha256")
+        if bytes(a ^ b for a, b in zip(base64.b64decode(proof), signature)) != key:
+            return failure(18, "Authentication failed.", "AuthenticationFailed")
+        self.is_done = True
+        verifier = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")
+        return {"conversationId": 1, "done": False, "payload": b"v=" + base64.b64encode(verifier), "ok": 1.0}
+
+
+def run(command, login):
     name = next(iter(command))
     value = command[name]
     database = DATABASES[command.get("$db", "test")]
     lowered = name.lower()
     if lowered in ("hello", "ismaster"):
-        return HELLO
+        return HELLO | ({"saslSupportedMechs": ["SCRAM-SHA-256"]} if "saslSupportedMechs" in command else {})
+    if lowered == "saslstart":
+        return login.start(command)
+    if lowered == "saslcontinue":
+        return login.go_on(command)
+    if TEST["user"] and not login.is_done and lowered in ("find", "getmore", "aggregate", "count", "ping"):
+        return failure(13, f"command {name} requires authentication", "Unauthorized")
     if lowered in ("ping", "endsessions"):
         return {"ok": 1.0}
     if lowered == "killcursors":
@@ -124,13 +171,19 @@ def run(command):
         TEST["die_after"] = int(value)
         return {"ok": 1.0}
     if lowered == "testmalform":
-        TEST["malform"] = True
+        TEST["malform"] = int(value)
         return {"ok": 1.0}
     if lowered == "testread":
         count, TEST["read"] = TEST["read"], 0
         return {"n": count, "ok": 1.0}
     if lowered == "testcursors":
         return {"n": len(CURSORS), "ok": 1.0}
+    if lowered == "testhello":
+        HELLO.update(value)
+        return {"ok": 1.0}
+    if lowered == "testuser":
+        TEST["user"] = value
+        return {"ok": 1.0}
     if lowered == "getmore":
         return get_more(value, command)
     namespace = f"{command.get('$db')}.{value}"
@@ -158,14 +211,14 @@ def run(command):
     return failure(59, f"no such command: '{name}'", "CommandNotFound")
 
 
-def answer(command):
+def answer(command, login):
     try:
-        return run(command)
+        return run(command, login)
     except Exception as error:  # whatever the mock cannot do is an error of the server, not its end
         return failure(8, f"{type(error).__name__}: {error}", "UnknownError")
 
 
-async def reply(command):
+async def reply(command, login):
     if next(iter(command)).lower() in ("find", "aggregate", "getmore"):
         if TEST["delay"]:
             await asyncio.sleep(TEST["delay"])
@@ -173,13 +226,25 @@ async def reply(command):
             TEST["die_after"] -= 1
             if TEST["die_after"] <= 0:
                 os._exit(1)
-    encoded = re.sub(rb"\x0a(undefined[A-Za-z]*\0)", b"\x06\\1", bson.encode(answer(command)))
-    if TEST["malform"] and b"firstBatch" in encoded:
-        TEST["malform"] = False
-        # The length of the first document in the batch: 5 bytes after the array's own length and the name "0".
-        place = encoded.index(b"firstBatch\0") + len(b"firstBatch\0") + 4 + 3
-        encoded = encoded[:place] + struct.pack("<i", 0x7FFFFFFF) + encoded[place + 4:]
+    encoded = re.sub(rb"\x0a(undefined[A-Za-z]*\0)", b"\x06\\1", bson.encode(answer(command, login)))
+    batch = b"nextBatch\0" if TEST["malform"] == 3 else b"firstBatch\0"
+    if TEST["malform"] and batch in encoded:
+        encoded = malformed(bytearray(encoded), encoded.index(batch) + len(batch), TEST["malform"])
+        TEST["malform"] = 0
     return encoded
+
+
+def malformed(reply, batch, kind):
+    """A reply whose batch, an array that begins at an index, has a first document with something wrong."""
+    # After the array's own length stand a type and the name "0".
+    item = batch + 4 + 3
+    if kind == 1:
+        reply[item:item + 4] = struct.pack("<i", 0x7FFFFFFF)
+    elif kind == 4:
+        reply[batch + 4] = 4
+    else:
+        reply[item + struct.unpack_from("<i", reply, item)[0] - 1] = 7
+    return bytes(reply)
 
 
 def parse(payload):
@@ -202,6 +267,7 @@ def parse(payload):
 
 
 async def serve(reader, writer):
+    login = Login()
     try:
         while True:
             length, request, _, opcode = struct.unpack("<iiii", await reader.readexactly(16))
@@ -211,10 +277,10 @@ async def serve(reader, writer):
                 zero = payload.index(0, 4)
                 size = struct.unpack_from("<i", payload, zero + 9)[0]
                 command = bson.decode(payload[zero + 9:zero + 9 + size], OPTIONS)
-                body, kind = struct.pack("<iqii", 8, 0, 0, 1) + await reply(command), 1
+                body, kind = struct.pack("<iqii", 8, 0, 0, 1) + await reply(command, login), 1
             else:
                 command, is_silent = parse(payload)
-                encoded = await reply(command)
+                encoded = await reply(command, login)
                 if is_silent:
                     continue
                 body, kind = struct.pack("<I", 0) + b"\0" + encoded, 2013
