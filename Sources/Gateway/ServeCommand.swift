@@ -27,6 +27,7 @@ struct ServeCommand: AsyncParsableCommand {
     var identify: String?
 
     func run() async throws {
+        EventLoops.choose()
         var options = ConfigurationReader.Options()
         options.role = role
         options.host = host

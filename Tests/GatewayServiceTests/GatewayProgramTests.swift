@@ -104,6 +104,42 @@ struct GatewayProgramTests {
         }
     }
 
+    /// A process that is confined to one processor has one event loop, unless the environment asks for more.
+    @Test(arguments: [("", 1), ("NIO_SINGLETON_GROUP_LOOP_COUNT=3 ", 3)])
+    func eventLoopsForTheProcessorsThatThereAre(environment: String, count: Int) async throws {
+        try await withConfiguration { path, port in
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            // The first processor that this process may run on itself.
+            process.arguments = [
+                "-c", #"\#(environment)exec taskset -c $(taskset -cp $$ | grep -o '[0-9]*' | sed -n 2p) "$0" "$@""#,
+                Self.program, "serve", "--config", path,
+            ]
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            defer {
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            try await awaitLife(process, port)
+            let tasks = "/proc/\(process.processIdentifier)/task"
+            let names = try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap {
+                try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)
+            }
+            #expect(names.filter { $0.hasPrefix("NIO-SGLTN") }.count == count)
+        }
+    }
+
+    @Test(arguments: [
+        ("Name:\tgateway\nCpus_allowed:\t3\nCpus_allowed_list:\t0-1\n", 2),
+        ("Cpus_allowed:\tff,ffffffff\n", 40), ("Cpus_allowed:\t00000000,00000010\n", 1), ("Cpus_allowed:\t0\n", nil),
+        ("", nil),
+    ])
+    func processorsByTheKernelsWord(status: String, count: Int?) {
+        #expect(EventLoops.allowed(status) == count)
+    }
+
     @Test func readersThatHaveGoneAway() async throws {
         try await withConfiguration { path, port in
             let (output, errors) = (Pipe(), Pipe())
