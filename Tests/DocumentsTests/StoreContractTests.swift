@@ -278,6 +278,32 @@ struct StoreContractTests {
         }
     }
 
+    /// An array belongs to each of its items, and a newer scalar goes before it.
+    @Test(arguments: StoreKind.available)
+    func newestPerKeyAmongArrays(kind: StoreKind) async throws {
+        let documents = [
+            #"{"n":1,"validator":["A","B"],"era":9}"#, #"{"n":2,"validator":"A","era":8}"#,
+            #"{"n":3,"validator":"B","era":10}"#, #"{"n":4,"validator":["C"],"era":1}"#,
+        ]
+        let query = NewestQuery(
+            .nominatorStakes, key: "validator", values: ["A", "B", "C", "D"].map { .string($0) }, by: "era")
+        #expect(try await newest(documents, query, kind) == [1, 3, 4, nil])
+    }
+
+    /// One letter in two spellings.
+    @Test(arguments: StoreKind.available, [true, false])
+    func newestPerKeyByItsBytes(kind: StoreKind, hasLongHistory: Bool) async throws {
+        let (one, two) = ("\u{E9}", "e\u{301}")
+        let documents = [
+            #"{"n":1,"address":"\#(one)","session":1}"#, #"{"n":2,"address":"\#(two)","session":2}"#,
+            #"{"n":3,"address":"x","session":3}"#,
+        ]
+        let query = NewestQuery(
+            .validatorScores, key: "address", values: [one, two].map { .string($0) }, by: "session",
+            hasLongHistory: hasLongHistory)
+        #expect(try await newest(documents, query, kind) == [1, 2])
+    }
+
     /// What `newest` finds, as the value of `n` for each key asked for.
     private func newest(
         _ documents: [String], _ query: NewestQuery, _ kind: StoreKind

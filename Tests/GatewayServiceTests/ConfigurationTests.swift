@@ -37,6 +37,17 @@ struct ConfigurationTests {
         #expect(configuration.database.description == "mongodb://kusama-mongodb.kusama/otv")
     }
 
+    @Test(arguments: ["", #","db":{}"#, #","db":{"mongo":{}}"#, #","db":{"uri":null,"mongo":{"uri":null}}"#])
+    func theLegacyDatabase(section: String) throws {
+        let configuration = try read(#"{"server":{"port":1}\#(section)}"#)
+        #expect(configuration.database == .mongodb(uri: "mongodb://localhost:27017/otv"))
+    }
+
+    @Test func aKeyThatSaysNothingIsNoAnswer() throws {
+        let configuration = try read(#"{"server":{"port":1},"db":{"uri":null,"mongo":{"uri":"mongodb://h/x"}}}"#)
+        #expect(configuration.database == .mongodb(uri: "mongodb://h/x"))
+    }
+
     @Test func howLongToWaitAndToDrain() throws {
         let database = #""db":{"uri":"sqlite:x"}"#
         let standard = try read(#"{"server":{"port":1},\#(database)}"#)
@@ -124,7 +135,7 @@ struct ConfigurationTests {
     }
 
     @Test(arguments: [
-        ("{", ["$"]), ("[]", ["$"]), ("// c\n{}", ["$"]), ("{}", ["$.server.port", "$.db"]),
+        ("{", ["$"]), ("[]", ["$"]), ("// c\n{}", ["$"]), ("{}", ["$.server.port"]),
         (#"{"server":[],"db":{"uri":"sqlite:x"}}"#, ["$.server", "$.server.port"]),
         (#"{"server":{"port":"3301"},"db":{"uri":"sqlite:x"}}"#, ["$.server.port"]),
         (#"{"server":{"port":70000},"db":{"uri":"sqlite:x"}}"#, ["$.server.port"]),

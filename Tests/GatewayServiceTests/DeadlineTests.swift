@@ -61,7 +61,8 @@ struct DeadlineTests {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<(cores * 2) {
                     group.addTask {
-                        let answer = try await server.send("GET", "/validators/beefy?\(number)")
+                        let path = number % 2 == 0 ? "/validators/beefy" : "/validators"
+                        let answer = try await server.send("GET", "\(path)?\(number)")
                         #expect(answer.status == "HTTP/1.1 500 Internal Server Error")
                     }
                 }
@@ -80,6 +81,25 @@ struct DeadlineTests {
             let end = ContinuousClock.now + .seconds(2)
             while Composer.load != (0, 0), .now < end { try await Task.sleep(for: .milliseconds(10)) }
             #expect(Composer.load == (0, 0))
+        }
+    }
+
+    /// Many who ask for one thing that is not there yet, GET and HEAD alike, are one question.
+    @Test func missesAtTheSameTimeAskOnce() async throws {
+        let store = SlowStore(try sample())
+        try await RunningServer.run(store: store) { server async throws in
+            try await withThrowingTaskGroup(of: String.self) { group in
+                for number in 0..<12 {
+                    group.addTask { try await server.send(number % 3 == 0 ? "HEAD" : "GET", "/validators").status }
+                }
+                // Once all of them have been read there is still one question.
+                var calls = store.calls.makeAsyncIterator()
+                await calls.next()
+                for _ in 0..<12 { _ = try await server.send("GET", "/livez") }
+                store.open()
+                for try await status in group { #expect(status == "HTTP/1.1 200 OK") }
+            }
+            #expect(store.count.calls == 1)
         }
     }
 

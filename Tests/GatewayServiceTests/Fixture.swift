@@ -1,4 +1,5 @@
 import Documents
+import NIOCore
 import Testing
 
 @testable import GatewayService
@@ -72,6 +73,11 @@ struct Fixture {
             return true
         }
     }
+}
+
+extension Body {
+    /// Everything in one piece.
+    var bytes: [UInt8] { pieces.flatMap { Array($0.readableBytesView) } }
 }
 
 extension Array {

@@ -62,8 +62,25 @@ struct JSONGoldenTests {
     }
 
     @Test func aDocumentNestedTooDeeplyIsAnErrorNotACrash() async throws {
-        let deep = String(repeating: #"{"a":"#, count: 150) + "1" + String(repeating: "}", count: 150)
-        #expect(await Fixture((.nominators, [deep])).fails("/nominators"))
+        // A server stores 180 levels.
+        let whole = String(repeating: #"{"a":"#, count: 180) + "1" + String(repeating: "}", count: 180)
+        var fixture = Fixture((.nominators, [whole]))
+        fixture.stores = [.embedded]
+        #expect(try await fixture.get("/nominators") == "[" + whole + "]")
+        let deep = String(repeating: #"{"a":"#, count: 250) + "1" + String(repeating: "}", count: 250)
+        fixture.documents = [(.nominators, [deep])]
+        #expect(await fixture.fails("/nominators"))
+    }
+
+    /// A key to be moved to the front after each of many objects within objects: in the time that their length takes.
+    @Test func keysAreMovedInObjectsWithinObjects() async throws {
+        var stored = "1"
+        var sent = "1"
+        for _ in 0..<90 {
+            stored = #"{"a":\#(stored),"7":"b","3":{"1":0,"0":1}}"#
+            sent = #"{"3":{"0":1,"1":0},"7":"b","a":\#(sent)}"#
+        }
+        #expect(try await Fixture((.nominators, [stored])).get("/nominators") == "[" + sent + "]")
     }
 
     @Test func brokenTextBecomesTheReplacementCharacter() throws {

@@ -72,6 +72,7 @@ final class SlowStore: DocumentStore {
 /// A store that answers every query at once with the same documents.
 final class FullStore: DocumentStore {
     private let documents: DocumentBatch
+    private let workers = BlockingWorkers(count: 4)
     private let asked: AsyncStream<Void>.Continuation
     /// Tells of each call when it comes.
     let calls: AsyncStream<Void>
@@ -90,13 +91,21 @@ final class FullStore: DocumentStore {
         _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
     ) async throws -> Value {
         asked.yield()
-        var value = initial
-        try documents.bytes.withUnsafeBufferPointer { bytes in
-            for index in 0..<documents.count {
-                try body(&value, UnsafeBufferPointer(rebasing: bytes[documents.range(index)]).span)
-            }
+        let deadline = QueryDeadline.current
+        let result: Result<Value, any Error> = try await workers.run { [documents] in
+            .success(
+                Result {
+                    var value = initial
+                    try documents.bytes.withUnsafeBufferPointer { bytes in
+                        for index in 0..<documents.count {
+                            if index % 64 == 0, let deadline, deadline <= .now { throw StoreError.timedOut }
+                            try body(&value, UnsafeBufferPointer(rebasing: bytes[documents.range(index)]).span)
+                        }
+                    }
+                    return value
+                })
         }
-        return value
+        return try result.get()
     }
 
     func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
@@ -105,5 +114,5 @@ final class FullStore: DocumentStore {
 
     func check() async throws(StoreError) {}
 
-    func close() async {}
+    func close() async { await workers.close() }
 }

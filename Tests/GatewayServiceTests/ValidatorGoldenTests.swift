@@ -182,4 +182,36 @@ struct ValidatorGoldenTests {
             try await Fixture().get("/locationstats/valid")
                 == #"{"totalNodes":0,"locations":[],"regions":[],"countries":[],"providers":[]}"#)
     }
+
+    /// One letter in two spellings makes two names, two addresses and two slots' owners.
+    @Test func textIsComparedByItsBytes() async throws {
+        let (one, two) = ("Montr\u{E9}al", "Montre\u{301}al")
+        let fixture = Fixture(
+            (
+                .candidates,
+                [#"{"slotId":1,"stash":"\#(one)","valid":true}"#, #"{"slotId":2,"stash":"\#(two)","valid":true}"#]
+            ),
+            (.locations, [#"{"slotId":1,"city":"\#(one)"}"#, #"{"slotId":2,"city":"\#(two)"}"#]),
+            (.validatorScores, [#"{"address":"\#(two)","session":1,"total":2}"#]),
+            (
+                .rewards,
+                [
+                    #"{"role":"validator","validator":"\#(one)","rewardAmount":2}"#,
+                    #"{"role":"validator","validator":"\#(two)","rewardAmount":1}"#,
+                ]
+            ),
+            (.identities, [#"{"address":"\#(two)","name":"n"}"#]), Fixture.metadata)
+        #expect(
+            try await fixture.get("/locationstats/valid")
+                == #"{"totalNodes":2,"locations":[{"name":"\#(one)","numberOfNodes":1,"score":40},{"name":"\#(two)","numberOfNodes":1,"score":40}],"regions":[],"countries":[],"providers":[]}"#
+        )
+        let totals = try await fixture.get("/rewards/validators/total")
+        #expect(
+            Array((totals ?? "").utf8)
+                == Array(
+                    #"[{"validator":"\#(one)","total":2,"identity":null},{"validator":"\#(two)","total":1,"identity":{"address":"\#(two)","name":"n"}}]"#
+                        .utf8))
+        #expect(try await fixture.get("/candidate/\(one)")?.contains(#""score":null"#) == true)
+        #expect(try await fixture.get("/candidate/\(two)")?.contains(#""score":{"address""#) == true)
+    }
 }

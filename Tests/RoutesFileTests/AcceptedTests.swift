@@ -17,7 +17,9 @@ struct AcceptedTests {
             table.upstreams.append(upstream)
         }
         var operations = RouteSpec(name: "operations", action: .split([SplitEntry(upstream: "core", weight: 1)]))
-        operations.match.paths = ["/healthcheck", "/metrics", "/status", "/scorekeeper"].map { .prefix($0) }
+        operations.match.paths = [
+            "/healthcheck", "/metrics", "/status", "/assets", "/docs", "/scorekeeper/jobs", "/nominators/status",
+        ].map { .prefix($0) }
         var api = RouteSpec(
             name: "api",
             action: .split([SplitEntry(upstream: "core", weight: 90), SplitEntry(upstream: "gateway", weight: 10)]))

@@ -34,6 +34,6 @@
 }
 
 package enum BSONLimit {
-    /// The nesting that a MongoDB server accepts; deeper documents come from nobody and would only cost stack.
-    package static let depth = 100
+    /// More than the nesting that a MongoDB server stores (180); deeper documents come from nobody and would only cost stack.
+    package static let depth = 200
 }

@@ -3,7 +3,7 @@ import GRDB
 
 extension EmbeddedStore {
     /// How many documents are read between two looks at the clock.
-    private static let stride = 256
+    private static let stride = 64
 
     static func answer(
         _ query: Query, _ db: Database, until deadline: ContinuousClock.Instant?

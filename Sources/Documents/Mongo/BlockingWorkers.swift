@@ -61,7 +61,7 @@ package final class BlockingWorkers: Sendable {
     }
 
     /// Refuses new jobs, finishes those that wait, and returns when every thread has ended.
-    func close() async {
+    package func close() async {
         await withCheckedContinuation { continuation in
             let (threads, isFirst) = state.withLock { state in
                 defer { state.isClosed = true }

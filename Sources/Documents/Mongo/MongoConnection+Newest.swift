@@ -92,19 +92,18 @@ extension MongoConnection {
 }
 
 extension NewestBatch {
-    /// Reads the groups of a join's pipeline and puts them in the order of the values asked for.
+    /// Reads the groups of a join's pipeline and puts them in the order of the values asked for. A document whose key is an
+    /// array makes a group of its own and belongs to each of its items: of several groups the newest counts.
     fileprivate init(groups: DocumentBatch, _ query: NewestQuery) throws(BSONError) {
-        self.init()
         let bytes = groups.bytes.span
-        var places: [Scalar: Int] = [:]
+        var found = DocumentBatch()
         for start in groups.starts {
-            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document,
-                let key = Self.scalar(try bytes.element("_id", inDocument: start), in: bytes), places[key] == nil
-            else { continue }
-            places[key] = documents.bytes.count
-            try documents.append(newest.value, of: groups.bytes)
+            guard let newest = try bytes.element("newest", inDocument: start), newest.type == .document else {
+                continue
+            }
+            try found.append(newest.value, of: groups.bytes)
         }
-        starts = query.values.map { places[$0] }
+        try self.init(among: found, query, notBefore: [])
     }
 
     /// Picks each value's newest document, of equals the first, unless it comes before a boundary: then there may be a

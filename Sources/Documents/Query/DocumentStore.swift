@@ -6,7 +6,8 @@ package protocol DocumentStore: Sendable {
     func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch]
 
     /// Folds the documents of one query into a value, in the order of the query and as they come: however many there are,
-    /// no more than the database sends at a time are in memory.
+    /// no more than the database sends at a time are in memory. (A store that has to order or to pick them itself may need
+    /// all of them.)
     ///
     /// - Parameter body: gets the value so far and the next document, which begins at 0 and is there only for the call. Runs
     ///   on a thread where it may take its time. What it throws ends the query.

@@ -1,11 +1,33 @@
 /// A value that a filter compares with. Everything that the service's parameters and joins can be.
 package enum Scalar: Hashable, Sendable {
+    /// Compared byte by byte, as databases and JavaScript do: two spellings of one letter are two texts.
     case string(String)
     /// Never NaN: a parameter that is no number is refused before a query is made of it.
     case number(Double)
     case bool(Bool)
     /// Matches a null and also a field that is missing, as MongoDB does.
     case null
+}
+
+extension Scalar {
+    package static func == (left: Scalar, right: Scalar) -> Bool {
+        switch (left, right) {
+        case (.string(let left), .string(let right)): left.utf8.elementsEqual(right.utf8)
+        case (.number(let left), .number(let right)): left == right
+        case (.bool(let left), .bool(let right)): left == right
+        case (.null, .null): true
+        default: false
+        }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        switch self {
+        case .string(var text): text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        case .number(let number): hasher.combine(number)
+        case .bool(let flag): hasher.combine(flag)
+        case .null: break
+        }
+    }
 }
 
 /// What a filter asks of one field.

@@ -128,13 +128,19 @@ package struct ConfigurationReader {
     private mutating func readDatabase(_ database: JSONValue?, isDefault: Bool, environment: [String: String]) {
         if let uri = environment["GATEWAY_DB_URI"] {
             setDatabase(uri, "GATEWAY_DB_URI")
-        } else if database?[key: "uri"] != nil {
+        } else if let database, case .object = database, isGiven(database, "uri") {
             if let uri = text(database, "uri", at: "$.db") { setDatabase(uri, "$.db.uri") }
-        } else if let mongo = database?[key: "mongo"], mongo[key: "uri"] != nil {
+        } else if let mongo = database?[key: "mongo"], isGiven(mongo, "uri") {
             if let uri = text(mongo, "uri", at: "$.db.mongo") { setDatabase(uri, "$.db.mongo.uri") }
         } else if !isDefault {
-            problem("$.db", "needs mongo.uri, or uri with sqlite:PATH, sqlite::memory: or mongodb://…")
+            // The legacy server's own default.
+            configuration.database = .mongodb(uri: "mongodb://localhost:27017/otv")
         }
+    }
+
+    private func isGiven(_ object: JSONValue, _ key: String) -> Bool {
+        guard let value = object[key: key] else { return false }
+        return value != .null
     }
 
     private mutating func setDatabase(_ uri: String, _ path: String) {

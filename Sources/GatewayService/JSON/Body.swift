@@ -20,26 +20,19 @@ package struct Body: Sendable, Equatable {
     }
 
     init(_ bytes: some Collection<UInt8>) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            append(ByteBuffer(bytes: rest.prefix(Self.pieceLength)))
-            rest = rest.dropFirst(Self.pieceLength)
-        }
+        append(bytes[...])
     }
 
-    mutating func append(_ piece: ByteBuffer) {
-        count += piece.readableBytes
-        pieces.append(piece)
+    /// Appends bytes after a last piece that has the full length, or none.
+    mutating func append<Bytes: Collection<UInt8>>(_ bytes: Bytes) where Bytes.SubSequence == Bytes {
+        var rest = bytes
+        while !rest.isEmpty {
+            pieces.append(ByteBuffer(bytes: rest.prefix(Self.pieceLength)))
+            rest = rest.dropFirst(Self.pieceLength)
+        }
+        count += bytes.count
     }
 
     /// The memory that it takes, which may be more than it fills.
     var storage: Int { pieces.reduce(0) { $0 + $1.storageCapacity } }
-
-    /// Everything in one piece. A copy, for bodies that are short.
-    package var bytes: [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count)
-        for piece in pieces { bytes.append(contentsOf: piece.readableBytesView) }
-        return bytes
-    }
 }

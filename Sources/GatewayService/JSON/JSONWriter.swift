@@ -1,5 +1,4 @@
 import Documents
-import NIOCore
 
 /// Writes JSON the way `JSON.stringify` does, straight from BSON bytes: no tree between the two.
 ///
@@ -24,19 +23,16 @@ package struct JSONWriter: Sendable {
     package mutating func cut() throws(ResourceError) {
         // What is left is never empty: its last byte tells whether a comma is due.
         guard bytes.count > Body.pieceLength else { return }
-        var start = 0
-        while bytes.count - start > Body.pieceLength {
-            finished.append(ByteBuffer(bytes: bytes[start..<(start + Body.pieceLength)]))
-            start += Body.pieceLength
-        }
-        bytes.removeFirst(start)
+        let end = (bytes.count - 1) / Body.pieceLength * Body.pieceLength
+        finished.append(bytes[..<end])
+        bytes.removeFirst(end)
         if finished.count > largest { throw .tooLong(largest) }
     }
 
     /// All that has been written.
     package func body() -> Body {
         var body = finished
-        body.append(ByteBuffer(bytes: bytes))
+        body.append(bytes[...])
         return body
     }
 
@@ -163,46 +159,39 @@ private enum Omission {
 }
 
 extension JSONWriter {
+    /// A document. Keys that look like array indexes come first and ascending, as JavaScript has it, then the others as stored.
     private mutating func object(
         at start: Int, in source: Span<UInt8>, omitting omission: Omission, depth: Int
     ) throws(BSONError) {
         guard depth < BSONLimit.depth else { throw .tooDeep }
-        let mark = bytes.count
         bytes.append(UInt8(ascii: "{"))
-        var scanner = try BSONScanner(document: start, in: source)
-        while let element = try scanner.next(in: source) {
-            if element.type == .undefined { continue }
-            if source.arrayIndex(element.name) != nil {
-                // Rare enough to start over: JavaScript moves keys that look like array indexes to the front.
-                bytes.removeLast(bytes.count - mark)
-                return try reordered(at: start, in: source, omitting: omission, depth: depth)
-            }
-            if omission.covers(element, in: source) { continue }
-            try member(element, in: source, depth: depth)
-        }
-        bytes.append(UInt8(ascii: "}"))
-    }
-
-    /// An object with keys that look like array indexes: these first and ascending, then the others as stored.
-    private mutating func reordered(
-        at start: Int, in source: Span<UInt8>, omitting omission: Omission, depth: Int
-    ) throws(BSONError) {
+        let mark = bytes.count
         var indexed: [(index: UInt32, element: BSONElement)] = []
-        var others: [BSONElement] = []
         var scanner = try BSONScanner(document: start, in: source)
         while let element = try scanner.next(in: source) {
             if element.type == .undefined || omission.covers(element, in: source) { continue }
             if let index = source.arrayIndex(element.name) {
                 indexed.append((index, element))
             } else {
-                others.append(element)
+                try member(element, in: source, depth: depth)
             }
         }
-        indexed.sort { $0.index < $1.index }
-        bytes.append(UInt8(ascii: "{"))
-        for (_, element) in indexed { try member(element, in: source, depth: depth) }
-        for element in others { try member(element, in: source, depth: depth) }
+        if !indexed.isEmpty { try insert(&indexed, at: mark, in: source, depth: depth) }
         bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// Members before all that has been written since `mark`. Nothing is written twice: what an object holds may hold such
+    /// keys itself, and so on downwards.
+    private mutating func insert(
+        _ members: inout [(index: UInt32, element: BSONElement)], at mark: Int, in source: Span<UInt8>, depth: Int
+    ) throws(BSONError) {
+        members.sort { $0.index < $1.index }
+        let others = Array(bytes[mark...])
+        bytes.removeLast(others.count)
+        for (_, element) in members { try member(element, in: source, depth: depth) }
+        guard !others.isEmpty else { return }
+        separate()
+        bytes.append(contentsOf: others)
     }
 
     private mutating func member(_ element: BSONElement, in source: Span<UInt8>, depth: Int) throws(BSONError) {

@@ -165,12 +165,14 @@ extension Resources {
         guard let element else { return .null }
         if let text = bytes.string(of: element) { return .string(text) }
         if let number = bytes.number(of: element) { return .string(JavaScriptNumber.text(number)) }
+        if element.type == .bool { return .string(bytes[element.value.lowerBound] == 0 ? "false" : "true") }
         return .null
     }
 
-    /// A value as the schema's number fields cast it; what is no number cannot be asked for.
+    /// A value as the schema's number fields cast it; what is no number cannot be asked for. The empty text is null.
     static func numberScalar(_ element: BSONElement?, in bytes: Span<UInt8>) throws(ResourceError) -> Scalar {
         guard let element, !JavaScriptValue.isNullish(element) else { return .null }
+        if element.type == .string, bytes.textRange(of: element)?.isEmpty == true { return .null }
         let value = JavaScriptValue.number(element, in: bytes)
         guard !value.isNaN else { throw .notANumber("slotId") }
         return .number(value)

@@ -140,15 +140,15 @@ extension Resources {
 
 /// Names with how often each was seen, in the order first seen.
 private struct Tally {
-    private var places: [String: Int] = [:]
+    private var places: [Scalar: Int] = [:]
     private var names: [String] = []
     private var counts: [Int] = []
 
     mutating func count(_ name: String) {
-        if let place = places[name] {
+        if let place = places[.string(name)] {
             counts[place] += 1
         } else {
-            places[name] = names.count
+            places[.string(name)] = names.count
             names.append(name)
             counts.append(1)
         }

@@ -53,8 +53,7 @@ extension Resources {
     /// An item that is no text is looked for as the schema's text fields cast it; what they cannot cast is an error.
     private static func addressKey(_ item: BSONElement, in bytes: Span<UInt8>) throws(ResourceError) -> Scalar {
         switch item.type {
-        case .string, .double, .int32, .int64, .null, .undefined: textScalar(item, in: bytes)
-        case .bool: .string(bytes[item.value.lowerBound] == 0 ? "false" : "true")
+        case .string, .double, .int32, .int64, .bool, .null, .undefined: textScalar(item, in: bytes)
         default: throw .missing("latestvalidatorsets.validators: text")
         }
     }

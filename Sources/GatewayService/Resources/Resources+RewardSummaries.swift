@@ -15,12 +15,13 @@ private struct RewardGroup: Sendable {
 /// Groups in the order first seen.
 private struct RewardGroups: Sendable {
     private(set) var all: [RewardGroup] = []
-    private var places: [String?: Int] = [:]
+    private var places: [Scalar: Int] = [:]
 
     mutating func update(_ name: String?, _ change: (inout RewardGroup) -> Void) {
-        let place = places[name] ?? all.count
+        let key = name.map { Scalar.string($0) } ?? .null
+        let place = places[key] ?? all.count
         if place == all.count {
-            places[name] = place
+            places[key] = place
             all.append(RewardGroup(name: name))
         }
         change(&all[place])
@@ -170,17 +171,17 @@ extension Span<UInt8> {
 /// All identities, found by their own address first and by those of their sub-identities second.
 private struct IdentityIndex: Sendable {
     private let batch: DocumentBatch
-    private let own: [String: Int]
-    private let sub: [String: Int]
+    private let own: [Scalar: Int]
+    private let sub: [Scalar: Int]
 
     init(_ identities: DocumentBatch, _ pace: inout Pace) throws {
-        var own: [String: Int] = [:]
-        var sub: [String: Int] = [:]
+        var own: [Scalar: Int] = [:]
+        var sub: [Scalar: Int] = [:]
         let bytes = identities.bytes.span
         for start in identities.starts {
             try pace.step()
             if let address = try bytes.element("address", inDocument: start), let text = bytes.string(of: address) {
-                if own[text] == nil { own[text] = start }
+                if own[.string(text)] == nil { own[.string(text)] = start }
             }
             guard let list = try bytes.element("subIdentities", inDocument: start), list.type == .array else {
                 continue
@@ -191,7 +192,7 @@ private struct IdentityIndex: Sendable {
                     let address = try bytes.element("address", inDocument: item.value.lowerBound),
                     let text = bytes.string(of: address)
                 else { continue }
-                if sub[text] == nil { sub[text] = start }
+                if sub[.string(text)] == nil { sub[.string(text)] = start }
             }
         }
         batch = identities
@@ -200,7 +201,7 @@ private struct IdentityIndex: Sendable {
     }
 
     func write(_ address: String?, to writer: inout JSONWriter) throws(BSONError) {
-        guard let address, let start = own[address] ?? sub[address] else { return writer.null() }
+        guard let address, let start = own[.string(address)] ?? sub[.string(address)] else { return writer.null() }
         try writer.document(at: start, in: batch.bytes.span, withoutIdentity: true)
     }
 }

@@ -86,20 +86,23 @@ private struct BeefyReport {
         setSize = set?.count
         validatorCount = validators.count
         candidateCount = candidates.count
-        let active = Set(set ?? [])
-        var addresses: Set<String> = []
+        let active = Set((set ?? []).map { Scalar.string($0) })
+        var addresses: Set<Scalar> = []
         for start in validators.starts {
             try pace.step()
             let bytes = validators.bytes.span
             if try Resources.hasPlaceholder(validatorAt: start, in: bytes) { continue }
             self.validators += 1
-            guard let address = try bytes.text("address", inDocument: start) else { continue }
+            guard let address = try bytes.text("address", inDocument: start).map({ Scalar.string($0) }) else {
+                continue
+            }
             addresses.insert(address)
             if active.contains(address) { activeValidators += 1 }
         }
         for start in candidates.starts {
             try pace.step()
-            guard let stash = try candidates.bytes.span.text("stash", inDocument: start), addresses.contains(stash)
+            guard let stash = try candidates.bytes.span.text("stash", inDocument: start).map({ Scalar.string($0) }),
+                addresses.contains(stash)
             else { continue }
             self.candidates += 1
             if active.contains(stash) { activeCandidates += 1 }

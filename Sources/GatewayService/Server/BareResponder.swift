@@ -35,12 +35,17 @@ package struct BareResponder: HTTPResponder {
     }
 
     private func answer(_ request: Request) async throws -> (Reply, Response) {
-        if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
         let reply: Reply
-        switch try await BodyCheck.verdict(on: request) {
-        case .acceptable: reply = await self.reply(request)
-        case .malformed: reply = .badRequest
-        case .tooLarge: reply = .tooLarge
+        if isRetired {
+            // No API, hence nothing to be asked of it from elsewhere, and no body to be understood.
+            reply = await self.reply(request)
+        } else {
+            if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
+            switch try await BodyCheck.verdict(on: request) {
+            case .acceptable: reply = await self.reply(request)
+            case .malformed: reply = .badRequest
+            case .tooLarge: reply = .tooLarge
+            }
         }
         return (reply, reply.response(to: request, varyEncoding: false, isLast: isLast))
     }

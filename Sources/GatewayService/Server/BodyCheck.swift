@@ -30,7 +30,8 @@ enum BodyCheck {
         if jsonTypes.contains(type) {
             guard let text = try await collect(request, length, upTo: jsonLimit) else { return .tooLarge }
             // A compressed text would have to be unpacked first; no client of the API sends one.
-            if request.headers[.contentEncoding] != nil || text.isEmpty { return .acceptable }
+            let isPlain = (request.headers[.contentEncoding] ?? "identity").lowercased() == "identity"
+            if !isPlain || text.isEmpty { return .acceptable }
             return isAcceptable(text) ? .acceptable : .malformed
         }
         if type == "application/x-www-form-urlencoded" {

@@ -28,6 +28,9 @@ final class ExchangeHandler: ChannelDuplexHandler {
     /// What came was no HTTP.
     private var isBroken = false
     private var isStopping = false
+    /// A piece of a body, until it is known what comes after it: the last one leaves together with the end, so that a client
+    /// that has the whole answer finds the next one's turn come.
+    private var piece: (data: NIOAny, promise: EventLoopPromise<Void>?)?
     private var bodyTimer: Scheduled<Void>?
 
     init(_ answers: KeptAnswers, _ state: ConnectionState, _ limits: ConnectionLimits) {
@@ -39,6 +42,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         bodyTimer?.cancel()
         bodyTimer = nil
+        piece.take()?.promise?.fail(ChannelError.ioOnClosedChannel)
     }
 
     // MARK: requests
@@ -157,8 +161,10 @@ final class ExchangeHandler: ChannelDuplexHandler {
             isLast = !answers.isOpen && head.headers["Connection"].contains("close")
             context.write(data, promise: promise)
         case .body:
-            context.write(data, promise: promise)
+            writePiece(context)
+            piece = (data, promise)
         case .end:
+            writePiece(context)
             isAnswering = false
             if state.outstanding > 0 { state.outstanding -= 1 }
             context.write(data, promise: promise)
@@ -167,6 +173,11 @@ final class ExchangeHandler: ChannelDuplexHandler {
             context.flush()
             context.close(promise: nil)
         }
+    }
+
+    private func writePiece(_ context: ChannelHandlerContext) {
+        guard let (data, promise) = piece.take() else { return }
+        context.write(data, promise: promise)
     }
 }
 

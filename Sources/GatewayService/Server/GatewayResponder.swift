@@ -151,7 +151,9 @@ extension Substring {
 /// CORS preflights, which are answered on every path before anything else is looked at.
 enum Preflight {
     static func response(to request: Request, isLast: Bool) -> Response? {
-        guard request.method == .options, request.headers[.accessControlRequestMethod] != nil else { return nil }
+        guard request.method == .options, request.headers[.accessControlRequestMethod]?.isEmpty == false else {
+            return nil
+        }
         return Reply.noContent.response(
             to: request, varyEncoding: false, isLast: isLast,
             more: [

@@ -106,13 +106,13 @@ final class KeptAnswers: Sendable {
     func head(of reply: Reply, to request: HTTPRequestHead) -> HTTPResponseHead {
         HTTPResponseHead(
             version: .http1_1, status: .ok,
-            headers: HTTPHeaders(fields(of: reply, origin: request.headers.first(name: "Origin"))))
+            headers: HTTPHeaders(fields(of: reply, origin: request.headers["Origin"].joined(separator: ", "))))
     }
 
     private func fields(of reply: Reply, origin: String?) -> [(String, String)] {
         var fields = [
             ("Vary", cache == nil ? "Origin" : "Origin, Accept-Encoding"),
-            ("Access-Control-Allow-Origin", origin ?? "*"),
+            ("Access-Control-Allow-Origin", Reply.allowedOrigin(origin)),
         ]
         if let contentType = reply.contentType { fields.append(("Content-Type", contentType)) }
         fields.append(("Content-Length", String(reply.body?.count ?? 0)))

@@ -46,7 +46,7 @@ struct Reply: Sendable {
         var headers = HTTPFields()
         if !isError {
             headers[.vary] = varyEncoding ? "Origin, Accept-Encoding" : "Origin"
-            headers[.accessControlAllowOrigin] = request.headers[.origin] ?? "*"
+            headers[.accessControlAllowOrigin] = Self.allowedOrigin(request.headers[.origin])
         }
         for field in more { headers.append(field) }
         let isHead = request.method == .head
@@ -67,6 +67,12 @@ struct Reply: Sendable {
         var response = Response(status: status, headers: headers)
         if isBare { response.headers[.contentLength] = nil }
         return response
+    }
+
+    /// Whoever asks; everybody when nobody says who asks.
+    static func allowedOrigin(_ origin: String?) -> String {
+        guard let origin, !origin.isEmpty else { return "*" }
+        return origin
     }
 
     /// A body that is sent a piece at a time, as the client takes it.

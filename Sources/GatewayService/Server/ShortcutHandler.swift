@@ -169,6 +169,8 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         lastActivity = .now()
+        // There is more to be sent than was known of.
+        unsent = 0
         context.write(data, promise: promise)
     }
 

@@ -11,7 +11,8 @@ Some commands exist for tests alone:
   {testDelay: MS}       every later find, aggregate and getMore answers that much later
   {testDieAfter: N}     the process ends in place of its Nth answer from now on to one of these
   {testMalform: KIND}   the next batch is damaged: 1 a document's length is a lie, 2 a document does not end where its length
-                        says, 3 the same in a batch that is not the first, 4 an item is no document
+                        says, 3 the same in a batch that is not the first, 4 an item is no document, 5 the namespace is no text,
+                        6 it has no point
   {testRead: 1}         answers {n: N}, how many documents finds and aggregates have read since the last time
   {testCursors: 1}      answers {n: N}, how many cursors are open
   {testHello: {...}}    what the server says of itself from now on, beside the rest: its place in a replica set, say
@@ -242,6 +243,10 @@ def malformed(reply, batch, kind):
         reply[item:item + 4] = struct.pack("<i", 0x7FFFFFFF)
     elif kind == 4:
         reply[batch + 4] = 4
+    elif kind == 5:
+        reply[reply.index(b"\2ns\0", batch)] = 0x0D
+    elif kind == 6:
+        reply[reply.index(b".", reply.index(b"\2ns\0", batch))] = 0x78
     else:
         reply[item + struct.unpack_from("<i", reply, item)[0] - 1] = 7
     return bytes(reply)
