@@ -249,7 +249,8 @@ def render(options, peers, missing, tables, idle, idle_count, routed, mallocs, c
     classic = [name for name in ("nginx", "haproxy") if name in peers]
     if classic:
         lines.append("- 1 KiB against the better of nginx and HAProxy: "
-                     + verdict(statistics.median(ratios(tables["1k"], "balancer", classic)), 0.85))
+                     + verdict(statistics.median(ratios(tables["1k"], "balancer", classic)), 0.85)
+                     + f"; the floor {statistics.median(ratios(tables['1k'], 'floor', classic)):.2f}")
     if peers:
         for body in ("64k", "1m"):
             lines.append(f"- {NAMES[body]} against the best peer: "

@@ -131,7 +131,7 @@ struct MongoStoreTests {
         #expect(isSound)
         var passed = 0
         var refused = 0
-        // The outermost frame is the driver's to check: its length, and the zero at its end.
+        // The outermost frame is the driver's to check: its length, and the zero at its end. And any number may be a cursor's.
         let number = writer.bytes.indices.first { writer.bytes[$0...].starts(with: [0x12, 0x69, 0x64, 0, 7]) }
         let own = try #require(number) + 4
         for place in 4..<(writer.bytes.count - 1) where !(own..<(own + 8)).contains(place) {
@@ -292,6 +292,30 @@ struct MongoStoreTests {
         // Two sessions and the boundary between them.
         #expect(try server.documentsRead() == 101)
         await store.close()
+    }
+
+    /// What the string says of time goes before the store's deadline, which is far away here.
+    @Test(arguments: ["serverSelectionTimeoutMS=200", "socketTimeoutMS=200"])
+    func theStringsOwnLimitsHold(option: String) async throws {
+        let server = try WireServer()
+        try filled(server)
+        if option.hasPrefix("socket") { try server.command("testDelay", 60_000) } else { server.stop() }
+        let store = try MongoStore(uri: server.uri("otv", "&retryReads=false&" + option), deadline: .seconds(60))
+        let (error, took) = await trouble { _ = try await store.find(Query(.validators)) }
+        #expect(error != nil)
+        #expect(took < slack)
+        await store.close()
+    }
+
+    @Test func withoutADatabaseTheDriversOwnIsRead() async throws {
+        let server = try WireServer()
+        try MongoWriter(uri: server.uri("test")).insert(
+            ExtendedJSON.batch(Self.documents), into: .validators, database: "test")
+        for uri in ["mongodb://127.0.0.1:\(server.port)", "mongodb://127.0.0.1:\(server.port)/?maxPoolSize=1"] {
+            let store = try MongoStore(uri: uri, deadline: .seconds(10))
+            #expect(try await store.find(Query(.validators)).count == 500)
+            await store.close()
+        }
     }
 
     /// Two members that say so, with the same documents.

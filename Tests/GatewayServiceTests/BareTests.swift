@@ -28,6 +28,24 @@ struct BareTests {
         }
     }
 
+    /// What a retired core is asked for is somewhere else, however it is asked and whatever is sent along.
+    @Test func aRetiredCoreKnowsOneAnswer() async throws {
+        try await RunningServer.run({
+            $0.role = .core
+            $0.service = .retired
+        }) { server async throws in
+            let large = String(repeating: " ", count: 2_000_000)
+            let answers = try await server.exchange(
+                "OPTIONS /x HTTP/1.1\r\nHost: h\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+                    + "POST /candidates HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{"
+                    + "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n"
+                    + large + "GET /healthcheck HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            #expect(answers.ranges(of: "HTTP/1.1 404 Not Found\r\n").count == 3)
+            #expect(answers.ranges(of: "The API is served by the gateway now").count == 3)
+            #expect(answers.hasSuffix("Good!"))
+        }
+    }
+
     @Test(arguments: [GatewayConfiguration.Service.healthOnly, .retired])
     func requestsAreLogged(service: GatewayConfiguration.Service) async throws {
         let pipe = Pipe()

@@ -27,6 +27,46 @@ struct CandidateGoldenTests {
         {"slotId":7,"kyc":false,"discoveredAt":1700000000000,"nominatedAt":7012,"offlineSince":0,"offlineAccumulated":0,"rank":84,"faults":0,"invalidityReasons":"old","unclaimedEras":[],"inclusion":0.5,"name":"n \"é\" /<b>","stash":"S1","kusamaStash":"","commission":5,"identity":{"name":"i","_id":"bbbbbbbbbbbbbbbbbbbbbbbb"},"active":true,"bonded":25.5,"valid":true,"validity":[{"_id":"aaaaaaaaaaaaaaaaaaaaaaaa","valid":true,"type":"ONLINE","details":"","updated":1}],"score":{"session":3,"address":"S1","total":12.5},"total":12.5,"location":"Zürich","provider":"P","cpu":"c","memory":"64","coreCount":"8","vm":false,"region":"ZH","country":"CH","matrix":["@a:b"],"version":"1.15.2","implementation":"Parity Polkadot","queuedKeys":"0x1","nextKeys":"0x2","rewardDestination":"Staked","nominations":{"totalStake":1.5,"inactiveStake":0,"activeNominators":2,"inactiveNominators":0}}
         """#
 
+    /// Values of other types than the legacy code writes: copied as they are, and read as JavaScript reads them.
+    @Test func fieldsOfOtherTypes() async throws {
+        let candidate = #"""
+            {"slotId":1,"stash":"S","rank":"7","bonded":"25000000000000","valid":true,"name":5,"faults":{"$nan":true},
+             "commission":{"$long":"9007199254740993"},"inclusion":{"$decimal":["3476778912330022912","25"]},"active":{"$date":0}}
+            """#
+        let big =
+            #"{"slotId":2,"stash":"T","rank":null,"bonded":{"$long":"9007199254740993"},"valid":true,"unknown":1}"#
+        let fixture = Fixture(
+            Fixture.metadata, (.candidates, [candidate, big]),
+            (
+                .validatorScores,
+                [#"{"address":"S","session":1,"total":"3"}"#, #"{"address":"T","session":1,"total":{"$nan":true}}"#]
+            ),
+            (
+                .nominatorStakes,
+                [#"{"validator":"S","era":1,"activeNominators":[],"inactiveNominators":[1,{"a":2},"x"]}"#]
+            ))
+        let first =
+            #"{"slotId":1,"rank":"7","faults":null,"inclusion":{"$numberDecimal":"25"},"name":5,"stash":"S","commission":{"low":1,"high":2097152,"unsigned":false},"active":"1970-01-01T00:00:00.000Z","bonded":25,"valid":true,"score":{"address":"S","session":1,"total":"3"},"total":"3","nominations":{"activeNominators":0,"inactiveNominators":3}}"#
+        let second =
+            #"{"slotId":2,"rank":0,"stash":"T","bonded":9007.199254740992,"valid":true,"score":{"address":"T","session":1,"total":null},"total":0,"nominations":{}}"#
+        #expect(try await fixture.get("/candidates/valid") == "[\(first),\(second)]")
+        #expect(try await fixture.get("/candidates") == "[\(first),\(second)]")
+        #expect(try await fixture.get("/candidates/rank") == "[\(first),\(second)]")
+    }
+
+    /// Joins look for what the schemas make of a candidate's own values.
+    @Test func castsOfJoinKeys() async throws {
+        let fixture = Fixture(
+            Fixture.metadata,
+            (.candidates, [#"{"slotId":"","stash":true,"valid":true}"#, #"{"slotId":"7","stash":8,"valid":true}"#]),
+            (.validatorScores, [#"{"address":"true","session":1}"#, #"{"address":"8","session":2}"#]),
+            (.locations, [#"{"slotId":0,"city":"zero"}"#, #"{"city":"none"}"#, #"{"slotId":7,"city":"seven"}"#]))
+        #expect(
+            try await fixture.get("/candidates/valid")
+                == #"[{"slotId":"","rank":0,"stash":true,"bonded":null,"valid":true,"score":{"address":"true","session":1},"total":0,"location":"none","nominations":{}},{"slotId":"7","rank":0,"stash":8,"bonded":null,"valid":true,"score":{"address":"8","session":2},"total":0,"location":"seven","nominations":{}}]"#
+        )
+    }
+
     @Test func everyFieldInOrder() async throws {
         let older = #"{"session":2,"address":"S1","total":99}"#
         let fixture = Fixture(

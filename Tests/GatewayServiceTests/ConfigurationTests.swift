@@ -152,6 +152,10 @@ struct ConfigurationTests {
         (#"{"server":{"port":1},"db":{"uri":"http://x"}}"#, ["$.db.uri"]),
         (#"{"server":{"port":1},"db":{"uri":"sqlite:"}}"#, ["$.db.uri"]),
         (#"{"server":{"port":1},"db":{"mongo":{"uri":5}}}"#, ["$.db.mongo.uri"]),
+        (#"{"server":{"port":1},"db":{"mongo":"mongodb://prod/otv"}}"#, ["$.db.mongo"]),
+        (#"{"server":{"port":1},"db":{"mongo":[]}}"#, ["$.db.mongo"]),
+        (#"{"server":{"port":1},"db":"mongodb://prod/otv"}"#, ["$.db"]),
+        (#"{"server":{"port":1},"db":[]}"#, ["$.db"]),
     ])
     func everyProblemIsNamedByItsPlace(text: String, paths: [String]) {
         #expect(problems(text) == paths)

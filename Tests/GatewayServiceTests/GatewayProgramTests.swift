@@ -140,6 +140,91 @@ struct GatewayProgramTests {
         #expect(EventLoops.allowed(status) == count)
     }
 
+    /// The page as the program serves it: everything comes from itself.
+    @Test func thePageAndItsFiles() async throws {
+        try await withConfiguration { path, port in
+            let process = try start("", ["serve", "--config", path])
+            defer {
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            try await awaitLife(process, port)
+            let server = RunningServer(port: port, stop: {})
+            let page = try await server.send("GET", "/docs/")
+            #expect(page.headers.contains("Content-Type: text/html; charset=utf-8"))
+            let sources = page.body.matches(of: #/(?:src|href) ?= ?"([^"]*)"/#).map { String($0.1) }
+            #expect(sources.contains("/swagger-ui/swagger-ui-bundle.js"))
+            #expect(sources.allSatisfy { $0.hasPrefix("/") && !$0.hasPrefix("//") }, "\(sources)")
+            for (path, type, least) in [
+                ("/swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8", 500_000),
+                ("/swagger-ui/swagger-ui.css", "text/css; charset=utf-8", 50_000), ("/favicon.png", "image/png", 60),
+            ] {
+                let file = try await server.send("GET", path)
+                #expect(file.status == "HTTP/1.1 200 OK", "\(path)")
+                #expect(file.headers.contains("Content-Type: \(type)"), "\(path)")
+                #expect(file.body.utf8.count >= least, "\(path)")
+            }
+            #expect(try await server.send("POST", "/favicon.png").headers.contains("Content-Type: image/png"))
+            let description = try await server.send("GET", "/openapi.json").body
+            #expect(description.hasPrefix(#"{"openapi":"3"#))
+            #expect(page.body.contains(description.replacing("</", with: "<\\/")))
+        }
+    }
+
+    /// Killed in the middle, refused by `serve`, taken up again, and served from.
+    @Test(.enabled(if: WireServer.isAvailable, "needs the wire server; run with-wire-server"))
+    func aSnapshotIsTakenUpAgain() async throws {
+        let database = try WireServer()
+        for collection in [Collection.candidates, .validators] {
+            try MongoWriter(uri: database.uri("otv")).insert(
+                ExtendedJSON.batch((1...1200).map { #"{"n":\#($0)}"# }, identified: true), into: collection,
+                database: "otv")
+        }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gateway-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appendingPathComponent("copy.sqlite").path
+        let arguments = ["snapshot", "--from", database.uri("otv"), "--to", file]
+
+        try database.command("testDelay", 50)
+        let output = Pipe()
+        let first = try start("", arguments, output: output)
+        // A line for each collection that is done.
+        #expect(
+            String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).hasPrefix("candidates: 1200\n"))
+        kill(first.processIdentifier, SIGKILL)
+        first.waitUntilExit()
+        #expect(throws: StoreError.self) { try EmbeddedStore(reading: .file(file)) }
+
+        try database.command("testDelay", 0)
+        // On a terminal a bar, which ends full.
+        let second = Process()
+        second.executableURL = URL(fileURLWithPath: "/usr/bin/script")
+        second.arguments = [
+            "-qec", ([Self.program] + arguments).map { "'\($0)'" }.joined(separator: " "), "/dev/null",
+        ]
+        let terminal = Pipe()
+        second.standardInput = FileHandle.nullDevice
+        second.standardOutput = terminal
+        try second.run()
+        let shown = String(decoding: terminal.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        second.waitUntilExit()
+        #expect(second.terminationStatus == 0)
+        #expect(
+            shown.contains("validators") && shown.contains("[##############################] 1200/1200"), "\(shown)")
+        #expect(!shown.contains("candidates "), "what was done is done again: \(shown)")
+
+        let store = try EmbeddedStore(reading: .file(file))
+        #expect(try await store.find(Query(.candidates)).count == 1200)
+        #expect(try await store.find(Query(.validators)).count == 1200)
+        await store.close()
+
+        // Complete: not to be written to again.
+        let third = try start("", arguments)
+        third.waitUntilExit()
+        #expect(third.terminationStatus == 1)
+    }
+
     @Test func readersThatHaveGoneAway() async throws {
         try await withConfiguration { path, port in
             let (output, errors) = (Pipe(), Pipe())

@@ -1,4 +1,6 @@
 import NIOCore
+import NIOEmbedded
+import NIOHTTP1
 import Testing
 
 @testable import GatewayService
@@ -114,5 +116,56 @@ struct ShortcutTests {
             let metrics = try await server.send("GET", "/metrics").body
             #expect(!metrics.contains("gateway_cache_hits_total{"))
         }
+    }
+}
+
+/// What leaves together with what.
+@Suite("Pieces of an answer")
+struct PieceTests {
+    private static func bytes(_ text: String) -> HTTPServerResponsePart { .body(.byteBuffer(ByteBuffer(string: text))) }
+
+    /// The last piece waits for the end: a client that has the whole answer may send its next request at once, and then this
+    /// one must be over.
+    @Test func theLastPieceLeavesWithTheEnd() throws {
+        let channel = EmbeddedChannel()
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
+        let state = ConnectionState()
+        let answers = KeptAnswers(
+            cache: nil, fixed: [:], ledger: Ledger(metrics: GatewayMetrics(), log: nil), drain: Drain(.zero),
+            identity: nil)
+        try channel.pipeline.syncOperations.addHandler(
+            ExchangeHandler(answers, state, ConnectionLimits(GatewayConfiguration())))
+        try channel.writeInbound(
+            HTTPServerRequestPart.head(HTTPRequestHead(version: .http1_1, method: .GET, uri: "/x")))
+        try channel.writeInbound(HTTPServerRequestPart.end(nil))
+        #expect(state.outstanding == 1)
+        func sent() throws -> HTTPServerResponsePart? { try channel.readOutbound(as: HTTPServerResponsePart.self) }
+
+        let head = HTTPServerResponsePart.head(HTTPResponseHead(version: .http1_1, status: .ok))
+        try channel.writeOutbound(head)
+        #expect(try sent() == head)
+        channel.writeAndFlush(Self.bytes("a"), promise: nil)
+        #expect(try sent() == nil)
+        channel.writeAndFlush(Self.bytes("b"), promise: nil)
+        #expect(try sent() == Self.bytes("a"))
+        #expect(try sent() == nil)
+        try channel.writeOutbound(HTTPServerResponsePart.end(nil))
+        #expect(state.outstanding == 0)
+        #expect(try sent() == Self.bytes("b"))
+        #expect(try sent() == .end(nil))
+    }
+
+    /// A piece that nobody will send any more is told so.
+    @Test func aPieceIsGivenUpWithItsConnection() throws {
+        let channel = EmbeddedChannel()
+        let answers = KeptAnswers(
+            cache: nil, fixed: [:], ledger: Ledger(metrics: GatewayMetrics(), log: nil), drain: Drain(.zero),
+            identity: nil)
+        try channel.pipeline.syncOperations.addHandler(
+            ExchangeHandler(answers, ConnectionState(), ConnectionLimits(GatewayConfiguration())))
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        channel.writeAndFlush(Self.bytes("a"), promise: promise)
+        _ = try channel.finish(acceptAlreadyClosed: true)
+        #expect(throws: ChannelError.ioOnClosedChannel) { try promise.futureResult.wait() }
     }
 }

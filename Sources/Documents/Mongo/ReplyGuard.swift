@@ -5,8 +5,8 @@ import CMongoC
 /// The driver takes a batch for ended where it stops being BSON, so that what follows is missing from an answer that looks
 /// whole, and ends the process when a document in a batch does not end where its length says, or when a namespace is none.
 /// Here a reply's cursor is walked before the driver does, and a reply that is damaged is emptied: the driver then says that
-/// the reply is invalid, which is the error that it should have been. It forgets the cursor with it, which the server closes
-/// by itself.
+/// the reply is invalid, which is the error that it should have been. Of a first batch it forgets the cursor, which the server
+/// closes in time.
 ///
 /// What stands outside the cursor is the driver's own to check.
 enum ReplyGuard {
@@ -57,23 +57,30 @@ enum ReplyGuard {
         }
     }
 
-    /// An array of documents and of nothing else. Each item's name is its place: a document that claims the next one's bytes
-    /// leaves a gap, or is the last and has an end within.
+    /// An array of documents and of nothing else.
+    ///
+    /// A document may claim the next one's bytes: then it has an end within. Where each item's name is its place, only the
+    /// last one has to be looked through for that, since any other would leave a gap.
     private static func isBatch(_ field: BSONElement, in reply: Span<UInt8>) throws(BSONError) -> Bool {
         guard field.type == .array else { return false }
         var items = try BSONScanner(document: field.value.lowerBound, in: reply)
         var place = 0
+        var isNumbered = true
         var last: BSONElement?
         while let item = try items.next(in: reply) {
-            guard item.type == .document, reply.decimal(item.name) == place else { return false }
+            guard item.type == .document else { return false }
+            if isNumbered { isNumbered = reply.decimal(item.name) == place }
+            if !isNumbered, let last { try lookThrough(last, in: reply) }
             place += 1
             last = item
         }
-        if let last {
-            var fields = try BSONScanner(document: last.value.lowerBound, in: reply)
-            while try fields.next(in: reply) != nil {}
-        }
+        if let last { try lookThrough(last, in: reply) }
         return true
+    }
+
+    private static func lookThrough(_ document: BSONElement, in reply: Span<UInt8>) throws(BSONError) {
+        var fields = try BSONScanner(document: document.value.lowerBound, in: reply)
+        while try fields.next(in: reply) != nil {}
     }
 
     /// Text of a database, a point, and something after it.

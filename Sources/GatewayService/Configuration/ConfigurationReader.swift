@@ -128,14 +128,22 @@ package struct ConfigurationReader {
     private mutating func readDatabase(_ database: JSONValue?, isDefault: Bool, environment: [String: String]) {
         if let uri = environment["GATEWAY_DB_URI"] {
             setDatabase(uri, "GATEWAY_DB_URI")
-        } else if let database, case .object = database, isGiven(database, "uri") {
+        } else if let database = section(database, "$.db"), isGiven(database, "uri") {
             if let uri = text(database, "uri", at: "$.db") { setDatabase(uri, "$.db.uri") }
-        } else if let mongo = database?[key: "mongo"], isGiven(mongo, "uri") {
+        } else if let mongo = section(database?[key: "mongo"], "$.db.mongo"), isGiven(mongo, "uri") {
             if let uri = text(mongo, "uri", at: "$.db.mongo") { setDatabase(uri, "$.db.mongo.uri") }
         } else if !isDefault {
             // The legacy server's own default.
             configuration.database = .mongodb(uri: "mongodb://localhost:27017/otv")
         }
+    }
+
+    /// A section of the file; nil where there is none, or none that can be read.
+    private mutating func section(_ value: JSONValue?, _ path: String) -> JSONValue? {
+        guard let value, value != .null else { return nil }
+        if case .object = value { return value }
+        problem(path, "expected an object")
+        return nil
     }
 
     private func isGiven(_ object: JSONValue, _ key: String) -> Bool {

@@ -180,8 +180,8 @@ extension JSONWriter {
         bytes.append(UInt8(ascii: "}"))
     }
 
-    /// Members before all that has been written since `mark`. Nothing is written twice: what an object holds may hold such
-    /// keys itself, and so on downwards.
+    /// Members before all that has been written since `mark`, which is moved and not written again: what an object holds may
+    /// hold such keys itself, and so on downwards.
     private mutating func insert(
         _ members: inout [(index: UInt32, element: BSONElement)], at mark: Int, in source: Span<UInt8>, depth: Int
     ) throws(BSONError) {

@@ -30,7 +30,7 @@ enum BodyCheck {
         if jsonTypes.contains(type) {
             guard let text = try await collect(request, length, upTo: jsonLimit) else { return .tooLarge }
             // A compressed text would have to be unpacked first; no client of the API sends one.
-            let isPlain = (request.headers[.contentEncoding] ?? "identity").lowercased() == "identity"
+            let isPlain = ["", "identity"].contains((request.headers[.contentEncoding] ?? "").lowercased())
             if !isPlain || text.isEmpty { return .acceptable }
             return isAcceptable(text) ? .acceptable : .malformed
         }

@@ -59,6 +59,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lastActivity = .now()
+        unsent = 0
         var buffer = unwrapInboundIn(data)
         if held?.writeBuffer(&buffer) == nil { held = buffer }
         work(context)
