@@ -28,8 +28,8 @@ enum ReplyGuard {
         mongoc_client_pool_set_apm_callbacks(pool, callbacks, nil)
     }
 
-    /// Whether a reply has no cursor, or one that the driver understands to its end: with a number, a namespace, and a batch
-    /// that consists of documents, one after the other.
+    /// Whether a reply has no cursor, or one that the driver understands to its end: with a number, a batch that consists of
+    /// documents, one after the other, and no namespace that is none.
     static func isSound(_ reply: Span<UInt8>) -> Bool {
         do throws(BSONError) {
             guard try reply.documentLength(at: 0) == reply.count else { return false }
