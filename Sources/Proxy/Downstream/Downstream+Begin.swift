@@ -121,8 +121,10 @@ extension Downstream {
             let field = self.core.fields[index]
             index -= 1
             guard field.id == .xForwardedFor else { continue }
-            var upper = Int(field.value.upper)
-            while let address = ForwardedFor.last(span, lower: Int(field.value.lower), upper: &upper) {
+            var elements = ForwardedFor(field.value)
+            while let element = elements.previous(in: span) {
+                // What stands before something that is no address cannot be believed either.
+                guard let address = ForwardedAddress.read(span, element) else { return }
                 self.exchange.client = address
                 if !table.trusted.contains(address) { return }
             }
@@ -201,10 +203,6 @@ extension Downstream {
             UnsafeRawBufferPointer(rebasing: bytes[head.length..<head.length + Int(length)]), pool: &self.core.buffers)
         self.exchange.bodyKept = true
     }
-}
-
-extension ByteRange {
-    var bounds: Range<Int> { Int(self.lower)..<Int(self.upper) }
 }
 
 extension Span<UInt8> {

@@ -1,17 +1,15 @@
-import HTTPWire
-
 /// The protocols of an Upgrade field (RFC 9110 7.8), one after the other.
-struct UpgradeList {
+package struct UpgradeList {
     private var position: Int
     private let end: Int
 
-    init(_ range: ByteRange) {
+    package init(_ range: ByteRange) {
         self.position = Int(range.lower)
         self.end = Int(range.upper)
     }
 
     /// The next protocol, version included; nil after the last.
-    mutating func next(in bytes: borrowing Span<UInt8>) -> ByteRange? {
+    package mutating func next(in bytes: borrowing Span<UInt8>) -> ByteRange? {
         while self.position < self.end, Self.isBetween(bytes[self.position]) { self.position += 1 }
         guard self.position < self.end else { return nil }
         let start = self.position
@@ -22,7 +20,7 @@ struct UpgradeList {
     }
 
     /// A protocol's name without its version.
-    static func name(of element: ByteRange, in bytes: borrowing Span<UInt8>) -> ByteRange {
+    package static func name(of element: ByteRange, in bytes: borrowing Span<UInt8>) -> ByteRange {
         var end = element.lower
         while end < element.upper, bytes[Int(end)] != 0x2F { end += 1 }
         return ByteRange(lower: element.lower, upper: end)

@@ -1,7 +1,5 @@
-import HTTPWire
-
 /// Dates without a calendar library: the proleptic Gregorian calendar in UTC from seconds since 1970.
-enum HTTPDate {
+package enum HTTPDate {
     private struct Civil {
         var year: UInt64
         var month: UInt64
@@ -32,8 +30,11 @@ enum HTTPDate {
         }
     }
 
+    /// Bytes of an IMF-fixdate of the years up to 9999.
+    package static let length = 29
+
     /// IMF-fixdate (RFC 9110 5.6.7).
-    static func write(seconds: UInt64, into writer: inout ByteWriter) {
+    package static func write(seconds: UInt64, into writer: inout ByteWriter) {
         let civil = Civil(seconds: seconds)
         switch civil.weekday {
         case 0: writer.append("Sun, ")
@@ -53,7 +54,7 @@ enum HTTPDate {
     }
 
     /// ISO 8601 with milliseconds.
-    static func writeISO(milliseconds: UInt64, into writer: inout ByteWriter) {
+    package static func writeISO(milliseconds: UInt64, into writer: inout ByteWriter) {
         let civil = Civil(seconds: milliseconds / 1_000)
         writer.append(decimal: civil.year)
         writer.append("-")

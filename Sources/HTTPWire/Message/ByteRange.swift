@@ -16,5 +16,6 @@ package struct ByteRange: Equatable, Hashable, Sendable {
     }
 
     package var count: Int { Int(self.upper) - Int(self.lower) }
+    package var bounds: Range<Int> { Int(self.lower)..<Int(self.upper) }
     package var isEmpty: Bool { self.lower == self.upper }
 }

@@ -1,0 +1,15 @@
+import HTTPWire
+import Testing
+
+@Suite("Reason phrases")
+struct StatusTextTests {
+    @Test(
+        "Every status that is sent has its registered phrase; others have one that is no lie",
+        arguments: [
+            (404, "Not Found"), (413, "Content Too Large"), (431, "Request Header Fields Too Large"),
+            (503, "Service Unavailable"), (505, "HTTP Version Not Supported"), (599, "Error"),
+        ])
+    func phrases(status: UInt16, phrase: String) {
+        #expect("\(StatusText.phrase(status))" == phrase)
+    }
+}
