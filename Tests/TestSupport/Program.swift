@@ -114,6 +114,16 @@ package final class Program: Sendable {
         if self.exitStatus == nil { kill(self.pid, number) }
     }
 
+    /// Stops the program in its tracks, until SIGCONT: what comes meanwhile, it finds all at once. Returns when it stands.
+    package func pause() throws {
+        self.signal(SIGSTOP)
+        let stands = eventually {
+            let stat = (try? String(contentsOfFile: "/proc/\(self.pid)/stat", encoding: .utf8)) ?? ""
+            return stat.split(separator: ")").last?.hasPrefix(" T") ?? false
+        }
+        guard stands else { throw TestFailure("does not stop") }
+    }
+
     /// The first line of output for which `match` gives something.
     package func await<Result>(seconds: Double = 20, line match: (String) -> Result?) throws -> Result {
         let deadline = Deadline(seconds: seconds)
