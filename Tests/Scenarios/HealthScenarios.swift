@@ -150,4 +150,5 @@ final class SeenRequests: Sendable {
     private let counts = Locked<[String: Int]>([:])
     func add(_ text: String) { self.counts.change { $0[text, default: 0] += 1 } }
     var repeated: [String] { self.counts.value.filter { $0.value > 1 }.map(\.key) }
+    var count: Int { self.counts.value.values.reduce(0, +) }
 }
