@@ -22,10 +22,13 @@ package struct BalancerConfiguration: Sendable, Equatable {
     }
 }
 
-/// Where the admin API listens.
+/// Where the admin API listens, and by which names it may be called.
 package struct AdminSpec: Sendable, Equatable {
     /// Loopback by default: the API has no authentication of its own.
     package var address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 9901)
+    /// Host names, in lower case and without port, that `Host` may have besides addresses and `localhost`. A name that is
+    /// not known here may be another site's that was pointed at this address (DNS rebinding).
+    package var hosts: [String] = []
 
     package init() {}
 }

@@ -45,20 +45,24 @@ struct AcceptedTests {
     func topLevel() throws {
         let configuration = try Document(
             top: """
-                "$schema": "x", "admin": { "address": "[::1]:0" }, "accessLog": { "path": "/var/log/access" },
+                "$schema": "x", "admin": { "address": "[::1]:0", "hosts": ["Balancer.Internal", "[::1]"] }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
-                "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false },
+                "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false,
+                    "underscores": "refuse", "maxPasses": 0 },
                 "timeouts": { "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
                     "responseBodyIdle": "1.5s", "keepAlive": "0.25m", "upstreamIdle": "7ms", "upstreamLifetime": "8ms",
-                    "tunnelIdle": "9ms", "queue": "10ms", "drain": "720h" },
+                    "tunnelIdle": "9ms", "tunnelHalfClosed": "11ms", "linger": "12ms", "queue": "10ms", "drain": "720h" },
                 "limits": { "requestLine": "1KiB", "headerBytes": "2KB", "headerCount": 7, "body": "1.5GiB",
+                    "requestBodyRate": "1KiB", "buffered": "1MiB",
                     "connections": 8, "connectionsPerClient": 9, "interimResponses": 0, "chunkExtensionBytes": "10B",
                     "trailerBytes": 11 },
+                "buffering": { "request": "64KiB" },
                 """
         ).parse()
         #expect(configuration.admin?.address == (try address("[::1]:0")))
+        #expect(configuration.admin?.hosts == ["balancer.internal", "[::1]"])
         #expect(configuration.accessLog == .file(path: "/var/log/access"))
         #expect(configuration.operationalLog == .debug)
         #expect(!configuration.batching)
@@ -72,6 +76,8 @@ struct AcceptedTests {
         forwarding.forwarded = true
         forwarding.xForwarded = false
         forwarding.requestID = false
+        forwarding.underscores = .refuse
+        forwarding.maxPasses = 0
         #expect(table.forwarding == forwarding)
         var timeouts = Timeouts()
         timeouts.requestHeader = 1
@@ -83,6 +89,8 @@ struct AcceptedTests {
         timeouts.upstreamIdle = 7
         timeouts.upstreamLifetime = 8
         timeouts.tunnelIdle = 9
+        timeouts.tunnelHalfClosed = 11
+        timeouts.linger = 12
         timeouts.queue = 10
         timeouts.drain = 2_592_000_000
         #expect(table.timeouts == timeouts)
@@ -91,6 +99,8 @@ struct AcceptedTests {
         limits.headerBytes = 2_000
         limits.headerCount = 7
         limits.body = 1_610_612_736
+        limits.requestBodyRate = 1_024
+        limits.buffered = 1_048_576
         limits.connections = 8
         limits.connectionsPerClient = 9
         limits.interimResponses = 0
@@ -99,6 +109,8 @@ struct AcceptedTests {
         #expect(table.limits == limits)
         #expect(table.routes.first?.timeouts == timeouts)
         #expect(table.routes.first?.limits == limits)
+        #expect(table.buffering.request == 65_536)
+        #expect(table.routes.first?.buffering == table.buffering)
     }
 
     @Test("Forms that switch something off")
@@ -163,15 +175,17 @@ struct AcceptedTests {
                 "name": "a.b-c_1",
                 "match": { "host": ["Example.org", "*.Example.org", "[::1]"],
                     "path": ["/a", { "exact": "/b" }, { "prefix": "/c/" }], "method": ["GET", "PURGE"],
-                    "headers": { "X-Beta": "1", "X-Any": true } },
+                    "headers": { "X-Beta": "1", "X-Any": true }, "ignoreCase": true, "normalise": true },
                 "split": { "core": 0 }, "sticky": { "by": "cookie", "name": "Session" }, "failover": false,
                 "override": { "header": "X-Pick", "trustedOnly": true, "from": ["127.0.0.1"] }, "upgrade": ["WebSocket"],
                 "rewrite": { "replace": { "prefix": "/a", "with": "/z" } }, "host": { "literal": "in.example:81" },
                 "requestHeaders": { "set": { "X-One": "a b", "X-Empty": "" }, "remove": ["Cookie"] },
                 "responseHeaders": { "remove": ["Server"] },
                 "timeouts": { "requestBodyIdle": "1ms", "connect": "2ms", "responseHeader": "3ms",
-                    "responseBodyIdle": "4ms", "tunnelIdle": "5ms", "queue": "6ms" },
-                "limits": { "body": 0, "interimResponses": 1, "chunkExtensionBytes": 2, "trailerBytes": 3 }
+                    "responseBodyIdle": "4ms", "tunnelIdle": "5ms", "tunnelHalfClosed": "7ms", "queue": "6ms" },
+                "limits": { "body": 0, "requestBodyRate": 0, "interimResponses": 1, "chunkExtensionBytes": 2,
+                    "trailerBytes": 3 },
+                "buffering": { "request": "1MiB" }
                 """
         ).parse()
         var expected = RouteSpec(name: "a.b-c_1", action: .split([SplitEntry(upstream: "core", weight: 0)]))
@@ -179,6 +193,8 @@ struct AcceptedTests {
         expected.match.paths = [.prefix("/a"), .exact("/b"), .prefix("/c/")]
         expected.match.methods = ["GET", "PURGE"]
         expected.match.headers = [HeaderMatch(name: "x-beta", value: "1"), HeaderMatch(name: "x-any", value: nil)]
+        expected.match.ignoreCase = true
+        expected.match.normalise = true
         expected.sticky = .cookie("Session")
         expected.failover = false
         var override = OverrideSpec(header: "x-pick")
@@ -198,8 +214,11 @@ struct AcceptedTests {
         expected.timeouts.responseHeader = 3
         expected.timeouts.responseBodyIdle = 4
         expected.timeouts.tunnelIdle = 5
+        expected.timeouts.tunnelHalfClosed = 7
         expected.timeouts.queue = 6
         expected.limits.body = 0
+        expected.limits.requestBodyRate = 0
+        expected.buffering.request = 1_048_576
         expected.limits.interimResponses = 1
         expected.limits.chunkExtensionBytes = 2
         expected.limits.trailerBytes = 3
@@ -226,6 +245,47 @@ struct AcceptedTests {
         #expect(try Document(route: #""respond": {}"#).parse().table.routes.first?.action == .respond(status: 404))
         let gone = try Document(route: #""respond": { "status": 410 }, "limits": { "body": 1 }"#).parse()
         #expect(gone.table.routes.first?.action == .respond(status: 410))
+    }
+
+    @Test("The defaults of what bounds slow and looping peers")
+    func defaults() throws {
+        let table = try Document().parse().table
+        #expect(table.timeouts.linger == 30_000)
+        #expect(table.timeouts.tunnelHalfClosed == 30_000)
+        #expect(table.limits.requestBodyRate == 250)
+        #expect(table.limits.buffered == 268_435_456)
+        #expect(table.limits.interimResponses == 100)
+        #expect(table.buffering.request == 0)
+        #expect(table.forwarding.underscores == .drop)
+        #expect(table.forwarding.maxPasses == 8)
+    }
+
+    @Test("A route's own buffering stands over that of the top level")
+    func buffering() throws {
+        let table = try Document(
+            top: #""buffering": { "request": "64KiB" },"#,
+            routes: """
+                [{ "match": { "path": "/a" }, "split": { "core": 1 } },
+                 { "match": { "path": "/b" }, "split": { "core": 1 }, "buffering": { "request": 0 } }]
+                """
+        ).parse().table
+        #expect(table.routes.map(\.buffering.request) == [65_536, 0])
+    }
+
+    @Test(
+        "What must not be public is matched in every spelling, unless the file says otherwise",
+        arguments: [
+            (#""match": { "path": "/m" }, "respond": {}"#, true),
+            (#""match": { "path": "/m" }, "respond": { "status": 403 }"#, true),
+            (#""match": { "path": "/m", "normalise": false }, "respond": {}"#, false),
+            (#""match": { "path": "/m" }, "respond": { "status": 503 }"#, false),
+            (#""match": { "path": "/m" }, "split": { "core": 1 }"#, false),
+            (#""match": { "path": "/m" }, "redirect": { "path": "/" }"#, false),
+        ])
+    func normalise(route: String, expected: Bool) throws {
+        let match = try #require(try Document(route: route).parse().table.routes.first).match
+        #expect(match.normalise == expected)
+        #expect(!match.ignoreCase)
     }
 
     @Test(

@@ -20,7 +20,10 @@ struct DiscoveryTests {
         lookup.name = "gateway."
         lookup.interval = 250
         lookup.resolver = try address("10.96.0.10:53")
-        let text = #""dns": { "name": "gateway.", "port": 1, "interval": "250ms", "resolver": "10.96.0.10:53" }"#
+        lookup.staleFor = 3_600_000
+        let text = """
+            "dns": { "name": "gateway.", "port": 1, "interval": "250ms", "resolver": "10.96.0.10:53", "staleFor": "1h" }
+            """
         #expect(try self.read(text) == .dns(lookup, port: 1))
     }
 
@@ -65,6 +68,7 @@ struct DiscoveryTests {
             (#""dns": { "name": "a", "port": 1, "interval": "10ms" }"#, ".dns.interval", "from 100ms to 1h"),
             (#""dns": { "name": "a", "port": 1, "resolver": "dns:53" }"#, ".dns.resolver", "a name server"),
             (#""dns": { "name": "a", "port": 1, "resolver": "10.0.0.1:0" }"#, ".dns.resolver", "a name server"),
+            (#""srv": { "name": "a", "staleFor": "1ms" }"#, ".srv.staleFor", "from 1s to 720h"),
             (#""srv": { "name": "a", "port": 1 }"#, ".srv.port", "unknown key"),
             (#""endpointSlices": { "port": 1 }"#, ".endpointSlices", #"the key "service" is missing"#),
             (#""endpointSlices": { "service": "Up", "port": 1 }"#, ".endpointSlices.service", "the name of a Service"),

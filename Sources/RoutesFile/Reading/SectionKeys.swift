@@ -14,34 +14,42 @@ package struct SectionKeys: Sendable, Equatable {
         "",
         [
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
-            "trustedProxies", "forwarding", "errors", "timeouts", "limits", "upstreams", "routes",
+            "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
         ])
     package static let listener = SectionKeys("listener", ["name", "address"])
-    package static let admin = SectionKeys("admin", ["address"])
+    package static let admin = SectionKeys("admin", ["address", "hosts"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
-    package static let forwarding = SectionKeys("forwarding", ["via", "forwarded", "xForwarded", "requestID"])
+    package static let forwarding = SectionKeys(
+        "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses"])
     package static let errors = SectionKeys("errors", ["reason"])
 
     package static let timeouts = SectionKeys(
         "timeouts",
         [
             "requestHeader", "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "keepAlive",
-            "upstreamIdle", "upstreamLifetime", "tunnelIdle", "queue", "drain",
+            "upstreamIdle", "upstreamLifetime", "tunnelIdle", "tunnelHalfClosed", "linger", "queue", "drain",
         ])
     /// The others apply before a route is known, or to connections that several routes share.
     package static let routeTimeouts = SectionKeys(
-        "routeTimeouts", ["requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "tunnelIdle", "queue"])
+        "routeTimeouts",
+        [
+            "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "tunnelIdle", "tunnelHalfClosed",
+            "queue",
+        ])
     package static let limits = SectionKeys(
         "limits",
         [
-            "requestLine", "headerBytes", "headerCount", "body", "connections", "connectionsPerClient",
+            "requestLine", "headerBytes", "headerCount", "body", "requestBodyRate", "buffered", "connections",
+            "connectionsPerClient",
             "interimResponses", "chunkExtensionBytes", "trailerBytes",
         ])
     package static let routeLimits = SectionKeys(
-        "routeLimits", ["body", "interimResponses", "chunkExtensionBytes", "trailerBytes"])
+        "routeLimits", ["body", "requestBodyRate", "interimResponses", "chunkExtensionBytes", "trailerBytes"])
+    /// At the top level and of a route.
+    package static let buffering = SectionKeys("buffering", ["request"])
 
     package static let upstream = SectionKeys(
         "upstream",
@@ -50,8 +58,8 @@ package struct SectionKeys: Sendable, Equatable {
             "queue", "idleConnections", "retry",
         ])
     package static let discovery = SectionKeys("discovery", ["dns", "srv", "endpointSlices"])
-    package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver"])
-    package static let srvDiscovery = SectionKeys("srvDiscovery", ["name", "interval", "resolver"])
+    package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver", "staleFor"])
+    package static let srvDiscovery = SectionKeys("srvDiscovery", ["name", "interval", "resolver", "staleFor"])
     package static let endpointSlices = SectionKeys(
         "endpointSlices", ["service", "namespace", "port", "server", "tokenFile", "caFile"])
     package static let balanceHash = SectionKeys("balanceHash", ["hash"])
@@ -71,9 +79,9 @@ package struct SectionKeys: Sendable, Equatable {
         "route",
         [
             "name", "match", "split", "redirect", "respond", "sticky", "failover", "override", "upgrade", "rewrite",
-            "host", "requestHeaders", "responseHeaders", "timeouts", "limits",
+            "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering",
         ])
-    package static let match = SectionKeys("match", ["host", "path", "method", "headers"])
+    package static let match = SectionKeys("match", ["host", "path", "method", "headers", "ignoreCase", "normalise"])
     package static let pathPattern = SectionKeys("pathPattern", ["exact", "prefix"])
     package static let redirect = SectionKeys("redirect", ["status", "scheme", "host", "path"])
     package static let respond = SectionKeys("respond", ["status"])
@@ -87,7 +95,8 @@ package struct SectionKeys: Sendable, Equatable {
 
     package static let all = [
         document, listener, admin, accessLog, operationalLog, batching, takeover, forwarding, errors, timeouts,
-        routeTimeouts, limits, routeLimits, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices, balanceHash,
+        routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
+        balanceHash,
         health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
         replace, hostRewrite, headerEdits,
     ]

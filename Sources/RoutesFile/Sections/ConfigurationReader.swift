@@ -75,8 +75,24 @@ struct ConfigurationReader {
     private func admin(_ node: Node) -> AdminSpec? {
         if case .bool(false) = node.value.content { return nil }
         var admin = AdminSpec()
-        node.section(.admin, "an object or false")?.read("address", into: &admin.address) { $0.listenAddress() }
+        guard let section = node.section(.admin, "an object or false") else { return admin }
+        section.read("address", into: &admin.address) { $0.listenAddress() }
+        section.read("hosts", into: &admin.hosts) { node in
+            node.elements("a list of host names such as [\"balancer.internal\"]", maximum: 64)?
+                .compactMap(self.adminHost)
+        }
         return admin
+    }
+
+    private func adminHost(_ node: Node) -> String? {
+        guard let text = node.string("a host name such as \"balancer.internal\"")?.lowercased() else { return nil }
+        if Syntax.isHost(text) { return text }
+        if let (host, _) = Syntax.hostAndPort(text), Syntax.isHost(host) {
+            node.fail("a host is compared without its port; write \(host.quoted)")
+        } else {
+            node.failExpecting("a host name such as \"balancer.internal\"")
+        }
+        return nil
     }
 
     private func accessLog(_ node: Node) -> AccessLogSpec? {
@@ -94,6 +110,9 @@ struct ConfigurationReader {
     private func readTable(_ document: Section, into table: inout TableSpec, listeners: [ListenerSpec]) {
         if let timeouts = document["timeouts"]?.section(.timeouts) { timeouts.readTimeouts(into: &table.timeouts) }
         if let limits = document["limits"]?.section(.limits) { limits.readLimits(into: &table.limits) }
+        if let buffering = document["buffering"]?.section(.buffering) {
+            buffering.readBuffering(into: &table.buffering)
+        }
         if let forwarding = document["forwarding"]?.section(.forwarding) {
             forwarding.readForwarding(into: &table.forwarding)
         }
@@ -114,7 +133,7 @@ struct ConfigurationReader {
         let reader = RouteReader(
             // Without any upstreams, that is the fault, and not each route that names one.
             upstreams: members == nil ? nil : table.upstreams.map(\.name), timeouts: table.timeouts,
-            limits: table.limits)
+            limits: table.limits, buffering: table.buffering)
         var names: [String: String] = [:]
         for (index, node) in nodes.enumerated() {
             guard let route = reader.read(node, position: index + 1) else { continue }

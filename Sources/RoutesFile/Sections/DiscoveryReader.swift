@@ -38,8 +38,11 @@ enum DiscoveryReader {
         var resolver = plain.resolver
         section.read("interval", into: &interval) { $0.duration(100...3_600_000) }
         section.read("resolver", into: &resolver) { $0.resolverAddress() }
+        var staleFor: UInt32?
+        section.read("staleFor", into: &staleFor) { $0.duration(1_000...Section.longest) }
         lookup?.interval = interval
         lookup?.resolver = resolver
+        lookup?.staleFor = staleFor
         return lookup
     }
 

@@ -2,9 +2,9 @@ import Traffic
 
 /// Reads which requests a route takes.
 enum MatchReader {
-    static func read(_ node: Node) -> MatchSpec? {
-        guard let section = node.section(.match) else { return nil }
-        var match = MatchSpec()
+    /// Over the defaults that `match` holds.
+    static func read(_ node: Node, into match: inout MatchSpec) {
+        guard let section = node.section(.match) else { return }
         section.read("host", into: &match.hosts) { node in
             node.oneOrMore("a host such as \"example.org\"")?.compactMap(Self.host)
         }
@@ -15,7 +15,8 @@ enum MatchReader {
             node.oneOrMore("a method such as \"GET\"", maximum: 32)?.compactMap { $0.method() }
         }
         section.read("headers", into: &match.headers) { Self.headers($0) }
-        return match
+        section.read("ignoreCase", into: &match.ignoreCase) { $0.bool() }
+        section.read("normalise", into: &match.normalise) { $0.bool() }
     }
 
     private static func host(_ node: Node) -> HostPattern? {

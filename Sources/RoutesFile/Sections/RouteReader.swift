@@ -7,17 +7,20 @@ struct RouteReader {
     private let known: Set<String>
     let timeouts: Timeouts
     let limits: Limits
+    let buffering: BufferingSpec
 
-    init(upstreams: [String]?, timeouts: Timeouts, limits: Limits) {
+    init(upstreams: [String]?, timeouts: Timeouts, limits: Limits, buffering: BufferingSpec) {
         self.upstreams = upstreams
         self.known = Set(upstreams ?? [])
         self.timeouts = timeouts
         self.limits = limits
+        self.buffering = buffering
     }
 
     /// What only a request that goes to an upstream needs.
     private static let splitOnly = [
         "sticky", "failover", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
+        "buffering",
     ]
 
     /// `position` counts from 1 and names a route that has no name.
@@ -25,7 +28,10 @@ struct RouteReader {
         guard let section = node.section(.route) else { return nil }
         var route = RouteSpec(name: "route-\(position)", action: self.action(section))
         section.read("name", into: &route.name) { $0.name() }
-        section.read("match", into: &route.match) { MatchReader.read($0) }
+        // What must not be public must not become so by another spelling.
+        if case .respond(403) = route.action { route.match.normalise = true }
+        if case .respond(404) = route.action { route.match.normalise = true }
+        if let match = section["match"] { MatchReader.read(match, into: &route.match) }
         section.read("sticky", into: &route.sticky) { $0.hashKey() }
         section.read("failover", into: &route.failover) { $0.bool() }
         section.read("override", into: &route.override) { self.override($0) }
@@ -39,6 +45,8 @@ struct RouteReader {
         if let timeouts = section["timeouts"]?.section(.routeTimeouts) { timeouts.readTimeouts(into: &route.timeouts) }
         route.limits = self.limits
         if let limits = section["limits"]?.section(.routeLimits) { limits.readLimits(into: &route.limits) }
+        route.buffering = self.buffering
+        if let buffering = section["buffering"]?.section(.buffering) { buffering.readBuffering(into: &route.buffering) }
         return route
     }
 

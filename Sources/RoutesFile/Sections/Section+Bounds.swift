@@ -11,7 +11,7 @@ extension Section {
             ("requestHeader", \.requestHeader), ("requestBodyIdle", \.requestBodyIdle), ("connect", \.connect),
             ("responseHeader", \.responseHeader), ("responseBodyIdle", \.responseBodyIdle), ("keepAlive", \.keepAlive),
             ("upstreamIdle", \.upstreamIdle), ("upstreamLifetime", \.upstreamLifetime), ("tunnelIdle", \.tunnelIdle),
-            ("queue", \.queue), ("drain", \.drain),
+            ("tunnelHalfClosed", \.tunnelHalfClosed), ("linger", \.linger), ("queue", \.queue), ("drain", \.drain),
         ]
         for (key, target) in targets where self.keys.keys.contains(key) {
             self.read(key, into: &timeouts[keyPath: target]) { $0.duration(1...Self.longest) }
@@ -23,6 +23,7 @@ extension Section {
         let sizes: [(String, WritableKeyPath<Limits, UInt32>, ClosedRange<UInt32>)] = [
             // A worker's read buffer holds a whole head: the upper bounds keep it within a few MiB.
             ("requestLine", \.requestLine, 64...1_048_576), ("headerBytes", \.headerBytes, 256...1_048_576),
+            ("requestBodyRate", \.requestBodyRate, 0...1_073_741_824),
             ("chunkExtensionBytes", \.chunkExtensionBytes, 0...1_048_576),
             // Trailers are rewritten in a worker's frame buffer, which holds 32 KiB.
             ("trailerBytes", \.trailerBytes, 0...16_384),
@@ -39,6 +40,12 @@ extension Section {
             self.read(key, into: &limits[keyPath: target]) { $0.integer(range) }
         }
         self.read("body", into: &limits.body) { $0.size(0...UInt64(1 << 60)) }
+        guard self.keys.keys.contains("buffered") else { return }
+        self.read("buffered", into: &limits.buffered) { $0.size(UInt64(1 << 20)...UInt64(1 << 50)) }
+    }
+
+    func readBuffering(into buffering: inout BufferingSpec) {
+        self.read("request", into: &buffering.request) { $0.size(0...BufferingSpec.largestRequest) }
     }
 
     func readForwarding(into forwarding: inout ForwardingSpec) {
@@ -50,5 +57,9 @@ extension Section {
         self.read("forwarded", into: &forwarding.forwarded) { $0.bool() }
         self.read("xForwarded", into: &forwarding.xForwarded) { $0.bool() }
         self.read("requestID", into: &forwarding.requestID) { $0.bool() }
+        self.read("underscores", into: &forwarding.underscores) { node in
+            node.word([("drop", .drop), ("keep", .keep), ("refuse", .refuse)])
+        }
+        self.read("maxPasses", into: &forwarding.maxPasses) { $0.integer(0...100) }
     }
 }

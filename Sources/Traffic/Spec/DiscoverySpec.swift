@@ -18,6 +18,8 @@ package struct NameLookup: Sendable, Hashable {
     package var interval: UInt32 = 5_000
     /// nil: the name servers of /etc/resolv.conf.
     package var resolver: SocketAddress?
+    /// Milliseconds for which the last good answer stays in use while no newer one comes; nil: without bound.
+    package var staleFor: UInt32?
 
     package init(name: String) { self.name = name }
 }

@@ -1,0 +1,63 @@
+/// A worker's counters, copied out between two turns of its loop.
+package struct WorkerSnapshot: Sendable {
+    package var worker: Int
+    package var generation: UInt64
+    package var connectionsActive: UInt64 = 0
+    package var connectionsAccepted: UInt64 = 0
+    /// Closed at accept because of `limits.connections` or `connectionsPerClient`.
+    package var connectionsRefused: UInt64 = 0
+    package var tunnelsActive: UInt64 = 0
+    package var exchangesActive: UInt64 = 0
+    /// Requests that never reached a route (bad request, time-out), by status.
+    package var rejected: [UInt16: UInt64] = [:]
+    package var routes: [RouteCounters] = []
+    package var endpoints: [EndpointCounters] = []
+    package var retries: [String: UInt64] = [:]
+    package var retriesDenied: [String: UInt64] = [:]
+    package var accessLogDropped: UInt64 = 0
+
+    package init(worker: Int, generation: UInt64) {
+        self.worker = worker
+        self.generation = generation
+    }
+}
+
+/// Requests of one route answered by one upstream (`upstream` is empty for answers of our own).
+package struct RouteCounters: Sendable {
+    package var route: String
+    package var upstream: String
+    /// Index 0…5: other, 1xx … 5xx.
+    package var statusClasses: [UInt64]
+    /// Requests abandoned by the client before an answer (logged as 499).
+    package var cancelled: UInt64
+    package var latency: LatencyHistogram
+    package init(
+        route: String, upstream: String, statusClasses: [UInt64], cancelled: UInt64, latency: LatencyHistogram
+    ) {
+        self.route = route
+        self.upstream = upstream
+        self.statusClasses = statusClasses
+        self.cancelled = cancelled
+        self.latency = latency
+    }
+}
+
+package struct EndpointCounters: Sendable {
+    package var upstream: String
+    package var address: SocketAddress
+    package var requests: UInt64
+    package var connectFailures: UInt64
+    package var connectionsOpened: UInt64
+    package var connectionsIdle: UInt64
+    package init(
+        upstream: String, address: SocketAddress, requests: UInt64, connectFailures: UInt64, connectionsOpened: UInt64,
+        connectionsIdle: UInt64
+    ) {
+        self.upstream = upstream
+        self.address = address
+        self.requests = requests
+        self.connectFailures = connectFailures
+        self.connectionsOpened = connectionsOpened
+        self.connectionsIdle = connectionsIdle
+    }
+}

@@ -1,0 +1,29 @@
+/// Bounds on what a peer can make us hold.
+package struct Limits: Sendable, Equatable {
+    /// Bytes of the request line; exceeded → 414.
+    package var requestLine: UInt32 = 8_192
+    /// Bytes of the whole head; exceeded → 431.
+    package var headerBytes: UInt32 = 32_768
+    /// Header fields; exceeded → 431.
+    package var headerCount: UInt32 = 100
+    /// Bytes of a request body; exceeded → 413. Bodies are streamed, so this guards the upstream, not our memory.
+    package var body: UInt64 = 16 << 30
+    /// The least average rate of a request's body, in bytes a second, once `Timeouts.requestBodyIdle` has passed since its
+    /// begin; exceeded → 408. Time that the upstream makes the client wait does not count, and once a response has begun
+    /// the bound is off. 0: none.
+    package var requestBodyRate: UInt32 = 250
+    /// Bytes that wait in this process for peers that do not take them; exceeded → the connections that hold most and move
+    /// least are reset, counted.
+    package var buffered: UInt64 = 256 << 20
+    /// Client connections in all; exceeded → closed at accept, counted.
+    package var connections: UInt32 = 65_536
+    /// Client connections from one address; 0 is no bound of its own.
+    package var connectionsPerClient: UInt32 = 0
+    /// Interim (1xx) responses passed on for one request; those beyond are dropped, and the final response goes on.
+    package var interimResponses: UInt32 = 100
+    /// Bytes of a chunk's extensions and of all trailers of a message; exceeded → 400 or 502.
+    package var chunkExtensionBytes: UInt32 = 4_096
+    package var trailerBytes: UInt32 = 8_192
+
+    package init() {}
+}

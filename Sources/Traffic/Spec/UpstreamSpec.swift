@@ -1,0 +1,50 @@
+package struct UpstreamSpec: Sendable, Equatable {
+    package var name: String
+    /// With `discovery`: what it has found so far; the file itself then says none.
+    package var endpoints: [SocketAddress] = []
+    /// nil: the file names the endpoints.
+    package var discovery: DiscoverySpec?
+    package var balance: Balance = .leastOutstanding
+    /// nil: no probes, the endpoint counts as up.
+    package var health: ProbeSpec?
+    package var passive = PassiveSpec()
+    /// Milliseconds over which an endpoint that comes back grows to its full share; 0: at once.
+    package var slowStart: UInt32 = 0
+    /// Per endpoint, all workers together; 0: no cap.
+    package var maxConnections: UInt32 = 0
+    package var maxOutstanding: UInt32 = 0
+    /// Requests that may wait for a slot, per worker and upstream; beyond → 503.
+    package var queueLength: UInt32 = 128
+    /// Idle connections kept per worker and endpoint.
+    package var idleConnections: UInt32 = 128
+    package var retry = RetrySpec()
+
+    package init(name: String) { self.name = name }
+}
+
+package enum Balance: Sendable, Equatable {
+    case roundRobin
+    /// The less loaded of two random endpoints (default).
+    case leastOutstanding
+    /// Rendezvous hash of a key over the endpoints.
+    case consistentHash(HashKey)
+}
+
+/// What a sticky or consistent choice hangs on.
+package enum HashKey: Sendable, Equatable {
+    case clientAddress
+    /// Lower-case field name.
+    case header(String)
+    case cookie(String)
+}
+
+package struct RetrySpec: Sendable, Equatable {
+    /// Further attempts after the first, 0…5.
+    package var attempts: UInt32 = 2
+    /// Retries allowed as a share of requests, in percent, 0…100.
+    package var budgetPercent: UInt32 = 20
+    /// Retries a second that are always allowed, so that a quiet upstream can still retry.
+    package var minimumPerSecond: UInt32 = 10
+
+    package init() {}
+}
