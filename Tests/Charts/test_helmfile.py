@@ -9,6 +9,9 @@ import yaml
 from matrix import VARIABLES
 from rendering import ENVIRONMENTS, ROOT, helmfile, load, read, render
 
+# What takes a host, or runs a core.
+MOVES = ("Ingress", "HTTPRoute", "StatefulSet")
+
 
 class Helmfile(unittest.TestCase):
     def test_releases(self):
@@ -44,19 +47,22 @@ class Helmfile(unittest.TestCase):
 
     def test_stage_and_weights(self):
         wanted = {
-            "kusama": ({"core": 100, "gateway": 0}, False),
-            "polkadot": ({"core": 100, "gateway": 0}, False),
-            "staging": ({"core": 50, "gateway": 50}, False),
-            "ci": ({"core": 50, "gateway": 50}, False),
-            "local": ({"gateway": 100}, True),
+            "kusama": ({"core": 100, "gateway": 0}, None),
+            "polkadot": ({"core": 100, "gateway": 0}, None),
+            "staging": ({"core": 50, "gateway": 50}, "web3f/otv-backend"),
+            "ci": ({"core": 50, "gateway": 50}, "web3f/otv-backend"),
+            "local": ({"gateway": 100}, "web3f/otv-core"),
         }
-        for environment, (split, retired) in wanted.items():
+        for environment, (split, core) in wanted.items():
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
                 objects = render("otv", release["values"], release["name"], release["namespace"])
                 routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])["routes"]
                 self.assertEqual(next(route["split"] for route in routes if route["name"] == "api"), split, environment)
-                image = objects.one("StatefulSet", "otv-core")["spec"]["template"]["spec"]["containers"][0]["image"]
-                self.assertEqual(image.startswith("web3f/otv-core:"), retired, environment)
+                images = [
+                    item["spec"]["template"]["spec"]["containers"][0]["image"].partition(":")[0]
+                    for item in objects.of("StatefulSet", "otv-core")
+                ]
+                self.assertEqual(images, [core] if core else [], environment)
 
     def test_a_network_is_moved_by_its_environment(self):
         release = helmfile(
@@ -65,6 +71,22 @@ class Helmfile(unittest.TestCase):
         self.assertEqual(release["values"]["otv-balancer"]["weights"]["api"], {"core": 75, "gateway": 25})
         release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"stage": "4-core-retired"})[0]
         self.assertTrue(release["values"]["otv-core"]["retired"])
+
+    def test_the_first_apply_in_production_moves_nothing(self):
+        """As the files are: no second core beside the one that runs, and no second Ingress for its host."""
+        for environment in ("kusama", "polkadot"):
+            for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
+                objects = render("otv", release["values"], release["name"], release["namespace"])
+                self.assertEqual([item["kind"] for item in objects if item["kind"] in MOVES], [])
+                routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])
+                self.assertEqual(
+                    routes["upstreams"]["core"]["discovery"]["dns"]["name"],
+                    f"{environment}-otv-backend.{environment}.svc.cluster.local.",
+                )
+        chain = load("helmfile.d", "environments", "kusama.yaml")["chains"][0]
+        release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"chains": [{**chain, "legacyRelease": ""}]})[0]
+        objects = render("otv", release["values"], "otv", "kusama")
+        self.assertEqual(sorted(item["kind"] for item in objects if item["kind"] in MOVES), ["Ingress", "StatefulSet"])
 
     def test_while_the_old_release_runs_the_core_there_is_no_other(self):
         chain = {
@@ -76,7 +98,7 @@ class Helmfile(unittest.TestCase):
         }
         release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"chains": [chain]})[0]
         objects = render("otv", release["values"], "otv", "kusama")
-        self.assertEqual(objects.of("StatefulSet"), [])
+        self.assertEqual([item["kind"] for item in objects if item["kind"] in MOVES], [])
         routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])
         self.assertEqual(
             routes["upstreams"]["core"]["discovery"]["dns"],
