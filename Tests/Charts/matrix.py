@@ -78,6 +78,15 @@ SWITCHES = {
         [{}, at("existingSecret", "made-elsewhere")],
         [{}, at("networkPolicy.enabled", False)],
     ],
+    "otv-mongodb": [
+        [{}, at("auth", {"enabled": True, "password": "p", "rootPassword": "r"}), at("auth", {"enabled": True, "existingSecret": "s"})],
+        [{}, at("persistence", {"enabled": True, "storageClass": "fast"})],
+        [{}, at("networkPolicy.enabled", False), at("networkPolicy.from", [{"podSelector": {}}])],
+    ],
+    "otv-redis": [
+        [{}, at("networkPolicy.enabled", False), at("networkPolicy.from", [{"podSelector": {}}])],
+        [{}, {"fullnameOverride": "queues"}],
+    ],
 }
 
 
@@ -130,9 +139,9 @@ def everything():
         merged(
             at("otv-worker.enabled", True),
             at("otv-telemetry.enabled", True),
-            at("mongodb.enabled", True),
-            at("redis.enabled", True),
-            at("global.config", {**SPLIT, "redis": {"host": "otv-redis-master"}}),
+            at("otv-mongodb.enabled", True),
+            at("otv-redis.enabled", True),
+            at("global.config", {**SPLIT, "redis": {"host": "otv-redis"}}),
         ),
     )
 

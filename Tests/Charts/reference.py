@@ -13,7 +13,7 @@ import sys
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv"]
+CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv-mongodb", "otv-redis", "otv"]
 
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 COUNT = {"type": "integer", "minimum": 0}
@@ -125,7 +125,6 @@ RULES = {
     "otv/global": closed(
         imageTag={"type": "string"},
         config=SECTIONS,
-        security=OBJECT,
         imageRegistry={"type": "string"},
         imagePullSecrets={"type": "array"},
         storageClass={"type": "string"},
@@ -141,7 +140,7 @@ RULES = {
     "otv-balancer/config": {"$ref": "#/definitions/config"},
 }
 # Objects whose keys are Kubernetes', or another chart's, to know.
-OPEN = {"secret", "affinity", "podSecurityContext", "securityContext", "mongodb", "redis"}
+OPEN = {"secret", "affinity", "podSecurityContext", "securityContext"}
 
 
 def schema(chart, value, path=""):

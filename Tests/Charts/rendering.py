@@ -16,7 +16,7 @@ import kubernetes_validate
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry"]
+CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv-mongodb", "otv-redis"]
 STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-retired"]
 ENVIRONMENTS = ["kusama", "polkadot", "staging", "ci", "local"]
 # The oldest that is supported here, and the newest that the validator knows.
@@ -62,7 +62,7 @@ def at(path, value):
 
 @functools.cache
 def umbrella():
-    """The chart otv as `helm dependency build` would leave it, with stand-ins for the two charts from elsewhere."""
+    """The chart otv as `helm dependency build` would leave it: all that it depends on is here."""
     folder = tempfile.mkdtemp(prefix="otv-charts-")
     atexit.register(shutil.rmtree, folder)
     chart = os.path.join(folder, "otv")
@@ -71,20 +71,8 @@ def umbrella():
     inner = os.path.join(chart, "charts")
     for dependency in load("charts", "otv", "Chart.yaml")["dependencies"]:
         name = dependency["name"]
-        if dependency["repository"].startswith("file://"):
-            shutil.copytree(
-                os.path.join(ROOT, "charts", "otv", dependency["repository"][len("file://") :]),
-                os.path.join(inner, name),
-            )
-            continue
-        os.makedirs(os.path.join(inner, name, "templates"))
-        with open(os.path.join(inner, name, "Chart.yaml"), "w", encoding="utf-8") as file:
-            yaml.safe_dump({"apiVersion": "v2", "name": name, "version": dependency["version"].lstrip("^~")}, file)
-        with open(os.path.join(inner, name, "templates", "stand-in.yaml"), "w", encoding="utf-8") as file:
-            file.write(
-                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-{{ .Chart.Name }}\n"
-                "data:\n  architecture: {{ .Values.architecture }}\n"
-            )
+        folder_here = os.path.join(ROOT, "charts", "otv", dependency["repository"].removeprefix("file://"))
+        shutil.copytree(folder_here, os.path.join(inner, name))
     return chart
 
 
@@ -203,7 +191,8 @@ def helmfile(file, environment, variables, changes=None):
         with open(os.path.join(folder, "templates", "out.yaml"), "w", encoding="utf-8") as out:
             out.write(body)
         made = helm.Chart.load(folder).render(merged(values, {"variables": variables}), name="x", namespace="x")
-    releases = yaml.safe_load(next(iter(made.values())))["releases"]
+    # Without a release the key is there and empty.
+    releases = yaml.safe_load(next(iter(made.values())))["releases"] or []
     for release in releases:
         release["values"] = merged(
             *[load("helmfile.d", given) if isinstance(given, str) else given for given in release["values"]]

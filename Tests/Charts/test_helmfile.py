@@ -106,16 +106,30 @@ class Helmfile(unittest.TestCase):
         )
 
     def test_databases(self):
-        for environment, installed in {
-            "kusama": True,
-            "polkadot": True,
-            "staging": False,
-            "ci": True,
-            "local": True,
-        }.items():
-            for release in helmfile("05-mongodb.yaml.gotmpl", environment, VARIABLES):
-                self.assertEqual(release["installed"], installed)
-                self.assertTrue(release["name"].endswith("-mongodb"))
+        wanted = {"kusama": [], "polkadot": [], "staging": [], "ci": ["kusama", "polkadot"], "local": ["kusama"]}
+        for environment, names in wanted.items():
+            releases = helmfile("05-mongodb.yaml.gotmpl", environment, VARIABLES)
+            self.assertEqual([release["name"] for release in releases], names, environment)
+            for release in releases:
+                self.assertEqual(release["chart"], "../charts/otv-mongodb")
+                objects = render("otv-mongodb", release["values"], release["name"], release["namespace"])
+                self.assertEqual(objects.one("StatefulSet")["metadata"]["name"], f"{release['name']}-mongodb")
+
+    def test_no_environment_removes_a_database(self):
+        """`installed: false` uninstalls; what is not there is left alone."""
+        for file in ("05-mongodb.yaml.gotmpl", "10-otv.yaml.gotmpl"):
+            self.assertNotIn("installed:", read("helmfile.d", file))
+            self.assertNotIn("bitnami", read("helmfile.d", file))
+
+    def test_a_production_database_is_installed_by_its_name_only(self):
+        chain = load("helmfile.d", "environments", "kusama.yaml")["chains"][0]
+        release = helmfile(
+            "05-mongodb.yaml.gotmpl", "kusama", VARIABLES, {"chains": [{**chain, "databaseRelease": "new"}]}
+        )[0]
+        objects = render("otv-mongodb", release["values"], release["name"], release["namespace"])
+        claim = objects.one("StatefulSet", "new-mongodb")["spec"]["volumeClaimTemplates"][0]
+        self.assertEqual(claim["spec"]["resources"]["requests"]["storage"], "20Gi")
+        self.assertEqual(objects.of("Secret"), [])
 
     def test_the_gateway_of_ci_asks_the_database_of_ci(self):
         for release in helmfile("10-otv.yaml.gotmpl", "ci", VARIABLES):
@@ -124,9 +138,16 @@ class Helmfile(unittest.TestCase):
             main = json.loads(objects.one("Secret", f"{release['name']}-gateway")["stringData"]["main.json"])
             self.assertEqual(
                 main["db"]["mongo"]["uri"],
-                f"mongodb://username:password123@{chain}-mongodb-headless.{chain}.svc.cluster.local/otv"
-                "?tls=false&replicaSet=rs0",
+                f"mongodb://username:password123@{chain}-mongodb.{chain}.svc.cluster.local/otv?tls=false",
             )
+            # Which is installed with that user, password and database.
+            database = next(r for r in helmfile("05-mongodb.yaml.gotmpl", "ci", VARIABLES) if r["namespace"] == chain)
+            objects = render("otv-mongodb", database["values"], database["name"], chain)
+            self.assertEqual(objects.one("Service", f"{chain}-mongodb")["spec"]["ports"][0]["port"], 27017)
+            self.assertEqual(objects.one("Secret")["stringData"]["password"], "password123")
+            container = objects.one("StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+            given = {entry["name"]: entry.get("value") for entry in container["env"]}
+            self.assertEqual((given["OTV_USERNAME"], given["OTV_DATABASE"]), ("username", "otv"))
 
     def test_production_holds_no_password(self):
         for environment in ("kusama", "polkadot", "staging"):
@@ -144,8 +165,8 @@ class Helmfile(unittest.TestCase):
             body = "".join(re.findall(r"\{\{.*?\}\}", read("helmfile.d", file).partition("\n---\n")[2]))
             read_keys = set(re.findall(r"\.Values\.(\w+)", body))
             of_chains = set(re.findall(r"(?<![\w.$])\.([a-z]\w*)", body))
-            self.assertIn("chains", read_keys)
-            self.assertIn("namespace", of_chains)
+            self.assertLessEqual({"chains"}, read_keys)
+            self.assertLessEqual({"namespace"}, of_chains)
             for environment in ENVIRONMENTS:
                 values = load("helmfile.d", "environments", f"{environment}.yaml")
                 self.assertLessEqual(read_keys, set(values), environment)

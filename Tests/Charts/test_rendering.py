@@ -190,6 +190,8 @@ class Rejected(unittest.TestCase):
         )
         self.rejected("otv-gateway", at("autoscaling.minReplicas", 20), "more than autoscaling.maxReplicas")
         self.rejected("otv-core", {"existingSecret": "otv-core"}, "is the name of the Secret")
+        self.rejected("otv-mongodb", {"auth": {"enabled": True}}, "auth.password is empty")
+        self.rejected("otv-mongodb", {"auth": {"enabled": True, "password": "x"}}, "auth.rootPassword is empty")
 
     def test_a_core_is_not_retired_before_the_routes(self):
         self.rejected("otv", at("otv-core.retired", True), "otv-core.retired without otv-balancer.coreRetired")

@@ -148,8 +148,8 @@ class Safety(Everywhere):
                 container = spec["containers"][0]
                 ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                    if probe in container:
-                        self.assertIn(container[probe]["httpGet"]["port"], ports)
+                    if asked := container.get(probe, {}).get("httpGet") or container.get(probe, {}).get("tcpSocket"):
+                        self.assertIn(asked["port"], ports)
                 config = objects.of("Secret", item["metadata"]["name"])
                 if labels["app.kubernetes.io/name"] in ("otv-gateway", "otv-core") and config:
                     main = json.loads(config[0]["stringData"]["main.json"])
@@ -168,6 +168,9 @@ class Safety(Everywhere):
                 ):
                     continue
                 container = spec["containers"][0]
+                if labels["app.kubernetes.io/name"] in ("otv-mongodb", "otv-redis"):
+                    self.assertIn("readinessProbe", container)
+                    continue
                 paths = [container[p]["httpGet"]["path"] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
                 wanted = {
                     "otv-balancer": ["/healthz", "/healthz", "/readyz"],
@@ -353,15 +356,48 @@ class Safety(Everywhere):
         self.assertEqual(check_routes(routes_of(objects)[0])[0], 0)
 
     def test_optional_dependencies(self):
-        self.assertEqual([o for o in render("otv") if o["metadata"]["name"].endswith(("-mongodb", "-redis"))], [])
-        objects = render("otv", merged(at("mongodb.enabled", True), at("redis.enabled", True)))
+        self.assertEqual([o for o in render("otv") if re.search("-(mongodb|redis)", o["metadata"]["name"])], [])
+        objects = render("otv", merged(at("otv-mongodb.enabled", True), at("otv-redis.enabled", True)))
         # The default connection string leads to it.
         self.assertEqual(
             json.loads(objects.one("Secret", "otv-gateway")["stringData"]["main.json"])["db"],
             {"mongo": {"uri": "mongodb://otv-mongodb/otv"}},
         )
-        for name in ("mongodb", "redis"):
-            self.assertEqual(objects.one("ConfigMap", f"otv-{name}")["data"], {"architecture": "standalone"})
+        images = [
+            objects.one("StatefulSet", f"otv-{name}")["spec"]["template"]["spec"]["containers"][0]["image"]
+            for name in ("mongodb", "redis")
+        ]
+        # Of those who make them: another's copies have been frozen before.
+        self.assertEqual(images, ["mongo:7.0.28", "valkey/valkey:8.1.9"])
+        # Our tag is not theirs.
+        tagged = render("otv", merged(at("otv-mongodb.enabled", True), at("global.imageTag", "v9")))
+        self.assertIn("mongo:7.0.28", json.dumps(tagged.one("StatefulSet", "otv-mongodb")))
+
+    def test_nothing_is_fetched_to_install(self):
+        """Charts from elsewhere were frozen where they were; every dependency is a folder here."""
+        for dependency in load("charts", "otv", "Chart.yaml")["dependencies"]:
+            self.assertTrue(dependency["repository"].startswith("file://../"), dependency)
+
+    def test_a_database_with_passwords_has_them_in_a_secret(self):
+        for values, secret in (
+            ({"enabled": True, "password": "pass-word", "rootPassword": "root-word"}, "otv-mongodb"),
+            ({"enabled": True, "existingSecret": "made-elsewhere"}, "made-elsewhere"),
+        ):
+            objects = render("otv-mongodb", {"auth": values})
+            container = objects.one("StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+            keys = {
+                entry["name"]: (entry["valueFrom"]["secretKeyRef"]["name"], entry["valueFrom"]["secretKeyRef"]["key"])
+                for entry in container["env"]
+                if "valueFrom" in entry
+            }
+            self.assertEqual(
+                keys, {"MONGO_INITDB_ROOT_PASSWORD": (secret, "root-password"), "OTV_PASSWORD": (secret, "password")}
+            )
+            self.assertEqual({o["kind"] for o in objects if "-word" in json.dumps(o)} - {"StatefulSet"}, {"Secret"} if secret == "otv-mongodb" else set())
+            self.assertNotIn("pass-word", json.dumps(container))
+            # The script takes them from the environment, and is where the image looks for it.
+            self.assertIn("process.env.OTV_PASSWORD", objects.one("ConfigMap")["data"]["users.js"])
+            self.assertIn("/docker-entrypoint-initdb.d", [mount["mountPath"] for mount in container["volumeMounts"]])
 
     def test_helm_test_pods_ask_what_exists(self):
         for objects in self.each():

@@ -37,6 +37,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .image.repository (.image.tag | default $global.imageTag | default .root.Chart.AppVersion) -}}
 {{- end }}
 
+{{- /* Likewise for an image that is not ours: it has releases of its own, so our tag is not its. */ -}}
+{{- define "otv.foreignImage" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end }}
+
 {{- /* JSON text: the sections of global.config that are named, and over them the chart's own config. */ -}}
 {{- define "otv.config" -}}
 {{- $all := deepCopy ((.root.Values.global | default dict).config | default dict) -}}
