@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Glibc
 
 @main
 struct BalancerCommand: AsyncParsableCommand {
@@ -19,6 +20,15 @@ struct BalancerCommand: AsyncParsableCommand {
 
     static func main() async {
         StandardDescriptors.fill()
+        // Before the arguments are read and anything can wait: a signal must not find the process unprepared.
+        if CommandLine.arguments.dropFirst().first == "serve" {
+            do {
+                try ProcessSignals.process.take()
+            } catch {
+                Output.error("balancer: cannot start: \(error)")
+                Glibc.exit(1)
+            }
+        }
         await self.main(nil)
     }
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <linux/sockios.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -90,4 +91,38 @@ void cepoll_name_current_thread(const char *name) {
 int cepoll_accept(int listener, struct sockaddr_storage *peer) {
     socklen_t length = sizeof(*peer);
     return accept4(listener, (struct sockaddr *)peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static volatile sig_atomic_t signal_descriptor = -1;
+
+static void write_signal(int number) {
+    int kept = errno;
+    unsigned char byte = (unsigned char)number;
+    // A full pipe loses this one; the reader has tens of thousands before it.
+    if (write(signal_descriptor, &byte, 1) < 0) {
+    }
+    errno = kept;
+}
+
+static sigset_t signal_set(const int *signals, size_t count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t index = 0; index < count; index++) sigaddset(&set, signals[index]);
+    return set;
+}
+
+int cepoll_catch_signals(int descriptor, const int *signals, size_t count) {
+    signal_descriptor = descriptor;
+    sigset_t set = signal_set(signals, count);
+    struct sigaction action = {.sa_handler = write_signal, .sa_flags = SA_RESTART, .sa_mask = set};
+    for (size_t index = 0; index < count; index++) {
+        if (sigaction(signals[index], &action, NULL) != 0) return -1;
+    }
+    errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return errno == 0 ? 0 : -1;
+}
+
+void cepoll_let_signals_in(const int *signals, size_t count) {
+    sigset_t set = signal_set(signals, count);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

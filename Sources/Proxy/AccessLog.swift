@@ -43,8 +43,9 @@ package final class AccessLogSink: Sendable {
     /// Lines taken from workers that could not be written.
     package var lost: UInt64 { self.lostLines.load(ordering: .relaxed) }
 
-    package func start() {
-        EventLoop.startThread(named: "access-log") { self.writeLoop() }
+    /// Throws if there is no thread to be had.
+    package func start() throws(SystemError) {
+        try Thread.start(named: "access-log") { self.writeLoop() }
     }
 
     /// Writes what is queued and ends the thread; waits at most `milliseconds` for it.

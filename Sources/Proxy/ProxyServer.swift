@@ -36,8 +36,9 @@ package final class ProxyServer: DataPlane {
 
     package var workerCount: Int { self.workers.count }
 
-    package func start() {
-        for (index, worker) in self.workers.enumerated() { worker.start(index: index) }
+    /// Starts the workers' threads. Throws if there is none to be had.
+    package func start() throws(SystemError) {
+        for (index, worker) in self.workers.enumerated() { try worker.start(index: index) }
     }
 
     package func publish(_ table: RoutingTable) async {

@@ -37,7 +37,9 @@ package actor Dialer {
 
     private final class Pending {
         var socket: Socket
-        var connected = false
+        /// Every datagram is a whole answer, or none.
+        let isDatagram: Bool
+        var connected: Bool
         var unsent: ArraySlice<UInt8>
         var received: [UInt8] = []
         let limit: Int
@@ -49,11 +51,14 @@ package actor Dialer {
         let continuation: CheckedContinuation<DialResult, Never>
 
         init(
-            socket: consuming Socket, send: [UInt8], limit: Int, until: @escaping @Sendable ([UInt8]) -> Bool,
+            socket: consuming Socket, isDatagram: Bool, send: [UInt8], limit: Int,
+            until: @escaping @Sendable ([UInt8]) -> Bool,
             began: UInt64, connectDeadline: UInt64, deadline: UInt64,
             continuation: CheckedContinuation<DialResult, Never>
         ) {
             self.socket = socket
+            self.isDatagram = isDatagram
+            self.connected = isDatagram
             self.unsent = send[...]
             self.limit = limit
             self.until = until
@@ -69,7 +74,7 @@ package actor Dialer {
         let loop = try EventLoop()
         self.loop = loop
         let actor = Weak(self)
-        EventLoop.startThread(named: "dialer") {
+        try Thread.start(named: "dialer") {
             loop.run { batch in NextTurn(timeout: actor.value?.turn(batch) ?? -1) }
         }
     }
@@ -87,25 +92,48 @@ package actor Dialer {
         with address: SocketAddress, send: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
         until: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
+        await withCheckedContinuation { continuation in
+            self.begin(
+                send, limit: limit, connectMilliseconds: connectMilliseconds, milliseconds: milliseconds, until: until,
+                isDatagram: false, continuation
+            ) { () throws(SystemError) in try Socket.dial(IPEndpoint(address)) }
+        }
+    }
+
+    /// One question over UDP: sends one datagram and takes the first that `accept` takes, whichever come before it.
+    package func exchangeDatagram(
+        with address: SocketAddress, send: [UInt8], milliseconds: UInt32, accept: @escaping @Sendable ([UInt8]) -> Bool
+    ) async -> DialResult {
+        await withCheckedContinuation { continuation in
+            self.begin(
+                send, limit: Int(UInt16.max), connectMilliseconds: milliseconds, milliseconds: milliseconds,
+                until: accept, isDatagram: true, continuation
+            ) { () throws(SystemError) in try Socket.datagram(to: IPEndpoint(address)) }
+        }
+    }
+
+    private func begin(
+        _ send: [UInt8], limit: Int, connectMilliseconds: UInt32, milliseconds: UInt32,
+        until: @escaping @Sendable ([UInt8]) -> Bool, isDatagram: Bool,
+        _ continuation: CheckedContinuation<DialResult, Never>, open: () throws(SystemError) -> Socket
+    ) {
         let began = MonotonicClock.microseconds()
         let now = began / 1_000
-        return await withCheckedContinuation { continuation in
-            let token = self.nextToken
-            do throws(SystemError) {
-                let socket = try Socket.dial(IPEndpoint(address))
-                try socket.register(with: self.loop, token: token)
-                self.nextToken += 1
-                self.pending[token] = Pending(
-                    socket: socket, send: send, limit: limit, until: until, began: began,
-                    connectDeadline: now + UInt64(min(connectMilliseconds, milliseconds)),
-                    deadline: now + UInt64(milliseconds), continuation: continuation)
-                // The wait in progress knows nothing of the new deadline.
-                self.loop.wake()
-            } catch {
-                let end: DialResult.End =
-                    error.isLocalShortage ? .exhausted : error.code == ECONNREFUSED ? .refused : .unreachable
-                continuation.resume(returning: DialResult(end: end, bytes: [], microseconds: 0))
-            }
+        let token = self.nextToken
+        do throws(SystemError) {
+            let socket = try open()
+            try socket.register(with: self.loop, token: token)
+            self.nextToken += 1
+            self.pending[token] = Pending(
+                socket: socket, isDatagram: isDatagram, send: send, limit: limit, until: until, began: began,
+                connectDeadline: now + UInt64(min(connectMilliseconds, milliseconds)),
+                deadline: now + UInt64(milliseconds), continuation: continuation)
+            // The wait in progress knows nothing of the new deadline.
+            self.loop.wake()
+        } catch {
+            let end: DialResult.End =
+                error.isLocalShortage ? .exhausted : error.code == ECONNREFUSED ? .refused : .unreachable
+            continuation.resume(returning: DialResult(end: end, bytes: [], microseconds: 0))
         }
     }
 
@@ -141,18 +169,23 @@ package actor Dialer {
                 // Readiness that came before the connect ended; the next event tells.
                 exchange.connected = false
                 return
+            case .failed(ECONNREFUSED): return self.finish(token, .refused)
             case .failed: return self.finish(token, .reset)
             }
         }
-        var chunk = [UInt8](repeating: 0, count: 16_384)
+        var chunk = [UInt8](repeating: 0, count: exchange.isDatagram ? Int(UInt16.max) : 16_384)
         while true {
             switch chunk.withUnsafeMutableBytes({ exchange.socket.receive(into: $0) }) {
             case .bytes(let count):
+                if exchange.isDatagram { exchange.received.removeAll(keepingCapacity: true) }
                 exchange.received.append(contentsOf: chunk[0..<count])
                 if exchange.received.count > exchange.limit { return self.finish(token, .limit) }
                 if exchange.until(exchange.received) { return self.finish(token, .complete) }
             case .wouldBlock: return
+            // An empty datagram.
+            case .end where exchange.isDatagram: continue
             case .end: return self.finish(token, .closed)
+            case .failed(ECONNREFUSED): return self.finish(token, .refused)
             case .failed: return self.finish(token, .reset)
             }
         }

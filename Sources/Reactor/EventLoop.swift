@@ -145,37 +145,3 @@ package struct EventBatch: @unchecked Sendable {
         return self.events[index].events
     }
 }
-
-extension EventLoop {
-    /// Starts a thread that runs `body`. The closure is nonisolated: written inside `main` it would be inferred to be
-    /// the main actor's and abort when run elsewhere.
-    package nonisolated static func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
-        let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
-                cepoll_name_current_thread(start.name)
-                cepoll_adopt_niceness()
-                start.body()
-                return nil
-            }, start.toOpaque())
-        if result != 0 {
-            start.release()
-            // Without its threads the process serves nothing; there is no smaller failure to fall back to.
-            preconditionFailure("pthread_create: errno \(result)")
-        }
-        pthread_detach(thread)
-    }
-
-    private final class ThreadStart: Sendable {
-        let name: String
-        let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
-    }
-}

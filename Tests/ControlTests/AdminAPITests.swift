@@ -24,7 +24,8 @@ struct AdminAPITests {
             self.plane = ControlPlane(
                 publisher: self.bench.publisher, dataPlane: self.bench.dataPlane, health: self.monitor,
                 reloader: ConfigurationReloader(
-                    path: "/nonexistent/routes.json", publisher: self.bench.publisher, clock: clock, logger: logger),
+                    path: "/nonexistent/routes.json", publisher: self.bench.publisher, clock: clock,
+                    thread: SharedThread.files, logger: logger),
                 lifecycle: self.lifecycle, clock: clock)
         }
 

@@ -47,6 +47,17 @@ final class FakeDataPlane: DataPlane {
     var generations: [UInt64] { self.state.withLock { $0.generations } }
 }
 
+/// Threads for calls that block, kept for the whole run.
+enum SharedThread {
+    static let files: BlockingThread = {
+        do {
+            return try BlockingThread(named: "test-files")
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }()
+}
+
 /// Time that moves when a test says so. Sleeps end only by cancellation.
 final class ManualClock: Sendable {
     let now = Mutex<UInt64>(10_000)

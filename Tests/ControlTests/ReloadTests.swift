@@ -42,7 +42,7 @@ struct ReloadTests {
             self.directory = try TemporaryDirectory()
             self.reloader = ConfigurationReloader(
                 path: "\(self.directory.path)/routes.json", publisher: self.bench.publisher,
-                clock: self.bench.time.clock,
+                clock: self.bench.time.clock, thread: SharedThread.files,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }
 

@@ -11,7 +11,7 @@ struct DialerTests {
         let bound = listener.boundAddress()
         let address = try #require(bound)
         let descriptor = listener.release()
-        EventLoop.startThread(named: "peer") {
+        try Thread.start(named: "peer") {
             var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             poll(&ready, 1, 10_000)
             let connection = Glibc.accept(descriptor, nil, nil)

@@ -11,6 +11,7 @@ import Traffic
 /// The parts of a serving balancer, wired, and the order in which they start and stop.
 final class BalancerService: Sendable {
     private let options: ServeOptions
+    private let signals: ProcessSignals
     private let logger: Logger
     private let proxy: ProxyServer
     private let accessLog: AccessLogSink?
@@ -21,15 +22,17 @@ final class BalancerService: Sendable {
     private let lifecycle = Lifecycle()
     /// The one that serves, or tries to.
     private let admin = Mutex<AdminServer?>(nil)
+    /// A predecessor serves the same sockets and does not know yet that this process does, too.
+    private let isFollowing = Atomic(false)
 
     /// Serves until told to stop. Returns the exit status.
-    static func run(_ options: ServeOptions) async -> Int32 {
+    static func run(_ options: ServeOptions, signals: ProcessSignals) async -> Int32 {
         ProcessLimits.raiseDescriptors()
-        ProcessLimits.ignoreBrokenPipes()
         let logger = OperationalLog.start(level: options.logLevel)
         do {
+            try await LibraryResources.make()
             let successor = try options.takeover.flatMap { try Successor.take(over: $0) }
-            let service = try BalancerService(options, logger: logger)
+            let service = try BalancerService(options, signals: signals, logger: logger)
             return await service.serve(successor)
         } catch {
             Output.error("balancer: cannot start: \(error)")
@@ -37,7 +40,7 @@ final class BalancerService: Sendable {
         }
     }
 
-    private init(_ options: ServeOptions, logger: Logger) throws {
+    private init(_ options: ServeOptions, signals: ProcessSignals, logger: Logger) throws {
         let registry = EndpointRegistry(now: MonotonicClock.milliseconds())
         let accessLog = try Self.openAccessLog(options.accessLog, logger: logger)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
@@ -60,6 +63,7 @@ final class BalancerService: Sendable {
             await discovery.follow(table)
         }
         self.options = options
+        self.signals = signals
         self.logger = logger
         self.proxy = proxy
         self.accessLog = accessLog
@@ -67,7 +71,8 @@ final class BalancerService: Sendable {
         self.discovery = discovery
         self.publisher = publisher
         self.reloader = ConfigurationReloader(
-            path: options.path, publisher: publisher, discovery: discovery, logger: logger)
+            path: options.path, publisher: publisher, discovery: discovery,
+            thread: try BlockingThread(named: "routes-file"), logger: logger)
     }
 
     private static func openAccessLog(_ spec: AccessLogSpec, logger: Logger) throws -> AccessLogSink? {
@@ -95,42 +100,75 @@ final class BalancerService: Sendable {
     // MARK: start to stop
 
     private func serve(_ successor: Successor?) async -> Int32 {
-        let (stops, stop) = AsyncStream<StopCause>.makeStream()
-        let signals = await StopSignals()
+        self.isFollowing.store(successor != nil, ordering: .relaxed)
         return await withTaskGroup(of: Void.self, returning: Int32.self) { group in
-            let status = await self.live(successor, signals: signals, stops: stops, stop: stop, in: &group)
+            // From here on there is something to finish; what starting waits for, stopping does not.
+            self.signals.beginServing()
+            group.addTask { await self.live(successor) }
+            var cause = StopCause.signal
+            for await first in self.signals.stops {
+                cause = first
+                break
+            }
+            let status = await self.end(cause)
             // The group would wait for its tasks: a probe under way, an admin client that keeps its connection.
             // Nothing of theirs is worth waiting for once traffic has ended.
             Glibc.exit(status)
         }
     }
 
-    private func live(
-        _ successor: Successor?, signals: StopSignals, stops: AsyncStream<StopCause>,
-        stop: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
-    ) async -> Int32 {
-        group.addTask { await signals.serve(reloader: self.reloader, stops: stop) }
-        group.addTask { await self.health.run() }
-        group.addTask { await self.discovery.run(publishing: self.publisher) }
-        self.accessLog?.start()
-        self.proxy.start()
+    /// Starts what there is in its order and keeps it running.
+    private func live(_ successor: Successor?) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.health.run() }
+            group.addTask { await self.discovery.run(publishing: self.publisher) }
+            guard await self.start(successor, in: &group) else { return self.signals.stop(.failed) }
+            self.followSignals(in: &group)
+            await group.waitForAll()
+        }
+    }
 
-        guard await self.begin(successor) else { return 1 }
+    /// False, with the reason printed, if the process cannot serve.
+    private func start(_ successor: Successor?, in group: inout TaskGroup<Void>) async -> Bool {
+        do throws(SystemError) {
+            try self.accessLog?.start()
+            try self.proxy.start()
+        } catch {
+            Output.error("balancer: cannot start: \(error)")
+            return false
+        }
+        guard await self.begin(successor) else { return false }
         if let address = self.options.admin, let reason = await self.startAdmin(address, in: &group) {
             Output.error("balancer: \(reason)")
-            return 1
+            return false
         }
+        // Told to stop meanwhile.
+        guard self.lifecycle.current == .serving else { return true }
         self.startWatching(in: &group)
-        self.startHandOver(stops: stop, in: &group)
+        self.startHandOver(in: &group)
         StartUpMemory.release()
         Output.line("ready")
+        return true
+    }
 
-        var cause = StopCause.signal
-        for await first in stops {
-            cause = first
-            break
+    private func followSignals(in group: inout TaskGroup<Void>) {
+        group.addTask {
+            for await _ in self.signals.reloads where self.lifecycle.current == .serving {
+                await self.reloader.reload(.signal)
+            }
         }
-        return await self.end(cause)
+        group.addTask {
+            for await _ in self.signals.reopenings { self.reopenLogs() }
+        }
+        group.addTask {
+            for await number in self.signals.ignored {
+                self.logger.notice("a signal was ignored", metadata: ["signal": "\(number)"])
+            }
+        }
+    }
+
+    /// Writers of rotated files begin the new ones.
+    private func reopenLogs() {
     }
 
     /// Puts the first table in force and the listeners in place. False, with the reason printed, if that cannot be.
@@ -150,6 +188,7 @@ final class BalancerService: Sendable {
         guard let successor else { return true }
         do {
             try await successor.ready()
+            self.isFollowing.store(false, ordering: .relaxed)
             return true
         } catch {
             Output.error("balancer: take-over failed, the other process serves on: \(error)")
@@ -161,14 +200,17 @@ final class BalancerService: Sendable {
     private func end(_ cause: StopCause) async -> Int32 {
         self.lifecycle.beginDraining()
         let deadline = await self.publisher.current.table.spec.timeouts.drain
+        // Before a line is written, which may wait for whoever reads it.
+        let handedOver = cause == .handedOver || self.isFollowing.load(ordering: .relaxed)
+        async let drained = self.proxy.drain(deadlineMilliseconds: deadline, handedOver: handedOver)
         self.logger.notice("draining", metadata: ["cause": "\(cause)", "deadline": "\(deadline)ms"])
-        let finished = await self.proxy.drain(deadlineMilliseconds: deadline, handedOver: cause == .handedOver)
+        let finished = await drained
         if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
         self.proxy.stop()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
         self.logger.notice("stopped")
-        return 0
+        return cause == .failed ? 1 : 0
     }
 }
 
@@ -250,9 +292,7 @@ extension BalancerService {
         }
     }
 
-    private func startHandOver(
-        stops: AsyncStream<StopCause>.Continuation, in group: inout TaskGroup<Void>
-    ) {
+    private func startHandOver(in group: inout TaskGroup<Void>) {
         guard let path = self.options.takeover else { return }
         let server: HandOverServer
         do {
@@ -274,7 +314,7 @@ extension BalancerService {
             completed: {
                 self.lifecycle.beginDraining()
                 await self.admin.withLock({ $0 })?.stop()
-                stops.yield(.handedOver)
+                self.signals.stop(.handedOver)
             })
         group.addTask { await server.run(steps) }
     }

@@ -10,9 +10,4 @@ enum ProcessLimits {
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(which, &limit)
     }
-
-    /// Writing to a peer that left is an error to handle, not a reason to end.
-    static func ignoreBrokenPipes() {
-        signal(SIGPIPE, SIG_IGN)
-    }
 }

@@ -8,7 +8,8 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve", abstract: "Serves traffic.",
         discussion: """
             Prints "listening NAME ADDRESS" for each listener, "admin ADDRESS", then "ready". SIGHUP loads the file \
-            again; SIGTERM and SIGINT finish what runs and exit 0; a second one exits at once with 130.
+            again and reopens the logs, SIGUSR1 only the latter; SIGTERM and SIGINT finish what runs and exit 0; a second \
+            one exits at once with 130.
             """)
 
     @Option(name: .shortAndLong, help: "The configuration file, such as routes.json.")
@@ -49,6 +50,6 @@ struct ServeCommand: AsyncParsableCommand {
             path: self.config, bytes: bytes, configuration: configuration,
             workers: self.workers ?? configuration.workers ?? Int(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))),
             takeover: self.takeover ?? configuration.takeover)
-        throw ExitCode(await BalancerService.run(options))
+        throw ExitCode(await BalancerService.run(options, signals: .process))
     }
 }

@@ -44,4 +44,12 @@ void cepoll_pause(unsigned int microseconds);
 /// accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC; fills in the peer's address.
 int cepoll_accept(int listener, struct sockaddr_storage *peer);
 
+/// Has each of the signals written to `descriptor`, which must not block, as one byte instead of its default action. The
+/// signals are blocked for the calling thread, and so for those that it makes; some thread must let them in. Returns 0
+/// or -1 with errno.
+int cepoll_catch_signals(int descriptor, const int *signals, size_t count);
+
+/// Lets these signals interrupt the calling thread.
+void cepoll_let_signals_in(const int *signals, size_t count);
+
 #endif

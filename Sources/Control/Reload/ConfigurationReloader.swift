@@ -12,16 +12,20 @@ package actor ConfigurationReloader {
     private let discovery: EndpointDiscovery?
     private let clock: ControlClock
     private let logger: Logger
+    /// Reads the file and looks names up, which blocks.
+    private let thread: BlockingThread
     /// Two loads at once could put the older file in force last.
     private let turnstile = Turnstile()
     private var bytes: [UInt8]?
     private var started: BalancerConfiguration?
     package private(set) var report: ReloadReport
 
+    /// The file is read on `thread`.
     package init(
         path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, clock: ControlClock = .system,
-        logger: Logger
+        thread: BlockingThread, logger: Logger
     ) {
+        self.thread = thread
         self.path = path
         self.publisher = publisher
         self.discovery = discovery
@@ -40,7 +44,7 @@ package actor ConfigurationReloader {
         let origin = ChangeOrigin(door, who: self.path)
         let bytes: [UInt8]
         do {
-            bytes = try FileBytes.read(self.path)
+            bytes = try await self.read()
         } catch {
             // Between the two steps of a replacement the file may be missing for a moment; the next event tells.
             if door == .file, error.code == ENOENT { return self.report.ok }
@@ -52,7 +56,7 @@ package actor ConfigurationReloader {
 
         let configuration: BalancerConfiguration
         do {
-            configuration = try await Self.parse(bytes)
+            configuration = try await self.parse(bytes)
         } catch {
             return await self.reject(error.problems.map(ControlProblem.init), origin: origin)
         }
@@ -91,16 +95,17 @@ package actor ConfigurationReloader {
         }
     }
 
-    /// Parsing may look host names up, which blocks: it gets a thread of its own, never one of the few that all
-    /// Swift tasks share.
-    private static func parse(_ bytes: [UInt8]) async throws(ConfigurationRejected) -> BalancerConfiguration {
-        let result = await withCheckedContinuation { continuation in
-            EventLoop.startThread(named: "routes-file") {
-                continuation.resume(
-                    returning: Result { () throws(ConfigurationRejected) in try RoutesFile.parse(bytes) })
-            }
-        }
-        return try result.get()
+    private func read() async throws(SystemError) -> [UInt8] {
+        let path = self.path
+        return try await self.thread.run {
+            Result { () throws(SystemError) in try FileBytes.read(path) }
+        }.get()
+    }
+
+    private func parse(_ bytes: [UInt8]) async throws(ConfigurationRejected) -> BalancerConfiguration {
+        try await self.thread.run {
+            Result { () throws(ConfigurationRejected) in try RoutesFile.parse(bytes) }
+        }.get()
     }
 
     private func accept(_ configuration: BalancerConfiguration, outcome: LoadOutcome, origin: ChangeOrigin) {

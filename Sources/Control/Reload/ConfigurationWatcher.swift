@@ -15,11 +15,11 @@ package struct ConfigurationWatcher: Sendable {
         self.watch = try DirectoryWatch(file: path)
         self.reloader = reloader
         self.clock = clock
+        try self.watch.start()
     }
 
     /// Watches until the task is cancelled.
     package func run() async {
-        self.watch.start()
         await withTaskCancellationHandler {
             // What changed before the watch began.
             await self.reloader.reload(.file)

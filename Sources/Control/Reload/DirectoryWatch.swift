@@ -43,8 +43,8 @@ package final class DirectoryWatch: Sendable {
     }
 
     /// Watches on a thread of its own until `stop`.
-    package func start() {
-        EventLoop.startThread(named: "file-watch") { self.serve() }
+    package func start() throws(SystemError) {
+        try Thread.start(named: "file-watch") { self.serve() }
     }
 
     package func stop() {

@@ -28,14 +28,17 @@ package struct HandOverServer: Sendable {
 
     private let socket: HandOverSocket
     private let stopDescriptor: HandOverSocket
+    /// Accepts, reads and writes; made at the start, since a take-over must not fail for want of a thread.
+    private let thread: BlockingThread
     private let logger: Logger
 
-    /// Listens on `path`, with mode 0600. A predecessor must have finished with it.
+    /// Listens on `path`, with mode 0600. Throws where that cannot be, or no thread is to be had. A predecessor must have finished with it.
     package init(path: String, logger: Logger) throws(SystemError) {
         self.socket = try HandOverSocket.listen(on: path)
         let stop = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard stop >= 0 else { throw SystemError(operation: "eventfd") }
         self.stopDescriptor = HandOverSocket(owning: stop)
+        self.thread = try BlockingThread(named: "hand-over")
         self.logger = logger
     }
 
@@ -44,7 +47,7 @@ package struct HandOverServer: Sendable {
         let stop = self.stopDescriptor
         let socket = self.socket
         await withTaskCancellationHandler {
-            while let peer = await HandOverSocket.blocking({ socket.accept(unless: stop.descriptor) }) {
+            while let peer = await self.thread.run({ socket.accept(unless: stop.descriptor) }) {
                 if await self.serve(peer, steps) { return }
             }
         } onCancel: {
@@ -55,15 +58,15 @@ package struct HandOverServer: Sendable {
 
     private func serve(_ peer: HandOverSocket, _ steps: Steps) async -> Bool {
         peer.setDeadline(seconds: Self.patience)
-        let asked = await HandOverSocket.blocking {
+        let asked = await self.thread.run {
             Result { () throws(HandOverFailure) in try HandOver.expect(.ask, from: peer) }
         }
         guard case .success = asked else { return false }
         guard let offer = await steps.offer() else {
-            await Self.sayDone(to: peer)
+            await self.sayDone(to: peer)
             return false
         }
-        let sent = await HandOverSocket.blocking {
+        let sent = await self.thread.run {
             defer { for listener in offer.listeners { close(listener.descriptor) } }
             return Result { () throws(HandOverFailure) in
                 try offer.send(over: peer)
@@ -76,13 +79,13 @@ package struct HandOverServer: Sendable {
             return false
         }
         await steps.completed()
-        await Self.sayDone(to: peer)
+        await self.sayDone(to: peer)
         return true
     }
 
     /// The peer may be gone by now, which changes nothing.
-    private static func sayDone(to peer: HandOverSocket) async {
-        _ = await HandOverSocket.blocking {
+    private func sayDone(to peer: HandOverSocket) async {
+        _ = await self.thread.run {
             Result { () throws(HandOverFailure) in try HandOver.say(.done, to: peer) }
         }
     }

@@ -19,13 +19,6 @@ final class HandOverSocket: Sendable {
 
     deinit { close(self.descriptor) }
 
-    /// Runs blocking calls on a thread of their own.
-    static func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
-        await withCheckedContinuation { continuation in
-            EventLoop.startThread(named: "hand-over") { continuation.resume(returning: body()) }
-        }
-    }
-
     /// Bounds each later read and write.
     func setDeadline(seconds: Int) {
         var time = timeval(tv_sec: seconds, tv_usec: 0)

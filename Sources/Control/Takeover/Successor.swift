@@ -7,6 +7,7 @@ package struct Successor: Sendable {
 
     private let path: String
     private let socket: HandOverSocket
+    private let thread: BlockingThread
     package let inherited: HandOver
 
     /// nil if nobody runs there. Blocks for a moment: call before anything is served.
@@ -14,8 +15,10 @@ package struct Successor: Sendable {
         guard let socket = try Self.connect(to: path) else { return nil }
         do throws(HandOverFailure) {
             socket.setDeadline(seconds: Self.patience)
+            let thread = try Self.makeThread()
             try HandOver.say(.ask, to: socket)
-            return Successor(path: path, socket: socket, inherited: try HandOver.receive(from: socket))
+            return Successor(
+                path: path, socket: socket, thread: thread, inherited: try HandOver.receive(from: socket))
         } catch {
             if case .nothingToGive = error { return nil }
             // It may have been dying while it was asked: then there is nothing to take over, and no reason to fail.
@@ -32,9 +35,18 @@ package struct Successor: Sendable {
         }
     }
 
-    private init(path: String, socket: HandOverSocket, inherited: HandOver) {
+    private static func makeThread() throws(HandOverFailure) -> BlockingThread {
+        do {
+            return try BlockingThread(named: "hand-over")
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private init(path: String, socket: HandOverSocket, thread: BlockingThread, inherited: HandOver) {
         self.path = path
         self.socket = socket
+        self.thread = thread
         self.inherited = inherited
     }
 
@@ -43,7 +55,7 @@ package struct Successor: Sendable {
     package func ready() async throws(HandOverFailure) {
         let path = self.path
         let socket = self.socket
-        let result = await HandOverSocket.blocking {
+        let result = await self.thread.run {
             Result { () throws(HandOverFailure) in
                 do throws(HandOverFailure) {
                     try HandOver.say(.ready, to: socket)

@@ -19,8 +19,8 @@ actor Worker {
     }
 
     /// Serves on a thread of its own until `stop`. The thread keeps the actor alive.
-    nonisolated func start(index: Int) {
-        EventLoop.startThread(named: "worker-\(index)") {
+    nonisolated func start(index: Int) throws(SystemError) {
+        try Thread.start(named: "worker-\(index)") {
             // Entered once for the thread's whole life: entering for every batch would allocate a closure context each
             // time. Jobs that other threads enqueue run between two turns, on this thread, as the executor demands.
             self.loop.claimThread()

@@ -49,7 +49,9 @@ struct DNSClient: Sendable {
     ) async throws(DiscoveryFailure) -> DNSResponse {
         let id = UInt16.random(in: .min ... .max)
         let query = DNSMessage.query(id: id, question, extended: extended)
-        let answer = await DNSDatagram.exchange(query, with: server, milliseconds: Self.patience) { bytes in
+        let answer = await DNSDatagram.exchange(
+            query, with: server, by: self.dialer, milliseconds: Self.patience
+        ) { bytes in
             DNSMessage.answers(bytes, id: id, question)
         }
         let response: DNSResponse
