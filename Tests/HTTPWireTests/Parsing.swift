@@ -41,12 +41,14 @@ enum Parsing {
         }
     }
 
-    static func response(_ bytes: [UInt8], to method: HTTPMethod = .get) -> Verdict {
+    static func response(
+        _ bytes: [UInt8], to method: HTTPMethod = .get, limits: HeadLimits = Parsing.limits
+    ) -> Verdict {
         var fields = FieldTable()
         do throws(HeadError) {
             guard
                 let head = try HeadParser.response(
-                    bytes.span, to: method, limits: Self.limits, fields: &fields)
+                    bytes.span, to: method, limits: limits, fields: &fields)
             else { return .incomplete }
             let text = { (range: ByteRange) in
                 String(decoding: bytes[Int(range.lower)..<Int(range.upper)], as: UTF8.self)

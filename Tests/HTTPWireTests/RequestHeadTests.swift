@@ -88,6 +88,39 @@ struct RequestHeadTests {
         #expect(fault == nil)
     }
 
+    @Test(
+        "What an Expect field comes to",
+        arguments: [
+            ("Expect:", false), ("Expect: ,", false), ("Expect: 100-continue, 100-continue", true),
+            ("Expect: 100-continue\r\nExpect: 100-CONTINUE", true),
+        ])
+    func expectations(fields: String, expected: Bool) {
+        let (verdict, fault) = Parsing.splitVerdict(
+            Parsing.bytes("PUT / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n\r\n")
+        ) { Parsing.request($0) }
+        #expect(verdict.description.contains("expect=\(expected)"))
+        #expect(fault == nil)
+    }
+
+    @Test(
+        "Max-Forwards is read where it is a number",
+        arguments: [("0", 0), ("10", 10), ("4294967296", .max), ("", nil), ("-1", nil), ("1 ", 1), ("1,2", nil)]
+            as [(String, UInt32?)])
+    func maxForwards(value: String, expected: UInt32?) throws {
+        var fields = FieldTable()
+        let bytes = Parsing.bytes("OPTIONS * HTTP/1.1\r\nHost: h\r\nMax-Forwards: \(value)\r\n\r\n")
+        let head = try HeadParser.request(bytes.span, limits: Parsing.limits, fields: &fields)
+        #expect(head?.maxForwards == expected)
+    }
+
+    @Test(
+        "An empty line is no request",
+        arguments: [("", 0), ("\r", 1), ("\r\n", 2), ("\r\nGET", 2), ("\rG", 0), ("G\r\n", 0), ("\n", 0)])
+    func emptyLine(text: String, expected: Int) {
+        let count = HeadParser.leadingEmptyLine(Parsing.bytes(text).span)
+        #expect(count == expected)
+    }
+
     private static let refused: [(String, HeadError)] = [
         ("GET / HTTP/1.1\nHost: h\r\n\r\n", .malformed(.bareLF)),
         ("GET / HTTP/1.1\r\nHost: h\n\r\n", .malformed(.bareLF)),
@@ -180,6 +213,8 @@ struct RequestHeadTests {
         ),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", .malformed(.transferEncodingInHTTP10)),
         ("GET / HTTP/1.1\r\nHost: h\r\nExpect: 200-ok\r\n\r\n", .expectationFailed),
+        ("GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue, x\r\n\r\n", .expectationFailed),
+        ("GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue;q=1\r\n\r\n", .expectationFailed),
     ]
 
     @Test("What two parsers could read differently is refused, also byte by byte", arguments: Self.refused.indices)
@@ -198,6 +233,8 @@ struct RequestHeadTests {
             "GET /" + String(repeating: "a", count: count - 14) + " HTTP/1.1\r\nHost: h\r\n\r\n"
         }
         if case .request = parse(line(32)) {} else { Issue.record("a request line of exactly the limit is refused") }
+        // Its CR is no byte of it, even while the LF is still to come.
+        #expect(parse(String(line(32).prefix { $0 != "\r\n" }) + "\r") == .incomplete)
         #expect(parse(line(33)) == .refused(.requestLineTooLong))
         #expect(parse("GET /" + String(repeating: "a", count: 40)) == .refused(.requestLineTooLong))
         let block = { (count: Int) in

@@ -165,7 +165,7 @@ struct RewritingTests {
 
     private func rewriteResponse(
         _ text: String, to method: HTTPMethod = .get, framing: BodyFraming, edits: FieldEdits = .none,
-        persistence: ResponseRewriter.Persistence = .implicit
+        persistence: ResponseRewriter.Persistence = .implicit, date: DateField? = nil, upgrade: Bool = false
     ) throws -> [String] {
         let bytes = Parsing.bytes(text)
         var fields = FieldTable()
@@ -174,9 +174,10 @@ struct RewritingTests {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4_096, alignment: 1)
         defer { buffer.deallocate() }
         var writer = ByteWriter(buffer)
-        ResponseRewriter.write(
-            head, fields: fields, source: bytes.span, framing: framing, persistence: persistence, upgrade: false,
-            edits: edits, into: &writer)
+        let isWhole = ResponseRewriter.write(
+            head, fields: fields, source: bytes.span, framing: framing, persistence: persistence, upgrade: upgrade,
+            edits: edits, date: date, into: &writer)
+        #expect(isWhole)
         return String(decoding: buffer[..<writer.count], as: UTF8.self).split(separator: "\r\n").map(String.init)
     }
 
@@ -218,5 +219,101 @@ struct RewritingTests {
             try self.rewriteResponse(
                 "HTTP/1.1 200 OK\r\nX-Balancer-Reason: no-endpoint\r\nContent-Length: 1\r\n\r\n", framing: .length(1))
                 == ["HTTP/1.1 200 OK", "Content-Length: 1"])
+    }
+
+    private static let date = DateField(seconds: 784_111_777)
+    private static let dateLine = "Date: Sun, 06 Nov 1994 08:49:37 GMT"
+
+    @Test("A final response without a date gets one (RFC 9110 6.6.1); one that has it keeps it")
+    func dates() throws {
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 200 OK\r\nA: b\r\n\r\n", framing: .length(0), date: Self.date)
+                == ["HTTP/1.1 200 OK", "A: b", Self.dateLine, "Content-Length: 0"])
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 200 OK\r\ndate: x\r\n\r\n", framing: .untilClose, date: Self.date)
+                == ["HTTP/1.1 200 OK", "date: x"])
+        #expect(
+            try self.rewriteResponse("HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n", framing: .none, date: Self.date)
+                == ["HTTP/1.1 103 Hints", "Link: a"])
+        for edits in [FieldEdits(set: [("Date", "mine")], remove: []), FieldEdits(set: [], remove: ["DATE"])] {
+            let lines = try self.rewriteResponse(
+                "HTTP/1.1 200 OK\r\n\r\n", framing: .untilClose, edits: edits, date: Self.date)
+            #expect(!lines.contains(Self.dateLine))
+        }
+    }
+
+    @Test("Upgrade of a 426 is kept (RFC 9110 15.5.22), and of no other response that is no 101")
+    func upgradeRequired() throws {
+        let text = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.3\r\nConnection: upgrade\r\nupgrade: b\r\n\r\n"
+        #expect(
+            try self.rewriteResponse(text, framing: .length(0))
+                == [
+                    "HTTP/1.1 426 Upgrade Required", "Content-Length: 0", "Connection: upgrade", "Upgrade: TLS/1.3",
+                    "Upgrade: b",
+                ])
+        #expect(
+            try self.rewriteResponse(text, framing: .length(0), persistence: .close)[2] == "Connection: close, upgrade")
+        #expect(
+            try self.rewriteResponse(text, framing: .length(0), persistence: .keepAlive)[2]
+                == "Connection: keep-alive, upgrade")
+        #expect(
+            try self.rewriteResponse(
+                "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", framing: .length(0))
+                == ["HTTP/1.1 200 OK", "Content-Length: 0"])
+        #expect(
+            try self.rewriteResponse(
+                "HTTP/1.1 101 Switching\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n", framing: .none,
+                date: Self.date, upgrade: true)
+                == ["HTTP/1.1 101 Switching", "Connection: upgrade", "Upgrade: ws"])
+    }
+
+    @Test("A response head that outgrows its room says so, whatever its status", arguments: [101, 103, 200])
+    func overflow(status: Int) throws {
+        let bytes = Parsing.bytes("HTTP/1.1 \(status) X\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n")
+        var fields = FieldTable()
+        let parsed = try HeadParser.response(bytes.span, to: .get, limits: Parsing.limits, fields: &fields)
+        let head = try #require(parsed)
+        let edits = FieldEdits(set: [("A", "long enough")], remove: [])
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4_096, alignment: 1)
+        defer { buffer.deallocate() }
+        func write(room: Int) -> (isWhole: Bool, count: Int) {
+            var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]))
+            let isWhole = ResponseRewriter.write(
+                head, fields: fields, source: bytes.span, framing: .none, persistence: .close, upgrade: status == 101,
+                edits: edits, into: &writer)
+            return (isWhole, writer.count)
+        }
+        let (isWhole, count) = write(room: 4_096)
+        #expect(isWhole)
+        for room in 0...count { #expect(write(room: room).isWhole == (room == count), "\(room) of \(count)") }
+    }
+
+    @Test("Expect goes along once, and only where a body follows")
+    func expect() throws {
+        let lines = try self.rewrite(
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue, ,100-continue\r\nexpect:100-continue\r\nContent-Length: 1\r\n\r\n"
+        )
+        #expect(lines == ["POST / HTTP/1.1", "Host: h", "Expect: 100-continue"] + self.ours + ["Content-Length: 1"])
+        for (framing, line) in [("", [String]()), ("Content-Length: 0\r\n", ["Content-Length: 0"])] {
+            let lines = try self.rewrite("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\(framing)\r\n")
+            #expect(lines == ["POST / HTTP/1.1", "Host: h"] + self.ours + line)
+        }
+        let removed = try self.rewrite(
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+            edits: FieldEdits(set: [], remove: ["expect"]))
+        #expect(removed == ["POST / HTTP/1.1", "Host: h"] + self.ours + ["Content-Length: 1"])
+    }
+
+    @Test(
+        "Max-Forwards of TRACE and OPTIONS is one less behind us; elsewhere it means nothing",
+        arguments: [
+            ("OPTIONS * ", "Max-Forwards: 7", "Max-Forwards: 6"), ("TRACE / ", "max-forwards: 1", "Max-Forwards: 0"),
+            ("TRACE / ", "Max-Forwards: 99999999999", "Max-Forwards: 4294967294"),
+            ("OPTIONS / ", "Max-Forwards: 3\r\nMax-Forwards: 2", "Max-Forwards: 1"),
+            ("OPTIONS / ", "Max-Forwards: x", "Max-Forwards: x"), ("GET / ", "Max-Forwards: 7", "Max-Forwards: 7"),
+        ])
+    func maxForwards(start: String, field: String, expected: String) throws {
+        let lines = try self.rewrite("\(start)HTTP/1.1\r\nHost: h\r\n\(field)\r\n\r\n")
+        #expect(lines.filter { $0.lowercased().hasPrefix("max-forwards") } == [expected])
     }
 }

@@ -33,6 +33,9 @@ package enum HTTPDate {
     /// Bytes of an IMF-fixdate of the years up to 9999.
     package static let length = 29
 
+    /// The last second of the year 9999.
+    static let lastSecond: UInt64 = 253_402_300_799
+
     /// IMF-fixdate (RFC 9110 5.6.7).
     package static func write(seconds: UInt64, into writer: inout ByteWriter) {
         let civil = Civil(seconds: seconds)

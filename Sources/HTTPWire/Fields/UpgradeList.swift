@@ -1,22 +1,14 @@
 /// The protocols of an Upgrade field (RFC 9110 7.8), one after the other.
 package struct UpgradeList {
-    private var position: Int
-    private let end: Int
+    private var elements: ElementList
 
-    package init(_ range: ByteRange) {
-        self.position = Int(range.lower)
-        self.end = Int(range.upper)
+    package init(_ value: ByteRange) {
+        self.elements = ElementList(value)
     }
 
     /// The next protocol, version included; nil after the last.
     package mutating func next(in bytes: borrowing Span<UInt8>) -> ByteRange? {
-        while self.position < self.end, Self.isBetween(bytes[self.position]) { self.position += 1 }
-        guard self.position < self.end else { return nil }
-        let start = self.position
-        while self.position < self.end, bytes[self.position] != 0x2C { self.position += 1 }
-        var upper = self.position
-        while upper > start, Self.isBetween(bytes[upper - 1]) { upper -= 1 }
-        return ByteRange(lower: UInt32(start), upper: UInt32(upper))
+        self.elements.next(in: bytes)
     }
 
     /// A protocol's name without its version.
@@ -25,6 +17,4 @@ package struct UpgradeList {
         while end < element.upper, bytes[Int(end)] != 0x2F { end += 1 }
         return ByteRange(lower: element.lower, upper: end)
     }
-
-    private static func isBetween(_ byte: UInt8) -> Bool { byte == 0x2C || byte == 0x20 || byte == 0x09 }
 }

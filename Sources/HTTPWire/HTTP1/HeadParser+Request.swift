@@ -15,7 +15,7 @@ extension HeadParser {
         }
         let lineStart = cursor
         guard let line = try Self.requestLine(bytes, cursor: &cursor, limits: limits) else {
-            if end - lineStart > limits.requestLine { throw .requestLineTooLong }
+            if Self.unfinished(bytes, from: lineStart) > limits.requestLine { throw .requestLineTooLong }
             if end > limits.bytes { throw .headTooLarge }
             return nil
         }
@@ -26,6 +26,12 @@ extension HeadParser {
         }
         if cursor > limits.bytes { throw .headTooLarge }
         return try Self.assemble(line, summary, bytes: bytes, length: cursor)
+    }
+
+    /// Bytes of a line that has not ended, a CR that may end it left out.
+    static func unfinished(_ bytes: borrowing Span<UInt8>, from start: Int) -> Int {
+        let end = bytes.count
+        return end > start && bytes[end - 1] == Self.cr ? end - start - 1 : end - start
     }
 
     private struct RequestLine {
@@ -97,7 +103,7 @@ extension HeadParser {
             path: .empty, query: .empty, hasQuery: false, authority: .empty, host: summary.host,
             minorVersion: line.minorVersion, framing: .none, persistent: false,
             expectContinue: summary.expectContinue && line.minorVersion == 1, wantsUpgrade: false,
-            upgrade: summary.upgrade)
+            upgrade: summary.upgrade, maxForwards: summary.maxForwards)
         try Self.readTarget(&head, bytes: bytes)
         if summary.hostCount == 0 {
             if line.minorVersion == 1 { throw .malformed(.missingHost) }

@@ -7,9 +7,12 @@ extension HeadParser {
         fields.removeAll()
         let end = bytes.count
         var cursor = 0
-        guard let line = try Self.statusLine(bytes, cursor: &cursor, limits: limits),
-            let summary = try Self.fields(bytes, cursor: &cursor, limits: limits, into: &fields)
-        else {
+        guard let line = try Self.statusLine(bytes, cursor: &cursor) else {
+            if Self.unfinished(bytes, from: 0) > limits.requestLine || end > limits.bytes { throw .headTooLarge }
+            return nil
+        }
+        if cursor - 2 > limits.requestLine { throw .headTooLarge }
+        guard let summary = try Self.fields(bytes, cursor: &cursor, limits: limits, into: &fields) else {
             if end > limits.bytes { throw .headTooLarge }
             return nil
         }
@@ -19,7 +22,8 @@ extension HeadParser {
             length: cursor, status: line.status, reason: line.reason, minorVersion: line.minorVersion,
             framing: framing,
             persistent: line.minorVersion == 1 ? !summary.close : summary.keepAlive && !summary.close,
-            upgrade: summary.upgrade, hasUpgrade: summary.connectionUpgrade && summary.hasUpgrade)
+            upgrade: summary.upgrade, hasUpgrade: summary.connectionUpgrade && summary.hasUpgrade,
+            hasDate: summary.hasDate)
     }
 
     private struct StatusLine {
@@ -30,7 +34,7 @@ extension HeadParser {
 
     /// HTTP/1.x SP 3DIGIT [SP reason] CRLF; the space before an absent reason is often forgotten and is not missed.
     private static func statusLine(
-        _ bytes: borrowing Span<UInt8>, cursor: inout Int, limits: HeadLimits
+        _ bytes: borrowing Span<UInt8>, cursor: inout Int
     ) throws(HeadError) -> StatusLine? {
         let end = bytes.count
         guard let minor = try Self.version(bytes, cursor: &cursor) else { return nil }
@@ -52,7 +56,6 @@ extension HeadParser {
             cursor += 1
             reasonStart = cursor
             while cursor < end, ByteClass.isFieldContent(bytes[cursor]) { cursor += 1 }
-            if cursor - reasonStart > limits.requestLine { throw .headTooLarge }
             guard cursor < end else { return nil }
         }
         guard bytes[cursor] == Self.cr else {

@@ -21,6 +21,15 @@ package enum HeadParser {
         return false
     }
 
+    /// Bytes at the start that are an empty line and no request (RFC 9112 2.2): 2 for CRLF, which may be skipped once
+    /// before each request; 1 for a CR whose LF is still to come; else 0. A connection that holds no more than that has not
+    /// begun a request.
+    package static func leadingEmptyLine(_ bytes: Span<UInt8>) -> Int {
+        guard bytes.count > 0, bytes[0] == Self.cr else { return 0 }
+        guard bytes.count > 1 else { return 1 }
+        return bytes[1] == Self.lf ? 2 : 0
+    }
+
     /// What the fields say together.
     struct Summary {
         var hostCount = 0
@@ -37,6 +46,9 @@ package enum HeadParser {
         var hasUpgrade = false
         var expectContinue = false
         var expectOther = false
+        var hasDate = false
+        /// The least of them, should there be several.
+        var maxForwards: UInt32?
     }
 
     /// Parses fields from `cursor` up to and including the blank line. nil: incomplete. `cursor` ends behind the head.
@@ -124,14 +136,41 @@ package enum HeadParser {
             // Several fields are one list; only the first is read and passed on.
             if !summary.hasUpgrade { summary.upgrade = value }
             summary.hasUpgrade = true
-        case .expect:
-            if value.count == 12, ASCII.hasPrefixIgnoringCase(bytes, value, lowercase: "100-continue") {
+        case .expect: Self.readExpectations(bytes, value, &summary)
+        case .date: summary.hasDate = true
+        case .maxForwards:
+            guard let hops = Self.hops(bytes, value) else { return }
+            summary.maxForwards = min(hops, summary.maxForwards ?? .max)
+        default: break
+        }
+    }
+
+    /// A list, whose empty elements mean nothing (RFC 9110 5.6.1, 10.1.1).
+    private static func readExpectations(
+        _ bytes: borrowing Span<UInt8>, _ value: ByteRange, _ summary: inout Summary
+    ) {
+        var elements = ElementList(value)
+        while let element = elements.next(in: bytes) {
+            if element.count == 12, ASCII.hasPrefixIgnoringCase(bytes, element, lowercase: "100-continue") {
                 summary.expectContinue = true
             } else {
                 summary.expectOther = true
             }
-        default: break
         }
+    }
+
+    /// Digits; more than fit are as good as no limit. nil: something else, which says nothing.
+    private static func hops(_ bytes: borrowing Span<UInt8>, _ value: ByteRange) -> UInt32? {
+        guard !value.isEmpty else { return nil }
+        var hops: UInt32 = 0
+        for index in value.bounds {
+            let digit = bytes[index] &- 0x30
+            guard digit <= 9 else { return nil }
+            let (product, overflow) = hops.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(UInt32(digit))
+            hops = overflow || carry ? .max : sum
+        }
+        return hops
     }
 
     private static func contentLength(

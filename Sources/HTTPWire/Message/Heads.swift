@@ -38,6 +38,9 @@ package struct RequestHead: Sendable {
     /// `Connection: upgrade` and an `Upgrade` field, in HTTP/1.1.
     package var wantsUpgrade: Bool
     package var upgrade: ByteRange
+    /// How many more times the message may be forwarded. Binds TRACE and OPTIONS only (RFC 9110 7.6.2): at zero the proxy
+    /// answers itself.
+    package var maxForwards: UInt32?
 }
 
 /// A parsed response head.
@@ -51,4 +54,6 @@ package struct ResponseHead: Sendable {
     package var upgrade: ByteRange
     /// `Connection: upgrade` and an `Upgrade` field.
     package var hasUpgrade: Bool
+    /// Says when it was made. A proxy adds the date where it does not (RFC 9110 6.6.1).
+    package var hasDate: Bool
 }

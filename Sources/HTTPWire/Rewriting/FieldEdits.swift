@@ -9,6 +9,9 @@ package struct FieldEdits: Sendable {
     /// Those of the fields that the proxy itself adds to requests which the route decides about instead.
     let origin: OriginFields
 
+    /// The route decides about Date, so the proxy adds none.
+    let setsDate: Bool
+
     package static let none = FieldEdits(set: [], remove: [])
 
     /// Names and values must have been validated as a token and as field content.
@@ -16,6 +19,7 @@ package struct FieldEdits: Sendable {
         let names = (remove + set.map(\.name)).map { $0.lowercased() }
         self.dropped = names.map { Array($0.utf8) }
         self.origin = OriginFields(names)
+        self.setsDate = names.contains("date")
         self.lines = set.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
     }
 

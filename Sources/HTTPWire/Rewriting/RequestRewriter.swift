@@ -154,8 +154,10 @@ package enum RequestRewriter {
         }
     }
 
-    /// Which of the fields that we set ourselves the request brought along and was believed about.
+    /// Which of the fields that we write ourselves the request brought along and was believed about.
     private struct Carried {
+        var expectation = false
+        var maxForwards = false
         var forwardedFor = false
         var proto = false
         var host = false
@@ -178,7 +180,21 @@ package enum RequestRewriter {
                 continue
             case .expect:
                 // Without a body there is nothing to wait for, and an upstream might answer 417.
-                if !head.expectContinue || head.framing == .none { continue }
+                guard head.expectContinue, head.framing != .none, head.framing != .length(0), !carried.expectation
+                else { continue }
+                carried.expectation = true
+                if !policy.edits.drops(field.name, in: source) { writer.append("Expect: 100-continue\r\n") }
+                continue
+            case .maxForwards:
+                guard head.method == .trace || head.method == .options, let hops = head.maxForwards else { break }
+                guard !carried.maxForwards else { continue }
+                carried.maxForwards = true
+                // One hop less (RFC 9110 7.6.2); the caller answers at zero.
+                guard !policy.edits.drops(field.name, in: source) else { continue }
+                writer.append("Max-Forwards: ")
+                writer.append(decimal: UInt64(hops == 0 ? 0 : hops - 1))
+                writer.append("\r\n")
+                continue
             case .xForwardedFor:
                 guard policy.xForwarded else {
                     guard trusted else { continue }

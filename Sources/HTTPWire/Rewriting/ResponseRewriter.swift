@@ -10,11 +10,14 @@ package enum ResponseRewriter {
     }
 
     /// `framing` is how the body goes to the client, which may differ from how it came (an HTTP/1.0 client gets no
-    /// chunks). `upgrade`: a 101 whose `Connection` and `Upgrade` go along.
+    /// chunks). `upgrade`: a 101 whose `Connection` and `Upgrade` go along. `date` is added to a final response that has
+    /// none (RFC 9110 6.6.1). Answers whether the head is whole; one that outgrew its room must not be sent.
+    @discardableResult
     package static func write(
         _ head: ResponseHead, fields: FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
-        persistence: Persistence, upgrade: Bool, edits: FieldEdits, into writer: inout ByteWriter
-    ) {
+        persistence: Persistence, upgrade: Bool, edits: FieldEdits, date: DateField? = nil,
+        into writer: inout ByteWriter
+    ) -> Bool {
         writer.append("HTTP/1.1 ")
         writer.append(decimal: UInt64(head.status))
         writer.append(0x20)
@@ -48,6 +51,7 @@ package enum ResponseRewriter {
             writer.append(source, field.value)
             writer.append("\r\n")
         }
+        if !head.hasDate, head.status >= 200, let date, !edits.setsDate { date.write(into: &writer) }
         if hasEdits { writer.append(bytes: edits.lines) }
         switch framing {
         case .none, .untilClose: break
@@ -62,13 +66,30 @@ package enum ResponseRewriter {
             writer.append(source, head.upgrade)
             writer.append("\r\n")
         } else {
-            switch persistence {
-            case .implicit: break
-            case .keepAlive: writer.append("Connection: keep-alive\r\n")
-            case .close: writer.append("Connection: close\r\n")
-            }
+            self.writeConnection(head, fields: fields, source: source, persistence: persistence, into: &writer)
         }
         writer.append("\r\n")
+        return !writer.overflowed
+    }
+
+    private static func writeConnection(
+        _ head: ResponseHead, fields: FieldTable, source: borrowing Span<UInt8>, persistence: Persistence,
+        into writer: inout ByteWriter
+    ) {
+        // A 426 says in Upgrade what the client should use instead (RFC 9110 15.5.22).
+        let advertises = head.status == 426 && !head.upgrade.isEmpty
+        switch persistence {
+        case .implicit: if advertises { writer.append("Connection: upgrade\r\n") }
+        case .keepAlive:
+            writer.append(advertises ? "Connection: keep-alive, upgrade\r\n" : "Connection: keep-alive\r\n")
+        case .close: writer.append(advertises ? "Connection: close, upgrade\r\n" : "Connection: close\r\n")
+        }
+        guard advertises else { return }
+        for index in 0..<fields.count where fields[index].id == .upgrade && !fields[index].value.isEmpty {
+            writer.append("Upgrade: ")
+            writer.append(source, fields[index].value)
+            writer.append("\r\n")
+        }
     }
 
     /// Digits that the parser has validated already; nil only if they were not.

@@ -25,8 +25,16 @@ struct HTTPDateTests {
         #expect(text.utf8.count == HTTPDate.length)
     }
 
-    /// Every day of 400 years against the calendar of Foundation.
-    @Test("Each day of a whole Gregorian cycle, and ISO 8601")
+    @Test("The field of a second, ready to copy")
+    func field() {
+        let field = DateField(seconds: 784_111_777)
+        #expect(self.write { field.write(into: &$0) } == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n")
+        let last = DateField(seconds: .max)
+        #expect(self.write { last.write(into: &$0) } == "Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n")
+    }
+
+    /// Every 13th day of 400 years against the calendar of Foundation.
+    @Test("Days of a whole Gregorian cycle, and ISO 8601")
     func cycle() throws {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = try #require(TimeZone(identifier: "UTC"))
