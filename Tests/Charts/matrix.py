@@ -10,17 +10,8 @@ VARIABLES = {"CIRCLE_TAG": "v1.2.3", "CIRCLE_SHA1": "0123456789abcdef0123456789a
 MONITORED = merged(*[at(f"{name}.enabled", True) for name in ("serviceMonitor", "prometheusRule")])
 INGRESS = {"ingress": {"enabled": True, "hosts": ["kusama.w3f.community"]}}
 HTTP_ROUTE = {"httpRoute": {"enabled": True, "hosts": ["kusama.w3f.community"], "parentRefs": [{"name": "public"}]}}
-# What the two charts of the split architecture cannot do without.
-SPLIT = {
-    "redis": {"host": "redis"},
-    "db": {"mongo": {"uri": "mongodb://mongo/otv"}},
-    "global": {"apiEndpoints": ["wss://node"]},
-    "telemetry": {"host": "wss://feed"},
-}
-BASE = {
-    "otv-worker": {"config": {key: SPLIT[key] for key in ("redis", "db", "global")}},
-    "otv-telemetry": {"config": {key: SPLIT[key] for key in ("db", "telemetry")}},
-}
+# What the split architecture shares beside what every release must say.
+SPLIT = {"redis": {"host": "redis"}, "telemetry": {"host": "wss://feed"}}
 # What each chart can have switched: every combination is rendered and validated.
 SWITCHES = {
     "otv-balancer": [
@@ -61,8 +52,8 @@ SWITCHES = {
         [{}, merged(at("podDisruptionBudget.enabled", False), at("spread", False), {"fullnameOverride": "api"})],
     ],
     "otv-core": [
-        [{}, at("retired", True)],
-        [{}, MONITORED],
+        [{}, at("retired", True), at("config.server.enable", False), at("config.server.onlyHealth", True)],
+        [{}, MONITORED, merged(MONITORED, at("livenessCommand", ["test", "-e", "/proc/1"]))],
         [{}, at("existingSecret", "made-elsewhere")],
         [{}, at("environment", "ci"), at("persistence.enabled", False), at("persistence.storageClass", "fast")],
         [{}, at("networkPolicy.enabled", False)],
@@ -96,7 +87,7 @@ def combinations(chart):
     found = []
     for first, second in itertools.combinations(range(len(switches)), 2):
         for values in itertools.product(switches[first], switches[second]):
-            made = merged(BASE.get(chart, {}), *values)
+            made = merged(*values)
             if made not in found:
                 found.append(made)
     return found
@@ -132,7 +123,7 @@ def everything():
     for environment, name, release, values in environment_releases():
         yield (
             f"{environment} {release['name']} stage {name}",
-            render("otv", values, release["name"], release["namespace"]),
+            render("otv", values, release["name"], release["namespace"], bare=True),
         )
     yield "the split architecture", render(
         "otv",

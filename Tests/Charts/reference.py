@@ -97,9 +97,10 @@ RULES = {
     "service.port": PORT,
     "health.port": PORT,
     "networkPolicy.databasePort": PORT,
-    "networkPolicy.upstreamPorts": {"type": "array", "items": PORT},
+    "networkPolicy.dnsPorts": {"type": "array", "minItems": 1, "items": PORT},
+    "networkPolicy.egress": {"type": "array", "items": OBJECT},
+    "livenessCommand": {"type": "array", "items": {"type": "string"}},
     "networkPolicy.apiServerPorts": {"type": "array", "items": PORT},
-    "networkPolicy.upstreamsTo": {"type": "array", "minItems": 1},
     "hosts": {"type": "array", "items": {"type": "string", "minLength": 1}},
     "imagePullSecrets": {"type": "array", "items": closed(name={"type": "string"})},
     "extraEnv": {"type": "array", "items": {"type": "object", "required": ["name"]}},
@@ -182,7 +183,7 @@ def definitions():
     }
     upstream["properties"]["service"] = {
         **closed(name={"type": "string", "minLength": 1}, namespace={"type": "string"}, port=PORT),
-        "required": ["name", "port"],
+        "required": ["name"],
     }
     made["upstream"] = upstream
     made["routes"] = {

@@ -17,7 +17,7 @@ import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv-mongodb", "otv-redis"]
-STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-retired"]
+STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-without-server", "4-core-health-only", "4-core-retired"]
 ENVIRONMENTS = ["kusama", "polkadot", "staging", "ci", "local"]
 # The oldest that is supported here, and the newest that the validator knows.
 VERSIONS = ["1.31", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
@@ -102,10 +102,32 @@ def texts(chart, values, name="otv", namespace="kusama"):
         return loaded.render(values, name=name, namespace=namespace)
 
 
-def render(chart, values=None, name="otv", namespace="kusama"):
+# What charts cannot do without: whoever installs one has said at least this. Each is refused without.
+LEGACY = {
+    "db": {"mongo": {"uri": "mongodb://database/otv"}},
+    "global": {"networkPrefix": 2, "apiEndpoints": ["wss://node"], "candidatesUrl": "https://candidates.example"},
+    "matrix": {"enabled": False},
+    "scorekeeper": {"nominating": False},
+}
+NOMINATORS = {"scorekeeper": {"nominators": []}}
+LEAST = {
+    "otv": {"global": {"config": LEGACY}, "otv-core": {"secret": NOMINATORS}},
+    "otv-core": {"config": LEGACY, "secret": NOMINATORS},
+    "otv-gateway": {"config": {"db": LEGACY["db"]}},
+    "otv-worker": {
+        "image": {"tag": "v1"},
+        "config": {"redis": {"host": "redis"}, "db": LEGACY["db"], "global": {"apiEndpoints": ["wss://node"]}},
+    },
+    "otv-telemetry": {"image": {"tag": "v1"}, "config": {"telemetry": {"host": "wss://feed"}, "db": LEGACY["db"]}},
+}
+
+
+def render(chart, values=None, name="otv", namespace="kusama", bare=False):
+    """`bare`: with these values alone, without what every release must say."""
     objects = Objects()
     COUNTS["rendered"] += 1
-    for path, text in texts(chart, values or {}, name, namespace).items():
+    values = merged({} if bare else LEAST.get(chart, {}), values or {})
+    for path, text in texts(chart, values, name, namespace).items():
         if path.endswith("NOTES.txt"):
             continue
         for document in yaml.load_all(text, Loader=NoDuplicates):

@@ -4,7 +4,7 @@ import json
 import re
 
 import helm_python as helm
-from matrix import BASE, SPLIT, VARIABLES, Everywhere, pods
+from matrix import SPLIT, VARIABLES, Everywhere, pods
 from rendering import ENVIRONMENTS, at, helmfile, load, merged, read, render, routes_of, validate
 
 
@@ -50,10 +50,14 @@ class Defects(Everywhere):
                         for o in objects
                         if o["kind"] in ("Deployment", "StatefulSet") and o["metadata"]["name"] == name
                     )
-                    retired = "--role" in workload["spec"]["template"]["spec"]["containers"][0].get("args", [])
-                    self.assertEqual(server["enable"], not retired)
+                    container = workload["spec"]["template"]["spec"]["containers"][0]
+                    # What is off is asked by nobody.
+                    self.assertEqual(server["enable"], "ports" in container and "--role" not in container.get("args", []))
+                    sides = {side for text in routes_of(objects) for r in json.loads(text)["routes"] for side in r.get("split", {})}
+                    if not server["enable"] or server.get("onlyHealth"):
+                        self.assertNotIn(name.removeprefix("otv-"), sides)
         self.assertGreater(seen, 30)
-        self.rejected("otv-core", at("config.server.enable", False), "config.server.enable is false")
+        self.rejected("otv", at("otv-core.config.server.enable", False), "without otv-balancer.coreRetired")
 
     def test_d2_one_port_from_the_configuration_to_the_service(self):
         """The gateway listened on 3301; its container port, Service and probe said 3300."""
@@ -92,13 +96,13 @@ class Defects(Everywhere):
                     ).groups()
                     self.assertLessEqual(float(number) * units[unit], 9 * 1024)
         for chart in ("otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry"):
-            self.rejected(chart, merged(BASE.get(chart, {}), at("resources.limits.memory", "300Gi")), "memory")
+            self.rejected(chart, at("resources.limits.memory", "300Gi"), "memory")
 
     def test_d5_no_field_that_kubernetes_does_not_know(self):
         """A probe was commented out and its numbers were left in the container."""
         for objects in self.each():
             validate(objects)
-        objects = render("otv-worker", BASE["otv-worker"])
+        objects = render("otv-worker")
         objects.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["timeoutSeconds"] = 200
         with self.assertRaises(AssertionError):
             validate(objects)
@@ -135,7 +139,7 @@ class Defects(Everywhere):
         # Those of every environment are read: what is not known is refused, so that they render says it.
         for environment in ENVIRONMENTS:
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
-                render("otv", release["values"], release["name"], release["namespace"])
+                render("otv", release["values"], release["name"], release["namespace"], bare=True)
                 for chart in [name for name in release["values"] if name.startswith("otv-")]:
                     # What is off is not read at all.
                     if not release["values"][chart].get("enabled", True):

@@ -55,7 +55,7 @@ class Helmfile(unittest.TestCase):
         }
         for environment, (split, core) in wanted.items():
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
-                objects = render("otv", release["values"], release["name"], release["namespace"])
+                objects = render("otv", release["values"], release["name"], release["namespace"], bare=True)
                 routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])["routes"]
                 self.assertEqual(next(route["split"] for route in routes if route["name"] == "api"), split, environment)
                 images = [
@@ -76,7 +76,7 @@ class Helmfile(unittest.TestCase):
         """As the files are: no second core beside the one that runs, and no second Ingress for its host."""
         for environment in ("kusama", "polkadot"):
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
-                objects = render("otv", release["values"], release["name"], release["namespace"])
+                objects = render("otv", release["values"], release["name"], release["namespace"], bare=True)
                 self.assertEqual([item["kind"] for item in objects if item["kind"] in MOVES], [])
                 routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])
                 self.assertEqual(
@@ -85,7 +85,7 @@ class Helmfile(unittest.TestCase):
                 )
         chain = load("helmfile.d", "environments", "kusama.yaml")["chains"][0]
         release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"chains": [{**chain, "legacyRelease": ""}]})[0]
-        objects = render("otv", release["values"], "otv", "kusama")
+        objects = render("otv", release["values"], "otv", "kusama", bare=True)
         self.assertEqual(sorted(item["kind"] for item in objects if item["kind"] in MOVES), ["Ingress", "StatefulSet"])
 
     def test_while_the_old_release_runs_the_core_there_is_no_other(self):
@@ -97,7 +97,7 @@ class Helmfile(unittest.TestCase):
             "legacyRelease": "kusama-otv-backend",
         }
         release = helmfile("10-otv.yaml.gotmpl", "kusama", VARIABLES, {"chains": [chain]})[0]
-        objects = render("otv", release["values"], "otv", "kusama")
+        objects = render("otv", release["values"], "otv", "kusama", bare=True)
         self.assertEqual([item["kind"] for item in objects if item["kind"] in MOVES], [])
         routes = json.loads(objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"])
         self.assertEqual(
@@ -134,7 +134,7 @@ class Helmfile(unittest.TestCase):
     def test_the_gateway_of_ci_asks_the_database_of_ci(self):
         for release in helmfile("10-otv.yaml.gotmpl", "ci", VARIABLES):
             chain = release["namespace"]
-            objects = render("otv", release["values"], release["name"], release["namespace"])
+            objects = render("otv", release["values"], release["name"], release["namespace"], bare=True)
             main = json.loads(objects.one("Secret", f"{release['name']}-gateway")["stringData"]["main.json"])
             self.assertEqual(
                 main["db"]["mongo"]["uri"],
@@ -153,7 +153,7 @@ class Helmfile(unittest.TestCase):
         for environment in ("kusama", "polkadot", "staging"):
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
                 self.assertNotRegex(json.dumps(release["values"]), 'mongodb://[^"]*@')
-                objects = render("otv", release["values"], release["name"], release["namespace"])
+                objects = render("otv", release["values"], release["name"], release["namespace"], bare=True)
                 gateway = objects.one("Deployment", f"{release['name']}-gateway")["spec"]["template"]["spec"][
                     "containers"
                 ][0]

@@ -9,10 +9,11 @@ import helm_python as helm
 import jsonschema
 import yaml
 from foreign import validate_foreign
-from matrix import BASE, HTTP_ROUTE, MONITORED, releases
+from matrix import HTTP_ROUTE, MONITORED, releases
 from rendering import (
     CHARTS,
     FOREIGN,
+    LEAST,
     NoDuplicates,
     ROOT,
     STAGES,
@@ -87,7 +88,7 @@ class Rendering(unittest.TestCase):
         for chart in [*CHARTS, "otv"]:
             made = [
                 text
-                for path, text in texts(chart, BASE.get(chart, {})).items()
+                for path, text in texts(chart, LEAST.get(chart, {})).items()
                 if path.endswith(f"{chart}/templates/NOTES.txt")
             ]
             self.assertEqual(len(made), 1, chart)

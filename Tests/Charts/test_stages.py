@@ -11,8 +11,11 @@ SHARES = {
     "1-core-only": {"core": 100, "gateway": 0},
     "2-by-weight": {"core": 90, "gateway": 10},
     "3-core-in-reserve": {"core": 0, "gateway": 100},
+    "4-core-without-server": {"gateway": 100},
+    "4-core-health-only": {"gateway": 100},
     "4-core-retired": {"gateway": 100},
 }
+LAST = [name for name in SHARES if name.startswith("4-")]
 
 
 def split(objects, route="api"):
@@ -39,12 +42,15 @@ class Stages(unittest.TestCase):
                 objects = render("otv", stage(name))
                 self.assertEqual(split(objects), wanted)
                 image = objects.one("StatefulSet", "otv-core")["spec"]["template"]["spec"]["containers"][0]["image"]
-                retired = name == "4-core-retired"
-                self.assertTrue(image.startswith("web3f/otv-core:" if retired else "web3f/otv-backend:"), image)
-                self.assertEqual(
-                    split(objects, "health" if retired else "operations"),
-                    {"core": 1, "gateway": 1} if retired else {"core": 1},
-                )
+                replaced = name == "4-core-retired"
+                self.assertTrue(image.startswith("web3f/otv-core:" if replaced else "web3f/otv-backend:"), image)
+                routes = json.loads(routes_of(objects)[0])
+                if name in LAST:
+                    # Whatever the core still does, the balancer neither sends it anything nor asks for its health.
+                    self.assertEqual(set(routes["upstreams"]), {"gateway"})
+                    self.assertNotIn("core", {side for route in routes["routes"] for side in route.get("split", {})})
+                else:
+                    self.assertEqual(split(objects, "operations"), {"core": 1})
 
     def test_one_after_another_leaves_nothing_behind(self):
         """`helm upgrade` with the values in force and one more file: wherever it came from, the stage is the same."""
@@ -56,15 +62,21 @@ class Stages(unittest.TestCase):
                         came, merged(release["values"], stage(after)), f"{environment}: {before} to {after}"
                     )
                 for name in STAGES:
-                    objects = render("otv", merged(release["values"], stage(name)), "otv", release["namespace"])
+                    objects = render("otv", merged(release["values"], stage(name)), "otv", release["namespace"], bare=True)
                     self.assertEqual(split(objects), SHARES[name], f"{environment}: {name}")
 
     def test_between_three_and_four_the_routes_change_first(self):
         """The step in which the core still runs and nobody asks it any more."""
-        values = merged(stage("4-core-retired"), at("otv-core.retired", False))
+        # The step of docs/runbook.md, the same before every end.
+        values = merged(
+            stage("3-core-in-reserve"),
+            at("otv-balancer.coreRetired", True),
+        )
         between, third = render("otv", values), render("otv", stage("3-core-in-reserve"))
         self.assertEqual(between.one("StatefulSet"), third.one("StatefulSet"))
         self.assertEqual(split(between), {"gateway": 100})
+        for name in LAST:
+            self.assertEqual(routes_of(between), routes_of(render("otv", stage(name))), name)
         # Nothing is replaced but the file.
         changed = [item["metadata"]["name"] for item, other in zip(between, third, strict=True) if item != other]
         self.assertEqual(set(changed), {"otv-balancer", "otv-balancer-check"})

@@ -18,13 +18,31 @@ struct BareTests {
             _ = try await server.send("GET", "/readyz")
             let metrics = try await server.send("GET", "/metrics").body
             for (route, status, count) in [
-                ("/healthcheck", 200, 2), ("none", 404, 1), ("none", 204, 1), ("none", 400, 1), ("operations", 200, 1),
+                ("/healthcheck", 200, 2), ("none", 404, 1), ("none", 204, 1), ("none", 400, 1), ("operations", 503, 1),
             ] {
                 #expect(
                     metrics.contains(
                         "\ngateway_requests_total{route=\"\(route)\",status=\"\(status)\"} \(count)\n"), "\(route)")
             }
             #expect(metrics.contains(#"gateway_request_duration_seconds_count{route="none"} 3"#))
+        }
+    }
+
+    /// Meant for a core, the key would take a gateway's API away while probes and balancer still believed in it.
+    @Test(arguments: [
+        (GatewayConfiguration.Role.gateway, "503 Service Unavailable", "not ready: health checks only, by "),
+        (.core, "200 OK", "ready\n"),
+    ])
+    func readyForTheAPIOnlyWithIt(role: GatewayConfiguration.Role, status: String, body: String) async throws {
+        try await RunningServer.run({
+            $0.role = role
+            $0.service = .healthOnly
+        }) { server async throws in
+            let answer = try await server.send("GET", "/readyz")
+            #expect(answer.status == "HTTP/1.1 " + status)
+            #expect(answer.body.hasPrefix(body))
+            #expect(try await server.send("GET", "/livez").body == "alive\n")
+            #expect(try await server.send("GET", "/healthcheck").body == "Good!")
         }
     }
 

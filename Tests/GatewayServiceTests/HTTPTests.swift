@@ -282,7 +282,6 @@ struct HTTPTests {
             #expect(try await server.send("GET", "/healthcheck", ["If-None-Match: *"]).status == "HTTP/1.1 200 OK")
             #expect(try await server.send("GET", "/candidates").body == "Not Found")
             #expect(try await server.send("GET", "/").body == "Not Found")
-            #expect(try await server.send("GET", "/readyz").body == "ready\n")
         }
     }
 

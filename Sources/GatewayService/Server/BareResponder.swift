@@ -16,8 +16,11 @@ package struct BareResponder: HTTPResponder {
         body: Body("The API is served by the gateway now; this process only answers health checks.\n"))
 
     init(_ configuration: GatewayConfiguration, ledger: Ledger, drain: Drain) {
+        // A gateway without its API has nothing for whoever is sent to it. A core has done with the API on purpose.
+        let isUseless = configuration.role == .gateway && configuration.service == .healthOnly
         operations = Operations(
-            store: nil, metrics: ledger.metrics, drain: drain, deadline: configuration.deadline)
+            store: nil, metrics: ledger.metrics, drain: drain, deadline: configuration.deadline,
+            obstacle: isUseless ? "health checks only, by server.enable or server.onlyHealth" : nil)
         self.ledger = ledger
         isRetired = configuration.service == .retired
         identity = Preflight.identity(configuration)

@@ -10,16 +10,21 @@ struct Operations: Sendable {
     let drain: Drain
     /// How long the database may take to say that it is there.
     let deadline: Duration
+    /// Why the process is never ready, whatever its database says; nil when nothing keeps it.
+    private let obstacle: String?
     private let failures: FailureLog?
     private let checks = SingleFlight<Void>()
 
     static let alive = Reply.ok(Reply.text, Body("alive\n"), .operations)
 
-    /// - Parameter failures: told what a client of `/readyz` is not.
+    /// - Parameters:
+    ///   - obstacle: why the process is never ready.
+    ///   - failures: told what a client of `/readyz` is not.
     init(
         store: (any DocumentStore)?, metrics: GatewayMetrics, drain: Drain, deadline: Duration,
-        failures: FailureLog? = nil
+        obstacle: String? = nil, failures: FailureLog? = nil
     ) {
+        self.obstacle = obstacle
         self.failures = failures
         self.store = store
         self.metrics = metrics
@@ -36,9 +41,10 @@ struct Operations: Sendable {
         }
     }
 
-    /// Ready when the database answers within the deadline, and until the process is told to stop.
+    /// Ready when the database answers within the deadline, if nothing else keeps the process from serving, and until the process is told to stop.
     private func readiness() async -> Reply {
         if drain.isBegun { return Self.notReady("stopping") }
+        if let obstacle { return Self.notReady(obstacle) }
         do {
             if let store { try await check(store) }
             return .ok(Reply.text, Body("ready\n"), .operations)

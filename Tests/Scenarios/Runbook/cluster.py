@@ -207,11 +207,12 @@ class Cluster:
         with self.lock:
             found = {}
             for (kind, namespace, name), item in self.objects.items():
-                if kind == "Service":
+                # One that has no port leads nowhere: it is a StatefulSet's, for the names of its pods.
+                if kind == "Service" and "ports" in item["spec"]:
                     target = item["spec"]["ports"][0]["targetPort"]
                     lines = []
                     for pod in self.behind(item):
-                        ports = {port["name"]: port["containerPort"] for port in pod.container["ports"]}
+                        ports = {port["name"]: port["containerPort"] for port in pod.container.get("ports", [])}
                         lines.append(f"{pod.ip}:{self.port(ports.get(target, target))}")
                     found[f"{namespace}.{name}"] = "\n".join(lines)
             for (kind, namespace, _), item in self.objects.items():

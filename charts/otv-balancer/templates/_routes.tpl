@@ -1,3 +1,13 @@
+{{- /* The port of an upstream that is a Service. root: the chart's context; name: the upstream; service: what is given. Where no
+port is given it is that of the two programs: global.config.server.port, or their defaults. */ -}}
+{{- define "otv-balancer.port" -}}
+{{- $defaults := dict "core" 3300 "gateway" 3301 -}}
+{{- $shared := (((.root.Values.global | default dict).config | default dict).server | default dict).port -}}
+{{- $port := .service.port | default (ternary ($shared | default (index $defaults .name)) 0 (hasKey $defaults .name)) -}}
+{{- if not (int $port) }}{{ fail (printf "upstreams.%s.service.port is missing" .name) }}{{ end -}}
+{{- int $port -}}
+{{- end }}
+
 {{- /* JSON text of routes.json. */ -}}
 {{- define "otv-balancer.routes" -}}
 {{- $root := . -}}
@@ -6,10 +16,11 @@
 {{- $upstream := fromJson (tpl (toJson $given) $root) -}}
 {{- with $upstream.service -}}
 {{- $namespace := .namespace | default $root.Release.Namespace -}}
+{{- $port := int (include "otv-balancer.port" (dict "root" $root "name" $name "service" .)) -}}
 {{- if eq $root.Values.discovery.mode "endpointSlices" -}}
-{{- $_ := set $upstream "discovery" (dict "endpointSlices" (dict "service" .name "namespace" $namespace "port" (int .port))) -}}
+{{- $_ := set $upstream "discovery" (dict "endpointSlices" (dict "service" .name "namespace" $namespace "port" $port)) -}}
 {{- else -}}
-{{- $dns := dict "name" (printf "%s.%s.svc.%s." .name $namespace $root.Values.discovery.clusterDomain) "port" (int .port) "interval" $root.Values.discovery.interval -}}
+{{- $dns := dict "name" (printf "%s.%s.svc.%s." .name $namespace $root.Values.discovery.clusterDomain) "port" $port "interval" $root.Values.discovery.interval -}}
 {{- with $root.Values.discovery.resolver }}{{ $_ := set $dns "resolver" . }}{{ end -}}
 {{- $_ := set $upstream "discovery" (dict "dns" $dns) -}}
 {{- end -}}
@@ -36,6 +47,13 @@
 {{- end -}}
 {{- range $name, $_ := .Values.weights -}}
 {{- if not (has $name $known) }}{{ fail (printf "weights.%s: there is no such route; there are %s" $name (join ", " $known)) }}{{ end -}}
+{{- end -}}
+{{- /* An upstream that no route names any more, such as the core once it is retired, is not asked for its health either. */ -}}
+{{- if .Values.coreRetired -}}
+{{- range $name := keys $upstreams -}}
+{{- $used := false }}{{ range $routes }}{{ if hasKey (.split | default dict) $name }}{{ $used = true }}{{ end }}{{ end -}}
+{{- if not $used }}{{ $_ := unset $upstreams $name }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- $listeners := list (dict "name" "public" "address" (printf "0.0.0.0:%d" (int .Values.ports.public))) -}}
 {{- $admin := dict "address" (printf "0.0.0.0:%d" (int .Values.ports.admin)) -}}

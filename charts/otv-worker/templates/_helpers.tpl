@@ -4,11 +4,20 @@
 {{- trimPrefix "otv-" .Chart.Name -}}
 {{- end }}
 
+{{- /* list ROOT COMPONENT: the name of a part of this release. At most 52 characters: a StatefulSet's pods carry it with ten more
+in a label. The release's name gives way, so that no two parts ever have one name. */ -}}
+{{- define "otv.nameOf" -}}
+{{- $release := (index . 0).Release.Name | replace "." "-" -}}
+{{- $component := index . 1 -}}
+{{- printf "%s-%s" ($release | trunc (int (sub 51 (len $component))) | trimSuffix "-") $component -}}
+{{- end }}
+
 {{- define "otv.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 54 | trimSuffix "-" -}}
+{{- if gt (len .Values.fullnameOverride) 52 }}{{ fail (printf "fullnameOverride %s is longer than 52 characters" .Values.fullnameOverride) }}{{ end -}}
+{{- .Values.fullnameOverride -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "otv.component" .) | trunc 54 | trimSuffix "-" -}}
+{{- include "otv.nameOf" (list . (include "otv.component" .)) -}}
 {{- end -}}
 {{- end }}
 
@@ -42,12 +51,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) -}}
 {{- end }}
 
-{{- /* JSON text: the sections of global.config that are named, and over them the chart's own config. */ -}}
+{{- /* JSON text: the program's defaults for `server` (server, where it has one); over them the sections of global.config that are named,
+and of its `server` the keys that are named (serverKeys); over them the chart's own config. `{{ .Release.Name }}` in the
+host of the database or of Redis is the release's name. */ -}}
 {{- define "otv.config" -}}
 {{- $all := deepCopy ((.root.Values.global | default dict).config | default dict) -}}
-{{- $shared := dict -}}
-{{- range .sections }}{{ if hasKey $all . }}{{ $_ := set $shared . (index $all .) }}{{ end }}{{ end -}}
-{{- mergeOverwrite $shared (deepCopy .root.Values.config) | toJson -}}
+{{- $made := dict -}}
+{{- with .server }}{{ $_ := set $made "server" (deepCopy .) }}{{ end -}}
+{{- range .sections }}{{ if hasKey $all . }}{{ $made = mergeOverwrite $made (dict . (index $all .)) }}{{ end }}{{ end -}}
+{{- range .serverKeys }}{{ if hasKey ($all.server | default dict) . }}{{ $_ := set $made.server . (index $all.server .) }}{{ end }}{{ end -}}
+{{- $made = mergeOverwrite $made (deepCopy (.root.Values.config | default dict)) -}}
+{{- $text := $made | toJson -}}
+{{- range list "mongodb" "redis" }}{{ $text = $text | replace (printf "{{ .Release.Name }}-%s" .) (include "otv.nameOf" (list $.root .)) }}{{ end -}}
+{{- $text -}}
 {{- end }}
 
 {{- /* What every pod specification here has. */ -}}
@@ -193,8 +209,10 @@ spec:
 {{- /* Names are looked up, nothing else is reached unless the chart says so. */ -}}
 {{- define "otv.egressDNS" -}}
 - ports:
-    - { port: 53, protocol: UDP }
-    - { port: 53, protocol: TCP }
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - { port: {{ . }}, protocol: UDP }
+    - { port: {{ . }}, protocol: TCP }
+    {{- end }}
 {{- end }}
 
 {{- /* The pod of `helm test`. image: one of the chart's; resources: its; url: what must answer 200; root: the chart's context. */ -}}
