@@ -8,7 +8,7 @@
 ARG PACKAGE=balancer
 ARG SWIFT_IMAGE=swift:6.3.1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
-ARG MONGO_IMAGE=mongo:6.0.9
+ARG MONGO_IMAGE=mongo:7.0.28
 
 # --- dependencies: fetched and compiled without the project's own sources, so that a change of those keeps this layer
 FROM ${SWIFT_IMAGE} AS dependencies

@@ -329,9 +329,29 @@ class TheComposeFile(unittest.TestCase):
                 if name != "mongo":
                     self.assertTrue(all(mode == "ro" for _, _, mode in self.compose.mounts(name)))
 
-    def test_the_admin_api_and_the_database_are_not_published(self):
+    def test_what_is_published(self):
+        """Not the database; the admin API where a published port can lead to it, which loopback of a container is not."""
         published = [port.rpartition(":")[2] for service in self.services.values() for port in service.get("ports", [])]
-        self.assertEqual(sorted(published), ["3300", "3301", "3301", "8080"])
+        self.assertEqual(sorted(published), ["3300", "3301", "3301", "8080", "9901"])
+        self.assertEqual(json.loads(read("config/balancer/routes.json"))["admin"]["address"], "0.0.0.0:9901")
+
+    def test_every_port_can_be_moved_and_the_file_says_by_what(self):
+        variables = re.findall(r"\$\{(\w+_PORT):-", self.compose.text)
+        self.assertEqual(len(variables), len(set(variables)))
+        for variable in variables:
+            self.assertIn(variable, self.compose.text.partition("name: otv")[0])
+            self.assertIn(f"`{variable}`", read("docs/images.md"))
+
+    def test_one_service_builds_an_image(self):
+        """Two that build one tag at once are refused by the engine; whoever else has the image waits for the one that builds."""
+        built = [service["image"] for service in self.services.values() if "build" in service]
+        self.assertEqual(len(built), len(set(built)))
+        for name, service in self.services.items():
+            if "build" in service or service["image"] == argument("MONGO_IMAGE"):
+                continue
+            builder = next(other for other, each in self.services.items() if "build" in each and each["image"] == service["image"])
+            self.assertEqual(service["pull_policy"], "never", name)
+            self.assertEqual(service["depends_on"][builder], {"condition": "service_healthy"}, name)
 
     def test_whoever_is_waited_for_can_be_waited_for(self):
         for name, service in self.services.items():
@@ -359,7 +379,8 @@ class TheComposeFile(unittest.TestCase):
         for name, service in self.services.items():
             build = service.get("build")
             if build is None:
-                self.assertEqual(service["image"], argument("MONGO_IMAGE"))
+                ours = [each["image"] for each in self.services.values() if "build" in each]
+                self.assertIn(service["image"], [argument("MONGO_IMAGE"), *ours])
             elif "target" in build:
                 self.assertRegex(DOCKERFILE, rf"(?m)^FROM \S+ AS {build['target']}$")
             else:
