@@ -18,8 +18,8 @@ CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetr
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 COUNT = {"type": "integer", "minimum": 0}
 SHARE = {"type": "integer", "minimum": 1, "maximum": 100}
-# Below 100 GiB: more is a slip of the unit.
-MEMORY = {"type": "string", "pattern": "^([0-9]{1,5}Mi|[0-9]{1,2}([.][0-9]+)?Gi)$"}
+# A quantity of Kubernetes. A slip of the unit is found by the templates, which see request and limit together.
+MEMORY = {"type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+([.][0-9]+)?([kMGTPE]|[KMGTPE]i)?$"}
 AMOUNTS = {
     "type": "object",
     "additionalProperties": False,
@@ -75,9 +75,7 @@ SECTIONS = closed(
 # By the end of a value's path: what its default does not tell.
 RULES = {
     "replicas": {"type": "integer", "minimum": 1},
-    "otv-balancer/replicas": {"type": "integer", "minimum": 2},
     "minReplicas": {"type": "integer", "minimum": 1},
-    "otv-balancer/autoscaling.minReplicas": {"type": "integer", "minimum": 2},
     "maxReplicas": {"type": "integer", "minimum": 1},
     "cpuPercent": SHARE,
     "requestsPerSecond": {"type": ["string", "integer"], "pattern": "^([1-9][0-9]*m?)?$", "minimum": 1},
@@ -87,7 +85,10 @@ RULES = {
     "apply": {"enum": ["roll", "reload"]},
     "discovery.mode": {"enum": ["dns", "endpointSlices"]},
     "discovery.interval": {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$"},
-    "drain": {"type": "string", "pattern": "^[0-9]+s$"},
+    "drain": {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?(ms|s|m|h)$"},
+    "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+    "architectures": {"type": "array", "items": {"type": "string", "minLength": 1}},
+    "size": {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?([kMGTPE]|[KMGTPE]i)?$"},
     "environment": {"enum": ["production", "staging", "local", "ci"]},
     "logLevel": {"enum": ["trace", "debug", "info", "notice", "warning", "error", "critical"]},
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
@@ -127,7 +128,10 @@ RULES = {
         imageTag={"type": "string"},
         config=SECTIONS,
         imageRegistry={"type": "string"},
-        imagePullSecrets={"type": "array"},
+        imagePullSecrets={"type": "array", "items": {"anyOf": [{"type": "string"}, closed(name={"type": "string"})]}},
+        revision={"type": "string"},
+        ipFamilies={"type": "array", "maxItems": 2, "uniqueItems": True, "items": {"enum": ["IPv4", "IPv6"]}},
+        ipFamilyPolicy={"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
         storageClass={"type": "string"},
         defaultStorageClass={"type": "string"},
     ),

@@ -111,7 +111,12 @@ LEGACY = {
 }
 NOMINATORS = {"scorekeeper": {"nominators": []}}
 LEAST = {
-    "otv": {"global": {"config": LEGACY}, "otv-core": {"secret": NOMINATORS}},
+    "otv": {
+        "global": {"config": LEGACY},
+        "otv-core": {"secret": NOMINATORS},
+        "otv-worker": {"image": {"tag": "v1"}},
+        "otv-telemetry": {"image": {"tag": "v1"}},
+    },
     "otv-core": {"config": LEGACY, "secret": NOMINATORS},
     "otv-gateway": {"config": {"db": LEGACY["db"]}},
     "otv-worker": {
@@ -205,7 +210,7 @@ def helmfile(file, environment, variables, changes=None):
     body = body.replace("$.Environment.Name", json.dumps(environment)).replace(
         ".Environment.Name", json.dumps(environment)
     )
-    body = re.sub(r"requiredEnv \$\.Values\.tagVariable", "index $.Values.variables $.Values.tagVariable", body)
+    body = re.sub(r"requiredEnv (\$\.Values\.\w+)", r"index $.Values.variables \1", body)
     with tempfile.TemporaryDirectory() as folder:
         os.makedirs(os.path.join(folder, "templates"))
         with open(os.path.join(folder, "Chart.yaml"), "w", encoding="utf-8") as out:

@@ -165,8 +165,8 @@ class Rejected(unittest.TestCase):
         self.rejected("otv", at("global.config.mongo", {}), "mongo")
 
     def test_wrong_kinds(self):
-        self.rejected("otv-balancer", {"replicas": 1}, "replicas")
-        self.rejected("otv-balancer", at("autoscaling.minReplicas", 1), "minReplicas")
+        self.rejected("otv-balancer", {"replicas": 0}, "replicas")
+        self.rejected("otv-balancer", at("autoscaling.minReplicas", 0), "minReplicas")
         self.rejected("otv-balancer", at("autoscaling.requestsPerSecond", "many"), "requestsPerSecond")
         self.rejected("otv-balancer", {"weights": {"api": {"core": "90"}}}, "weights")
         self.rejected("otv-balancer", {"weights": {"api": {"core": 1_000_001}}}, "weights")

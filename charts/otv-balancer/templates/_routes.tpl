@@ -55,8 +55,10 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- if not $used }}{{ $_ := unset $upstreams $name }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- $listeners := list (dict "name" "public" "address" (printf "0.0.0.0:%d" (int .Values.ports.public))) -}}
-{{- $admin := dict "address" (printf "0.0.0.0:%d" (int .Values.ports.admin)) -}}
+{{- /* `[::]` takes IPv4 as well, but a node may have IPv6 switched off. */ -}}
+{{- $every := ternary "[::]" "0.0.0.0" (eq (include "otv.hasIPv6" .) "true") -}}
+{{- $listeners := list (dict "name" "public" "address" (printf "%s:%d" $every (int .Values.ports.public))) -}}
+{{- $admin := dict "address" (printf "%s:%d" $every (int .Values.ports.admin)) -}}
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}

@@ -40,15 +40,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* image: one of the chart's images; root: the chart's context. */ -}}
-{{- define "otv.image" -}}
-{{- $global := .root.Values.global | default dict -}}
-{{- printf "%s:%s" .image.repository (.image.tag | default $global.imageTag | default .root.Chart.AppVersion) -}}
+{{- /* image: one of the chart's images; tag: where it names none; root: the chart's context. global.imageRegistry takes the place of
+the registry that the repository names, or Docker's, whose official images are in `library` there. */ -}}
+{{- define "otv.imageOf" -}}
+{{- $repository := .image.repository -}}
+{{- with (.root.Values.global | default dict).imageRegistry -}}
+{{- $path := regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "" -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (ternary $path (printf "library/%s" $path) (contains "/" $path)) -}}
+{{- end -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.image.tag | default .tag) -}}
+{{- end -}}
 {{- end }}
 
-{{- /* Likewise for an image that is not ours: it has releases of its own, so our tag is not its. */ -}}
+{{- /* One of ours. */ -}}
+{{- define "otv.image" -}}
+{{- $tag := (.root.Values.global | default dict).imageTag | default .root.Chart.AppVersion -}}
+{{- include "otv.imageOf" (dict "image" .image "tag" $tag "root" .root) -}}
+{{- end }}
+
+{{- /* One that is not ours: it has releases of its own, so our tag is not its. */ -}}
 {{- define "otv.foreignImage" -}}
-{{- printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- include "otv.imageOf" (dict "image" .image "tag" .root.Chart.AppVersion "root" .root) -}}
+{{- end }}
+
+{{- /* Likewise, where no tag of it is known here. */ -}}
+{{- define "otv.programmeImage" -}}
+{{- if not (or .image.tag .image.digest) }}{{ fail "image.tag is empty: the programme's images have releases of their own, which are not ours" }}{{ end -}}
+{{- include "otv.imageOf" (dict "image" .image "tag" "" "root" .root) -}}
 {{- end }}
 
 {{- /* JSON text: the program's defaults for `server` (server, where it has one); over them the sections of global.config that are named,
@@ -73,12 +94,21 @@ automountServiceAccountToken: {{ .Values.mountToken | default false }}
 enableServiceLinks: false
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "otv.placement" . }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- /* Where a pod may run and what its images are pulled with: of every pod, those of `helm test` and of the check too. */ -}}
+{{- define "otv.placement" -}}
+{{- $secrets := list -}}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- $secrets = append $secrets (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with $secrets | uniq }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -88,9 +118,79 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
+{{- $affinity := deepCopy (.Values.affinity | default dict) -}}
+{{- with .Values.architectures -}}
+{{- $expression := dict "key" "kubernetes.io/arch" "operator" "In" "values" . -}}
+{{- $node := $affinity.nodeAffinity | default dict -}}
+{{- $terms := list -}}
+{{- range ($node.requiredDuringSchedulingIgnoredDuringExecution | default dict).nodeSelectorTerms | default (list dict) -}}
+{{- $terms = append $terms (merge (dict "matchExpressions" (append (.matchExpressions | default list) $expression)) .) -}}
+{{- end -}}
+{{- $_ := set $node "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms) -}}
+{{- $_ := set $affinity "nodeAffinity" $node -}}
+{{- end -}}
+{{- with $affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Annotations of pods. root: the chart's context; checksum: what replaces them when it changes; ours: the image is one of ours,
+which may move under its tag: global.revision replaces them then. */ -}}
+{{- define "otv.podAnnotations" -}}
+{{- $made := dict -}}
+{{- with .checksum }}{{ $_ := set $made "checksum/config" (sha256sum .) }}{{ end -}}
+{{- if .ours }}{{ with (.root.Values.global | default dict).revision }}{{ $_ := set $made "otv/revision" . }}{{ end }}{{ end -}}
+{{- with mergeOverwrite $made (deepCopy (.root.Values.podAnnotations | default dict)) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* A quantity of Kubernetes as a number. */ -}}
+{{- define "otv.quantity" -}}
+{{- $text := toString . -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- $unit := regexFind "[mkMGTPE]i?$|Ki$" $text -}}
+{{- mulf (trimSuffix $unit $text | float64) (ternary (index $units ($unit | default "k")) 1.0 (ne $unit "")) | printf "%f" -}}
+{{- end }}
+
+{{- /* Resources of a container; a limit of memory that is far from the request is a slip of the unit. */ -}}
+{{- define "otv.resources" -}}
+{{- $limit := (.limits | default dict).memory -}}
+{{- $request := (.requests | default dict).memory -}}
+{{- if and $limit $request -}}
+{{- $ratio := divf (include "otv.quantity" $limit | float64) (include "otv.quantity" $request | float64) -}}
+{{- if lt $ratio 1.0 }}{{ fail (printf "resources: the limit of memory, %v, is below the request, %v" $limit $request) }}{{ end -}}
+{{- if gt $ratio 64.0 }}{{ fail (printf "resources: the limit of memory, %v, is more than 64 times the request, %v: a slip of the unit?" $limit $request) }}{{ end -}}
+{{- end -}}
+{{- toYaml . -}}
+{{- end }}
+
+{{- /* Seconds of a duration such as 1.5s, 200ms or 1m, rounded up. */ -}}
+{{- define "otv.seconds" -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- $number := trimSuffix $unit . | float64 -}}
+{{- mulf $number (index (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit) | ceil | int -}}
+{{- end }}
+
+{{- /* `true` or nothing: whether the cluster's addresses are, or may be, IPv6. */ -}}
+{{- define "otv.hasIPv6" -}}
+{{- $global := .Values.global | default dict -}}
+{{- if or (has "IPv6" ($global.ipFamilies | default list)) (has ($global.ipFamilyPolicy | default "") (list "PreferDualStack" "RequireDualStack")) }}true{{ end -}}
+{{- end }}
+
+{{- /* Of a Service's specification. */ -}}
+{{- define "otv.ipFamilies" -}}
+{{- $global := .Values.global | default dict -}}
+{{- $families := $global.ipFamilies | default list -}}
+{{- $policy := $global.ipFamilyPolicy | default (ternary "PreferDualStack" "" (gt (len $families) 1)) -}}
+{{- if and (gt (len $families) 1) (eq $policy "SingleStack") }}{{ fail "global.ipFamilies names two families, which ipFamilyPolicy SingleStack does not allow" }}{{ end -}}
+{{- with $policy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with $families }}
+ipFamilies: {{ toJson . }}
 {{- end }}
 {{- end }}
 
@@ -191,7 +291,9 @@ metadata:
   name: {{ include "otv.fullname" .root }}
   labels:
     {{- include "otv.labels" .root | nindent 4 }}
-    {{- toYaml .root.Values.serviceMonitor.labels | nindent 4 }}
+    {{- with .root.Values.serviceMonitor.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
   selector:
     matchLabels:
@@ -236,25 +338,14 @@ spec:
   enableServiceLinks: false
   securityContext:
     {{- toYaml .root.Values.podSecurityContext | nindent 4 }}
-  {{- with .root.Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .root.Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .root.Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "otv.placement" .root | nindent 2 }}
   containers:
     - name: test
       image: {{ include "otv.image" (dict "image" .image "root" .root) }}
       imagePullPolicy: {{ .image.pullPolicy }}
       args: [health, --url, {{ .url | quote }}]
       resources:
-        {{- toYaml .resources | nindent 8 }}
+        {{- include "otv.resources" .resources | nindent 8 }}
       securityContext:
         {{- toYaml .root.Values.securityContext | nindent 8 }}
 {{- end }}
