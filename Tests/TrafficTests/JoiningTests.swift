@@ -54,7 +54,7 @@ struct JoiningTests {
         let upstream = self.upstream([1])
         let endpoint = upstream.endpoints[0]
         for outcome in [Outcome.success, .overload, .clientFault, .cancelled, .failure] {
-            endpoint.report(outcome, trial: false, policy: upstream.spec.passive, pool: upstream.record, now: 1)
+            endpoint.report(outcome, trial: false, policy: upstream.spec.passive, now: 1)
         }
         #expect(endpoint.failures == 1)
         endpoint.setOperational(.up, now: 2)

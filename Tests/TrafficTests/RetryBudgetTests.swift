@@ -33,6 +33,19 @@ struct RetryBudgetTests {
         #expect(granted == expected)
     }
 
+    @Test("A share of requests is that share, however often each is tried", arguments: [10, 20, 50] as [UInt32])
+    func perRequest(percent: UInt32) {
+        var budget = self.budget(percent: percent, minimum: 0)
+        var retries = 0
+        // Everything fails: each request asks for as many retries as it is given, up to five.
+        for request in 0..<5_000 as Range<UInt64> {
+            let now = 100_000 + request
+            budget.deposit(now: now)
+            for _ in 0..<5 where budget.withdraw(now: now) { retries += 1 }
+        }
+        #expect(retries == 5_000 * Int(percent) / 100)
+    }
+
     @Test("Requests count for ten seconds")
     func slides() {
         var early = self.budget(percent: 10, minimum: 0)

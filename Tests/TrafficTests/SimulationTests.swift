@@ -124,7 +124,9 @@ private struct World {
     private mutating func attempt(_ upstream: Upstream, tried: UInt64) {
         self.budget.deposit(now: self.now)
         let selectable = upstream.endpoints.map { $0.isSelectable(now: self.now) }
-        switch upstream.select(tried: TriedEndpoints(bits: tried), key: self.random.next(), random: &self.choice, now: self.now) {
+        switch upstream.select(
+            tried: TriedEndpoints(bits: tried), key: self.random.next(), random: &self.choice, now: self.now)
+        {
         case .endpoint(let index, let trial):
             self.served += 1
             let endpoint = upstream.endpoints[index]
@@ -165,8 +167,7 @@ private struct World {
             .success, .success, .failure, .failure, .overload, .clientFault, .cancelled,
         ])
         let ejected = request.endpoint.report(
-            outcome, trial: request.trial, policy: request.upstream.spec.passive, pool: request.upstream.record,
-            now: self.now)
+            outcome, trial: request.trial, policy: request.upstream.spec.passive, now: self.now)
         request.endpoint.release()
         self.held[request.endpoint.id, default: 0] -= 1
         if ejected, outcome != .failure { self.complaint = "\(outcome) ejected" }

@@ -54,7 +54,7 @@ extension Upstream {
     }
 
     func report(_ outcome: Outcome, _ index: Int, trial: Bool = false, now: UInt64) -> Bool {
-        self.endpoints[index].report(outcome, trial: trial, policy: self.spec.passive, pool: self.record, now: now)
+        self.endpoints[index].report(outcome, trial: trial, policy: self.spec.passive, now: now)
     }
 
     /// Fails an endpoint until it is ejected, or gives up after a streak that ought to be enough.

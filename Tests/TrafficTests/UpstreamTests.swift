@@ -85,6 +85,42 @@ struct UpstreamTests {
         for count in counts { #expect(abs(Double(count - rounds)) <= slack) }
     }
 
+    @Test(
+        "Those that are left share evenly, whichever of many are out",
+        arguments: [Balance.leastOutstanding, .roundRobin],
+        [(65, [0, 64]), (65, [63, 64]), (150, [0, 1, 2, 149]), (1_024, [5, 63, 64, 500, 1_023])])
+    func evenWhoeverIsOut(balance: Balance, size: (endpoints: Int, open: [Int])) {
+        var random = SplitMix64(seed: 5)
+        let upstream = Tables.one(endpoints: size.endpoints) { $0.balance = balance }
+        for index in 0..<size.endpoints where !size.open.contains(index) {
+            upstream.endpoints[index].setAdministrative(.drain, now: 1)
+        }
+        var counts: [Int: Int] = [:]
+        for _ in 0..<size.open.count * 400 {
+            guard case .endpoint(let index, _) = upstream.choose(&random) else { continue }
+            counts[index, default: 0] += 1
+            upstream.endpoints[index].release()
+        }
+        // Six standard deviations of a fair draw; a round robin has none.
+        let slack = balance == .roundRobin ? 0 : 120
+        #expect(Set(counts.keys) == Set(size.open))
+        #expect(counts.values.allSatisfy { abs($0 - 400) <= slack }, "\(counts)")
+    }
+
+    @Test(
+        "With all of a thousand at their cap the answer costs one look at each", .timeLimit(.minutes(1)),
+        arguments: disciplines)
+    func allFull(balance: Balance) {
+        var random = SplitMix64(seed: 5)
+        let upstream = Tables.one(endpoints: 1_024) {
+            $0.balance = balance
+            $0.maxOutstanding = 1
+        }
+        for _ in 0..<1_024 { _ = upstream.choose(&random) }
+        // A look at each for each of them would take a hundred times this test's time.
+        for key in 0..<300 as Range<UInt64> { #expect(upstream.choose(&random, key: key) == .saturated) }
+    }
+
     @Test("A consistent choice stays, and only the lost endpoint's keys move")
     func consistent() {
         var random = SplitMix64(seed: 5)

@@ -336,7 +336,7 @@ extension Downstream {
         guard let endpoint = self.exchange.endpoint, let upstream = self.exchange.upstream else { return }
         endpoint.report(
             outcome, trial: self.exchange.isTrial, policy: upstream.upstream.spec.passive,
-            pool: upstream.upstream.record, now: self.core.now)
+            now: self.core.now)
         self.exchange.isTrial = false
         self.releaseEndpoint()
     }

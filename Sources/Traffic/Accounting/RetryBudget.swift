@@ -27,7 +27,8 @@ package struct RetryBudget: Sendable {
         self.minimumPerSecond = spec.minimumPerSecond
     }
 
-    /// Counts a request, not its retries. `now` in monotonic milliseconds.
+    /// Counts a request: once when it is first sent, never for a further attempt, since a budget that retries pay into
+    /// allows more of them (of 20 % it would make 25 %). `now` in monotonic milliseconds.
     package mutating func deposit(now: UInt64) {
         let slot = self.turn(to: now)
         self.ring[slot].requests = self.ring[slot].requests.addingSaturated(1)

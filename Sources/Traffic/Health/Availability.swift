@@ -26,31 +26,20 @@ package enum Administrative: UInt8, Sendable {
     case maintenance
 }
 
-/// What an attempt says about its endpoint. A class, never a raw status.
-package enum Outcome: UInt8, Sendable {
-    case success
-    /// Refused, reset, timed out, malformed, or an answer that blames the server.
-    case failure
-    /// Asked to come back later: no sign of ill health, and none of recovery.
-    case overload
-    /// The client's own fault.
-    case clientFault
-    /// Ended before it could say anything.
-    case cancelled
-}
-
 /// Why passive observation took an endpoint out.
 package enum EjectionReason: Sendable, Equatable {
     case consecutiveFailures(UInt32)
     /// `failures` of `requests` within the window.
     case failureRate(failures: UInt32, requests: UInt32)
     case failedTrial
+    /// So many different pages, and nothing else meanwhile, were answered in a form that was refused.
+    case malformed(pages: UInt32)
 }
 
 /// The third factor. While `until` lies ahead no request comes; then one trial request at a time decides.
 package enum EjectionState: Sendable, Equatable {
     case none
-    /// Milliseconds. `count`: for the how manieth time in close succession.
+    /// Milliseconds. `count`: ordinal of this ejection in the current streak.
     case until(UInt64, reason: EjectionReason, count: UInt32)
     case trialDue(reason: EjectionReason, count: UInt32)
     case trialRunning(reason: EjectionReason, count: UInt32)

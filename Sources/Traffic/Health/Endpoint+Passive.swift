@@ -3,21 +3,33 @@ import Synchronization
 /// Passive removal by outcomes of real traffic, and the way back.
 extension Endpoint {
     /// Takes note of how an attempt ended; the slot is given back separately, by `release`. `trial` is what the
-    /// selection said. Only success and failure count; overload, client faults and cancellations judge nobody, and a
-    /// trial that ends so leaves its place to the next.
+    /// selection said. `page` is a hash of route and path, and matters to malformed answers only. Success and failure
+    /// count; overload, client faults and cancellations judge nobody, and a trial that ends so leaves its place to the
+    /// next.
     ///
     /// A success costs two relaxed atomic operations and no lock. Returns whether this call ejected the endpoint.
     @discardableResult
-    package func report(_ outcome: Outcome, trial: Bool, policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool
-    {
+    package func report(_ outcome: Outcome, trial: Bool, page: UInt64 = 0, policy: PassiveSpec, now: UInt64) -> Bool {
         if outcome == .failure { self.countFailure() }
-        if trial, self.endTrial(outcome, policy: policy, now: now) { return outcome == .failure && self.isEjected }
+        if outcome == .malformed { self.countMalformed() }
+        if trial, self.endTrial(outcome, policy: policy, now: now) {
+            return (outcome == .failure || outcome == .malformed) && self.isEjected(now: now)
+        }
         guard policy.enabled else { return false }
         switch outcome {
         case .success:
             self.successes.record(quarter: SuccessWindow.quarter(now: now, window: policy.window))
             return false
-        case .failure: return self.fail(policy: policy, pool: pool, now: now)
+        case .failure:
+            return self.ejectIfDue(policy: policy, now: now) { detectors, quarter in
+                detectors.failures.fail(quarter: quarter, successes: self.successes.words, policy: policy)
+            }
+        case .malformed:
+            return self.ejectIfDue(policy: policy, now: now) { detectors, quarter in
+                detectors.malformed.note(
+                    page: page, quarter: quarter, successes: self.successes.words, policy: policy
+                ).map { .malformed(pages: $0) }
+            }
         case .overload, .clientFault, .cancelled: return false
         }
     }
@@ -32,19 +44,22 @@ extension Endpoint {
                 self.endEjection(&state, now: now)
             case .failure where policy.enabled: self.eject(&state, .failedTrial, policy: policy, now: now)
             case .failure: self.endEjection(&state, now: now)
-            case .overload, .clientFault, .cancelled: break
+            case .malformed where policy.enabled && state.reason.isMalformed:
+                self.eject(&state, state.reason, policy: policy, now: now)
+            case .malformed, .overload, .clientFault, .cancelled: break
             }
             self.trial.store(0, ordering: .relaxed)
             return true
         }
     }
 
-    private func fail(policy: PassiveSpec, pool: UpstreamRecord, now: UInt64) -> Bool {
+    private func ejectIfDue(
+        policy: PassiveSpec, now: UInt64, _ judge: (inout Detectors, _ quarter: UInt64) -> EjectionReason?
+    ) -> Bool {
         self.state.withLock { state in
-            let quarter = SuccessWindow.quarter(now: now, window: policy.window)
-            let reason = state.detector.fail(quarter: quarter, successes: self.successes.words, policy: policy)
+            let reason = judge(&state.detectors, SuccessWindow.quarter(now: now, window: policy.window))
             // What was under way when it was ejected changes nothing any more.
-            guard let reason, !self.isEjected, pool.tryEject(self.id, policy: policy) else { return false }
+            guard let reason, !self.isEjected, self.record.tryEject(self.id, policy: policy) else { return false }
             self.eject(&state, reason, policy: policy, now: now)
             return true
         }
@@ -65,7 +80,7 @@ extension Endpoint {
         word.ejectedUntil = 0
         self.publish(word)
         self.trial.store(0, ordering: .relaxed)
-        state.detector.reset()
+        state.detectors = Detectors()
         state.returnedAt = max(now, 1)
         self.record.readmit(self.id)
     }
@@ -152,6 +167,14 @@ extension EjectionReason {
         case .consecutiveFailures(let count): "\(count) requests in a row failed"
         case .failureRate(let failures, let requests): "\(failures) of \(requests) requests failed"
         case .failedTrial: "its trial request failed"
+        case .malformed(let pages): "all answers were malformed, on \(pages) different pages"
         }
+    }
+}
+
+extension EjectionReason {
+    fileprivate var isMalformed: Bool {
+        if case .malformed = self { return true }
+        return false
     }
 }

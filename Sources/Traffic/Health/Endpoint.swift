@@ -31,6 +31,7 @@ package final class Endpoint: Sendable {
     let trial = Atomic<UInt64>(0)
     private let ejectionTotal = Atomic<UInt64>(0)
     private let failureTotal = Atomic<UInt64>(0)
+    private let malformedTotal = Atomic<UInt64>(0)
     /// `EndpointWord`, published.
     private let word: Atomic<UInt64>
     /// 0: at full share; otherwise when it came back, plus 1.
@@ -59,9 +60,13 @@ package final class Endpoint: Sendable {
     /// still there.
     package var failures: UInt64 { self.failureTotal.load(ordering: .relaxed) }
 
+    /// Answers that were refused for their form or our limits.
+    package var malformed: UInt64 { self.malformedTotal.load(ordering: .relaxed) }
+
     package var operational: Operational { self.loadWord().operational }
     package var administrative: Administrative { self.loadWord().administrative }
     var isEjected: Bool { self.loadWord().ejectedUntil != 0 }
+    func isEjected(now: UInt64) -> Bool { now < self.loadWord().ejectedUntil }
 
     func loadWord() -> EndpointWord { EndpointWord(bits: self.word.load(ordering: .relaxed)) }
 
@@ -69,6 +74,8 @@ package final class Endpoint: Sendable {
     func publish(_ word: EndpointWord) { self.word.store(word.bits, ordering: .relaxed) }
 
     func countFailure() { self.failureTotal.wrappingAdd(1, ordering: .relaxed) }
+
+    func countMalformed() { self.malformedTotal.wrappingAdd(1, ordering: .relaxed) }
 
     func countEjection() { self.ejectionTotal.wrappingAdd(1, ordering: .relaxed) }
 

@@ -1,6 +1,12 @@
+/// What judges an endpoint by the outcomes of real traffic.
+struct Detectors: Sendable {
+    var failures = OutlierDetector()
+    var malformed = MalformedAnswers()
+}
+
 /// The part of an endpoint that lies behind its mutex.
 struct EndpointState: Sendable {
-    var detector = OutlierDetector()
+    var detectors = Detectors()
     var operationalSince: UInt64
     var administrativeSince: UInt64
     var ejectedSince: UInt64 = 0

@@ -31,7 +31,4 @@ struct OutlierDetector: Sendable {
         else { return nil }
         return .failureRate(failures: UInt32(clamping: failed), requests: UInt32(clamping: requests))
     }
-
-    /// Forgets all failures: the endpoint comes back with a clean sheet.
-    mutating func reset() { self = OutlierDetector() }
 }

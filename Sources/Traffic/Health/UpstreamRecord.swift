@@ -24,8 +24,10 @@ package final class UpstreamRecord: Sendable {
     /// Whether the probes have said anything about any endpoint.
     var hasVerdict: Bool { self.decidedCount.load(ordering: .relaxed) > 0 }
 
-    /// The next position of the round robin.
-    func nextTurn() -> UInt64 { self.cursor.wrappingAdd(1, ordering: .relaxed).oldValue }
+    /// The next position of the round robin; `taking` it, the one after comes next.
+    func turn(taking: Bool) -> UInt64 {
+        taking ? self.cursor.wrappingAdd(1, ordering: .relaxed).oldValue : self.cursor.load(ordering: .relaxed)
+    }
 
     /// How many of `count` endpoints may be out at once: the share rounded down, but one of two or more unless the
     /// share is 0; never all.

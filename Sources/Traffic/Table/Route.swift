@@ -7,7 +7,10 @@ package final class RouteRecord: Sendable {
 
     init(name: String) { self.name = name }
 
-    func next() -> UInt64 { self.position.wrappingAdd(1, ordering: .relaxed).oldValue }
+    /// The next request's position in the interleave; `taking` it, the one after comes next.
+    package func position(taking: Bool) -> UInt64 {
+        taking ? self.position.wrappingAdd(1, ordering: .relaxed).oldValue : self.position.load(ordering: .relaxed)
+    }
 }
 
 /// A route of a table: who it takes and where it sends them. Immutable but for its record.
@@ -20,21 +23,31 @@ package final class Route: Sendable {
     package let split: Split?
     package let record: RouteRecord
     package let isSticky: Bool
+    /// By member of the split; empty in a table without upstreams.
+    let sides: ContiguousArray<Unmanaged<Upstream>>
+    let failover: Bool
+    /// Keeps `sides` alive.
+    private let owners: [Upstream]
 
-    init(index: Int, spec: RouteSpec, upstreams: [String: Int], record: RouteRecord) {
+    init(index: Int, spec: RouteSpec, upstreams: [Upstream], indices: [String: Int], record: RouteRecord) {
         self.index = index
         self.name = spec.name
         self.spec = spec
         self.isSticky = spec.sticky != nil
+        self.failover = spec.failover
         self.record = record
         if case .split(let entries) = spec.action {
-            self.split = Split(entries, route: spec.name, upstreams: upstreams)
+            let split = Split(entries, route: spec.name, upstreams: indices)
+            self.split = split
+            self.owners = upstreams.isEmpty ? [] : split.entries.map { upstreams[$0.upstream] }
         } else {
             self.split = nil
+            self.owners = []
         }
+        self.sides = ContiguousArray(self.owners.map { Unmanaged.passUnretained($0) })
     }
 
     /// The position of the next request in the interleave; one for each request that is decided by it, workers and
     /// tables together, which is what makes shares exact.
-    package func nextPosition() -> UInt64 { self.record.next() }
+    package func nextPosition() -> UInt64 { self.record.position(taking: true) }
 }

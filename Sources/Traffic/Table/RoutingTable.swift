@@ -25,12 +25,15 @@ package final class RoutingTable: Sendable {
         self.spec = spec
         self.fingerprint = Fingerprint.of(spec)
         self.trusted = AddressSet(spec.forwarding.trustedProxies)
-        self.upstreams = spec.upstreams.enumerated().map { Upstream(index: $0, spec: $1, registry: registry) }
+        let upstreams = spec.upstreams.enumerated().map { Upstream(index: $0, spec: $1, registry: registry) }
+        self.upstreams = upstreams
         let upstreamIndices = Dictionary(
             spec.upstreams.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         self.upstreamIndices = upstreamIndices
         self.routes = spec.routes.enumerated().map { index, route in
-            Route(index: index, spec: route, upstreams: upstreamIndices, record: registry.routeRecord(route.name))
+            Route(
+                index: index, spec: route, upstreams: upstreams, indices: upstreamIndices,
+                record: registry.routeRecord(route.name))
         }
         self.routeIndices = Dictionary(
             spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })

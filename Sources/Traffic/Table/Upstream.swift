@@ -4,14 +4,22 @@ import Synchronization
 package final class Upstream: Sendable {
     private enum Discipline: Sendable { case roundRobin, leastOutstanding, consistentHash }
 
+    /// Endpoints beyond it are not used.
+    package static let maximumEndpoints = EndpointMask.capacity
+
     /// Index into the table's upstreams.
     package let index: Int
     package let name: String
     package let spec: UpstreamSpec
     package let endpoints: [Endpoint]
     package let record: UpstreamRecord
+    /// Whether the choice of an endpoint hangs on a key.
+    package let hashes: Bool
+    /// `endpoints`, read without counting references.
+    private let places: ContiguousArray<Unmanaged<Endpoint>>
     private let discipline: Discipline
     private let cap: UInt32
+    private let connectionCap: UInt32
     private let slowStart: UInt32
 
     init(index: Int, spec: UpstreamSpec, registry: EndpointRegistry) {
@@ -19,195 +27,243 @@ package final class Upstream: Sendable {
         self.name = spec.name
         self.spec = spec
         self.record = registry.upstreamRecord(spec.name)
-        self.endpoints = spec.endpoints.map {
+        self.endpoints = spec.endpoints.prefix(Self.maximumEndpoints).map {
             registry.endpoint(upstream: spec.name, address: $0, probed: spec.health != nil)
         }
+        self.places = ContiguousArray(self.endpoints.map { Unmanaged.passUnretained($0) })
         self.discipline =
             switch spec.balance {
             case .roundRobin: .roundRobin
             case .leastOutstanding: .leastOutstanding
             case .consistentHash: .consistentHash
             }
+        self.hashes = self.discipline == .consistentHash
         self.cap = spec.maxOutstanding
+        self.connectionCap = spec.maxConnections
         self.slowStart = spec.slowStart
         for endpoint in self.record.adopt(self.endpoints, policy: spec.passive) { endpoint.readmit() }
     }
 
     /// Whether any endpoint could take a request now, caps aside.
     package func isAvailable(now: UInt64) -> Bool {
-        for endpoint in self.endpoints where endpoint.isSelectable(now: now) { return true }
+        for place in self.places.indices where self.admission(place, now) != .closed { return true }
         return false
     }
 
     /// Chooses an endpoint and takes a slot of it. Caps hold exactly, whichever threads ask.
     ///
     /// `tried` names the endpoints that have already failed this request: they do not get it again unless there is only
-    /// one. `key` matters to consistent hashing only. An endpoint whose ejection has
-    /// run out gets one request as its trial, at the next chance: a first attempt, so that it can still be retried.
-    package func select(tried: TriedEndpoints, key: UInt64, random: inout SplitMix64, now: UInt64) -> Selection {
-        let count = self.endpoints.count
+    /// one. `crowded` names those that have no connection to give, whatever their counters say: as if they were at a cap.
+    /// `key` matters to consistent hashing only. An endpoint whose ejection has run out gets one request as its
+    /// trial, at the next chance: a first attempt, so that it can still be retried.
+    ///
+    /// `taking` false: says what would be chosen, and changes nothing.
+    package func select(
+        tried: TriedEndpoints, crowded: TriedEndpoints = TriedEndpoints(), key: UInt64, taking: Bool = true,
+        random: inout SplitMix64, now: UInt64
+    ) -> Selection {
+        let count = self.places.count
         guard count > 0 else { return .unavailable }
         let tried = count == 1 ? TriedEndpoints() : tried
-        if self.discipline == .consistentHash { return self.selectByHash(tried: tried, key: key, now: now) }
-
-        // Endpoints are looked at in blocks of 64, so that a mask can say which are open. The first block is drawn by
-        // size; the others only matter if it has nothing to offer.
-        let blocks = (count + 63) / 64
-        let turn = self.discipline == .roundRobin ? self.record.nextTurn() : 0
-        var block = 0
-        var rank = turn
-        if blocks > 1 {
-            if self.discipline == .roundRobin {
-                let place = Int(turn % UInt64(count))
-                block = place / 64
-                rank = turn / UInt64(count) &+ UInt64(place % 64)
-            } else {
-                block = random.below(count) / 64
-            }
+        if self.discipline == .consistentHash {
+            return self.selectByHash(tried: tried, crowded: crowded, key: key, taking: taking, now: now)
         }
-        var saturated = false
-        for _ in 0..<blocks {
-            switch self.selectInBlock(block, rank: rank, tried: tried, random: &random, now: now) {
-            case .endpoint(let index, let trial): return .endpoint(index: index, trial: trial)
-            case .saturated: saturated = true
-            case .unavailable: break
-            }
-            block = block + 1 < blocks ? block + 1 : 0
+        if tried.isEmpty, crowded.isEmpty, self.discipline == .leastOutstanding,
+            let index = self.selectSteadily(taking: taking, random: &random)
+        {
+            return .endpoint(index: index, trial: false)
         }
-        return saturated ? .saturated : .unavailable
+        return self.selectAmongOpen(tried: tried, crowded: crowded, taking: taking, random: &random, now: now)
     }
 
-    private func selectInBlock(
-        _ block: Int, rank: UInt64, tried: TriedEndpoints, random: inout SplitMix64, now: UInt64
+    /// Takes a slot of this very endpoint, if it may have a request.
+    package func reselect(_ index: Int, taking: Bool = true, now: UInt64) -> Selection {
+        guard self.places.indices.contains(index) else { return .unavailable }
+        let admission = self.admission(index, now)
+        guard admission != .closed else { return .unavailable }
+        guard self.hasRoom(index) else { return .saturated }
+        guard taking else { return .endpoint(index: index, trial: admission == .trial) }
+        switch self.acquire(index, trial: admission == .trial, now: now) {
+        case .acquired: return .endpoint(index: index, trial: admission == .trial)
+        case .full: return .saturated
+        case .lost: return .unavailable
+        }
+    }
+
+    // MARK: disciplines
+
+    /// The usual case, in which all endpoints are in service: the less loaded of two drawn at random. Two that are open
+    /// are as likely to be drawn here as among the open ones only, so the choice is even whichever are out. nil: what was
+    /// drawn would not do, or a trial may be due.
+    private func selectSteadily(taking: Bool, random: inout SplitMix64) -> Int? {
+        guard self.slowStart == 0, self.record.ejected == 0 else { return nil }
+        let count = self.places.count
+        var chosen = 0
+        if count > 1 {
+            chosen = random.below(count)
+            var spare = random.below(count - 1)
+            if spare >= chosen { spare += 1 }
+            guard self.isInService(chosen), self.isInService(spare) else { return nil }
+            if self.outstanding(spare) < self.outstanding(chosen) { chosen = spare }
+        } else if !self.isInService(0) {
+            return nil
+        }
+        guard self.hasRoom(chosen) else { return nil }
+        guard taking else { return chosen }
+        return self.places[chosen]._withUnsafeGuaranteedRef { $0.acquire(cap: self.cap) } ? chosen : nil
+    }
+
+    private func selectAmongOpen(
+        tried: TriedEndpoints, crowded: TriedEndpoints, taking: Bool, random: inout SplitMix64, now: UInt64
     ) -> Selection {
-        let base = block * 64
-        var open: UInt64 = 0
-        var trials: UInt64 = 0
-        for offset in 0..<min(64, self.endpoints.count - base) {
-            switch self.endpoints[base + offset].admission(now: now) {
-            case .closed: break
-            case .open: open |= 1 << UInt64(offset)
-            case .trial: trials |= 1 << UInt64(offset)
+        var open = EndpointMask()
+        var trials = EndpointMask()
+        var isSaturated = false
+        for index in self.places.indices where !tried.contains(index) {
+            let admission = self.admission(index, now)
+            if admission == .closed { continue }
+            guard self.hasRoom(index), !crowded.contains(index) else {
+                isSaturated = true
+                continue
             }
+            if admission == .open { open.insert(index) } else { trials.insert(index) }
         }
-        let excluded = tried.mask(from: base)
-        open &= ~excluded
-        trials &= ~excluded
-        var saturated = false
-        if trials != 0, tried.isEmpty, let index = self.acquireTrial(trials, base: base, saturated: &saturated, now: now) {
+        if tried.isEmpty, let index = self.takeTrial(&trials, &isSaturated, taking: taking, now: now) {
             return .endpoint(index: index, trial: true)
         }
-        while open != 0 {
-            let offset =
+        let turn = self.discipline == .roundRobin && open.count > 0 ? self.record.turn(taking: taking) : 0
+        while open.count > 0 {
+            let index =
                 self.discipline == .roundRobin
-                ? self.inTurn(open, base: base, rank: rank, random: &random, now: now)
-                : self.lessLoaded(open, base: base, random: &random, now: now)
-            if self.endpoints[base + offset].acquire(cap: self.cap) {
-                return .endpoint(index: base + offset, trial: false)
+                ? self.inTurn(open, turn: turn, random: &random, now: now)
+                : self.lessLoaded(open, random: &random, now: now)
+            if !taking || self.places[index]._withUnsafeGuaranteedRef({ $0.acquire(cap: self.cap) }) {
+                return .endpoint(index: index, trial: false)
             }
-            saturated = true
-            open &= ~(1 << UInt64(offset))
+            isSaturated = true
+            open.remove(index)
         }
-        if trials != 0, let index = self.acquireTrial(trials, base: base, saturated: &saturated, now: now) {
+        if let index = self.takeTrial(&trials, &isSaturated, taking: taking, now: now) {
             return .endpoint(index: index, trial: true)
         }
-        return saturated ? .saturated : .unavailable
+        return isSaturated ? .saturated : .unavailable
     }
 
-    private func acquireTrial(_ trials: UInt64, base: Int, saturated: inout Bool, now: UInt64) -> Int? {
-        var left = trials
-        while left != 0 {
-            let index = base + left.trailingZeroBitCount
-            left &= left - 1
+    private func takeTrial(
+        _ trials: inout EndpointMask, _ isSaturated: inout Bool, taking: Bool, now: UInt64
+    ) -> Int? {
+        while trials.count > 0 {
+            let index = trials.member(0)
+            guard taking else { return index }
+            trials.remove(index)
             switch self.acquire(index, trial: true, now: now) {
             case .acquired: return index
-            case .full: saturated = true
+            case .full: isSaturated = true
             case .lost: break
             }
         }
         return nil
     }
 
-    private enum Acquisition { case acquired, full, lost }
-
-    /// The slot first: a trial that found no slot would have to be given back, and another thread might miss it.
-    private func acquire(_ index: Int, trial: Bool, now: UInt64) -> Acquisition {
-        let endpoint = self.endpoints[index]
-        guard endpoint.acquire(cap: self.cap) else { return .full }
-        guard trial, !endpoint.beginTrial(now: now) else { return .acquired }
-        endpoint.release()
-        return .lost
-    }
-
-    // MARK: disciplines
-
     /// The endpoint whose turn it is; while it warms up it may pass its turn on to the next.
-    private func inTurn(_ open: UInt64, base: Int, rank: UInt64, random: inout SplitMix64, now: UInt64) -> Int {
-        let count = open.nonzeroBitCount
-        let place = Int(rank % UInt64(count))
-        let offset = open.offsetOfBit(place)
-        guard self.slowStart > 0, count > 1, self.passes(base + offset, random: &random, now: now) else {
-            return offset
-        }
-        return open.offsetOfBit(place + 1 < count ? place + 1 : 0)
+    private func inTurn(_ open: EndpointMask, turn: UInt64, random: inout SplitMix64, now: UInt64) -> Int {
+        let place = Int(turn % UInt64(open.count))
+        let index = open.member(place)
+        guard self.slowStart > 0, open.count > 1, self.passes(index, random: &random, now: now) else { return index }
+        return open.member(place + 1 < open.count ? place + 1 : 0)
     }
 
     /// The less loaded of two drawn at random; while it warms up it may leave the request to the other one.
-    private func lessLoaded(_ open: UInt64, base: Int, random: inout SplitMix64, now: UInt64) -> Int {
-        let count = open.nonzeroBitCount
-        guard count > 1 else { return open.trailingZeroBitCount }
-        let draw = random.below(count)
-        var other = random.below(count - 1)
+    private func lessLoaded(_ open: EndpointMask, random: inout SplitMix64, now: UInt64) -> Int {
+        guard open.count > 1 else { return open.member(0) }
+        let draw = random.below(open.count)
+        var other = random.below(open.count - 1)
         if other >= draw { other += 1 }
-        var chosen = open.offsetOfBit(draw)
-        var spare = open.offsetOfBit(other)
-        let load = self.endpoints[base + chosen].outstanding.load(ordering: .relaxed)
-        if self.endpoints[base + spare].outstanding.load(ordering: .relaxed) < load { swap(&chosen, &spare) }
-        guard self.slowStart > 0, self.passes(base + chosen, random: &random, now: now) else { return chosen }
+        var chosen = open.member(draw)
+        var spare = open.member(other)
+        if self.outstanding(spare) < self.outstanding(chosen) { swap(&chosen, &spare) }
+        guard self.slowStart > 0, self.passes(chosen, random: &random, now: now) else { return chosen }
         return spare
     }
 
     /// Whether an endpoint in slow start passes on a request: so often that what it keeps is its present share.
     private func passes(_ index: Int, random: inout SplitMix64, now: UInt64) -> Bool {
-        let share = self.endpoints[index].share(now: now, slowStart: self.slowStart)
+        let share = self.share(index, now)
         return share < 1024 && random.below(1024) >= Int(share)
     }
 
     /// Rendezvous over all endpoints that may be asked, warming ones at their present share. Keys of an endpoint that
-    /// is out spread over the others, and come back with it.
-    private func selectByHash(tried: TriedEndpoints, key: UInt64, now: UInt64) -> Selection {
-        var saturated = false
-        // From the highest score down: what had no slot is the ceiling of the next round.
+    /// is out or full spread over the others, and come back with it.
+    private func selectByHash(
+        tried: TriedEndpoints, crowded: TriedEndpoints, key: UInt64, taking: Bool, now: UInt64
+    ) -> Selection {
+        var isSaturated = false
+        // Only a thread that was faster makes a second round: what it took is the ceiling then.
         var ceiling: RendezvousScore?
         while true {
             var best: (index: Int, trial: Bool, score: RendezvousScore)?
-            for index in self.endpoints.indices where !tried.contains(index) {
-                let endpoint = self.endpoints[index]
-                let admission = endpoint.admission(now: now)
+            for index in self.places.indices where !tried.contains(index) {
+                let admission = self.admission(index, now)
                 guard admission != .closed else { continue }
-                let score = RendezvousScore(
-                    weight: endpoint.share(now: now, slowStart: self.slowStart),
-                    hash: KeyHash.combine(endpoint.seed, key))
+                guard self.hasRoom(index), !crowded.contains(index) else {
+                    isSaturated = true
+                    continue
+                }
+                let seed = self.places[index]._withUnsafeGuaranteedRef { $0.seed }
+                let score = RendezvousScore(weight: self.share(index, now), hash: KeyHash.combine(seed, key))
                 if let ceiling, !ceiling.beats(score) { continue }
                 if let best, !score.beats(best.score) { continue }
                 best = (index, admission == .trial, score)
             }
-            guard let best else { return saturated ? .saturated : .unavailable }
+            guard let best else { return isSaturated ? .saturated : .unavailable }
+            guard taking else { return .endpoint(index: best.index, trial: best.trial) }
             switch self.acquire(best.index, trial: best.trial, now: now) {
             case .acquired: return .endpoint(index: best.index, trial: best.trial)
-            case .full: saturated = true
+            case .full: isSaturated = true
             case .lost: break
             }
             ceiling = best.score
         }
     }
-}
 
-extension UInt64 {
-    /// Where the `rank`th set bit is, counted from 0. There must be more than `rank` set bits.
-    fileprivate func offsetOfBit(_ rank: Int) -> Int {
-        var bits = self
-        for _ in 0..<rank { bits &= bits - 1 }
-        return bits.trailingZeroBitCount
+    // MARK: one endpoint
+
+    private enum Acquisition { case acquired, full, lost }
+
+    /// The slot first: a trial that found no slot would have to be given back, and another thread might miss it.
+    private func acquire(_ index: Int, trial: Bool, now: UInt64) -> Acquisition {
+        self.places[index]._withUnsafeGuaranteedRef { endpoint in
+            guard endpoint.acquire(cap: self.cap) else { return .full }
+            guard trial, !endpoint.beginTrial(now: now) else { return .acquired }
+            endpoint.release()
+            return .lost
+        }
+    }
+
+    /// Whether a request could begin here: below the cap of requests, and with a connection that is idle somewhere or may
+    /// still be made. Idle ones may lie with another worker; only who dials finds that out.
+    private func hasRoom(_ index: Int) -> Bool {
+        if self.cap == 0, self.connectionCap == 0 { return true }
+        let held = self.outstanding(index)
+        if self.cap > 0, held >= Int(self.cap) { return false }
+        guard self.connectionCap > 0 else { return true }
+        let connections = self.places[index]._withUnsafeGuaranteedRef { $0.connections.load(ordering: .relaxed) }
+        return connections < Int(self.connectionCap) || held < connections
+    }
+
+    private func admission(_ index: Int, _ now: UInt64) -> Endpoint.Admission {
+        self.places[index]._withUnsafeGuaranteedRef { $0.admission(now: now) }
+    }
+
+    private func isInService(_ index: Int) -> Bool {
+        self.places[index]._withUnsafeGuaranteedRef { $0.loadWord() == .inService }
+    }
+
+    private func outstanding(_ index: Int) -> Int {
+        self.places[index]._withUnsafeGuaranteedRef { $0.outstanding.load(ordering: .relaxed) }
+    }
+
+    private func share(_ index: Int, _ now: UInt64) -> UInt32 {
+        self.places[index]._withUnsafeGuaranteedRef { $0.share(now: now, slowStart: self.slowStart) }
     }
 }

@@ -306,11 +306,11 @@ struct EndpointDiscoveryTests {
         #expect(await !source.isTroubled)
         let upstream = try await rig.gateway
         upstream.endpoints[0].report(
-            .failure, trial: false, policy: upstream.spec.passive, pool: upstream.record, now: 1)
+            .failure, trial: false, policy: upstream.spec.passive, now: 1)
         #expect(await source.isTroubled)
         #expect(await !source.isTroubled)
         upstream.endpoints[0].report(
-            .success, trial: false, policy: upstream.spec.passive, pool: upstream.record, now: 2)
+            .success, trial: false, policy: upstream.spec.passive, now: 2)
         #expect(await !source.isTroubled)
         upstream.endpoints[0].setOperational(.down, now: 3)
         #expect(await source.isTroubled)

@@ -5,15 +5,21 @@ extension IPAddress: CustomStringConvertible {
     /// nil for anything else. An IPv4-mapped IPv6 address is the IPv4 address.
     package init?(parsing text: String) {
         var text = text
-        let parsed = text.withUTF8 { bytes -> IPAddress? in
-            // The longest IPv6 text, with an embedded IPv4 address, has 45 characters.
-            guard !bytes.isEmpty, bytes.count <= 45 else { return nil }
-            let span = bytes.span
-            if let v4 = Self.parseV4(span) { return IPAddress(v4: v4) }
-            return Self.parseV6(span)
-        }
-        guard let parsed else { return nil }
+        guard let parsed = text.withUTF8({ IPAddress(parsing: $0.span) }) else { return nil }
         self = parsed
+    }
+
+    /// Likewise from bytes. Allocates nothing.
+    package init?(parsing bytes: Span<UInt8>) {
+        // The longest IPv6 text, with an embedded IPv4 address, has 45 characters.
+        guard !bytes.isEmpty, bytes.count <= 45 else { return nil }
+        if let v4 = Self.parseV4(bytes) {
+            self.init(v4: v4)
+        } else if let v6 = Self.parseV6(bytes) {
+            self = v6
+        } else {
+            return nil
+        }
     }
 
     /// Dotted decimal for IPv4, RFC 5952 for IPv6.
