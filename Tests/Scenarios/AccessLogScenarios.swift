@@ -175,12 +175,12 @@ import Testing
 
     @Test("The gateway too")
     func gatewayWithoutDescriptors() throws {
-        let port = try freePorts(1)[0]
         let gateway = try Program(
             path: "/bin/sh",
-            ["-c", "exec \"$0\" serve --port \"$1\" <&- >&- 2>&-", Program.path("gateway"), "\(port)"])
+            ["-c", "exec \"$0\" serve --port 0 <&- >&- 2>&-", Program.path("gateway")])
         defer { gateway.signal(SIGKILL) }
-        #expect(eventually(seconds: 60) { (try? get("/livez", port: port).status) == 200 })
+        let port = try listeningPort(of: gateway.pid)
+        #expect(eventually { (try? get("/livez", port: port).status) == 200 })
         for number in 0...2 { #expect(openFile(number, of: gateway) == "/dev/null", "\(number)") }
         gateway.signal(SIGTERM)
         #expect(gateway.awaitExit() == 0)

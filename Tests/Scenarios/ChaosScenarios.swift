@@ -62,7 +62,7 @@ import Testing
             return connection.send(
                 length + (head ? "" : body) + "HTTP/1.1 200 OK\r\nX-Token: evil\r\nContent-Length: 4\r\n\r\nevil")
         case .silent:
-            _ = connection.readAll(seconds: 5)
+            _ = connection.readAll()
             return false
         }
     }
@@ -88,7 +88,9 @@ import Testing
     private static func request(_ token: String, _ random: inout SplitMix) -> Request {
         let act = Act.allCases[Int(random.next() % UInt64(Act.allCases.count))]
         let method = ["GET", "GET", "POST", "PUT", "HEAD", "DELETE"][Int(random.next() % 6)]
-        var text = "\(method) /\(token) HTTP/1.1\r\nHost: h\r\nX-Token: \(token)\r\nX-Act: \(act.rawValue)\r\n"
+        // Silence alone has a short deadline: how late the others may be says nothing.
+        var text =
+            "\(method) /\(act == .silent ? "silent/" : "")\(token) HTTP/1.1\r\nHost: h\r\nX-Token: \(token)\r\nX-Act: \(act.rawValue)\r\n"
         switch random.next() % 3 {
         case 0 where method != "HEAD":
             let body = Self.body(token, &random)
@@ -149,9 +151,14 @@ import Testing
         let balancer = try BalancerProcess(
             Routes.configuration(
                 upstreams: [("core", upstreams.map(\.port))],
+                routes: """
+                    {"name": "silent", "match": {"path": "/silent"}, "split": {"core": 1},
+                     "timeouts": {"responseHeader": "400ms"}},
+                    {"name": "api", "split": {"core": 1}}
+                    """,
                 upstreamKeys:
-                    "\"passive\": {\"enabled\": false}, \"retry\": {\"budgetPercent\": 100, \"minimumPerSecond\": 10000}",
-                top: "\"timeouts\": {\"responseHeader\": \"400ms\"}"), workers: 2)
+                    "\"passive\": {\"enabled\": false}, \"retry\": {\"budgetPercent\": 100, \"minimumPerSecond\": 10000}"
+            ), workers: 2)
         let descriptors = balancer.program.openFiles
         let faults = Locked<[String]>([])
         let finished = Progress()
@@ -167,11 +174,11 @@ import Testing
                 finished.add(1)
             }
         }
-        #expect(eventually(seconds: 120) { finished.value == clients }, "seed \(seed)")
+        #expect(eventually(seconds: 300) { finished.value == clients }, "seed \(seed)")
         #expect(faults.value.isEmpty, "seed \(seed): \(faults.value.count) faults, \(faults.value.prefix(4))")
         #expect(seen.repeated.isEmpty, "seed \(seed): sent again: \(seen.repeated.prefix(4))")
         #expect(balancer.program.exitStatus == nil, "seed \(seed): \(balancer.program.errors.suffix(5))")
-        let quiet = try eventually(seconds: 15) {
+        let quiet = try eventually {
             let status = try balancer.json("/api/v1/status")
             return try status["connections"] as? Int == 0 && status["exchanges"] as? Int == 0
                 && balancer.outstanding() == 0
@@ -182,7 +189,7 @@ import Testing
             try balancer.metric(
                 "balancer_endpoint_connections_idle{upstream=\"core\",endpoint=\"127.0.0.1:\($0.port)\"}")
         }.reduce(0, +)
-        #expect(eventually(seconds: 15) { balancer.program.openFiles <= descriptors + Int(idle) }, "seed \(seed)")
+        #expect(eventually { balancer.program.openFiles <= descriptors + Int(idle) }, "seed \(seed)")
     }
 
     /// One connection with up to three requests, perhaps pipelined, in random pieces, perhaps given up in the middle.
@@ -205,9 +212,9 @@ import Testing
         var reader = MessageReader(connection)
         for request in requests {
             do {
-                var response = try reader.message(toHEAD: request.method == "HEAD", seconds: 20)
+                var response = try reader.message(toHEAD: request.method == "HEAD", seconds: 60)
                 while response.status == 103 {
-                    response = try reader.message(toHEAD: request.method == "HEAD", seconds: 20)
+                    response = try reader.message(toHEAD: request.method == "HEAD", seconds: 60)
                 }
                 if let wrong = Self.wrong(response, to: request) {
                     return "\(request.token) \(request.method) \(request.act): \(wrong): \(response.start)"

@@ -5,7 +5,7 @@ import Testing
 /// Endpoints that die, hang and come back in mid-load.
 @Suite("Health", .serialized) struct HealthScenarios {
     static let probes = """
-        "health": {"path": "/healthcheck", "interval": "200ms", "timeout": "150ms", "rise": 2, "fall": 2},
+        "health": {"path": "/healthcheck", "interval": "500ms", "timeout": "500ms", "rise": 2, "fall": 3},
         "retry": {"budgetPercent": 100}, "passive": {"baseEjection": "500ms", "maxEjection": "1s"}
         """
 
@@ -40,21 +40,21 @@ import Testing
         try load.awaitAnswers(500)
 
         first.signal(SIGKILL)
-        #expect(try eventually(seconds: 20) { try self.state(balancer, firstPort) == "down" })
+        #expect(try eventually { try self.state(balancer, firstPort) == "down" })
         try load.awaitAnswers(500)
         let (again, _) = try self.gateway("one", port: firstPort)
         defer { again.signal(SIGKILL) }
-        #expect(try eventually(seconds: 20) { try self.state(balancer, firstPort) == "up" })
+        #expect(try eventually { try self.state(balancer, firstPort) == "up" })
         try load.awaitAnswers(500)
 
         second.signal(SIGSTOP)
-        #expect(try eventually(seconds: 20) { try self.state(balancer, secondPort) == "down" })
+        #expect(try eventually { try self.state(balancer, secondPort) == "down" })
         try load.awaitAnswers(500)
         second.signal(SIGCONT)
-        #expect(try eventually(seconds: 20) { try self.state(balancer, secondPort) == "up" })
+        #expect(try eventually { try self.state(balancer, secondPort) == "up" })
 
         core.signal(SIGKILL)
-        #expect(try eventually(seconds: 20) { try self.state(balancer, corePort) == "down" })
+        #expect(try eventually { try self.state(balancer, corePort) == "down" })
         try load.awaitAnswers(500)
         load.stop()
         try load.finish()

@@ -88,36 +88,40 @@ import Testing
 
     @Test("A cap on requests at an endpoint: those beyond wait, are answered in turn, and 503 when the wait is over")
     func queue() throws {
-        let upstream = try ScriptedUpstream { connection, upstream in
-            var reader = MessageReader(connection)
-            while true {
-                let request = try reader.message(seconds: 60)
-                upstream.record(request)
-                if request.start.contains("/hold") { _ = connection.readAll(seconds: 1.5) }
-                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            }
+        let release = Progress()
+        let upstream = try ScriptedUpstream.answering { request, _ in
+            if request.start.contains(" /hold ") { _ = eventually(seconds: 60) { release.value > 0 } }
+            return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         }
         let balancer = try BalancerProcess(
             before: upstream, keys: "\"maxOutstanding\": 1, \"queue\": {\"length\": 2}",
-            top: "\"timeouts\": {\"queue\": \"400ms\"}")
+            routes: """
+                {"name": "late", "match": {"path": "/late"}, "split": {"core": 1}, "timeouts": {"queue": "400ms"}},
+                {"name": "api", "split": {"core": 1}, "timeouts": {"queue": "1m"}}
+                """)
         let holder = try balancer.connect()
         holder.send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
         #expect(eventually { upstream.requests.count == 1 })
+        let began = Deadline.now()
         let late = try balancer.request("/late")
         #expect(late.status == 503 && late.field("retry-after") != nil)
-        let waiting = try (0..<3).map { _ in
+        #expect(late.field("x-balancer-reason") == "queue-timeout" && Deadline.now() - began >= 390_000)
+        let waiting = try (0..<2).map { number in
             let connection = try balancer.connect()
-            connection.send("GET /w HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            connection.send("GET /\(number) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            #expect(try eventually { try balancer.metric("balancer_exchanges_active") == Double(number + 2) })
             return connection
         }
-        var statuses = try waiting.map { connection in
+        let beyond = try balancer.request("/beyond")
+        #expect(beyond.status == 503 && beyond.field("x-balancer-reason") == "queue-full")
+        #expect(beyond.field("retry-after") != nil)
+        #expect(upstream.requests.count == 1)
+        release.add(1)
+        for connection in [holder] + waiting {
             var reader = MessageReader(connection)
-            return try reader.message().status
+            #expect(try reader.message().status == 200)
         }
-        statuses.sort()
-        #expect(statuses.last == 503, "one more than the queue holds is refused")
-        var reader = MessageReader(holder)
-        #expect(try reader.message().status == 200)
+        #expect(upstream.requests.map(\.start) == ["/hold", "/0", "/1"].map { "GET \($0) HTTP/1.1" })
         #expect(try balancer.request("/after").status == 200)
     }
 }

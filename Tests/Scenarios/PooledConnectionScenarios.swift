@@ -125,24 +125,34 @@ import Testing
 
     @Test("A drain closes idle upstream connections at once, while requests still run")
     func drain() throws {
-        let release = Progress()
-        let ended = Locked<Set<Int>>([])
-        let upstream = try ScriptedUpstream.noting(ended, holding: release)
-        let balancer = try BalancerProcess(before: upstream)
-        let holder = try balancer.connect()
-        holder.send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
-        #expect(eventually { upstream.requests.count == 1 })
-        #expect(try balancer.request("/other").text == "ok")
-        #expect(try eventually { try balancer.idleUpstreamConnections() == 1 })
+        let releases = [Progress(), Progress()]
+        let ended = [Locked<Set<Int>>([]), Locked<Set<Int>>([])]
+        let upstreams = try zip(ended, releases).map { try ScriptedUpstream.noting($0, holding: $1) }
+        let balancer = try BalancerProcess(
+            Routes.configuration(
+                upstreams: [("core", upstreams.map(\.port))], upstreamKeys: "\"balance\": \"round-robin\""))
+        // One runs at each; then each has one that is idle.
+        let holders = try (1...2).map { number in
+            let connection = try balancer.connect()
+            connection.send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(eventually { upstreams.map(\.requests.count).reduce(0, +) == number })
+            return connection
+        }
+        for _ in 0..<2 { #expect(try balancer.request("/other").text == "ok") }
+        #expect(try eventually { try balancer.idleUpstreamConnections() == 2 })
         balancer.program.signal(SIGTERM)
-        #expect(eventually { ended.value == [2] }, "the idle connection stays open")
+        #expect(eventually { ended.allSatisfy { $0.value == [2] } }, "the idle connections stay open")
         #expect(balancer.program.exitStatus == nil)
-        release.add(1)
-        var reader = MessageReader(holder)
-        let response = try reader.message()
-        #expect(response.text == "ok" && response.closes)
+        releases[0].add(1)
         // What comes back during the drain is not kept either.
-        #expect(eventually { ended.value == [1, 2] })
+        #expect(eventually { ended[0].value == [1, 2] })
+        #expect(balancer.program.exitStatus == nil)
+        releases[1].add(1)
+        for holder in holders {
+            var reader = MessageReader(holder)
+            let response = try reader.message()
+            #expect(response.text == "ok" && response.closes)
+        }
         #expect(balancer.program.awaitExit() == 0)
     }
 }

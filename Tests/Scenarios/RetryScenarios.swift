@@ -93,6 +93,18 @@ import Testing
         #expect(gateway.connections == 0)
     }
 
+    @Test("The only endpoint of a side has failed: the next try is the other side's")
+    func otherSideFirst() throws {
+        let core = try ScriptedUpstream.once { _ in }
+        let gateway = try ScriptedUpstream.plain("gateway")
+        let balancer = try BalancerProcess(
+            Routes.configuration(
+                upstreams: [("core", [core.port]), ("gateway", [gateway.port])],
+                upstreamKeys: Self.unwatched + ", \"retry\": {\"attempts\": 1, \"budgetPercent\": 100}"))
+        for number in 0..<20 { #expect(try balancer.request("/\(number)").text == "gateway", "request \(number)") }
+        #expect(core.requests.count == 10)
+    }
+
     @Test("An endpoint tried on one side is not excluded on the other")
     func triedPerSide() throws {
         let bad = try (0..<2).map { _ in try ScriptedUpstream.once { _ in } }

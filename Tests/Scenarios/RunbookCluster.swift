@@ -100,7 +100,7 @@ final class RunbookCluster: Sendable {
             "cd '\(Program.root)'\nset -euo pipefail\n" + (try self.document.text(RunbookDocument.shell)) + "\n"
             + command
         let given = self.environment + variables.map { "\($0.key)=\($0.value)" }
-        let ended = try Program.run(path: "/usr/bin/env", given + ["bash", "-c", script], seconds: 120)
+        let ended = try Program.run(path: "/usr/bin/env", given + ["bash", "-c", script], seconds: 300)
         guard (ended.status == 0) == succeeds else {
             throw TestFailure("\(command) ends with \(ended.status): \(ended.output)\n\(ended.errors)\n\(self.story)")
         }
@@ -109,7 +109,7 @@ final class RunbookCluster: Sendable {
 
     /// Runs a block until what it prints says so.
     func await(
-        _ block: String, _ variables: [String: String] = [:], seconds: Double = 30, _ isDone: (String) -> Bool
+        _ block: String, _ variables: [String: String] = [:], seconds: Double = 90, _ isDone: (String) -> Bool
     ) throws {
         var last = ""
         let done = try eventually(seconds: seconds) {
@@ -154,12 +154,25 @@ final class RunbookCluster: Sendable {
     }
 
     /// Waits until so many pods of a workload are ready, and no others are there.
-    func awaitPods(_ owner: String, _ count: Int, seconds: Double = 30) throws {
+    func awaitPods(_ owner: String, _ count: Int, seconds: Double = 90) throws {
         let done = try eventually(seconds: seconds) {
             let pods = try self.pods(owner)
             return pods.count == count && pods.allSatisfy { $0.ready && $0.state == "Running" }
         }
         guard done else { throw TestFailure("\(owner) has not \(count) pods: \(self.story)") }
+    }
+
+    /// Waits until the public host stands for the pods of that workload and for nobody else, and is answered there.
+    func awaitHost(_ host: String, _ owner: String, seconds: Double = 90) throws {
+        let done = try eventually(seconds: seconds) {
+            let pods = Set(try self.pods(owner).filter(\.ready).map(\.ip))
+            let lines = ((try? String(contentsOfFile: self.addresses(host), encoding: .utf8)) ?? "").split(
+                separator: "\n")
+            let parts = lines.map { $0.split(separator: ":").map(String.init) }.filter { $0.count == 2 }
+            guard !parts.isEmpty, Set(parts.map { $0[0] }) == pods else { return false }
+            return parts.allSatisfy { (try? get("/healthcheck", host: $0[0], port: UInt16($0[1]) ?? 0).status) == 200 }
+        }
+        guard done else { throw TestFailure("\(host) is not answered by \(owner): \(self.story)") }
     }
 
     /// The file with the addresses behind a Service, or behind the public host.

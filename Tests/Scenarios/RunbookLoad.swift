@@ -23,6 +23,8 @@ final class RunbookLoad: Sendable {
         var failures: [String] = []
         /// Where each client is connected to.
         var places: [String]
+        /// Requests that each client has seen the end of.
+        var turns: [Int]
         var issued = 0
         var running = 0
         var stopping = false
@@ -41,7 +43,10 @@ final class RunbookLoad: Sendable {
         self.file = file
         self.requests = requests
         self.connections = connections
-        self.state = Locked(State(places: Array(repeating: "", count: connections), running: connections))
+        self.state = Locked(
+            State(
+                places: Array(repeating: "", count: connections), turns: Array(repeating: 0, count: connections),
+                running: connections))
         for client in 0..<connections { startThread { [self] in self.run(client) } }
     }
 
@@ -85,6 +90,7 @@ final class RunbookLoad: Sendable {
                 reader = nil
                 self.state.change { $0.failures.append("\(request.text.prefix(40)): \(error)") }
             }
+            self.state.change { $0.turns[client] += 1 }
             // A client that thinks: the processors are for the programs.
             usleep(8_000)
         }
@@ -110,6 +116,15 @@ final class RunbookLoad: Sendable {
         return sides
     }
 
+    /// Waits until each client has seen the end of a request that it sent after this call.
+    func awaitRound(seconds: Double = 60) throws {
+        let before = self.state.value.turns
+        let ended = eventually(seconds: seconds) {
+            zip(self.state.value.turns, before).allSatisfy { $0 >= $1 + 2 }
+        }
+        guard ended else { throw TestFailure("not each client has had an answer; \(self.failures.suffix(5))") }
+    }
+
     func awaitAnswers(_ count: Int, seconds: Double = 60) throws {
         let goal = self.total + count
         guard eventually(seconds: seconds, { self.total >= goal }) else {
@@ -119,8 +134,8 @@ final class RunbookLoad: Sendable {
 
     /// Who answers the next requests, in percent of them, and how many there were.
     func shares(of count: Int = 400) throws -> [String: Double] {
-        // What was routed before has ended when each connection has had another answer.
-        try self.awaitAnswers(self.connections * 2)
+        // What was routed before must have ended.
+        try self.awaitRound()
         let before = self.sides
         try self.awaitAnswers(count)
         let after = self.sides

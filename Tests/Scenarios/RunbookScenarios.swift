@@ -67,6 +67,7 @@ import Testing
     @Test("From the old release through stages 1 to 4 and back to 1, under load, with pods that come and go")
     func walk() throws {
         let cluster = try RunbookCluster()
+        try cluster.awaitHost("kusama.example", "kusama-otv-backend")
         let load = RunbookLoad(cluster.addresses("kusama.example"), requests: Self.requests)
         try self.expect(load, ["legacy": 100], "before")
 
@@ -75,14 +76,18 @@ import Testing
         try self.expect(load, ["legacy": 100], "installed beside it")
         let old = load.places
         try cluster.run("move-host")
-        #expect(eventually { load.places.isDisjoint(with: old) && load.places.count == 2 }, "the host has moved")
+        #expect(
+            eventually(seconds: 60) { load.places.isDisjoint(with: old) && load.places.count == 2 },
+            "the host has moved")
         try self.expect(load, ["legacy": 100], "through the balancers")
         try cluster.run("move-host-back")
-        #expect(eventually { load.places == old }, "the host has moved back")
+        #expect(eventually(seconds: 60) { load.places == old }, "the host has moved back")
 
         try cluster.run("stage-1-lasting")
         try cluster.run("move-host")
-        #expect(eventually { load.places.isDisjoint(with: old) && load.places.count == 2 }, "the host has moved again")
+        #expect(
+            eventually(seconds: 60) { load.places.isDisjoint(with: old) && load.places.count == 2 },
+            "the host has moved again")
         try cluster.run("stage-1-live")
         try self.expect(load, ["legacy": 100], "stage 1")
 

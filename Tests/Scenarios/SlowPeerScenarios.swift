@@ -117,8 +117,9 @@ import Testing
     @Test("A client that reads steadily, however slowly, is not taken for one that stopped")
     func steadyReader() throws {
         let upstream = try ScriptedUpstream.sized(Self.size)
+        // A fraction of what the whole takes, and far more than a reader's pause.
         let balancer = try BalancerProcess(
-            before: upstream, top: "\"timeouts\": {\"responseBodyIdle\": \"500ms\"}")
+            before: upstream, top: "\"timeouts\": {\"responseBodyIdle\": \"2s\"}")
         let connection = try self.asking(
             balancer, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         // Some 64 KiB every 60 ms: the kernel's buffer never empties enough to call the socket writable in time.

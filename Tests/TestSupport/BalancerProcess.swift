@@ -51,7 +51,7 @@ package final class BalancerProcess: Sendable {
     package func connect() throws -> RawConnection { try RawConnection(port: self.port) }
 
     /// Sends and answers with everything until the end of the connection, or until nothing more comes for `seconds`.
-    package func exchange(_ text: String, seconds: Double = 5) throws -> (text: String, end: RawConnection.End) {
+    package func exchange(_ text: String, seconds: Double = 30) throws -> (text: String, end: RawConnection.End) {
         let connection = try self.connect()
         connection.send(text)
         return connection.readAll(seconds: seconds)
@@ -59,7 +59,7 @@ package final class BalancerProcess: Sendable {
 
     /// One request over a connection of its own.
     package func request(
-        _ target: String = "/", method: String = "GET", fields: String = "", body: String? = nil, seconds: Double = 10
+        _ target: String = "/", method: String = "GET", fields: String = "", body: String? = nil, seconds: Double = 30
     ) throws -> Message {
         let connection = try self.connect()
         let length = body.map { "Content-Length: \($0.utf8.count)\r\n" } ?? ""
@@ -96,7 +96,7 @@ package final class BalancerProcess: Sendable {
     }
 
     /// Graceful end; the exit status.
-    package func stop(seconds: Double = 40) -> Int32? {
+    package func stop(seconds: Double = 60) -> Int32? {
         self.program.signal(SIGTERM)
         return self.program.awaitExit(seconds: seconds)
     }

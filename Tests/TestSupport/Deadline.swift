@@ -24,7 +24,10 @@ package struct Deadline: Sendable {
 }
 
 /// Asks until the answer is yes; false if the deadline passes first. For facts of other processes, which no event tells.
-package func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+///
+/// Deadlines bound how long a failing test takes and say nothing about how fast anything must be: they are long enough for a
+/// machine that has much else to do.
+package func eventually(seconds: Double = 30, _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline(seconds: seconds)
     while true {
         if try condition() { return true }

@@ -57,7 +57,7 @@ package struct MessageReader {
     }
 
     /// A head with no body read.
-    package mutating func head(seconds: Double = 10) throws -> Message {
+    package mutating func head(seconds: Double = 30) throws -> Message {
         let deadline = Deadline(seconds: seconds)
         var message = Message(start: try self.line(deadline), fields: [], body: [])
         while true {
@@ -70,14 +70,14 @@ package struct MessageReader {
     }
 
     /// A whole message. `toHEAD`: a response to HEAD, which has no body whatever it says.
-    package mutating func message(toHEAD: Bool = false, seconds: Double = 10) throws -> Message {
+    package mutating func message(toHEAD: Bool = false, seconds: Double = 30) throws -> Message {
         var message = try self.head(seconds: seconds)
         if !toHEAD { try self.body(of: &message, seconds: seconds) }
         return message
     }
 
     /// Reads the body that belongs to a head.
-    package mutating func body(of message: inout Message, seconds: Double = 10) throws {
+    package mutating func body(of message: inout Message, seconds: Double = 30) throws {
         let deadline = Deadline(seconds: seconds)
         let isResponse = message.start.hasPrefix("HTTP/")
         let status = message.status

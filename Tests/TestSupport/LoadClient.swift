@@ -13,6 +13,8 @@ package final class LoadClient: Sendable {
         var failed = 0
         var issued = 0
         var running = 0
+        /// Requests that each connection has seen the end of; nil for those that have ended.
+        var turns: [Int?] = []
         var stopping = false
         var limit = Int.max
     }
@@ -26,11 +28,13 @@ package final class LoadClient: Sendable {
     }
 
     package func start(connections: Int, limit: Int = .max) {
-        self.state.withLock { state in
+        let first = self.state.withLock { state in
+            defer { state.turns += Array(repeating: 0, count: connections) }
             state.running += connections
             state.limit = limit
+            return state.turns.count
         }
-        for _ in 0..<connections { startThread { [self] in self.run() } }
+        for client in first..<first + connections { startThread { [self] in self.run(client) } }
     }
 
     private func next() -> Int? {
@@ -41,7 +45,7 @@ package final class LoadClient: Sendable {
         }
     }
 
-    private func run() {
+    private func run(_ client: Int) {
         var reader: MessageReader?
         while let number = self.next() {
             do {
@@ -65,8 +69,12 @@ package final class LoadClient: Sendable {
                     if state.failures.count < 20 { state.failures.append("\(error)") }
                 }
             }
+            self.state.withLock { $0.turns[client]? += 1 }
         }
-        self.state.withLock { $0.running -= 1 }
+        self.state.withLock { state in
+            state.turns[client] = nil
+            state.running -= 1
+        }
     }
 
     package func stop() { self.state.withLock { $0.stopping = true } }
@@ -81,6 +89,19 @@ package final class LoadClient: Sendable {
     package var answers: [String: Int] { self.state.withLock { $0.answers } }
     package var total: Int { self.answers.values.reduce(0, +) }
     package var failures: [String] { self.state.withLock { $0.failures } }
+
+    /// Waits until each connection has seen the end of a request that it sent after this call: what was under way at the
+    /// call has then ended.
+    package func awaitRound(seconds: Double = 60) throws {
+        let before = self.state.withLock { $0.turns }
+        let ended = eventually(seconds: seconds) {
+            // The first end may be that of a request that was under way.
+            self.state.withLock { state in
+                before.indices.allSatisfy { (state.turns[$0] ?? .max) >= (before[$0] ?? 0) + 2 }
+            }
+        }
+        guard ended else { throw TestFailure("not each connection has had an answer; \(self.failures.prefix(5))") }
+    }
 
     /// Waits until that many more answers have come.
     package func awaitAnswers(_ count: Int, seconds: Double = 60) throws {

@@ -125,7 +125,7 @@ package final class Program: Sendable {
     }
 
     /// The first line of output for which `match` gives something.
-    package func await<Result>(seconds: Double = 20, line match: (String) -> Result?) throws -> Result {
+    package func await<Result>(seconds: Double = 60, line match: (String) -> Result?) throws -> Result {
         let deadline = Deadline(seconds: seconds)
         while true {
             for line in self.output { if let result = match(line) { return result } }
@@ -137,7 +137,7 @@ package final class Program: Sendable {
     }
 
     /// Waits for the end, and for its last output; nil if the end does not come.
-    package func awaitExit(seconds: Double = 20) -> Int32? {
+    package func awaitExit(seconds: Double = 60) -> Int32? {
         _ = eventually(seconds: seconds) { self.state.value.withLock { $0.status != nil && $0.following == 0 } }
         return self.exitStatus
     }
@@ -145,6 +145,16 @@ package final class Program: Sendable {
     /// Descriptors open now.
     package var openFiles: Int {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(self.pid)/fd"))?.count ?? 0
+    }
+
+    /// Seconds of processor time that its threads have taken until now. Says nothing of those that have ended.
+    package var processorSeconds: Double {
+        let folder = "/proc/\(self.pid)/task"
+        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return tasks.reduce(0) { sum, task in
+            let text = (try? String(contentsOfFile: "\(folder)/\(task)/schedstat", encoding: .utf8)) ?? ""
+            return sum + (Double(text.split(separator: " ").first ?? "") ?? 0) / 1_000_000_000
+        }
     }
 
     /// Kilobytes resident now.
@@ -155,13 +165,13 @@ package final class Program: Sendable {
     }
 
     /// Runs to its end and answers what it printed.
-    package static func run(_ name: String, _ arguments: [String], seconds: Double = 20) throws -> (
+    package static func run(_ name: String, _ arguments: [String], seconds: Double = 60) throws -> (
         status: Int32, output: String, errors: String
     ) {
         try Self.run(path: Self.path(name), arguments, seconds: seconds)
     }
 
-    package static func run(path: String, _ arguments: [String], seconds: Double = 30) throws -> (
+    package static func run(path: String, _ arguments: [String], seconds: Double = 60) throws -> (
         status: Int32, output: String, errors: String
     ) {
         let program = try Program(path: path, arguments)

@@ -76,7 +76,7 @@ package final class RawConnection: Sendable {
     }
 
     /// Everything until the peer closes, resets, or the deadline passes.
-    package func readAll(seconds: Double = 5) -> (text: String, end: End) {
+    package func readAll(seconds: Double = 30) -> (text: String, end: End) {
         let deadline = Deadline(seconds: seconds)
         var bytes: [UInt8] = []
         while true {
@@ -103,7 +103,7 @@ package final class RawConnection: Sendable {
     }
 
     /// Everything until the text contains `mark`; nil if that does not come.
-    package func read(until mark: String, seconds: Double = 5) -> String? {
+    package func read(until mark: String, seconds: Double = 30) -> String? {
         let deadline = Deadline(seconds: seconds)
         var text = ""
         var bytes: [UInt8] = []
