@@ -118,6 +118,7 @@ package struct Socket: ~Copyable {
         guard descriptor >= 0 else { throw SystemError(operation: "socket") }
         let socket = Socket(owning: descriptor)
         socket.setNoDelay()
+        socket.keepAlive()
         let result = address.withSockaddr { pointer, length in connect(descriptor, pointer, length) }
         if result == 0 { return socket }
         let code = errno

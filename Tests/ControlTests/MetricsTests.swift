@@ -80,6 +80,7 @@ struct MetricsTests {
             balancer_connections_active 6
             balancer_connections_accepted_total 20
             balancer_connections_refused_total 0
+            balancer_accept_failures_total 0
             balancer_tunnels_active 0
             balancer_exchanges_active 0
             balancer_rejected_total{status="400"} 2

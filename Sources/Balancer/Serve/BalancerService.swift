@@ -97,6 +97,20 @@ final class BalancerService: Sendable {
         }
     }
 
+    /// Says which listeners cannot accept, and when they can again.
+    private func followListeners() async {
+        for await trouble in self.proxy.listenerTroubles {
+            let place: Logger.Metadata = ["listener": "\(trouble.listener)", "worker": "\(trouble.worker)"]
+            if let cause = trouble.cause {
+                self.logger.error(
+                    "connections wait: a listener cannot accept, trying on",
+                    metadata: place.merging(["cause": "\(cause)"]) { first, _ in first })
+            } else {
+                self.logger.notice("a listener accepts again", metadata: place)
+            }
+        }
+    }
+
     // MARK: start to stop
 
     private func serve(_ successor: Successor?) async -> Int32 {
@@ -122,6 +136,7 @@ final class BalancerService: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.health.run() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
+            group.addTask { await self.followListeners() }
             guard await self.start(successor, in: &group) else { return self.signals.stop(.failed) }
             self.followSignals(in: &group)
             await group.waitForAll()
@@ -189,6 +204,7 @@ final class BalancerService: Sendable {
         do {
             try await successor.ready()
             self.isFollowing.store(false, ordering: .relaxed)
+            await self.proxy.releaseAdoptedListeners()
             return true
         } catch {
             Output.error("balancer: take-over failed, the other process serves on: \(error)")
@@ -310,7 +326,10 @@ extension BalancerService {
                     state: state,
                     listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) })
             },
-            abandoned: { await self.publisher.abandonHandOver() },
+            abandoned: {
+                await self.proxy.reclaimListeners()
+                await self.publisher.abandonHandOver()
+            },
             completed: {
                 self.lifecycle.beginDraining()
                 await self.admin.withLock({ $0 })?.stop()

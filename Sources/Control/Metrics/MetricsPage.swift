@@ -109,6 +109,7 @@ package struct MetricsPage: Sendable {
         text.single(.connectionsActive, self.sum(\.connectionsActive))
         text.single(.connectionsAccepted, self.sum(\.connectionsAccepted))
         text.single(.connectionsRefused, self.sum(\.connectionsRefused))
+        text.single(.acceptFailures, self.sum(\.acceptFailures))
         text.single(.tunnelsActive, self.sum(\.tunnelsActive))
         text.single(.exchangesActive, self.sum(\.exchangesActive))
         text.family(.rejected)

@@ -4,20 +4,40 @@ import Reactor
 import Traffic
 
 /// One worker's listening socket of one named listener.
+///
+///     serving ⇄ paused          accepting failed, or the loop did not take the socket: tried again after a pause
+///        └──────┴─▶ leaving ──▶ closed
+///
+/// A listener that leaves is first hidden from connections to come (they go to whoever else listens there, or are refused,
+/// which a client may take as "try elsewhere"), serves its queue on for as long as handshakes that had begun may take, and
+/// is then closed. So no client that was told "connected" is reset.
 final class ListenerHandle: Handle {
-    /// Connections taken per readiness: a burst must not starve the connections that are already served. What is left
-    /// is told again, the listener being level-triggered.
+    /// Connections taken per readiness: a burst must not starve the connections that are already served. epoll reports
+    /// the rest again, the listener being level-triggered.
     private static let burst = 32
-    /// Milliseconds to wait after descriptors ran out before looking again.
+    /// Milliseconds to wait after descriptors or memory ran out before trying again.
     private static let pause: UInt64 = 100
+    /// Milliseconds that handshakes which had begun get to arrive in the queue of a listener that leaves: two long round
+    /// trips.
+    private static let settle: UInt64 = 250
+    /// Milliseconds after which a listener that leaves is closed whatever still waits, because descriptors ran out.
+    static let patience: UInt64 = 5_000
+    /// Milliseconds between two reports of one trouble.
+    private static let reportInterval: UInt64 = 10_000
+
+    private enum State { case serving, paused, leaving }
 
     /// The core outlives every handle: it owns the table that holds them.
     unowned(unsafe) let core: WorkerCore
-    /// Which opening of the listener this socket belongs to: a listener that moves has two for a moment.
+    /// Which opening of the listener this socket belongs to: an address that moves has two for a moment.
     let identifier: UInt64
-    let name: String
+    var name: String
     private var socket: Socket
-    private var paused = false
+    private var state = State.serving
+    /// When a leaving listener is closed at the latest.
+    private var end: UInt64 = 0
+    private var isTroubled = false
+    private var nextReport: UInt64 = 0
 
     init(core: WorkerCore, identifier: UInt64, name: String, socket: consuming Socket) {
         self.core = core
@@ -27,51 +47,80 @@ final class ListenerHandle: Handle {
         super.init()
     }
 
-    func start() throws(SystemError) {
+    var isLeaving: Bool { self.state == .leaving }
+
+    func start() {
         self.core.register(self)
-        try self.socket.registerListener(with: self.core.loop, token: self.token)
+        self.watch()
     }
 
-    /// A duplicate of the descriptor, for handing over to another process; the caller owns it.
+    /// A duplicate of the descriptor, for handing over to another process; the caller owns it. -1: there is none to be had.
     func duplicate() -> Int32 {
         fcntl(self.socket.descriptor, F_DUPFD_CLOEXEC, 0)
     }
 
-    func boundAddress() -> SocketAddress? { self.socket.boundAddress() }
-
     override func ready(_ flags: UInt32) {
-        self.accept(atMost: Self.burst)
-    }
-
-    /// Takes all that wait in the queue.
-    func acceptQueued() {
-        self.accept(atMost: .max)
-    }
-
-    private func accept(atMost limit: Int) {
-        var taken = 0
-        while taken < limit {
-            switch self.socket.accept() {
-            case .connection(let socket, let client):
-                taken += 1
-                self.admit(socket, from: client)
-            case .empty: return
-            case .failed(let code):
-                // Out of descriptors: the connection stays queued. Look away for a while, or the loop would spin.
-                if code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM, !self.paused {
-                    self.paused = true
-                    self.socket.deregister(from: self.core.loop)
-                    self.core.wheel.schedule(self.slot, at: self.core.now + Self.pause)
-                }
-                return
-            }
-        }
+        _ = self.accept(atMost: Self.burst)
     }
 
     override func expired() {
-        guard self.paused else { return }
-        self.paused = false
-        try? self.socket.registerListener(with: self.core.loop, token: self.token)
+        switch self.state {
+        case .serving: break
+        case .paused:
+            self.state = .serving
+            self.watch()
+            // Nobody may be waiting: then nothing but asking tells that it works again.
+            if self.state == .serving { _ = self.accept(atMost: Self.burst) }
+        case .leaving: self.finish()
+        }
+    }
+
+    // MARK: accepting
+
+    private func watch() {
+        do throws(SystemError) {
+            try self.socket.registerListener(with: self.core.loop, token: self.token)
+        } catch {
+            self.pause(error)
+        }
+    }
+
+    /// Looks away for a while, or the loop would spin: what waits stays queued.
+    private func pause(_ cause: SystemError) {
+        self.core.acceptFailures &+= 1
+        self.isTroubled = true
+        if self.core.now >= self.nextReport {
+            self.nextReport = self.core.now + Self.reportInterval
+            self.core.shared.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: cause))
+        }
+        self.socket.deregister(from: self.core.loop)
+        if self.state == .serving { self.state = .paused }
+        self.core.wheel.schedule(self.slot, at: self.core.now + Self.pause)
+    }
+
+    private enum Outcome { case emptied, more, failed }
+
+    private func accept(atMost limit: Int) -> Outcome {
+        var taken = 0
+        while taken < limit {
+            taken += 1
+            switch self.socket.accept() {
+            case .connection(let socket, let client): self.admit(socket, from: client)
+            case .aborted: break
+            case .empty:
+                if self.isTroubled { self.recovered() }
+                return .emptied
+            case .failed(let code):
+                self.pause(SystemError(operation: "accept", code: code))
+                return .failed
+            }
+        }
+        return .more
+    }
+
+    private func recovered() {
+        self.isTroubled = false
+        self.core.shared.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: nil))
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
@@ -83,13 +132,40 @@ final class ListenerHandle: Handle {
             return
         }
         self.core.connectionsAccepted &+= 1
-        let downstream = Downstream(
-            core: self.core, socket: socket, client: client, isCountedPerClient: perClient > 0)
-        downstream.start()
+        let connection = Downstream(core: self.core, socket: socket, client: client, isCountedPerClient: perClient > 0)
+        connection.start()
+        if self.core.draining { connection.drain(grace: Self.settle) }
+    }
+
+    // MARK: ending
+
+    /// Takes no connection that has not begun yet, and closes when those that have are here. Not `hiding`: another process
+    /// may have the socket; closes as soon as the queue is empty.
+    func leave(hiding: Bool) {
+        guard self.state != .leaving else { return }
+        let wasPaused = self.state == .paused
+        self.state = .leaving
+        self.end = self.core.now + Self.patience
+        let isHidden = hiding && self.socket.hideListener()
+        if self.accept(atMost: .max) != .failed, isHidden {
+            if wasPaused { self.watch() }
+            self.core.wheel.schedule(self.slot, at: self.core.now + Self.settle)
+        } else if !isHidden {
+            self.finish()
+        }
+    }
+
+    private func finish() {
+        if self.accept(atMost: .max) == .failed, self.core.now < self.end { return }
+        self.close()
     }
 
     func close() {
+        guard self.socket.isOpen else { return }
+        // A socket that another process has too stays in our epoll set when it is closed here, and would report each of
+        // its connections to a listener that is gone.
+        self.socket.deregister(from: self.core.loop)
         self.socket.close()
-        self.core.forget(self)
+        self.core.forget(listener: self)
     }
 }

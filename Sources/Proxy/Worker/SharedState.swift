@@ -13,10 +13,29 @@ final class SharedState: Sendable {
 
     /// Client connections that leave descriptors for upstreams and for ourselves, whatever `limits.connections` allows.
     let ceiling: Int
+    private let trouble: AsyncStream<ListenerTrouble>.Continuation
 
-    init(accessLog: AccessLogSink?, descriptors: Int) {
+    init(accessLog: AccessLogSink?, ceiling: Int, trouble: AsyncStream<ListenerTrouble>.Continuation) {
         self.accessLog = accessLog
-        self.ceiling = max(8, descriptors - max(64, descriptors / 8))
+        self.ceiling = ceiling
+        self.trouble = trouble
+    }
+
+    /// Descriptors kept for everything but exchanges: 64 clients of the admin API, probes, name servers, files, logs.
+    private static let reserve = 128
+    /// And for each worker: its loop, and sockets of some listeners.
+    private static let reservePerWorker = 8
+
+    /// How many clients may be connected at a time if each has a request under way: two descriptors each, beside what the
+    /// process needs for itself, which where little is to be had is at most a half.
+    static func ceiling(descriptors: Int, workers: Int) -> Int {
+        let reserve = min(Self.reserve + Self.reservePerWorker * workers, descriptors / 2)
+        return max(8, (descriptors - reserve) / 2)
+    }
+
+    /// Tells the control plane, without waiting for it.
+    func report(_ trouble: ListenerTrouble) {
+        self.trouble.yield(trouble)
     }
 
     /// The loops that `askForRoom` wakes.

@@ -44,20 +44,30 @@ actor Worker {
     }
 
     /// Serves a listening socket; the worker owns the descriptor from now on.
-    func serve(listener name: String, identifier: UInt64, descriptor: Int32) throws(SystemError) {
-        let listener = ListenerHandle(
-            core: self.core, identifier: identifier, name: name, socket: Socket(owning: descriptor))
-        try listener.start()
-        self.core.add(listener)
+    func serve(listener name: String, identifier: UInt64, descriptor: Int32) {
+        self.core.serve(listener: name, identifier: identifier, socket: Socket(owning: descriptor))
     }
 
-    func removeListeners(_ identifiers: Set<UInt64>, takingQueued: Bool) {
-        self.core.removeListeners(identifiers, takingQueued: takingQueued)
+    func renameListener(_ identifier: UInt64, to name: String) {
+        self.core.renameListener(identifier, to: name)
     }
+
+    /// Ends these listeners once what waits in their queues, or has begun to come, has been taken.
+    func leaveListeners(_ identifiers: Set<UInt64>, hiding: Bool) {
+        self.core.leaveListeners(identifiers, hiding: hiding)
+    }
+
+    /// Stops listening on sockets that another process goes on serving: what waits in their queues is its to take.
+    func closeListeners(_ identifiers: Set<UInt64>) {
+        self.core.closeListeners(identifiers)
+    }
+
+    /// Whether there are listeners still, leaving ones included.
+    func isListening() -> Bool { !self.core.listeners.isEmpty }
 
     /// Duplicates of the listening descriptors, owned by the caller.
     func duplicateListeners() -> [(name: String, descriptor: Int32)] {
-        self.core.listenerHandles.map { ($0.name, $0.duplicate()) }
+        self.core.listeners.filter { !$0.isLeaving }.map { ($0.name, $0.duplicate()) }.filter { $0.descriptor >= 0 }
     }
 
     func beginDrain(idleGraceMilliseconds: UInt64) {

@@ -40,7 +40,8 @@ final class WorkerCore {
     private var upstreamStates: [String: UpstreamState] = [:]
     private var metrics: [MetricsKey: RouteMetrics] = [:]
     private var rejected: [UInt16: UInt64] = [:]
-    private var listeners: [ListenerHandle] = []
+    var listeners: [ListenerHandle] = []
+    var acceptFailures: UInt64 = 0
 
     @exclusivity(unchecked) private var runnable: ContiguousArray<UInt64> = []
     @exclusivity(unchecked) private var expired: ContiguousArray<Int32> = []
@@ -309,23 +310,7 @@ final class WorkerCore {
         self.rejected[status, default: 0] &+= 1
     }
 
-    // MARK: listeners and stopping
-
-    func add(_ listener: ListenerHandle) {
-        self.listeners.append(listener)
-    }
-
-    var listenerHandles: [ListenerHandle] { self.listeners }
-
-    /// Stops accepting on these listeners. `takingQueued`: first takes what waits in the accept queues, which
-    /// closing would reset; not when another process goes on serving the same sockets.
-    func removeListeners(_ identifiers: Set<UInt64>, takingQueued: Bool) {
-        for listener in self.listeners where identifiers.contains(listener.identifier) {
-            if takingQueued { listener.acceptQueued() }
-            listener.close()
-        }
-        self.listeners.removeAll { identifiers.contains($0.identifier) }
-    }
+    // MARK: stopping
 
     /// No new work: responses say `Connection: close`, idle connections end after a grace in which a request that is
     /// already on its way may still come.
@@ -347,6 +332,7 @@ final class WorkerCore {
         snapshot.connectionsActive = UInt64(self.connections)
         snapshot.connectionsAccepted = self.connectionsAccepted
         snapshot.connectionsRefused = self.connectionsRefused
+        snapshot.acceptFailures = self.acceptFailures
         snapshot.tunnelsActive = UInt64(self.tunnels)
         snapshot.exchangesActive = UInt64(self.exchanges)
         snapshot.rejected = self.rejected

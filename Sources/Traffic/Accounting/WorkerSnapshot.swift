@@ -6,6 +6,8 @@ package struct WorkerSnapshot: Sendable {
     package var connectionsAccepted: UInt64 = 0
     /// Closed at accept because of `limits.connections` or `connectionsPerClient`.
     package var connectionsRefused: UInt64 = 0
+    /// Times that a listener could not accept and looked away for a while: descriptors or memory ran out.
+    package var acceptFailures: UInt64 = 0
     package var tunnelsActive: UInt64 = 0
     package var exchangesActive: UInt64 = 0
     /// Requests that never reached a route (bad request, time-out), by status.

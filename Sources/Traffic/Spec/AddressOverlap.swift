@@ -1,5 +1,3 @@
-import Traffic
-
 extension IPAddress {
     /// 127.0.0.0/8 or ::1.
     package var isLoopback: Bool {
@@ -8,7 +6,7 @@ extension IPAddress {
     }
 
     /// 0.0.0.0 or ::, which stand for every address of the machine.
-    private var isWildcard: Bool { self.isV4 ? self.v4 == 0 : self.high == 0 && self.low == 0 }
+    package var isWildcard: Bool { self.isV4 ? self.v4 == 0 : self.high == 0 && self.low == 0 }
 
     /// Whether who listens here is reached there. `::` takes IPv4 too.
     fileprivate func covers(_ other: IPAddress) -> Bool {
@@ -24,13 +22,13 @@ extension IPAddress {
 
 extension SocketAddress {
     /// Whether both cannot listen at once. Port 0 asks for any free port, which is another one each time.
-    func collides(with other: SocketAddress) -> Bool {
+    package func collides(with other: SocketAddress) -> Bool {
         self.port != 0 && self.port == other.port && (self.ip.covers(other.ip) || other.ip.covers(self.ip))
     }
 
     /// Whether a connection to this endpoint would come in at the listener. Which of the machine's other addresses a
     /// wildcard stands for is not known here.
-    func reaches(_ listener: SocketAddress) -> Bool {
+    package func reaches(_ listener: SocketAddress) -> Bool {
         guard self.port == listener.port else { return false }
         let target = self.ip.connected
         return listener.ip == target || target.isLoopback && listener.ip.covers(target)
