@@ -84,7 +84,7 @@ package enum RoutesFile {
         case .array(let elements):
             for (index, element) in elements.enumerated() {
                 self.reportRepeatedNames(
-                    in: Node(value: element, path: "\(node.path)[\(index)]", report: node.report))
+                    in: Node(value: element, path: Node.path(node.path, index), report: node.report))
             }
         case .object(let members):
             var lines: [String: Int] = [:]

@@ -45,6 +45,7 @@ struct MetricsTests {
                     results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: "")
             ],
             report: ReloadReport(at: 0, ok: true, problems: [], needsRestart: [], successes: 2, failures: 1),
+            admin: AdminConnections.Counts(active: 3, refused: 7),
             process: ProcessFacts(
                 residentBytes: 1_048_576, processorMicroseconds: 2_500_000, openDescriptors: 12,
                 startedMilliseconds: 1_767_323_045_000),
@@ -112,6 +113,8 @@ struct MetricsTests {
             balancer_reloads_total{result="success"} 2
             balancer_reloads_total{result="failure"} 1
             balancer_config_last_reload_successful 1
+            balancer_admin_connections_active 3
+            balancer_admin_connections_refused_total 7
             balancer_build_info{version="\(BalancerVersion.current)"} 1
             process_resident_memory_bytes 1048576
             process_cpu_seconds_total 2.5

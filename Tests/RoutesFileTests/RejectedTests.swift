@@ -453,8 +453,24 @@ struct RejectedTests {
     func bounded() {
         let keys = (0..<5_000).map { "\"key\($0)\": 1" }.joined(separator: ",\n")
         let found = problems("{ \(keys) }")
-        #expect(found.count == 501)
+        #expect(found.count == 101)
         #expect(found.last?.message == "further problems are not listed")
+    }
+
+    @Test("Paths are bounded however long the names in them, and still say where to look")
+    func boundedPaths() {
+        let name = String(repeating: "n", count: 500_000)
+        let members = (0..<20_000).map { _ in "\"a\": [1]" }.joined(separator: ",\n")
+        let found = problems("{ \"\(name)\": {\n\(members) } }")
+        #expect(found.count == 101)
+        #expect(found.allSatisfy { $0.path.utf8.count <= 200 })
+        #expect(found.dropFirst().first?.path == "$[\"\(String(repeating: "n", count: 80))…\"].a")
+        // Where the steps are many, those that have no room are left out whole.
+        let deep =
+            String(repeating: "{ \"level\": ", count: 60) + "{ \"a\": 1,\n \"a\": 2 }"
+            + String(repeating: "}", count: 60)
+        let repeated = problems("{ \"x\": \(deep) }").filter { $0.line == 2 }
+        #expect(repeated.map(\.path) == ["$.x" + String(repeating: ".level", count: 32) + "…"])
     }
 
     @Test("A syntax error is one problem with line and column")

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import TestSupport
 
@@ -14,10 +15,11 @@ final class PlainBalancer: Sendable {
     /// An address of its own tells the two ports apart.
     private static let adminHost = "127.0.0.2"
 
-    /// `redirections` are a shell's, such as `>&-`. `routes` of the configuration may be left to their default.
+    /// `redirections` are a shell's, such as `>&-`; `prelude` are its commands before, such as `ulimit -n 256;`. `routes` of
+    /// the configuration may be left to their default.
     init(
         before upstream: ScriptedUpstream, _ redirections: String, accessLog: String = #"{"enabled": true}"#,
-        routes: String? = nil, limits: String = "{}"
+        routes: String? = nil, limits: String = "{}", prelude: String = ""
     ) throws {
         self.folder = BalancerProcess.makeFolder()
         let routes = routes ?? #"{"name": "api", "split": {"core": 1}}"#
@@ -30,8 +32,8 @@ final class PlainBalancer: Sendable {
         self.program = try Program(
             path: "/bin/sh",
             [
-                "-c", "exec \"$0\" serve --workers 1 --config \"$1\" \(redirections)", Program.path("balancer"),
-                self.folder + "/routes.json",
+                "-c", "\(prelude) exec \"$0\" serve --workers 1 --config \"$1\" \(redirections)",
+                Program.path("balancer"), self.folder + "/routes.json",
             ])
         self.port = try listeningPort(of: self.program.pid)
         self.adminPort = try listeningPort(of: self.program.pid, at: Self.adminHost)
@@ -51,11 +53,18 @@ final class PlainBalancer: Sendable {
         try get(target, host: Self.adminHost, port: self.adminPort)
     }
 
+    func connectToAdmin() throws -> RawConnection {
+        try RawConnection(host: Self.adminHost, port: self.adminPort)
+    }
+
     func request(_ target: String = "/") throws -> Message { try get(target, port: self.port) }
 
     /// Lines of the access log that the balancer counts as dropped.
-    func dropped() throws -> Int {
-        let name = "balancer_access_log_dropped_total "
+    func dropped() throws -> Int { try self.counter("balancer_access_log_dropped_total") }
+
+    /// A metric without labels.
+    func counter(_ name: String) throws -> Int {
+        let name = name + " "
         let line = try self.admin("/metrics").text.split(separator: "\n").first { $0.hasPrefix(name) }
         guard let line, let count = Int(line.dropFirst(name.count)) else { throw TestFailure("no \(name)") }
         return count
@@ -63,6 +72,17 @@ final class PlainBalancer: Sendable {
 
     /// Lines of the operational log that contain `text`.
     func errors(_ text: String) -> Int { self.program.errors.filter { $0.contains(text) }.count }
+
+    /// Processor time used so far, user and system, in seconds.
+    func processorSeconds() throws -> Double {
+        let text = try String(contentsOfFile: "/proc/\(self.program.pid)/stat", encoding: .utf8)
+        // Behind the name, which may have spaces: state is the first, utime the 12th, stime the 13th.
+        let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 13, let user = Double(fields[11]), let system = Double(fields[12]) else {
+            throw TestFailure("no processor time: \(text)")
+        }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
 
     /// Graceful end; the exit status.
     func stop() -> Int32? {

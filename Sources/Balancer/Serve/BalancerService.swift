@@ -282,7 +282,10 @@ extension BalancerService {
         _ address: SocketAddress, patient: Bool, events: AsyncStream<AdminEvent>.Continuation
     ) async {
         while !Task.isCancelled, self.lifecycle.current != .draining {
-            let server = AdminServer(plane: self.plane, address: address, logger: self.logger) { real in
+            let server = AdminServer(
+                plane: self.plane, address: address, hosts: self.options.configuration.admin?.hosts ?? [],
+                logger: self.logger
+            ) { real in
                 Output.line("admin \(real)")
                 events.yield(.bound)
             }

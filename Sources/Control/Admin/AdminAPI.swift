@@ -5,19 +5,18 @@ import Traffic
 
 /// The admin API: every path, what it asks of the control plane, and how the answer is said.
 package struct AdminAPI: Sendable {
-    private let plane: ControlPlane
-    /// Whether `Host` must be an address: true when listening on loopback.
-    private let checksHost: Bool
+    let plane: ControlPlane
+    private let names: AdminNames
 
-    package init(plane: ControlPlane, checksHost: Bool) {
+    package init(plane: ControlPlane, names: AdminNames) {
         self.plane = plane
-        self.checksHost = checksHost
+        self.names = names
     }
 
     func router() -> Router<AdminRequestContext> {
         let router = Router(context: AdminRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.middlewares.add(FailureAnswers())
-        if self.checksHost { router.middlewares.add(HostCheck()) }
+        router.middlewares.add(HostCheck(names: self.names))
         self.addHealth(to: router)
         self.addRoutes(to: router)
         self.addUpstreams(to: router)

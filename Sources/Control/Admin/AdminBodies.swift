@@ -190,7 +190,13 @@ package struct JournalBody: Codable, Sendable {
 
 package struct ErrorBody: Codable, Sendable, Equatable {
     package var error: String
+    /// At most 100, and a last one that says that there are more.
     package var problems: [ControlProblem]
+
+    package init(error: String, problems: [ControlProblem]) {
+        self.error = error
+        self.problems = ControlProblem.bounded(problems)
+    }
 }
 
 extension Balance {

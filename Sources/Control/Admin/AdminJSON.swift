@@ -19,12 +19,21 @@ enum AdminJSON {
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
+    /// The body of a change. It must say that it is JSON, which no page of another origin can without being asked first
+    /// whether it may (Fetch 4.8).
     static func input(_ request: Request) async throws -> JSONInput {
+        guard Self.isJSON(request.headers[.contentType]) else {
+            throw AdminFailure(status: .unsupportedMediaType, "the Content-Type of a change is application/json")
+        }
+        let limit = Self.bodyLimit
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            throw AdminFailure(status: .contentTooLarge, "the body may have \(limit) bytes")
+        }
         let buffer: ByteBuffer
         do {
-            buffer = try await request.body.collect(upTo: Self.bodyLimit)
+            buffer = try await request.body.collect(upTo: limit)
         } catch {
-            throw AdminFailure(status: .contentTooLarge, "the body may have \(Self.bodyLimit) bytes")
+            throw AdminFailure(status: .contentTooLarge, "the body may have \(limit) bytes")
         }
         let document: (value: JSONValue, problems: [ConfigurationProblem])
         do {
@@ -43,5 +52,11 @@ enum AdminJSON {
                 problems: document.problems.map(ControlProblem.init))
         }
         return JSONInput(document.value)
+    }
+
+    private static func isJSON(_ type: String?) -> Bool {
+        guard let type else { return false }
+        let name = type.prefix { $0 != ";" }
+        return name.trimmingCharacters(in: .whitespaces).lowercased() == "application/json"
     }
 }

@@ -6,11 +6,14 @@ struct AdminRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The client's address, empty when unknown.
     let client: String
+    /// The address that the client has connected to, empty when unknown.
+    let local: String
 
     init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)
         let address = source.channel.remoteAddress
         self.client = address?.ipAddress ?? ""
+        self.local = source.channel.localAddress?.ipAddress ?? ""
     }
 
     var origin: ChangeOrigin { ChangeOrigin(.api, who: self.client) }

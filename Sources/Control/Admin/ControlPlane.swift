@@ -8,13 +8,15 @@ package struct ControlPlane: Sendable {
     package var reloader: ConfigurationReloader
     package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
+    package var adminConnections: AdminConnections
     package var clock: ControlClock
     /// Milliseconds since 1970.
     package var startedAt: UInt64
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
-        discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle, clock: ControlClock = .system
+        discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
+        adminConnections: AdminConnections = AdminConnections(), clock: ControlClock = .system
     ) {
         self.publisher = publisher
         self.dataPlane = dataPlane
@@ -22,6 +24,7 @@ package struct ControlPlane: Sendable {
         self.reloader = reloader
         self.discovery = discovery
         self.lifecycle = lifecycle
+        self.adminConnections = adminConnections
         self.clock = clock
         self.startedAt = clock.wall()
     }
@@ -39,7 +42,7 @@ package struct ControlPlane: Sendable {
         MetricsPage(
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
             probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
-            report: await self.reloader.report,
+            report: await self.reloader.report, admin: self.adminConnections.counts,
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
     }
 }

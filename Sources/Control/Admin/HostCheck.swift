@@ -1,24 +1,38 @@
 import Hummingbird
-import Traffic
 
-/// Refuses requests whose `Host` is a name, while the API listens on loopback: a page in the operator's browser that
-/// rebinds its own name to 127.0.0.1 must not reach it. IP addresses and `localhost` cannot be rebound.
-struct HostCheck<Context: RequestContext>: RouterMiddleware {
+/// Refuses requests that a web page may have made the operator's browser send: those under a foreign name, and changes
+/// that a page from elsewhere asks for.
+struct HostCheck: RouterMiddleware {
+    typealias Context = AdminRequestContext
+
+    /// What tools without names of their own read: probes and scrapes, which may come without `Host`.
+    private static let observation: Set<String> = ["/healthz", "/readyz", "/metrics"]
+
+    let names: AdminNames
+
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        guard Self.isTrusted(request.head.authority ?? "") else {
-            throw AdminFailure(status: .forbidden, "the Host field must be an IP address or localhost")
+        let authority = request.head.authority ?? ""
+        let changes = request.method != .get && request.method != .head
+        let isTaken =
+            switch self.names.standing(of: authority, local: context.local) {
+            case .own: true
+            case .address: !changes
+            case .absent: !changes && Self.observation.contains(request.uri.path)
+            case .foreign: false
+            }
+        guard isTaken else {
+            throw AdminFailure(
+                status: .forbidden,
+                changes
+                    ? "for changes the Host field must be localhost, the address that is listened on or a name of "
+                        + "$.admin.hosts"
+                    : "the Host field must be an IP address, localhost or a name of $.admin.hosts")
+        }
+        if changes, let origin = request.headers[.origin], !self.names.allows(origin: origin, authority: authority) {
+            throw AdminFailure(status: .forbidden, "a page of another origin asks for this change")
         }
         return try await next(request, context)
-    }
-
-    static func isTrusted(_ authority: String) -> Bool {
-        var host = authority[...]
-        if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
-            return IPAddress(parsing: String(host[host.index(after: host.startIndex)..<end])) != nil
-        }
-        if let colon = host.lastIndex(of: ":") { host = host[..<colon] }
-        return host.lowercased() == "localhost" || IPAddress(parsing: String(host)) != nil
     }
 }

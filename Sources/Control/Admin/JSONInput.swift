@@ -51,7 +51,7 @@ extension JSONInput {
         var weights: [String: UInt32] = [:]
         switch members["weights"] {
         case .object(let entries)?:
-            for (name, value) in entries.sorted(by: { $0.key < $1.key }) {
+            for (name, value) in entries.sorted(by: { $0.key < $1.key }) where problems.count <= ControlProblem.limit {
                 if case .integer(let number) = value, let weight = UInt32(exactly: number),
                     weight <= WeightChange.largestWeight
                 {
@@ -103,7 +103,7 @@ extension JSONInput {
     }
 
     private static func unknown(_ members: [String: JSONInput], known: [String]) -> [ControlProblem] {
-        members.keys.filter { !known.contains($0) }.sorted().map {
+        members.keys.filter { !known.contains($0) }.sorted().prefix(ControlProblem.limit + 1).map {
             ControlProblem(path: "$.\($0)", message: "unknown key; known are \(known.joined(separator: ", "))")
         }
     }

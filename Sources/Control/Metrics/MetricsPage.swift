@@ -8,19 +8,22 @@ package struct MetricsPage: Sendable {
     package var probes: [EndpointKey: ProbeRecord]
     package var discovery: [DiscoveryKey: DiscoveryRecord]
     package var report: ReloadReport
+    package var admin: AdminConnections.Counts
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
 
     package init(
         workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord],
-        discovery: [DiscoveryKey: DiscoveryRecord] = [:], report: ReloadReport, process: ProcessFacts, now: UInt64
+        discovery: [DiscoveryKey: DiscoveryRecord] = [:], report: ReloadReport,
+        admin: AdminConnections.Counts = AdminConnections.Counts(), process: ProcessFacts, now: UInt64
     ) {
         self.workers = workers
         self.view = view
         self.probes = probes
         self.discovery = discovery
         self.report = report
+        self.admin = admin
         self.process = process
         self.now = now
     }
@@ -262,6 +265,8 @@ package struct MetricsPage: Sendable {
     }
 
     private func writeProcess(_ text: inout MetricsText) {
+        text.single(.adminConnectionsActive, self.admin.active)
+        text.single(.adminConnectionsRefused, self.admin.refused)
         text.family(.buildInfo)
         text.sample(.buildInfo, [("version", BalancerVersion.current)], 1)
         text.single(.residentMemory, self.process.residentBytes)

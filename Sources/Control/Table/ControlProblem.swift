@@ -2,16 +2,33 @@ import RoutesFile
 
 /// Something wrong in what an operator wrote, with the place in the document where it is wrong.
 package struct ControlProblem: Sendable, Equatable, Codable, CustomStringConvertible {
-    /// JSON path such as `$.weights.gatway`.
+    /// Problems told of one document, paths and messages are bounded: what is wrong in a request must not make an answer
+    /// that is larger than it.
+    package static let limit = 100
+    private static let pathLimit = 200
+    private static let messageLimit = 1_000
+
+    /// JSON path such as `$.weights.gatway`, at most 200 characters of it.
     package var path: String
     package var message: String
     /// Line in the file, if it came from one.
     package var line: Int?
 
     package init(path: String, message: String, line: Int? = nil) {
-        self.path = path
-        self.message = message
+        self.path = Self.bounded(path, Self.pathLimit)
+        self.message = Self.bounded(message, Self.messageLimit)
         self.line = line
+    }
+
+    /// The first of them, and that there are more.
+    package static func bounded(_ problems: [ControlProblem]) -> [ControlProblem] {
+        guard problems.count > Self.limit else { return problems }
+        return problems.prefix(Self.limit) + [ControlProblem(path: "$", message: "further problems are not listed")]
+    }
+
+    private static func bounded(_ text: String, _ limit: Int) -> String {
+        guard text.utf8.count > limit else { return text }
+        return BoundedText.prefix(of: text, bytes: limit - BoundedText.mark.utf8.count) + BoundedText.mark
     }
 
     package init(_ problem: ConfigurationProblem) {

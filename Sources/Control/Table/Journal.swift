@@ -79,6 +79,7 @@ package struct Journal: Sendable {
     }
 
     private static func bounded(_ text: String) -> String {
-        text.utf8.count <= Self.textLimit ? text : String(text.prefix(Self.textLimit / 4)) + "…"
+        guard text.utf8.count > Self.textLimit else { return text }
+        return BoundedText.prefix(of: text, bytes: Self.textLimit - BoundedText.mark.utf8.count) + BoundedText.mark
     }
 }

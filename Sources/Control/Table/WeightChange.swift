@@ -47,7 +47,8 @@ extension WeightChange {
             problems.append(ControlProblem(path: "$.weights", message: "names no upstream"))
         }
         let names = entries.map(\.upstream)
-        for (name, weight) in self.weights.sorted(by: { $0.key < $1.key }) {
+        for (name, weight) in self.weights.sorted(by: { $0.key < $1.key })
+        where problems.count <= ControlProblem.limit {
             let path = "$.weights.\(name)"
             if !names.contains(name) {
                 let known = names.joined(separator: ", ")

@@ -117,7 +117,7 @@ struct Node {
             return nil
         }
         return elements.enumerated().map { index, value in
-            Node(value: value, path: "\(self.path)[\(index)]", report: self.report)
+            Node(value: value, path: Self.path(self.path, index), report: self.report)
         }
     }
 
@@ -167,14 +167,28 @@ struct Node {
         Node(value: member.value, path: Self.path(self.path, member.name), report: self.report)
     }
 
-    /// `$.a` with `b` is `$.a.b`; a name that would not be plain there stands in brackets.
+    /// Bytes of a path. It is cut while it is made: thousands of values below a name of a megabyte would otherwise each
+    /// cost that megabyte.
+    private static let pathLimit = 200
+    private static let cut = "…"
+
+    /// `$.a` with `b` is `$.a.b`; a name that would not be plain there, or is long, stands in brackets.
     static func path(_ parent: String, _ name: String) -> String {
         let isPlain =
-            !name.isEmpty
+            !name.isEmpty && name.utf8.count <= 80
             && name.utf8.allSatisfy { byte in
                 Character(Unicode.Scalar(byte)).isASCIIWordOrHyphen || byte == UInt8(ascii: "$")
             }
-        return isPlain ? "\(parent).\(name)" : "\(parent)[\(name.quoted)]"
+        return self.path(parent, step: isPlain ? ".\(name)" : "[\(name.quoted)]")
+    }
+
+    static func path(_ parent: String, _ index: Int) -> String { self.path(parent, step: "[\(index)]") }
+
+    private static func path(_ parent: String, step: String) -> String {
+        if parent.hasSuffix(self.cut) { return parent }
+        let path = parent + step
+        // A step is never cut in two: what stands there can be found in the file.
+        return path.utf8.count <= self.pathLimit - self.cut.utf8.count ? path : parent + self.cut
     }
 }
 

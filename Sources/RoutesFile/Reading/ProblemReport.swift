@@ -2,7 +2,7 @@
 /// the same one; it lives for one call of `RoutesFile.parse` and never leaves it.
 final class ProblemReport {
     /// A file that is wrong everywhere would otherwise cost more to describe than to mend.
-    static let limit = 500
+    static let limit = 100
 
     private var problems: [ConfigurationProblem] = []
     private(set) var isFull = false

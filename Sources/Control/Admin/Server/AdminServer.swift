@@ -1,0 +1,63 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+import Reactor
+import ServiceLifecycle
+import Traffic
+
+/// Serves the admin API on its own address, on Hummingbird. No request of the data plane passes here.
+package struct AdminServer: Sendable {
+    private let group: ServiceGroup
+
+    /// `hosts` are further names by which it may be called. `bound` is called once with the address really bound.
+    package init(
+        plane: ControlPlane, address: Traffic.SocketAddress, hosts: [String] = [], limits: AdminLimits = AdminLimits(),
+        logger: Logger, bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void
+    ) {
+        var quiet = logger
+        // Its own start and stop messages say nothing that ours do not.
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let application = Self.application(
+            AdminAPI(plane: plane, names: AdminNames(bound: address.ip, hosts: hosts)), address: address,
+            limits: limits, logger: quiet, bound: bound)
+        self.group = ServiceGroup(
+            configuration: .init(services: [.init(service: application)], logger: quiet))
+    }
+
+    /// The listener and everything behind it. It runs on one event loop: an accepted connection over the bound is closed
+    /// before the next one is accepted.
+    static func application(
+        _ api: AdminAPI, address: Traffic.SocketAddress, limits: AdminLimits = AdminLimits(), logger: Logger,
+        bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void = { _ in }
+    ) -> some ApplicationProtocol {
+        let connections = api.plane.adminConnections
+        let reserve = DescriptorReserve()
+        return Application(
+            router: api.router(),
+            server: HTTPServerBuilder {
+                AdminChannel(responder: $0, limits: limits, connections: connections, reserve: reserve)
+            },
+            configuration: .init(address: .hostname(address.ip.description, port: Int(address.port))),
+            onServerRunning: { channel in
+                try? await channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptGuard(reserve), position: .first)
+                }.get()
+                let port = channel.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? address.port
+                await bound(Traffic.SocketAddress(ip: address.ip, port: port))
+            },
+            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton.any()),
+            logger: logger)
+    }
+
+    /// Serves until `stop` or until the task is cancelled. Throws if the address cannot be bound.
+    package func run() async throws {
+        try await self.group.run()
+    }
+
+    /// Closes the listener, lets running requests end.
+    package func stop() async {
+        await self.group.triggerGracefulShutdown()
+    }
+}
