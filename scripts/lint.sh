@@ -33,7 +33,7 @@ found=$(grep -rn '@unchecked Sendable' Sources --include='*.swift' | grep -v '^S
 while read -r lines file; do
     [[ $file == total ]] && continue
     ((lines <= 600)) || complain "$file has $lines lines, more than 600"
-done < <(git ls-files 'Sources/*.swift' 'Tests/*.swift' | xargs -r wc -l)
+done < <(find Sources Tests -name '*.swift' -print0 | xargs -0 -r wc -l)
 
 if [[ ${1:-} == --format ]]; then
     swift format lint --strict --parallel --recursive Sources Tests Package.swift || failed=1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts the main job: a core stand-in, two gateways and the balancer in front of them, on embedded sample data.
-# Ctrl-C stops everything. Ports can be moved: CORE_PORT, GATEWAY1_PORT, GATEWAY2_PORT, PUBLIC_PORT, ADMIN_PORT.
+# Ctrl-C stops everything. Ports can be moved: CORE_PORT, GATEWAY1_PORT, GATEWAY2_PORT, PUBLIC_PORT, ADMIN_PORT. BIN names the folder
+# of the programs. The pid of what listens on a port is in .build/run/PORT.pid.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,25 +12,62 @@ gateway2=${GATEWAY2_PORT:-3302}
 public=${PUBLIC_PORT:-8080}
 admin=${ADMIN_PORT:-9901}
 
-for port in "$core" "$gateway1" "$gateway2" "$public" "$admin"; do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-        echo "run: port $port is in use; set CORE_PORT, GATEWAY1_PORT, GATEWAY2_PORT, PUBLIC_PORT or ADMIN_PORT" >&2
-        exit 1
-    fi
+fail() {
+    printf 'run: %s\n' "$1" >&2
+    exit 1
+}
+
+for program in balancer gateway; do
+    [[ -x $bin/$program ]] || fail "$bin/$program is not there: \`make build\` makes it, or BIN names another folder"
 done
+command -v curl >/dev/null || fail "curl is missing: \`scripts/setup.sh\` installs it"
+
+# Who listens on a port, as far as this user may see it.
+holder() { # port
+    local found
+    found=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:((\(.*\)))$/\1/p' | head -1)
+    found=$(sed -n 's/^"\([^"]*\)",pid=\([0-9]*\).*/\1, process \2/p' <<<"$found")
+    printf '%s' "${found:-a program that this user cannot see}"
+}
+declare -A taken
+problems=()
+for variable in CORE_PORT GATEWAY1_PORT GATEWAY2_PORT PUBLIC_PORT ADMIN_PORT; do
+    case $variable in
+        CORE_PORT) port=$core ;; GATEWAY1_PORT) port=$gateway1 ;; GATEWAY2_PORT) port=$gateway2 ;;
+        PUBLIC_PORT) port=$public ;; ADMIN_PORT) port=$admin ;;
+    esac
+    if [[ ! $port =~ ^[0-9]{1,5}$ ]] || ((10#$port < 1 || 10#$port > 65535)); then
+        problems+=("$variable is $port, which is no port")
+    elif [[ -n ${taken[$port]:-} ]]; then
+        problems+=("$variable and ${taken[$port]} are both $port")
+    elif (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        problems+=("port $port is in use by $(holder "$port"); $variable=ANOTHER moves it")
+    fi
+    taken[$port]=$variable
+done
+if ((${#problems[@]} > 0)); then
+    printf 'run: %s\n' "${problems[@]}" >&2
+    exit 1
+fi
 
 work=$(mktemp -d)
 pids=()
+mkdir -p .build/run
+# Whether it is still the program that was started here: who killed one may have started another in its place.
+is_ours() { # pid
+    [[ $(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) == "$$" ]]
+}
 stop() {
     trap - INT TERM EXIT
     echo
     echo "run: stopping"
     # The balancer first: it drains while what it forwards to still answers.
     for ((index = ${#pids[@]} - 1; index >= 0; index--)); do
-        kill -TERM "${pids[index]}" 2>/dev/null || true
+        if is_ours "${pids[index]}"; then kill -TERM "${pids[index]}" 2>/dev/null || true; fi
         wait "${pids[index]}" 2>/dev/null || true
     done
     rm -rf "$work"
+    rm -f ".build/run/$core.pid" ".build/run/$gateway1.pid" ".build/run/$gateway2.pid" ".build/run/$public.pid"
     echo "run: stopped"
 }
 trap stop EXIT
@@ -39,6 +77,7 @@ start_service() { # name port role
     # Its own process group: Ctrl-C reaches this script alone, which then stops things in order.
     setsid "$bin/gateway" serve --port "$2" --role "$3" --identify "$1" >"$work/$1.log" 2>&1 &
     pids+=($!)
+    echo $! >".build/run/$2.pid"
 }
 
 await() { # name url
@@ -66,6 +105,7 @@ sed -e "s/127\.0\.0\.1:8080/127.0.0.1:$public/" -e "s/127\.0\.0\.1:9901/127.0.0.
 : >"$work/balancer.log"
 setsid "$bin/balancer" serve --config "$routes" >"$work/balancer.log" 2>"$work/balancer.err" &
 pids+=($!)
+echo $! >".build/run/$public.pid"
 for ((try = 0; try < 300; try++)); do
     grep -q '^ready$' "$work/balancer.log" && break
     kill -0 "${pids[-1]}" 2>/dev/null || { cat "$work/balancer.err" >&2; exit 1; }
@@ -88,6 +128,10 @@ cat <<TEXT
     $bin/balancer weight api core=50 gateway=50 --reason "half way" --admin 127.0.0.1:$admin
     for i in {1..20}; do curl -s -o /dev/null -D - http://127.0.0.1:$public/candidates | grep -i x-served-by; done
 
-  Ctrl-C stops everything.
+  Kill a gateway, and start it again:
+    kill -9 "\$(cat .build/run/$gateway1.pid)"
+    $bin/gateway serve --port $gateway1 --identify gateway-1
+
+  Ctrl-C stops everything that was started here.
 TEXT
 wait "${pids[-1]}"

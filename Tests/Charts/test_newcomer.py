@@ -1,0 +1,264 @@
+"""What somebody meets who has never seen the project: the scripts' words, the units, manual pages and completions."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from rendering import ROOT, program, read
+
+UNITS = ("balancer.service", "gateway@.service")
+
+
+def ran(*command, path=None, **variables):
+    """Status, and what was said on both outputs."""
+    environment = {**os.environ, **variables}
+    if path is not None:
+        environment["PATH"] = path
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="otv-newcomer-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def tools(self, *absent, **scripts):
+        """A PATH with what scripts use, without some of it, and with stand-ins for some."""
+        folder = os.path.join(self.folder, "bin")
+        os.makedirs(folder, exist_ok=True)
+        names = "bash sh env sed grep head sort dirname readlink id ss mkdir rm cat tail printf getconf cut tr wc mktemp sleep true python3 find xargs".split()
+        for name in names:
+            found = shutil.which(name)
+            if found and name not in absent and not os.path.lexists(os.path.join(folder, name)):
+                os.symlink(found, os.path.join(folder, name))
+        for name, text in scripts.items():
+            with open(os.path.join(folder, name.replace("_", "-")), "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\n" + text + "\n")
+            os.chmod(file.name, 0o755)
+        return folder
+
+
+class SetUp(Folder):
+    SWIFT = "echo 'Swift version 6.3.1 (swift-6.3.1-RELEASE)'"
+    NOTHING = "exit 1"
+
+    def test_without_swift(self):
+        status, said = ran("scripts/setup.sh", path=self.tools())
+        self.assertEqual(status, 1)
+        for word in ("`swift`", "6.2", "https://www.swift.org/install/linux", "docker run"):
+            self.assertIn(word, said)
+
+    def test_with_an_old_swift(self):
+        status, said = ran("scripts/setup.sh", path=self.tools(swift="echo 'Swift version 5.10.1 (swift-5.10.1-RELEASE)'"))
+        self.assertEqual(status, 1)
+        self.assertIn("Swift 5.10.1; 6.2 or newer", said)
+
+    def test_without_apt_it_says_what_is_missing(self):
+        # Debian's own list, and no apt.
+        path = self.tools(swift=self.SWIFT, dpkg_query=self.NOTHING)
+        status, said = ran("scripts/setup.sh", path=path)
+        self.assertEqual(status, 1)
+        self.assertIn("libmongoc-dev", said)
+        # Another system: by what is there and not by packages' names.
+        os.remove(os.path.join(path, "dpkg-query"))
+        status, said = ran("scripts/setup.sh", path=path)
+        self.assertEqual(status, 1)
+        self.assertIn("libmongoc-1.0 (headers and library)", said)
+
+    def test_without_sudo_it_says_what_root_has_to_do(self):
+        path = self.tools("id", swift=self.SWIFT, dpkg_query=self.NOTHING, apt_get="echo apt was run; exit 0", id="echo 1000")
+        status, said = ran("scripts/setup.sh", path=path)
+        self.assertEqual(status, 1)
+        self.assertIn("there is no sudo", said)
+        self.assertIn("apt-get install -y --no-install-recommends pkg-config", said)
+        self.assertNotIn("apt was run", said)
+
+    def test_with_everything_it_says_nothing(self):
+        path = self.tools(swift=self.SWIFT, dpkg_query="echo install ok installed")
+        self.assertEqual(ran("scripts/setup.sh", path=path), (0, ""))
+
+
+class WithoutRoot(Folder):
+    def test_tests_that_need_it_are_skipped_with_a_reason(self):
+        for sudo, words in ((None, "there is no sudo"), ("exit 1", "sudo wants a password")):
+            scripts = {"id": "echo 1000"} | ({"sudo": sudo} if sudo else {})
+            status, said = ran("scripts/test-images.sh", path=self.tools("id", **scripts))
+            self.assertEqual(status, 0, said)
+            self.assertIn("test-images: skipped", said)
+            self.assertIn(words, said)
+
+    def test_they_come_last(self):
+        text = read("scripts", "test.sh")
+        self.assertTrue(text.rstrip().endswith("scripts/test-images.sh"))
+        self.assertLess(text.index("test-charts.sh"), text.index("test-images.sh"))
+
+    def test_installing_where_one_may_not(self):
+        if os.getuid() == 0:
+            # Root may write anywhere; the words are those of a folder that cannot be one.
+            status, said = ran("scripts/install.sh", "/proc/nowhere", BIN=os.path.dirname(program("balancer")))
+        else:
+            status, said = ran("scripts/install.sh", "/usr/nowhere", BIN=os.path.dirname(program("balancer")))
+        self.assertNotEqual(status, 0, said)
+
+
+class Run(Folder):
+    """scripts/run.sh, as far as it says why it does not start."""
+
+    def ports(self):
+        held = []
+        for _ in range(5):
+            listener = socket.socket()
+            listener.bind(("127.0.0.1", 0))
+            self.addCleanup(listener.close)
+            held.append(listener)
+        return held
+
+    def variables(self, held):
+        names = ("CORE_PORT", "GATEWAY1_PORT", "GATEWAY2_PORT", "PUBLIC_PORT", "ADMIN_PORT")
+        return {name: str(each.getsockname()[1]) for name, each in zip(names, held, strict=True)}
+
+    def test_without_programs(self):
+        status, said = ran("scripts/run.sh", BIN=self.folder)
+        self.assertEqual(status, 1)
+        for word in (self.folder + "/balancer", "make build", "BIN"):
+            self.assertIn(word, said)
+
+    def test_taken_ports_are_named_with_their_variable_and_their_holder(self):
+        held = self.ports()
+        for index in (1, 4):
+            held[index].listen()
+        variables = self.variables(held)
+        status, said = ran("scripts/run.sh", BIN=os.path.dirname(program("balancer")), **variables)
+        self.assertEqual(status, 1, said)
+        lines = said.strip().split("\n")
+        self.assertEqual(len(lines), 2, said)
+        for line, name in zip(lines, ("GATEWAY1_PORT", "ADMIN_PORT"), strict=True):
+            self.assertIn(f"port {variables[name]} is in use by", line)
+            self.assertIn(f"{name}=ANOTHER", line)
+            if shutil.which("ss"):
+                self.assertIn(f"process {os.getpid()};", line)
+
+    def test_ports_that_are_none_or_the_same(self):
+        variables = self.variables(self.ports())
+        variables["CORE_PORT"] = variables["PUBLIC_PORT"]
+        variables["ADMIN_PORT"] = "99999"
+        status, said = ran("scripts/run.sh", BIN=os.path.dirname(program("balancer")), **variables)
+        self.assertEqual(status, 1)
+        self.assertIn("PUBLIC_PORT and CORE_PORT are both", said)
+        self.assertIn("ADMIN_PORT is 99999, which is no port", said)
+
+
+class Words(unittest.TestCase):
+    def test_no_process_is_killed_by_a_pattern(self):
+        """`pkill -f 'port 3301'` ends whatever has these words in its command line, an editor or somebody's shell too."""
+        for place, folders, files in os.walk(ROOT):
+            folders[:] = [name for name in folders if not name.startswith(".") and name not in ("run",)]
+            for name in files:
+                if name.endswith((".md", ".sh", ".yml", ".yaml", ".service")) or name == "Makefile":
+                    path = os.path.join(place, name)
+                    with open(path, encoding="utf-8") as file:
+                        self.assertNotRegex(file.read(), r"\b(pkill|killall)\b", path)
+
+    def test_what_is_killed_is_started_again(self):
+        readme = read("README.md")
+        tour = readme[readme.index("## Five minutes") : readme.index("## A routes.json")]
+        self.assertLess(tour.index('kill -9 "$(cat .build/run/3301.pid)"'), tour.index("gateway serve --port 3301"))
+        self.assertIn('echo $! >".build/run/$2.pid"', read("scripts", "run.sh"))
+
+    def test_a_tarball_has_no_git(self):
+        """Whoever unpacks a release has no repository."""
+        for name in os.listdir(os.path.join(ROOT, "scripts")):
+            if name.endswith(".sh"):
+                self.assertNotRegex(read("scripts", name), r"(^|[\s(])git [a-z]", name)
+
+    def test_what_the_two_commands_need_is_said(self):
+        readme = read("README.md")
+        section = readme[readme.index("## Two commands") : readme.index("## Five minutes")]
+        for word in ("minutes", "GB", "memory"):
+            self.assertIn(word, section)
+
+
+class Installed(Folder):
+    """scripts/install.sh below a folder."""
+
+    def setUp(self):
+        super().setUp()
+        status, said = ran("scripts/install.sh", "/usr", DESTDIR=self.folder, BIN=os.path.dirname(program("balancer")))
+        self.assertEqual(status, 0, said)
+
+    def installed(self, *path):
+        return os.path.join(self.folder, "usr", *path)
+
+    def test_the_programs_run(self):
+        for name in ("balancer", "gateway"):
+            self.assertEqual(ran(self.installed("bin", name), "--help")[0], 0)
+        self.assertTrue(os.path.isdir(self.installed("bin", "balancer_GatewayService.resources")))
+
+    def test_manual_pages(self):
+        for name in ("balancer", "gateway"):
+            page = self.installed("share", "man", "man1", f"{name}.1")
+            with open(page, encoding="utf-8") as file:
+                text = file.read()
+            described = json.loads(ran(program(name), "--experimental-dump-help")[1])["command"]
+            for command in described["subcommands"]:
+                if command["commandName"] == "help":
+                    continue
+                self.assertIn(f".Ss {command['commandName']}\n", text)
+                for argument in command.get("arguments", []):
+                    said = argument.get("preferredName")
+                    if said and said["name"] not in ("help", "version", "h"):
+                        self.assertIn(f"Fl -{said['name']}", text)
+            if shutil.which("groff"):
+                status, said = ran("groff", "-mdoc", "-ww", "-z", page)
+                self.assertEqual((status, said), (0, ""))
+
+    def test_completions(self):
+        for name in ("balancer", "gateway"):
+            bash = self.installed("share", "bash-completion", "completions", name)
+            self.assertEqual(ran("bash", "-n", bash), (0, ""))
+            for shell in (("share", "zsh", "site-functions", f"_{name}"), ("share", "fish", "vendor_completions.d", f"{name}.fish")):
+                with open(self.installed(*shell), encoding="utf-8") as file:
+                    self.assertIn("serve", file.read())
+
+
+class Units(Folder):
+    def test_systemd_takes_them(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("there is no systemd-analyze")
+        for name in UNITS:
+            # With programs that are there.
+            text = read("examples", "systemd", name).replace("/usr/local/bin/", os.path.join(self.folder, ""))
+            for each in ("balancer", "gateway"):
+                shutil.copy(shutil.which("true"), os.path.join(self.folder, each))
+            path = os.path.join(self.folder, name.replace("@.", "@3301."))
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            status, said = ran("systemd-analyze", "verify", "--man=no", path)
+            self.assertEqual((status, said), (0, ""), name)
+            status, said = ran("systemd-analyze", "security", "--offline=true", "--no-pager", path)
+            found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+            self.assertLess(float(found[1]), 2, said)
+
+    def test_they_start_the_programs_as_they_are(self):
+        for name in UNITS:
+            for words in re.findall(r"^Exec(?:Start|StartPre)=/usr/local/bin/(.+)$", read("examples", "systemd", name), re.M):
+                which, command, *options = words.split()
+                described = json.loads(ran(program(which), "--experimental-dump-help")[1])["command"]
+                known = next(each for each in described["subcommands"] if each["commandName"] == command)
+                names = {f"--{each['preferredName']['name']}" for each in known["arguments"] if "preferredName" in each}
+                self.assertLessEqual({option for option in options if option.startswith("--")}, names)
+
+    def test_they_wait_for_what_runs(self):
+        balancer = re.search(r"TimeoutStopSec=(\d+)s", read("examples", "systemd", "balancer.service"))
+        # The default of timeouts.drain.
+        self.assertGreater(int(balancer[1]), 30)
+        gateway = re.search(r"TimeoutStopSec=(\d+)s", read("examples", "systemd", "gateway@.service"))
+        self.assertGreater(int(gateway[1]), 31)
