@@ -10,7 +10,9 @@ import Testing
     @Test("A listener is widened, narrowed and widened to both families while clients come: each is answered")
     func widened() throws {
         let core = try ScriptedUpstream.plain("core")
-        let port = try freePorts(1)[0]
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let balancer = try BalancerProcess(Listening.file(core.port, [("public", "127.0.0.1:\(port)")]), workers: 2)
         let load = Arrivals(port: port)
         load.start(4)
@@ -27,7 +29,9 @@ import Testing
     @Test("A listener that is renamed, and two that swap their names, keep their sockets")
     func renamed() throws {
         let core = try ScriptedUpstream.plain("core")
-        let ports = try freePorts(2)
+        let reserved = try [ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let ports = reserved.map(\.number)
         let addresses = ports.map { "127.0.0.1:\($0)" }
         let balancer = try BalancerProcess(
             Listening.file(core.port, [("public", addresses[0]), ("inside", addresses[1])]), workers: 2)
@@ -44,7 +48,9 @@ import Testing
     @Test("A client that waits in the queue of a listener which goes is served")
     func queued() throws {
         let core = try ScriptedUpstream.plain("core")
-        let ports = try freePorts(2)
+        let reserved = try [ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let ports = reserved.map(\.number)
         let balancer = try BalancerProcess(Listening.file(core.port, [("public", "127.0.0.1:\(ports[0])")]), workers: 1)
         for round in 0..<10 {
             let (from, to) = round % 2 == 0 ? (ports[0], ports[1]) : (ports[1], ports[0])
@@ -79,7 +85,9 @@ import Testing
     @Test("Of a hundred processes that start at the same moment on one address one serves")
     func simultaneousStarts() throws {
         let core = try ScriptedUpstream.plain("core")
-        let port = try freePorts(1)[0]
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
         try BalancerProcess.write(
@@ -102,7 +110,9 @@ import Testing
     @Test("A listener is not widened over another program's of the same user")
     func foreign() throws {
         let core = try ScriptedUpstream.plain("core")
-        let port = try freePorts(1)[0]
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let balancer = try BalancerProcess(Listening.file(core.port, [("public", "127.0.0.1:\(port)")]))
         let other = try BalancerProcess(Listening.file(core.port, [("public", "127.0.0.2:\(port)")]))
         try BalancerProcess.write(Listening.file(core.port, [("public", "0.0.0.0:\(port)")]), to: balancer.file)
@@ -117,7 +127,9 @@ import Testing
     @Test("A listener that its loop refuses once, behind a pause for want of descriptors, accepts again")
     func registrationFails() throws {
         let core = try ScriptedUpstream.plain("core")
-        let port = try freePorts(1)[0]
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
         try BalancerProcess.write(
@@ -157,7 +169,9 @@ import Testing
         }
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
-        let port = try freePorts(1)[0]
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
         try BalancerProcess.write(
             Listening.file(core.port, [("public", "127.0.0.1:\(port)")]), to: folder + "/routes.json")
         let balancer = try Program(

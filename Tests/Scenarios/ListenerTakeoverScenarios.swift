@@ -7,7 +7,9 @@ import Testing
     @Test("Listeners are renamed, swapped, widened and narrowed by a take-over while clients come")
     func changed() throws {
         let core = try ScriptedUpstream.plain("core")
-        let ports = try freePorts(2)
+        let reserved = try [ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let ports = reserved.map(\.number)
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
         let changes: [[(String, String)]] = [
@@ -40,7 +42,9 @@ import Testing
     @Test("Listeners that the successor does not have are closed, and who waits in their queues is served")
     func dropped() throws {
         let core = try ScriptedUpstream.plain("core")
-        let ports = try freePorts(2)
+        let reserved = try [ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let ports = reserved.map(\.number)
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
         let both = [("public", "127.0.0.1:\(ports[0])"), ("b", "127.0.0.1:\(ports[1])")]
