@@ -34,7 +34,7 @@ let package = Package(
         // floor 1: one kind of I/O each
         .target(name: "CEpoll"),
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
-        .target(name: "RoutesFile", dependencies: ["Traffic"], swiftSettings: strict),
+        .target(name: "RoutesFile", dependencies: ["HTTPWire", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .target(
             name: "Documents",

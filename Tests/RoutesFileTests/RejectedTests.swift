@@ -321,7 +321,7 @@ struct RejectedTests {
         "Fields that frame the message or belong to the connection are nobody's to edit",
         arguments: [
             "Connection", "Content-Length", "Expect", "HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE",
-            "trailer", "TRANSFER-ENCODING", "Upgrade",
+            "trailer", "TRANSFER-ENCODING", "Upgrade", "X-Balancer-Reason", "x-balancer-hops",
         ])
     func ownFields(name: String) {
         for (edit, path) in [

@@ -1,23 +1,27 @@
-/// Which fields may come behind a body (RFC 9110 6.5.1). What frames, routes, authenticates or modifies a message never does,
-/// nor what the proxy itself says, nor what the route removes or sets.
+/// Which fields may come behind a body: none that `OwnFields` keeps in heads, none that the route removes or sets, and of a
+/// request none whose name has a `_`, unless the configuration keeps those.
 package struct TrailerRules: Sendable {
     private let edits: FieldEdits
+    private let underscores: RequestPolicy.Underscores
 
-    package init(edits: FieldEdits = .none) {
+    /// Of responses, where names with a `_` mislead nobody.
+    package init(edits: FieldEdits = .none, underscores: RequestPolicy.Underscores = .keep) {
         self.edits = edits
+        self.underscores = underscores
+    }
+
+    /// Of requests: what their heads are held to.
+    package init(requests policy: RequestPolicy) {
+        self.init(edits: policy.edits, underscores: policy.underscores)
     }
 
     func keep(_ name: ByteRange, in source: borrowing Span<UInt8>) -> Bool {
-        for forbidden in Self.forbidden where ASCII.equalsIgnoringCase(source, name, lowercase: forbidden) {
+        guard OwnFields.mayFollow(FieldIndex.shared.name(source, name)), !self.edits.drops(name, in: source) else {
             return false
         }
-        return !self.edits.drops(name, in: source)
+        for position in name.bounds where source[position] == 0x5F {
+            return self.underscores == .keep && !FieldIndex.shared.isDisguise(source, name)
+        }
+        return true
     }
-
-    private static let forbidden: [[UInt8]] = [
-        "transfer-encoding", "content-length", "host", "connection", "te", "trailer", "upgrade", "keep-alive",
-        "proxy-connection", "content-encoding", "content-type", "content-range", "authorization", "set-cookie",
-        "cookie", "expect", "max-forwards", "cache-control", "x-forwarded-for", "x-forwarded-proto",
-        "x-forwarded-host", "forwarded", "via", "x-request-id",
-    ].map { Array($0.utf8) }
 }

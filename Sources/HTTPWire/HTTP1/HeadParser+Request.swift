@@ -35,6 +35,7 @@ extension HeadParser {
     }
 
     private struct RequestLine {
+        var whole: ByteRange
         var method: ByteRange
         var target: ByteRange
         var minorVersion: UInt8
@@ -46,7 +47,7 @@ extension HeadParser {
     ) throws(HeadError) -> RequestLine? {
         let end = bytes.count
         let methodStart = cursor
-        while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
+        cursor = ByteScan.tokenEnd(bytes, from: cursor).end
         guard cursor < end else { return nil }
         guard bytes[cursor] == Self.space, cursor > methodStart else {
             throw .malformed(bytes[cursor] == Self.lf ? .bareLF : .badMethod)
@@ -54,7 +55,7 @@ extension HeadParser {
         let method = ByteRange(methodStart, cursor)
         cursor += 1
         let targetStart = cursor
-        while cursor < end, ByteClass.isTarget(bytes[cursor]) { cursor += 1 }
+        cursor = ByteScan.targetEnd(bytes, from: cursor)
         if cursor - methodStart > limits.requestLine { throw .requestLineTooLong }
         guard cursor < end else { return nil }
         guard bytes[cursor] == Self.space, cursor > targetStart else {
@@ -70,13 +71,21 @@ extension HeadParser {
         guard cursor + 1 < end else { return nil }
         guard bytes[cursor + 1] == Self.lf else { throw .malformed(.bareCR) }
         cursor += 2
-        return RequestLine(method: method, target: target, minorVersion: minor)
+        return RequestLine(
+            whole: ByteRange(methodStart, cursor), method: method, target: target, minorVersion: minor)
     }
 
     /// `HTTP/1.0` or `HTTP/1.1`; another version that is well written is not supported, anything else malformed.
     static func version(_ bytes: borrowing Span<UInt8>, cursor: inout Int) throws(HeadError) -> UInt8? {
-        let prefix: StaticString = "HTTP/"
         let end = bytes.count
+        if end - cursor >= 8 {
+            let word = ASCII.word(bytes, at: cursor, count: 8)
+            if word == ASCII.word("HTTP/1.1") || word == ASCII.word("HTTP/1.0") {
+                cursor += 8
+                return word == ASCII.word("HTTP/1.1") ? 1 : 0
+            }
+        }
+        let prefix: StaticString = "HTTP/"
         for offset in 0..<8 {
             guard cursor + offset < end else { return nil }
             let byte = bytes[cursor + offset]
@@ -99,7 +108,8 @@ extension HeadParser {
     ) throws(HeadError) -> RequestHead {
         let method = HTTPMethod.classify(bytes, line.method)
         var head = RequestHead(
-            length: length, method: method, methodRange: line.method, target: line.target, form: .origin,
+            length: length, startLine: line.whole, method: method, methodRange: line.method, target: line.target,
+            form: .origin,
             path: .empty, query: .empty, hasQuery: false, authority: .empty, host: summary.host,
             minorVersion: line.minorVersion, framing: .none, persistent: false,
             expectContinue: summary.expectContinue && line.minorVersion == 1, wantsUpgrade: false,
@@ -164,8 +174,7 @@ extension HeadParser {
     }
 
     private static func splitPath(_ head: inout RequestHead, bytes: borrowing Span<UInt8>, from: Int, to upper: Int) {
-        var mark = from
-        while mark < upper, bytes[mark] != 0x3F { mark += 1 }
+        let mark = ByteScan.find(0x3F, in: bytes, from..<upper)
         head.path = ByteRange(from, mark)
         if mark < upper {
             head.hasQuery = true

@@ -19,7 +19,8 @@ extension HeadParser {
         if cursor > limits.bytes { throw .headTooLarge }
         let framing = try Self.framing(summary, line: line, method: method)
         return ResponseHead(
-            length: cursor, status: line.status, reason: line.reason, minorVersion: line.minorVersion,
+            length: cursor, startLine: line.whole, status: line.status, reason: line.reason,
+            minorVersion: line.minorVersion,
             framing: framing,
             persistent: line.minorVersion == 1 ? !summary.close : summary.keepAlive && !summary.close,
             upgrade: summary.upgrade, hasUpgrade: summary.connectionUpgrade && summary.hasUpgrade,
@@ -27,6 +28,7 @@ extension HeadParser {
     }
 
     private struct StatusLine {
+        var whole: ByteRange
         var status: UInt16
         var reason: ByteRange
         var minorVersion: UInt8
@@ -55,7 +57,7 @@ extension HeadParser {
         if bytes[cursor] == Self.space {
             cursor += 1
             reasonStart = cursor
-            while cursor < end, ByteClass.isFieldContent(bytes[cursor]) { cursor += 1 }
+            cursor = ByteScan.control(bytes, from: cursor)
             guard cursor < end else { return nil }
         }
         guard bytes[cursor] == Self.cr else {
@@ -65,7 +67,7 @@ extension HeadParser {
         guard cursor + 1 < end else { return nil }
         guard bytes[cursor + 1] == Self.lf else { throw .malformed(.bareCR) }
         cursor += 2
-        return StatusLine(status: status, reason: reason, minorVersion: minor)
+        return StatusLine(whole: ByteRange(0, cursor), status: status, reason: reason, minorVersion: minor)
     }
 
     private static func framing(

@@ -66,22 +66,18 @@ package enum HeadParser {
                 cursor += 2
                 break
             }
-            while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
+            let (nameEnd, hasUnderscore) = ByteScan.tokenEnd(bytes, from: cursor)
+            cursor = nameEnd
             guard cursor < end else { return nil }
-            guard bytes[cursor] == 0x3A else {
-                // Whether a CR ends the line or stands in it is told by the byte behind it.
-                if bytes[cursor] == Self.cr {
-                    guard cursor + 1 < end else { return nil }
-                    throw .malformed(bytes[cursor + 1] == Self.lf ? .missingColon : .bareCR)
-                }
-                throw .malformed(Self.nameFault(bytes[cursor], atStart: cursor == start))
+            guard bytes[cursor] == 0x3A, cursor > start else {
+                guard let fault = Self.nameFault(bytes, at: cursor, from: start) else { return nil }
+                throw fault
             }
-            guard cursor > start else { throw .malformed(.emptyName) }
             let name = ByteRange(start, cursor)
             cursor += 1
             while cursor < end, bytes[cursor] == Self.space || bytes[cursor] == Self.tab { cursor += 1 }
             let valueStart = cursor
-            while cursor < end, ByteClass.isFieldContent(bytes[cursor]) { cursor += 1 }
+            cursor = ByteScan.control(bytes, from: cursor)
             guard cursor < end else { return nil }
             guard bytes[cursor] == Self.cr else {
                 throw .malformed(bytes[cursor] == Self.lf ? .bareLF : .forbiddenByte)
@@ -92,22 +88,34 @@ package enum HeadParser {
             while valueEnd > valueStart, bytes[valueEnd - 1] == Self.space || bytes[valueEnd - 1] == Self.tab {
                 valueEnd -= 1
             }
-            cursor += 2
             guard fields.count < limits.count else { throw .tooManyFields }
             let value = ByteRange(valueStart, valueEnd)
-            let id = FieldName.classify(bytes, name)
-            fields.append(Field(name: name, value: value, id: id))
+            let id = hasUnderscore ? .other : fields.index.name(bytes, name)
+            var traits: Field.Traits = hasUnderscore ? .underscore : []
+            if valueStart == nameEnd + 2, bytes[nameEnd + 1] == Self.space, valueEnd == cursor {
+                traits.insert(.canonical)
+            }
+            cursor += 2
+            fields.append(Field(name: name, value: value, id: id, traits: traits))
             if id != .other { try Self.note(id, value, bytes, &summary) }
         }
         if summary.hasConnection { try Self.readConnection(bytes, &fields, &summary) }
         return summary
     }
 
-    private static func nameFault(_ byte: UInt8, atStart: Bool) -> Malformation {
-        switch byte {
-        case Self.space, Self.tab: atStart ? .obsFold : .spaceBeforeColon
-        case Self.lf: .bareLF
-        default: .forbiddenByte
+    /// What is wrong where a name should have ended; nil: the next byte will tell.
+    private static func nameFault(
+        _ bytes: borrowing Span<UInt8>, at cursor: Int, from start: Int
+    ) -> HeadError? {
+        switch bytes[cursor] {
+        case 0x3A: .malformed(.emptyName)
+        case Self.cr:
+            // Whether a CR ends the line or stands in it is told by the byte behind it.
+            cursor + 1 < bytes.count
+                ? .malformed(bytes[cursor + 1] == Self.lf ? .missingColon : .bareCR) : nil
+        case Self.space, Self.tab: .malformed(cursor == start ? .obsFold : .spaceBeforeColon)
+        case Self.lf: .malformed(.bareLF)
+        default: .malformed(.forbiddenByte)
         }
     }
 
@@ -130,7 +138,7 @@ package enum HeadParser {
                 ASCII.hasPrefixIgnoringCase(bytes, value, lowercase: "chunked")
             else { throw .malformed(.badTransferEncoding) }
             summary.isChunked = true
-        case .connection, .proxyConnection: if id == .connection { summary.hasConnection = true }
+        case .connection: summary.hasConnection = true
         case .upgrade:
             guard !value.isEmpty else { return }
             // Several fields are one list; only the first is read and passed on.
@@ -224,16 +232,10 @@ package enum HeadParser {
     private static func nominate(_ option: ByteRange, _ bytes: borrowing Span<UInt8>, _ fields: inout FieldTable) {
         for index in 0..<fields.count {
             let field = fields[index]
-            guard field.id.mayBeNominated, field.name.count == option.count else { continue }
-            var equal = true
-            for offset in 0..<option.count
-            where ASCII.lowercased(bytes[Int(field.name.lower) + offset])
-                != ASCII.lowercased(bytes[Int(option.lower) + offset])
-            {
-                equal = false
-                break
-            }
-            if equal { fields.nominate(index) }
+            guard OwnFields.mayBeNominated(field.id),
+                ASCII.equalsIgnoringCase(bytes, field.name, bytes, option)
+            else { continue }
+            fields.nominate(index)
         }
     }
 }

@@ -17,6 +17,8 @@ enum HostSyntax {
             index += 1
         } else {
             let start = index
+            // Most are letters, digits, hyphens and dots.
+            index = min(end, ByteScan.hostNameEnd(bytes, from: index))
             while index < end, ByteClass.isRegisteredName(bytes[index]) {
                 if bytes[index] == 0x25 {
                     guard index + 2 < end, ByteClass.isHex(bytes[index + 1]), ByteClass.isHex(bytes[index + 2]) else {

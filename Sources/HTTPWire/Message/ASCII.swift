@@ -16,6 +16,13 @@ package enum ASCII {
         return true
     }
 
+    @inline(__always)
+    package static func equalsIgnoringCase(
+        _ source: borrowing Span<UInt8>, _ range: ByteRange, lowercase: StaticString
+    ) -> Bool {
+        range.count == lowercase.utf8CodeUnitCount && self.hasPrefixIgnoringCase(source, range, lowercase: lowercase)
+    }
+
     package static func equalsIgnoringCase(
         _ first: borrowing Span<UInt8>, _ firstRange: ByteRange, _ second: borrowing Span<UInt8>,
         _ secondRange: ByteRange
@@ -41,5 +48,31 @@ package enum ASCII {
             }
             return true
         }
+    }
+
+    /// Up to eight bytes of a constant as a number, to compare with `word(_:at:count:)`. Folded by the compiler.
+    @inline(__always)
+    static func word(_ text: StaticString) -> UInt64 {
+        var word: UInt64 = 0
+        var index = text.utf8CodeUnitCount
+        while index > 0 {
+            index &-= 1
+            word = word << 8 | UInt64(text.utf8Start[index])
+        }
+        return word
+    }
+
+    /// Up to eight bytes as a number, the first one lowest.
+    @inline(__always)
+    static func word(_ source: borrowing Span<UInt8>, at lower: Int, count: Int) -> UInt64 {
+        precondition(lower >= 0 && count >= 0 && count <= 8 && lower <= source.count - count)
+        guard count > 0 else { return 0 }
+        if lower <= source.count - 8 {
+            let word = source.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: lower, as: UInt64.self) }
+            return UInt64(littleEndian: word) & (UInt64.max >> UInt64(64 - 8 * count))
+        }
+        var word: UInt64 = 0
+        for index in 0..<count { word |= UInt64(source[lower + index]) << UInt64(8 * index) }
+        return word
     }
 }

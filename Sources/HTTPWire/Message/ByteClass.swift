@@ -17,12 +17,6 @@ enum ByteClass {
         byte >= 0x20 ? byte != 0x7F : byte == 0x09
     }
 
-    /// Bytes of a request target: visible ASCII but `#`, which never travels (RFC 9110 7.1).
-    @inline(__always)
-    static func isTarget(_ byte: UInt8) -> Bool {
-        byte > 0x20 && byte < 0x7F && byte != 0x23
-    }
-
     /// reg-name, IPv4 address: unreserved, sub-delims, percent (RFC 3986 3.2.2).
     static func isRegisteredName(_ byte: UInt8) -> Bool {
         switch byte {

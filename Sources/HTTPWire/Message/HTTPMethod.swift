@@ -15,31 +15,18 @@ package enum HTTPMethod: UInt8, Sendable {
 
     /// Methods are case-sensitive (RFC 9110 9.1).
     static func classify(_ bytes: borrowing Span<UInt8>, _ range: ByteRange) -> HTTPMethod {
-        let lower = Int(range.lower)
-        switch range.count {
-        case 3:
-            if bytes[lower] == 0x47, bytes[lower + 1] == 0x45, bytes[lower + 2] == 0x54 { return .get }
-            if Self.matches(bytes, range, "PUT") { return .put }
-        case 4:
-            if Self.matches(bytes, range, "POST") { return .post }
-            if Self.matches(bytes, range, "HEAD") { return .head }
-        case 5:
-            if Self.matches(bytes, range, "PATCH") { return .patch }
-            if Self.matches(bytes, range, "TRACE") { return .trace }
-        case 6: if Self.matches(bytes, range, "DELETE") { return .delete }
-        case 7:
-            if Self.matches(bytes, range, "OPTIONS") { return .options }
-            if Self.matches(bytes, range, "CONNECT") { return .connect }
-        default: break
-        }
-        return .other
-    }
-
-    private static func matches(_ bytes: borrowing Span<UInt8>, _ range: ByteRange, _ text: StaticString) -> Bool {
-        let lower = Int(range.lower)
-        return text.withUTF8Buffer { wanted in
-            for index in wanted.indices where bytes[lower + index] != wanted[index] { return false }
-            return true
+        guard range.count <= 8 else { return .other }
+        return switch ASCII.word(bytes, at: Int(range.lower), count: range.count) {
+        case ASCII.word("GET"): .get
+        case ASCII.word("PUT"): .put
+        case ASCII.word("POST"): .post
+        case ASCII.word("HEAD"): .head
+        case ASCII.word("PATCH"): .patch
+        case ASCII.word("TRACE"): .trace
+        case ASCII.word("DELETE"): .delete
+        case ASCII.word("OPTIONS"): .options
+        case ASCII.word("CONNECT"): .connect
+        default: .other
         }
     }
 }

@@ -1,19 +1,3 @@
-/// Bounds on one head.
-package struct HeadLimits: Sendable {
-    /// Bytes of the request or status line.
-    package var requestLine: Int
-    /// Bytes of the whole head.
-    package var bytes: Int
-    /// Fields.
-    package var count: Int
-
-    package init(requestLine: Int, bytes: Int, count: Int) {
-        self.requestLine = requestLine
-        self.bytes = bytes
-        self.count = count
-    }
-}
-
 /// Why bytes are no acceptable head. `status` is what a client is answered; the same in a response is a 502.
 package enum HeadError: Error, Equatable, Sendable {
     case requestLineTooLong
@@ -69,4 +53,6 @@ package enum Malformation: String, Sendable {
     case transferEncodingInHTTP10 = "transfer-encoding-in-http-1.0"
     case bodyNotAllowed = "body-not-allowed"
     case tooManyConnectionOptions = "too-many-connection-options"
+    /// Refused only where the configuration asks for it.
+    case underscoreInName = "underscore-in-name"
 }

@@ -16,6 +16,8 @@ package enum TargetForm: Sendable {
 package struct RequestHead: Sendable {
     /// Bytes of the head, the blank line and a tolerated leading empty line included.
     package var length: Int
+    /// The request line with its CRLF; empty where a message has none as text.
+    package var startLine: ByteRange
     package var method: HTTPMethod
     package var methodRange: ByteRange
     package var target: ByteRange
@@ -46,6 +48,8 @@ package struct RequestHead: Sendable {
 /// A parsed response head.
 package struct ResponseHead: Sendable {
     package var length: Int
+    /// The status line with its CRLF; empty where a message has none as text.
+    package var startLine: ByteRange
     package var status: UInt16
     package var reason: ByteRange
     package var minorVersion: UInt8

@@ -1,4 +1,5 @@
-/// Makes the client's response head from the upstream's parsed one.
+/// Makes the client's response head from the upstream's parsed one. What goes on unchanged and stands side by side is copied
+/// in one go.
 package enum ResponseRewriter {
     /// What the client is told about the connection.
     package enum Persistence: Sendable {
@@ -14,52 +15,43 @@ package enum ResponseRewriter {
     /// none (RFC 9110 6.6.1). Answers whether the head is whole; one that outgrew its room must not be sent.
     @discardableResult
     package static func write(
-        _ head: ResponseHead, fields: FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
-        persistence: Persistence, upgrade: Bool, edits: FieldEdits, date: DateField? = nil,
+        _ head: ResponseHead, fields: borrowing FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
+        persistence: Persistence, upgrade: Bool, edits: borrowing FieldEdits, date: DateField? = nil,
         into writer: inout ByteWriter
     ) -> Bool {
-        writer.append("HTTP/1.1 ")
-        writer.append(decimal: UInt64(head.status))
-        writer.append(0x20)
-        writer.append(source, head.reason)
-        writer.append("\r\n")
-        let hasEdits = !edits.isEmpty
-        for index in 0..<fields.count {
-            let field = fields[index]
-            if field.nominated { continue }
-            switch field.id {
-            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .http2Settings,
-                .proxyAuthenticate:
-                continue
-            case .xBalancerReason:
-                // Ours: what bears it was answered here.
-                continue
-            case .contentLength:
-                // Where no body follows (HEAD, 304) the length still informs; elsewhere framing is written below. An
-                // interim response and a 204 must have none (RFC 9110 8.6).
-                guard case .none = framing, head.status >= 200, head.status != 204 else { continue }
-                guard let count = Self.decimal(source, field.value) else { continue }
-                writer.append("Content-Length: ")
-                writer.append(decimal: count)
-                writer.append("\r\n")
-                continue
-            default: break
-            }
-            if hasEdits, edits.drops(field.name, in: source) { continue }
-            writer.append(source, field.name)
-            writer.append(": ")
-            writer.append(source, field.value)
+        let fields = fields.list
+        var run = LineRun()
+        if head.minorVersion == 1, !head.startLine.isEmpty, !head.reason.isEmpty {
+            run.add(Int(head.startLine.lower), Int(head.startLine.upper), of: source, into: &writer)
+        } else {
+            writer.append("HTTP/1.1 ")
+            writer.append(decimal: UInt64(head.status))
+            writer.append(0x20)
+            writer.append(source, head.reason)
             writer.append("\r\n")
         }
-        if !head.hasDate, head.status >= 200, let date, !edits.setsDate { date.write(into: &writer) }
-        if hasEdits { writer.append(bytes: edits.lines) }
+        var isLengthWritten = false
+        for index in 0..<fields.count {
+            let field = fields[index]
+            if field.id == .contentLength {
+                isLengthWritten =
+                    self.writeLength(field, of: head, source: source, framing: framing, run: &run, into: &writer)
+            } else if !field.nominated, !OwnFields.isHopByHop(field.id), !OwnFields.isOwn(field.id),
+                !edits.drops(field.name, in: source)
+            {
+                run.add(field, of: source, into: &writer)
+            }
+        }
+        run.flush(source, into: &writer)
+        if !head.hasDate, head.status >= 200, !edits.setsDate, let date { date.write(into: &writer) }
+        if !edits.lines.isEmpty { writer.append(bytes: edits.lines) }
         switch framing {
-        case .none, .untilClose: break
-        case .length(let count):
+        case .length(let count) where !isLengthWritten:
             writer.append("Content-Length: ")
             writer.append(decimal: count)
             writer.append("\r\n")
         case .chunked: writer.append("Transfer-Encoding: chunked\r\n")
+        case .none, .untilClose, .length: break
         }
         if upgrade {
             writer.append("Connection: upgrade\r\nUpgrade: ")
@@ -72,8 +64,37 @@ package enum ResponseRewriter {
         return !writer.overflowed
     }
 
+    /// Keeps a length in its place that reads as we would write it. Where no body follows (HEAD, 304) the length still
+    /// informs. An interim response and a 204 must have none (RFC 9110 8.6). Answers whether the body's length has been
+    /// written.
+    private static func writeLength(
+        _ field: Field, of head: ResponseHead, source: borrowing Span<UInt8>, framing: BodyFraming, run: inout LineRun,
+        into writer: inout ByteWriter
+    ) -> Bool {
+        let isAsWritten =
+            field.traits == .canonical && (field.value.count == 1 || source[Int(field.value.lower)] != 0x30)
+        switch framing {
+        case .length:
+            guard isAsWritten, framing == head.framing else { return false }
+            run.add(field, of: source, into: &writer)
+            return true
+        case .none:
+            guard head.status >= 200, head.status != 204 else { return false }
+            if isAsWritten {
+                run.add(field, of: source, into: &writer)
+            } else if let count = Self.decimal(source, field.value) {
+                run.flush(source, into: &writer)
+                writer.append("Content-Length: ")
+                writer.append(decimal: count)
+                writer.append("\r\n")
+            }
+            return false
+        case .chunked, .untilClose: return false
+        }
+    }
+
     private static func writeConnection(
-        _ head: ResponseHead, fields: FieldTable, source: borrowing Span<UInt8>, persistence: Persistence,
+        _ head: ResponseHead, fields: FieldList, source: borrowing Span<UInt8>, persistence: Persistence,
         into writer: inout ByteWriter
     ) {
         // A 426 says in Upgrade what the client should use instead (RFC 9110 15.5.22).

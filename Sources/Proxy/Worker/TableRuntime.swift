@@ -78,9 +78,15 @@ final class RouteRuntime {
         case .endpoint: toEndpoint = true
         }
         self.rewritesHostToEndpoint = toEndpoint
+        let underscores: RequestPolicy.Underscores =
+            switch forwarding.underscores {
+            case .drop: .drop
+            case .keep: .keep
+            case .refuse: .refuse
+            }
         self.policy = RequestPolicy(
             path: path, host: host, via: Array(forwarding.via.utf8), xForwarded: forwarding.xForwarded,
-            forwarded: forwarding.forwarded, requestID: forwarding.requestID,
+            forwarded: forwarding.forwarded, requestID: forwarding.requestID, underscores: underscores,
             edits: FieldEdits(
                 set: spec.requestHeaders.set.map { ($0.name, $0.value) }, remove: spec.requestHeaders.remove))
         self.responseEdits = FieldEdits(

@@ -1,3 +1,4 @@
+import HTTPWire
 import Traffic
 
 /// Reads which fields a route sets and removes.
@@ -27,13 +28,6 @@ enum HeaderEditsReader {
 }
 
 extension Node {
-    /// Fields that decide where a message ends, what the connection is for, or whom it is for: they are the
-    /// balancer's own to write (RFC 9110 §7.6.1, RFC 9112 §6).
-    private static let ownFields: Set<String> = [
-        "connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade",
-    ]
-
     func editableFieldName() -> String? {
         guard let name = self.string("a header name") else { return nil }
         return self.isEditableFieldName(name) ? name : nil
@@ -45,16 +39,14 @@ extension Node {
             self.fail("\(name.quoted) is not a header name")
             return false
         }
-        let lowercased = name.lowercased()
-        if lowercased == "host" {
-            self.fail("the Host header is set by the key \"host\" of the route")
-            return false
-        }
-        if Self.ownFields.contains(lowercased) {
+        switch OwnFields.editing(name) {
+        case .allowed: return true
+        case .byKey: self.fail("the Host header is set by the key \"host\" of the route")
+        case .refused:
             self.fail(
-                "the header \(name.quoted) is the balancer's own: it frames the message or belongs to the connection")
-            return false
+                "the header \(name.quoted) is the balancer's own: it frames the message, belongs to the connection, or "
+                    + "says what the balancer did")
         }
-        return true
+        return false
     }
 }
