@@ -18,7 +18,7 @@ def kind(version, name, spec):
         ["apiVersion", "kind", "metadata", "spec"],
         apiVersion={"const": version},
         kind={"const": name},
-        metadata=closed(["name"], name=NAME, labels=TEXTS),
+        metadata=closed(["name"], name=NAME, labels=TEXTS, annotations=TEXTS),
         spec=spec,
     )
 
@@ -33,7 +33,7 @@ SCHEMAS = {
             endpoints={
                 "type": "array",
                 "minItems": 1,
-                "items": closed(["port"], port=TEXT, path=TEXT, interval=DURATION, honorLabels={"type": "boolean"}),
+                "items": closed(["port"], port=TEXT, path=TEXT, interval=DURATION, honorLabels={"type": "boolean"}, scrapeTimeout=DURATION, relabelings={"type": "array"}, metricRelabelings={"type": "array"}),
             },
         ),
     ),
@@ -80,6 +80,9 @@ SCHEMAS = {
                 "minItems": 1,
                 "items": closed(
                     ["backendRefs"],
+                    matches={"type": "array"},
+                    filters={"type": "array"},
+                    timeouts={"type": "object"},
                     backendRefs={
                         "type": "array",
                         "minItems": 1,

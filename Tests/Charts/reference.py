@@ -105,6 +105,16 @@ RULES = {
     "hosts": {"type": "array", "items": {"type": "string", "minLength": 1}},
     "imagePullSecrets": {"type": "array", "items": closed(name={"type": "string"})},
     "extraEnv": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    "extraVolumes": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    "extraVolumeMounts": {"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
+    "commonLabels": TEXTS,
+    "workloadAnnotations": TEXTS,
+    "minAvailable": {"type": ["string", "integer"], "pattern": "^([0-9]+%?)?$", "minimum": 1},
+    "maxUnavailable": {"type": ["string", "integer"], "pattern": "^[0-9]+%?$", "minimum": 0},
+    "service.nodePort": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "externalTrafficPolicy": {"enum": ["", "Cluster", "Local"]},
+    "dnsPolicy": {"enum": ["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]},
+    "httpRoute.rules": {"type": "array", "items": OBJECT},
     "resources": RESOURCES,
     "retiredResources": RESOURCES,
     "podAnnotations": TEXTS,
@@ -145,7 +155,7 @@ RULES = {
     "otv-balancer/config": {"$ref": "#/definitions/config"},
 }
 # Objects whose keys are Kubernetes', or another chart's, to know.
-OPEN = {"secret", "affinity", "podSecurityContext", "securityContext"}
+OPEN = {"secret", "affinity", "podSecurityContext", "securityContext", "dnsConfig", "behavior"}
 
 
 def schema(chart, value, path=""):

@@ -38,6 +38,9 @@ app.kubernetes.io/part-of: otv
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- /* image: one of the chart's images; tag: where it names none; root: the chart's context. global.imageRegistry takes the place of
@@ -89,7 +92,7 @@ host of the database or of Redis is the release's name. */ -}}
 
 {{- /* What every pod specification here has. */ -}}
 {{- define "otv.podSettings" -}}
-serviceAccountName: {{ include "otv.fullname" . }}
+serviceAccountName: {{ include "otv.accountName" . }}
 automountServiceAccountToken: {{ .Values.mountToken | default false }}
 enableServiceLinks: false
 securityContext:
@@ -97,6 +100,48 @@ securityContext:
 {{- include "otv.placement" . }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.initContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The account that the pods have: the chart's own, or one that is there. */ -}}
+{{- define "otv.accountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "otv.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Objects that the chart does not know of; texts may hold templates. */ -}}
+{{- define "otv.extraObjects" -}}
+{{- range .Values.extraObjects }}
+---
+{{ tpl (toYaml .) $ }}
+{{- end }}
+{{- end }}
+
+{{- /* Of the pods that hooks make: a mesh that put itself beside their container would keep an upgrade from ending. */ -}}
+{{- define "otv.hookLabels" -}}
+{{- with .Values.hookPods.labels }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -196,7 +241,10 @@ ipFamilies: {{ toJson . }}
 
 {{- /* Over zones and nodes, as far as there are any. */ -}}
 {{- define "otv.spread" -}}
-{{- if .Values.spread }}
+{{- if .Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml .Values.topologySpreadConstraints | nindent 2 }}
+{{- else if .Values.spread }}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
@@ -244,6 +292,13 @@ spec:
           type: AverageValue
           averageValue: {{ . | quote }}
     {{- end }}
+    {{- with .Values.autoscaling.metrics }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.autoscaling.behavior }}
+  behavior:
+    {{- toYaml . | nindent 4 }}
+  {{- else }}
   behavior:
     scaleUp:
       stabilizationWindowSeconds: 0
@@ -254,16 +309,23 @@ spec:
         - type: Pods
           value: 1
           periodSeconds: 60
+  {{- end }}
 {{- end }}
 
 {{- define "otv.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "otv.fullname" . }}
+  name: {{ include "otv.accountName" . }}
   labels:
     {{- include "otv.labels" . | nindent 4 }}
+  {{- with .Values.serviceAccount.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: {{ .Values.mountToken | default false }}
+{{- end }}
 {{- end }}
 
 {{- define "otv.disruptionBudget" -}}
@@ -274,7 +336,11 @@ metadata:
   labels:
     {{- include "otv.labels" . | nindent 4 }}
 spec:
-  maxUnavailable: 1
+  {{- if .Values.podDisruptionBudget.minAvailable }}
+  minAvailable: {{ .Values.podDisruptionBudget.minAvailable }}
+  {{- else }}
+  maxUnavailable: {{ .Values.podDisruptionBudget.maxUnavailable }}
+  {{- end }}
   # A pod that does not serve anyway must not keep a node from being emptied.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
@@ -303,8 +369,19 @@ spec:
     - port: {{ .port }}
       path: /metrics
       interval: {{ .root.Values.serviceMonitor.interval }}
+      {{- with .root.Values.serviceMonitor.scrapeTimeout }}
+      scrapeTimeout: {{ . }}
+      {{- end }}
       {{- if .honorLabels }}
       honorLabels: true
+      {{- end }}
+      {{- with .root.Values.serviceMonitor.relabelings }}
+      relabelings:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .root.Values.serviceMonitor.metricRelabelings }}
+      metricRelabelings:
+        {{- toYaml . | nindent 8 }}
       {{- end }}
 {{- end }}
 
@@ -329,9 +406,13 @@ metadata:
     # The network policies let it in by this.
     app.kubernetes.io/component: {{ include "otv.component" .root }}-test
     app.kubernetes.io/part-of: otv
+    {{- include "otv.hookLabels" .root | trim | nindent 4 }}
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    {{- with .root.Values.hookPods.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
   restartPolicy: Never
   automountServiceAccountToken: false

@@ -1,0 +1,174 @@
+"""What clusters ask of a chart beside what it is for: each of these values reaches the objects, in every chart that has it."""
+
+import json
+import unittest
+
+import helm_python as helm
+from foreign import validate_foreign
+from matrix import HTTP_ROUTE, INGRESS, MONITORED, pods
+from rendering import CHARTS, FOREIGN, at, load, merged, render, validate
+
+MOUNT = {"name": "authority", "mountPath": "/etc/authority", "readOnly": True}
+VOLUME = {"name": "authority", "configMap": {"name": "authority"}}
+HELPER = {"name": "helper", "image": "helper:1", "resources": {}}
+POD = {
+    "workloadAnnotations": {"reloader": "true"},
+    "commonLabels": {"cost": "otv"},
+    "extraEnv": [{"name": "LANG", "value": "C"}],
+    "extraEnvFrom": [{"secretRef": {"name": "more"}}],
+    "extraVolumes": [VOLUME],
+    "extraVolumeMounts": [MOUNT],
+    "initContainers": [HELPER],
+    "sidecars": [{**HELPER, "name": "beside"}],
+    "dnsPolicy": "None",
+    "dnsConfig": {"nameservers": ["10.0.0.10"]},
+    "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
+    "runtimeClassName": "gvisor",
+    "priorityClassName": "high",
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}, "data": {"a": "b"}}
+    ],
+}
+
+
+def valid(objects):
+    validate(objects)
+    for item in objects:
+        if item["kind"] in FOREIGN:
+            validate_foreign(item)
+
+
+class Extras(unittest.TestCase):
+    def test_of_every_pod(self):
+        for chart in CHARTS:
+            known = load("charts", chart, "values.yaml")
+            given = {key: value for key, value in POD.items() if key in known}
+            # The two databases have no variables of their own to add to.
+            self.assertEqual(set(POD) - set(given), {"extraEnv"} if chart in ("otv-mongodb", "otv-redis") else set())
+            objects = render(chart, given)
+            valid(objects)
+            self.assertEqual(objects.one("ConfigMap", "otv-more")["data"], {"a": "b"})
+            for item in objects:
+                if item["metadata"]["name"] != "otv-more" and item["kind"] != "Pod":
+                    self.assertEqual(item["metadata"]["labels"]["cost"], "otv", (chart, item["kind"]))
+            for item, spec, _ in pods(objects):
+                if item["kind"] not in ("Deployment", "StatefulSet"):
+                    continue
+                self.assertEqual(item["metadata"]["annotations"], {"reloader": "true"})
+                main, beside = spec["containers"]
+                self.assertEqual(beside["name"], "beside")
+                self.assertEqual(spec["initContainers"], [HELPER])
+                self.assertIn(MOUNT, main["volumeMounts"])
+                self.assertIn(VOLUME, spec["volumes"])
+                self.assertEqual(main["envFrom"], POD["extraEnvFrom"])
+                if "extraEnv" in given:
+                    self.assertIn(POD["extraEnv"][0], main["env"])
+                for key in ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "priorityClassName"):
+                    self.assertEqual(spec[key], POD[key], (chart, key))
+
+    def test_accounts(self):
+        for chart in CHARTS:
+            for account, made, used in (
+                ({"annotations": {"role": "x"}}, chart, chart),
+                ({"name": "mine"}, "mine", "mine"),
+                ({"create": False}, None, "default"),
+                ({"create": False, "name": "theirs"}, None, "theirs"),
+            ):
+                objects = render(chart, {"serviceAccount": account})
+                self.assertEqual([item["metadata"]["name"] for item in objects.of("ServiceAccount")], [made] if made else [])
+                for item, spec, _ in pods(objects):
+                    if item["kind"] in ("Deployment", "StatefulSet"):
+                        self.assertEqual(spec["serviceAccountName"], used)
+                if "annotations" in account:
+                    self.assertEqual(objects.one("ServiceAccount")["metadata"]["annotations"], {"role": "x"})
+        # Who watches is who may.
+        watching = render("otv-balancer", merged(at("discovery.mode", "endpointSlices"), at("serviceAccount.name", "mine")))
+        self.assertEqual(watching.one("RoleBinding")["subjects"][0]["name"], "mine")
+
+    def test_a_mesh_stays_out_of_the_pods_that_must_end(self):
+        given = {"hookPods": {"labels": {"sidecar.istio.io/inject": "false"}, "annotations": {"linkerd.io/inject": "disabled"}}}
+        for chart in ("otv-balancer", "otv-gateway", "otv-core"):
+            objects = render(chart, merged(given, at("retired", True) if chart == "otv-core" else {}))
+            seen = 0
+            for item, _, labels in pods(objects):
+                metadata = item["metadata"] if item["kind"] == "Pod" else item["spec"]["template"]["metadata"]
+                wanted = item["kind"] in ("Pod", "Job")
+                seen += wanted
+                self.assertEqual(labels.get("sidecar.istio.io/inject") == "false", wanted)
+                self.assertEqual(metadata.get("annotations", {}).get("linkerd.io/inject") == "disabled", wanted)
+            self.assertGreater(seen, 0)
+
+    def test_the_public_service(self):
+        given = {
+            "type": "LoadBalancer",
+            "nodePort": 30080,
+            "externalTrafficPolicy": "Local",
+            "loadBalancerClass": "example.com/lb",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "annotations": {"a": "b"},
+        }
+        objects = render("otv-balancer", {"service": given})
+        valid(objects)
+        service = objects.one("Service", "otv-balancer")
+        self.assertEqual(service["spec"]["ports"][0]["nodePort"], 30080)
+        for key in ("type", "externalTrafficPolicy", "loadBalancerClass", "loadBalancerSourceRanges"):
+            self.assertEqual(service["spec"][key], given[key])
+        near = render("otv-balancer", at("service.trafficDistribution", "PreferClose"))
+        valid(near)
+        self.assertEqual(near.one("Service", "otv-balancer")["spec"]["trafficDistribution"], "PreferClose")
+
+    def test_the_public_hosts(self):
+        objects = render("otv-balancer", merged(INGRESS, at("ingress.tlsSecretName", "wildcard")))
+        self.assertEqual(objects.one("Ingress")["spec"]["tls"][0]["secretName"], "wildcard")
+        rule = {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "timeouts": {"request": "30s"}}
+        away = {"backendRefs": [{"name": "other", "port": 80}]}
+        objects = render("otv-balancer", merged(HTTP_ROUTE, at("httpRoute.rules", [rule, away]), at("httpRoute.annotations", {"a": "b"})))
+        valid(objects)
+        route = objects.one("HTTPRoute")
+        self.assertEqual(route["spec"]["rules"][0], {**rule, "backendRefs": [{"name": "otv-balancer", "port": 80}]})
+        self.assertEqual(route["spec"]["rules"][1]["backendRefs"][0]["name"], "other")
+        self.assertEqual(route["metadata"]["annotations"], {"a": "b"})
+
+    def test_scaling_budgets_and_spreading(self):
+        metric = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}}}
+        behavior = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+        zones = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": {"matchLabels": {"a": "b"}},
+            }
+        ]
+        for chart in ("otv-balancer", "otv-gateway", "otv-worker"):
+            values = merged(
+                at("autoscaling", {"enabled": True, "metrics": [metric], "behavior": behavior}),
+                at("podDisruptionBudget.minAvailable", "50%"),
+                {"topologySpreadConstraints": zones},
+            )
+            objects = render(chart, values)
+            valid(objects)
+            scaler = objects.one("HorizontalPodAutoscaler")["spec"]
+            self.assertEqual((scaler["metrics"][-1], scaler["behavior"]), (metric, behavior))
+            budget = objects.one("PodDisruptionBudget")["spec"]
+            self.assertEqual((budget["minAvailable"], "maxUnavailable" in budget), ("50%", False))
+            self.assertEqual(objects.one("Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"], zones)
+            more = render(chart, at("podDisruptionBudget.maxUnavailable", "25%")).one("PodDisruptionBudget")["spec"]
+            self.assertEqual(more["maxUnavailable"], "25%")
+            with self.assertRaises(helm.HelmError):
+                render(chart, at("podDisruptionBudget.minAvailable", "most"))
+
+    def test_scrapes(self):
+        drop = [{"action": "drop", "regex": "x", "sourceLabels": ["a"]}]
+        for chart in ("otv-balancer", "otv-gateway", "otv-core"):
+            values = {"serviceMonitor": {"scrapeTimeout": "5s", "relabelings": drop, "metricRelabelings": drop, "labels": {"a": "b"}}}
+            objects = render(chart, merged(MONITORED, values))
+            valid(objects)
+            endpoint = objects.one("ServiceMonitor")["spec"]["endpoints"][0]
+            self.assertEqual((endpoint["scrapeTimeout"], endpoint["relabelings"], endpoint["metricRelabelings"]), ("5s", drop, drop))
+
+    def test_nothing_of_it_by_default(self):
+        for chart in CHARTS:
+            said = json.dumps(render(chart))
+            for word in ("initContainers", "envFrom", "dnsConfig", "hostAliases", "runtimeClassName", "loadBalancer", "nodePort"):
+                self.assertNotIn(word, said, chart)
