@@ -6,7 +6,8 @@ import Testing
 /// What is tried again, where, and how often; and what never is.
 @Suite("Retries", .serialized) struct RetryScenarios {
     private static let unwatched = "\"passive\": {\"enabled\": false}"
-    private static let eager = unwatched + ", \"retry\": {\"attempts\": 5, \"budgetPercent\": 100}"
+    private static let eager =
+        unwatched + ", \"retry\": {\"attempts\": 5, \"budgetPercent\": 100, \"minimumPerSecond\": 10000}"
 
     /// Answers the first request of each connection, and meets the second with a reset: a pooled connection that had
     /// been closed before the request came.
