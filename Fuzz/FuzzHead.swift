@@ -1,13 +1,16 @@
 import HTTPWire
 
-/// Invariants of the head parser on any input: ranges inside the head, no prefix accepted, a refusal that is final, and
-/// a rewritten request that parses again to the same message.
+/// Invariants of the head parser on any input: ranges inside the head, no prefix accepted, a head that drips found with its
+/// last byte, and rewritten heads that parse again to the same message.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzHead(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
     let limits = HeadLimits(requestLine: 512, bytes: 2_048, count: 32)
     var fields = FieldTable()
-    _ = try? HeadParser.response(bytes.span, to: .get, limits: limits, fields: &fields)
+    if let response = try? HeadParser.response(bytes.span, to: .get, limits: limits, fields: &fields) {
+        precondition(response.length <= bytes.count && response.length <= limits.bytes)
+        roundTrip(response, fields: fields, bytes: bytes)
+    }
     do throws(HeadError) {
         guard let head = try HeadParser.request(bytes.span, limits: limits, fields: &fields) else { return 0 }
         precondition(head.length <= bytes.count && head.length <= limits.bytes && fields.count <= limits.count)
@@ -21,12 +24,47 @@ public func fuzzHead(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
             let early = try? HeadParser.request(prefix.span, limits: limits, fields: &scratch)
             precondition(early == .some(nil), "a prefix of an accepted head was accepted or refused")
         }
+        precondition(dripped(bytes, limits: limits) == head.length, "a head that drips is missed or found early")
         roundTrip(head, fields: fields, bytes: bytes)
     } catch {}
     return 0
 }
 
-private func roundTrip(_ head: RequestHead, fields: FieldTable, bytes: [UInt8]) {
+/// With how many bytes a head is found that comes byte by byte. At most three attempts are made.
+private func dripped(_ bytes: [UInt8], limits: HeadLimits) -> Int? {
+    var scan = HeadScan()
+    var fields = FieldTable(capacity: 1)
+    var attempts = 0
+    for count in 1...bytes.count {
+        let present = Array(bytes[..<count])
+        guard scan.mayBeComplete(present.span, limits: limits) else { continue }
+        attempts += 1
+        precondition(attempts <= 4)
+        guard let head = try? HeadParser.request(present.span, limits: limits, fields: &fields) else { continue }
+        precondition(head.length == count)
+        return count
+    }
+    return nil
+}
+
+private func roundTrip(_ head: ResponseHead, fields: borrowing FieldTable, bytes: [UInt8]) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8_192, alignment: 16)
+    defer { buffer.deallocate() }
+    var writer = ByteWriter(buffer)
+    let isWhole = ResponseRewriter.write(
+        head, fields: fields, source: bytes.span, framing: head.framing, persistence: .implicit, upgrade: false,
+        edits: .none, date: DateField(seconds: 0), into: &writer)
+    guard isWhole else { return }
+    let written = Array(buffer[..<writer.count])
+    var again = FieldTable()
+    let limits = HeadLimits(requestLine: 1_024, bytes: 8_192, count: 64)
+    guard let parsed = try? HeadParser.response(written.span, to: .get, limits: limits, fields: &again) else {
+        preconditionFailure("our own response does not parse")
+    }
+    precondition(parsed.length == written.count && parsed.status == head.status && parsed.framing == head.framing)
+}
+
+private func roundTrip(_ head: RequestHead, fields: borrowing FieldTable, bytes: [UInt8]) {
     guard head.form != .authority else { return }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8_192, alignment: 16)
     defer { buffer.deallocate() }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes each parser for SECONDS (default 30) with libFuzzer and AddressSanitizer, starting from the saved cases. What it
+# Fuzzes each parser, or the one that is named, for SECONDS (default 30) with libFuzzer and AddressSanitizer, starting from the saved cases. What it
 # finds is written beside them, and is then replayed by every test run. Built with the compiler directly: libFuzzer brings
 # its own main, which the package manager would rename.
 set -euo pipefail
@@ -11,8 +11,10 @@ flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-n
 mapfile -t sources < <(find ../Sources/HTTPWire -name '*.swift' | sort)
 swiftc "${flags[@]}" -wmo -module-name HTTPWire -emit-library -static -emit-module \
     -emit-module-path "$build/HTTPWire.swiftmodule" -o "$build/libHTTPWire.a" "${sources[@]}"
-for target in Head Chunked; do
-    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" "Fuzz$target.swift" "$build/libHTTPWire.a" \
+for target in ${2:-Head Chunked}; do
+    others=()
+    [[ $target == Chunked ]] && others=(../Tests/HTTPWireTests/ReferenceChunks.swift)
+    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" "Fuzz$target.swift" "${others[@]}" "$build/libHTTPWire.a" \
         -o "$build/Fuzz$target" 2> >(grep -v 'Cannot export local symbol' >&2)
     saved=../Tests/HTTPWireTests/FuzzCases/${target,,}
     corpus=$build/corpus-${target,,}

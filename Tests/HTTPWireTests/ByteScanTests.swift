@@ -18,6 +18,7 @@ struct ByteScanTests {
         (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A) || (byte >= 0x30 && byte <= 0x39) || byte == 0x2D || byte == 0x2E
     }
 
+    /// An expectation for each would take longer than all the searches.
     private func check(_ bytes: [UInt8], from start: Int) {
         let span = bytes.span
         let control = ByteScan.control(span, from: start)

@@ -28,47 +28,52 @@ struct FuzzCaseTests {
     @Test("Chunked bodies", arguments: Self.cases("chunked"))
     func chunked(file: URL) throws {
         let bytes = Array(try Data(contentsOf: file).dropFirst())
-        let whole = Self.decode(bytes, piece: max(1, bytes.count))
-        for piece in 1...16 {
-            let pieces = Self.decode(bytes, piece: piece)
-            #expect(pieces == whole, "piece \(piece)")
+        for side in [MessageSide.request, .response] {
+            let wanted = ReferenceChunks.decode(
+                bytes, isPaddingTaken: side == .response, extensionLimit: 64, trailerLimit: 256)
+            for piece in 1...16 {
+                let outcome = Self.read(bytes, of: side, piece: piece)
+                switch wanted {
+                case .whole(let data, _, let end):
+                    #expect(outcome == Outcome(data: data, end: end), "piece \(piece)")
+                case .incomplete(let data): #expect(outcome == Outcome(data: data), "piece \(piece)")
+                case .broken(let data):
+                    #expect(outcome.failed && data.starts(with: outcome.data), "piece \(piece)")
+                }
+            }
         }
     }
 
     private struct Outcome: Equatable {
         var data: [UInt8] = []
-        var ended = false
-        var error: ChunkError?
+        var end: Int?
+        var failed = false
     }
 
-    private static func decode(_ bytes: [UInt8], piece: Int) -> Outcome {
-        var decoder = ChunkedDecoder(extensionLimit: 64, trailerLimit: 256, trailerCount: 8)
+    private static func read(_ bytes: [UInt8], of side: MessageSide, piece size: Int) -> Outcome {
+        var reader = BodyReader(.chunked, of: side, extensionLimit: 64, trailerLimit: 256)
         var outcome = Outcome()
+        let frames = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: BodyFrames.room(trailerLimit: 256), alignment: 1)
+        defer { frames.deallocate() }
         var held: [UInt8] = []
         var offset = 0
-        while offset < bytes.count {
-            held += bytes[offset..<min(bytes.count, offset + piece)]
-            offset += piece
-            var cursor = 0
-            var waiting = false
-            while !waiting {
-                do throws(ChunkError) {
-                    switch try decoder.step(held.span, at: cursor) {
-                    case .data(let range, let next):
-                        outcome.data += held[Int(range.lower)..<Int(range.upper)]
-                        cursor = next
-                    case .trailer(_, _, let next): cursor = next
-                    case .needMore(let consumed):
-                        held.removeFirst(consumed)
-                        waiting = true
-                    case .end:
-                        outcome.ended = true
-                        return outcome
-                    }
-                } catch {
-                    outcome.error = error
-                    return outcome
-                }
+        while offset < bytes.count, !reader.isEnded {
+            let next = min(bytes.count, offset + size)
+            held += bytes[offset..<next]
+            offset = next
+            do throws(ChunkError) {
+                var piece = BodyPiece()
+                let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: held.count, alignment: 1)
+                defer { buffer.deallocate() }
+                buffer.copyBytes(from: held)
+                piece = try reader.take(buffer, frames: frames, trailers: TrailerRules())
+                outcome.data += buffer[..<piece.data]
+                held = Array(buffer[piece.consumed...])
+                if piece.isEnd { outcome.end = offset - held.count }
+            } catch {
+                outcome.failed = true
+                return outcome
             }
         }
         return outcome
