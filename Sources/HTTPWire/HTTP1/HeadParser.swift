@@ -75,6 +75,7 @@ package enum HeadParser {
             }
             let name = ByteRange(start, cursor)
             cursor += 1
+            if cursor < end, bytes[cursor] == Self.space { cursor += 1 }
             while cursor < end, bytes[cursor] == Self.space || bytes[cursor] == Self.tab { cursor += 1 }
             let valueStart = cursor
             cursor = ByteScan.control(bytes, from: cursor)

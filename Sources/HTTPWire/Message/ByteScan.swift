@@ -6,35 +6,34 @@ enum ByteScan {
 
     /// The first byte at or behind `start` that may stand in no field value: a control other than HTAB, or DEL
     /// (RFC 9110 5.5). `bytes.count` if there is none.
+    @inline(__always)
     static func control(_ bytes: borrowing Span<UInt8>, from start: Int) -> Int {
-        let end = bytes.count
-        var index = start
-        while true {
-            index = Self.first(bytes, from: index) { block in
-                let low = block & Self.each(0x7F)
-                let printable = (low &+ Self.each(0x60)) & ((low ^ Self.each(0x7F)) &+ Self.each(0x7F))
-                return ~(printable | block)
-            }
-            guard index < end, bytes[index] == 0x09 else { return index }
-            index += 1
+        let index = Self.first(bytes, from: start, Self.isControl, further: Self.furtherControl)
+        guard index < bytes.count, bytes[index] == 0x09 else { return index }
+        return Self.controlBehindTab(bytes, from: index)
+    }
+
+    @inline(never)
+    private static func controlBehindTab(_ bytes: borrowing Span<UInt8>, from tab: Int) -> Int {
+        var index = tab
+        while index < bytes.count, bytes[index] == 0x09 {
+            index = Self.first(bytes, from: index + 1, Self.isControl, further: Self.furtherControl)
         }
+        return index
     }
 
     /// The first byte at or behind `start` that may not stand in a request target (RFC 9112 3.2), the fragment's `#`
     /// included.
+    @inline(__always)
     static func targetEnd(_ bytes: borrowing Span<UInt8>, from start: Int) -> Int {
-        Self.first(bytes, from: start) { block in
-            let low = block & Self.each(0x7F)
-            let visible = (low &+ Self.each(0x5F)) & ((low ^ Self.each(0x7F)) &+ Self.each(0x7F))
-            return ~(visible & ((low ^ Self.each(0x23)) &+ Self.each(0x7F))) | block
-        }
+        Self.first(bytes, from: start, Self.isNoTarget, further: Self.furtherNoTarget)
     }
 
     /// The first `byte` in `range`; its end if there is none. `byte` is ASCII.
     static func find(_ byte: UInt8, in bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Int {
         let part = bytes.extracting(range)
         return range.lowerBound
-            + Self.first(part, from: 0) { block in
+            + Self.loop(part, from: 0) { block in
                 ~(((block & Self.each(0x7F)) ^ Self.each(UInt64(byte))) &+ Self.each(0x7F)) & ~block
             }
     }
@@ -45,7 +44,7 @@ enum ByteScan {
         _ bytes: borrowing Span<UInt8>, from start: Int
     ) -> (end: Int, hasUnderscore: Bool) {
         // Names are letters, digits and hyphens; the other tchars are rare enough to be looked at alone.
-        let end = Self.first(bytes, from: start) { block in Self.notWord(block, 0x2D, 0x2D) }
+        let end = Self.first(bytes, from: start, Self.isNoWord, further: Self.furtherNoWord)
         guard end < bytes.count, ByteClass.isToken(bytes[end]) else { return (end, false) }
         return Self.rareTokenEnd(bytes, from: end)
     }
@@ -65,8 +64,27 @@ enum ByteScan {
 
     /// The first byte at or behind `start` that is no letter, digit, hyphen or dot.
     static func hostNameEnd(_ bytes: borrowing Span<UInt8>, from start: Int) -> Int {
-        Self.first(bytes, from: start) { block in Self.notWord(block, 0x2D, 0x2E) }
+        Self.loop(bytes, from: start) { block in Self.notWord(block, 0x2D, 0x2E) }
     }
+
+    // MARK: what is looked for
+
+    @inline(__always)
+    private static func isControl(_ block: Block) -> Block {
+        let low = block & Self.each(0x7F)
+        let printable = (low &+ Self.each(0x60)) & ((low ^ Self.each(0x7F)) &+ Self.each(0x7F))
+        return ~(printable | block)
+    }
+
+    @inline(__always)
+    private static func isNoTarget(_ block: Block) -> Block {
+        let low = block & Self.each(0x7F)
+        let visible = (low &+ Self.each(0x5F)) & ((low ^ Self.each(0x7F)) &+ Self.each(0x7F))
+        return ~(visible & ((low ^ Self.each(0x23)) &+ Self.each(0x7F))) | block
+    }
+
+    @inline(__always)
+    private static func isNoWord(_ block: Block) -> Block { Self.notWord(block, 0x2D, 0x2D) }
 
     /// Bytes that are no letter, no digit and not between `lower` and `upper`.
     @inline(__always)
@@ -88,11 +106,38 @@ enum ByteScan {
         Block(repeating: byte &* 0x0101_0101_0101_0101)
     }
 
-    /// The index of the first byte at or behind `start` whose high bit `flags` sets; `bytes.count` if there is none.
+    // MARK: how
+
+    /// The index of the first byte at or behind `start` whose high bit `flags` sets; `bytes.count` if there is none. Most
+    /// names and values are short: one block is looked at in place.
     @inline(__always)
     private static func first(
-        _ bytes: borrowing Span<UInt8>, from start: Int, _ flags: (Block) -> Block
+        _ bytes: borrowing Span<UInt8>, from start: Int, _ flags: (Block) -> Block,
+        further: (borrowing Span<UInt8>, Int) -> Int
     ) -> Int {
+        guard start >= 0, start <= bytes.count &- 16 else { return further(bytes, start) }
+        let block = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: Block.self) }
+        let found = flags(block) & Self.each(0x80)
+        return found.x | found.y != 0 ? start &+ Self.position(found) : further(bytes, start &+ 16)
+    }
+
+    @inline(never)
+    private static func furtherControl(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Int {
+        Self.loop(bytes, from: start, Self.isControl)
+    }
+
+    @inline(never)
+    private static func furtherNoTarget(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Int {
+        Self.loop(bytes, from: start, Self.isNoTarget)
+    }
+
+    @inline(never)
+    private static func furtherNoWord(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Int {
+        Self.loop(bytes, from: start, Self.isNoWord)
+    }
+
+    @inline(__always)
+    private static func loop(_ bytes: borrowing Span<UInt8>, from start: Int, _ flags: (Block) -> Block) -> Int {
         let end = bytes.count
         guard start >= 0, start < end else { return end }
         return bytes.withUnsafeBytes { buffer in

@@ -13,8 +13,12 @@ struct FieldIndex: ~Copyable {
     private struct Slot {
         /// 0: nothing here.
         var length = 0
-        /// The first eight bytes, the second and third if there are as many, and the last.
-        var words = SIMD4<UInt64>(repeating: 0)
+        /// The first eight bytes, and the last if there are more.
+        var first: UInt64 = 0
+        var last: UInt64 = 0
+        /// What stands between them, in names of more than sixteen.
+        var second: UInt64 = 0
+        var third: UInt64 = 0
         var name = FieldName.other
     }
 
@@ -27,10 +31,14 @@ struct FieldIndex: ~Copyable {
         self.slots.initialize(repeating: Slot(), count: Self.size)
         for (text, name) in FieldName.known {
             let bytes = text.withUTF8Buffer { Array($0) }
-            var slot = Self.words(bytes.span, 0, bytes.count)
-            slot.name = name
-            var position = Self.position(slot)
-            while self.slots[position].length > 0 { position = (position &+ 1) & (Self.size &- 1) }
+            var slot = Slot(length: bytes.count, name: name)
+            (slot.first, slot.last) = Self.ends(bytes.span, 0, bytes.count)
+            if bytes.count > 16 {
+                let middle = Self.middle(bytes.span, 0, bytes.count)
+                (slot.second, slot.third) = (middle.x, middle.y)
+            }
+            var position = Self.position(slot.first, slot.last)
+            while self.slots[position].length > 0 { position = (position + 1) & (Self.size - 1) }
             self.slots[position] = slot
             self.lengths |= 1 << UInt64(bytes.count)
         }
@@ -46,10 +54,13 @@ struct FieldIndex: ~Copyable {
         let count = range.count
         let lower = Int(range.lower)
         if count <= Self.longest, self.lengths &>> UInt64(truncatingIfNeeded: count) & 1 != 0 {
-            let wanted = Self.words(bytes, lower, count)
-            var position = Self.position(wanted)
+            let (first, last) = Self.ends(bytes, lower, count)
+            var position = Self.position(first, last)
             while self.slots[position].length > 0 {
-                if self.slots[position].length == count, self.slots[position].words == wanted.words {
+                if self.slots[position].first == first, self.slots[position].last == last,
+                    self.slots[position].length == count,
+                    count <= 16 || Self.middle(bytes, lower, count) == self.middle(position)
+                {
                     return self.slots[position].name
                 }
                 position = (position &+ 1) & (Self.size &- 1)
@@ -78,18 +89,26 @@ struct FieldIndex: ~Copyable {
     private static let fold: UInt64 = 0x2020_2020_2020_2020
 
     @inline(__always)
-    private static func words(_ bytes: borrowing Span<UInt8>, _ lower: Int, _ count: Int) -> Slot {
-        var slot = Slot()
-        slot.length = count
-        slot.words[0] = ASCII.word(bytes, at: lower, count: min(8, count)) | Self.fold
-        if count > 8 { slot.words[3] = ASCII.word(bytes, at: lower + count - 8, count: 8) | Self.fold }
-        if count > 16 { slot.words[1] = ASCII.word(bytes, at: lower + 8, count: 8) | Self.fold }
-        if count > 24 { slot.words[2] = ASCII.word(bytes, at: lower + 16, count: 8) | Self.fold }
-        return slot
+    private static func ends(_ bytes: borrowing Span<UInt8>, _ lower: Int, _ count: Int) -> (UInt64, UInt64) {
+        guard count > 8 else { return (ASCII.word(bytes, at: lower, count: count) | Self.fold, 0) }
+        return (
+            ASCII.word(bytes, at: lower, count: 8) | Self.fold,
+            ASCII.word(bytes, at: lower &+ count &- 8, count: 8) | Self.fold
+        )
+    }
+
+    private static func middle(_ bytes: borrowing Span<UInt8>, _ lower: Int, _ count: Int) -> SIMD2<UInt64> {
+        SIMD2(
+            ASCII.word(bytes, at: lower + 8, count: 8) | Self.fold,
+            count > 24 ? ASCII.word(bytes, at: lower + 16, count: 8) | Self.fold : 0)
+    }
+
+    private func middle(_ position: Int) -> SIMD2<UInt64> {
+        SIMD2(self.slots[position].second, self.slots[position].third)
     }
 
     @inline(__always)
-    private static func position(_ slot: Slot) -> Int {
-        Int(truncatingIfNeeded: ((slot.words[0] ^ slot.words[3]) &* 0x9E37_79B9_7F4A_7C15) &>> 56)
+    private static func position(_ first: UInt64, _ last: UInt64) -> Int {
+        Int(truncatingIfNeeded: ((first ^ last) &* 0x9E37_79B9_7F4A_7C15) &>> 56)
     }
 }
