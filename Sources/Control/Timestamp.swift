@@ -1,9 +1,9 @@
 import Glibc
 
 /// Points in time as people and their tools read them.
-enum Timestamp {
+package enum Timestamp {
     /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.250Z`, from milliseconds since 1970.
-    static func iso8601(_ milliseconds: UInt64) -> String {
+    package static func iso8601(_ milliseconds: UInt64) -> String {
         var seconds = time_t(clamping: milliseconds / 1_000)
         var parts = tm()
         guard gmtime_r(&seconds, &parts) != nil else { return "" }

@@ -142,6 +142,28 @@ struct AdminAPITests {
         }
     }
 
+    @Test("Weights that leave nobody are a conflict unless forced")
+    func force() async throws {
+        let rig = AdminRig()
+        try await rig.load()
+        try await rig.test { client in
+            func put(_ force: String) async throws -> TestResponse {
+                try await client.execute(
+                    uri: "/api/v1/routes/api/weights", method: .put, headers: AdminRig.json,
+                    body: ByteBuffer(string: #"{"weights":{"core":0,"gateway":0}"# + force + "}"))
+            }
+            for force in ["", #","force":false"#] {
+                let refused = try await put(force)
+                #expect(refused.status == .conflict)
+                #expect(try Self.error(refused).problems.map(\.path) == ["$.weights"])
+            }
+            #expect(try Self.error(try await put(#","force":1"#)).problems.map(\.path) == ["$.force"])
+            #expect(await rig.bench.weights == ["core": 90, "gateway": 10])
+            #expect(try await put(#","force":true"#).status == .ok)
+            #expect(await rig.bench.weights == ["core": 0, "gateway": 0])
+        }
+    }
+
     @Test("GET upstreams says of every endpoint how it is, why, and what probes found")
     func upstreams() async throws {
         let rig = AdminRig()
@@ -186,6 +208,13 @@ struct AdminAPITests {
             #expect(endpoint.administrative == .drain)
             #expect(try await put("127.0.0.1%3A3301", #"{"administrative":"ready"}"#).status == .ok)
             #expect(endpoint.administrative == .ready)
+            // As the file may have it.
+            let named = try await put("localhost:3301", #"{"administrative":"drain"}"#)
+            #expect(named.status == .ok)
+            #expect(try Self.json(named)["address"] as? String == "127.0.0.1:3301")
+            #expect(endpoint.administrative == .drain)
+            #expect(try await put("localhost:9", #"{"administrative":"drain"}"#).status == .notFound)
+            #expect(try await put("nobody:3301", #"{"administrative":"drain"}"#).status == .notFound)
             #expect(try await put("127.0.0.1:9", #"{"administrative":"drain"}"#).status == .notFound)
             #expect(try await put("nonsense", #"{"administrative":"drain"}"#).status == .notFound)
             let wrong = try await put("127.0.0.1:3301", #"{"administrative":"off"}"#)
@@ -201,6 +230,11 @@ struct AdminAPITests {
         try await rig.test { client in
             let status = try Self.json(try await client.execute(uri: "/api/v1/status", method: .get))
             #expect(status["generation"] as? Int == 1 && status["draining"] as? Bool == false)
+            // By the monotonic clock: somebody sets the other one back.
+            rig.bench.time.advance(90_000)
+            rig.bench.time.setWall(back: 3_600_000)
+            let later = try Self.json(try await client.execute(uri: "/api/v1/status", method: .get))
+            #expect(later["uptimeSeconds"] as? Int == 90)
             #expect(status["version"] as? String == BalancerVersion.current)
             #expect((status["listeners"] as? [[String: String]]) == [["name": "public", "address": "127.0.0.1:8080"]])
             let metrics = try await client.execute(uri: "/metrics", method: .get)
@@ -218,6 +252,14 @@ struct AdminAPITests {
     func explain() async throws {
         let rig = AdminRig()
         try await rig.load()
+        var configuration = Sample.configuration()
+        var plus = RouteSpec(name: "answers-403", action: .respond(status: 403))
+        plus.match.paths = [.exact("/a+b")]
+        var field = RouteSpec(name: "answers-410", action: .respond(status: 410))
+        field.match.paths = [.prefix("/x")]
+        field.match.headers = [HeaderMatch(name: "x-a", value: "b")]
+        configuration.table.routes += [plus, field]
+        _ = try await rig.bench.load(configuration)
         try await rig.test { client in
             let found = try Self.json(
                 try await client.execute(uri: "/api/v1/explain?path=/old&method=GET&host=example.org", method: .get))
@@ -225,6 +267,16 @@ struct AdminAPITests {
             let other = try Self.json(
                 try await client.execute(uri: "/api/v1/explain?path=/candidates&header=X-A:%20b", method: .get))
             #expect(other["route"] as? String == "api")
+            // What a listener would read: a plus sign of a path as it is, blanks around a field's value not at all.
+            for (query, status) in [
+                ("path=/a+b", 403), ("path=/a%2Bb", 403), ("path=/x&header=X-A:%20b", 410),
+                ("path=/x&header=X-A:b", 410),
+                ("path=/x&header=X-A:+b", 410), ("path=/x&header=X-A:%09+b%20%09", 410), ("path=/x&header=X-A:b%2B", 0),
+            ] {
+                let answer = try Self.json(try await client.execute(uri: "/api/v1/explain?\(query)", method: .get))
+                let route = answer["route"] as? String
+                #expect(route == (status == 0 ? "api" : "answers-\(status)"), "\(query)")
+            }
             #expect((other["shares"] as? [[String: Any]])?.count == 2)
             let wrong = try await client.execute(uri: "/api/v1/explain?path=x&client=nobody&header=y", method: .get)
             #expect(wrong.status == .unprocessableContent)

@@ -26,7 +26,7 @@ struct AdminRig: Sendable {
             reloader: ConfigurationReloader(
                 path: "/nonexistent/routes.json", publisher: self.bench.publisher, clock: clock,
                 thread: SharedThread.files, logger: logger),
-            lifecycle: self.lifecycle, clock: clock)
+            lifecycle: self.lifecycle, lookUp: { $0 == "localhost" ? [Sample.address(0).ip] : [] }, clock: clock)
     }
 
     var api: AdminAPI { AdminAPI(plane: self.plane, names: AdminNames(bound: Sample.address(0).ip)) }

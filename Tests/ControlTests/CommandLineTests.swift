@@ -1,5 +1,6 @@
 import ArgumentParser
 @testable import Balancer
+import Logging
 import Testing
 
 struct CommandLineTests {
@@ -22,13 +23,13 @@ struct CommandLineTests {
     func weight() throws {
         let command = try Self.parse(
             [
-                "weight", "api", "core=90", "gateway=10", "--dry-run", "--reason", "try", "--if-match", "\"1-a\"",
+                "weight", "api", "core=90", "gateway=10", "--dry-run", "--force", "--reason", "try", "--if-match", "\"1-a\"",
                 "--admin", "127.0.0.1:1", "--json",
             ], as: WeightCommand.self)
         #expect(command.route == "api")
         #expect(command.weights.map(\.upstream) == ["core", "gateway"])
         #expect(command.weights.map(\.weight) == [90, 10])
-        #expect(command.dryRun && command.reason == "try" && command.ifMatch == "\"1-a\"")
+        #expect(command.dryRun && command.force && command.reason == "try" && command.ifMatch == "\"1-a\"")
         #expect(command.admin.address == "127.0.0.1:1" && command.admin.json)
     }
 
@@ -80,10 +81,38 @@ struct CommandLineTests {
         "Shares read as percentages, small ones never as none",
         arguments: [
             (0.0, "0%"), (1.0, "100%"), (0.9, "90%"), (0.125, "12.50%"), (0.333_333, "33.33%"), (0.000_001, "0.01%"),
-            (0.070_1, "7.01%"),
+            (0.070_1, "7.01%"), (0.999_999, "99.99%"), (0.999_94, "99.99%"), (1.0 / 3 * 3, "100%"),
         ])
     func percent(share: Double, text: String) {
         #expect(TextTable.percent(share) == text)
+    }
+
+    @Test(
+        "What a terminal would obey is shown, not done",
+        arguments: [
+            ("plain grün 😀", "plain grün 😀"), ("a\u{1B}[2Jb", "a\\u001b[2Jb"), ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{9B}31m", "\\u009b31m"), ("\u{202E}evil", "\\u202eevil"), ("\u{7F}", "\\u007f"), ("", ""),
+        ])
+    func visible(text: String, shown: String) {
+        #expect(text.visible == shown)
+        var table = TextTable("NAME")
+        table.add(text)
+        #expect(table.render() == "NAME\n\(shown)" || shown.isEmpty)
+    }
+
+    @Test("Lines stay lines, and nothing else is obeyed in them")
+    func visibleLines() {
+        #expect("a\n\tb\u{1B}]0;title\u{7}\n".visibleLines == "a\n\tb\\u001b]0;title\\u0007\n")
+    }
+
+    @Test("Log lines are one line each, whatever is in them")
+    func logLines() {
+        let line = LineLogHandler.line(
+            time: 1_767_323_045_250, level: .warning, label: "balancer", source: "Control", message: "a\nb\u{1B}[m",
+            metadata: ["path": "x\ny", "cause": "c"])
+        #expect(
+            String(decoding: line, as: UTF8.self)
+                == "2026-01-02T03:04:05.250Z warning balancer: cause=c path=x\\ny [Control] a\\nb\\u001b[m\n")
     }
 
     @Test("Names and values are safe in a path and in a query")

@@ -61,14 +61,18 @@ enum SharedThread {
 /// Time that moves when a test says so. Sleeps end only by cancellation.
 final class ManualClock: Sendable {
     let now = Mutex<UInt64>(10_000)
+    private let setBack = Mutex<UInt64>(0)
 
     var clock: ControlClock {
         ControlClock(
             monotonic: { self.now.withLock { $0 } },
             // 2026-01-02T03:04:05Z at monotonic 0.
-            wall: { 1_767_323_045_000 + self.now.withLock { $0 } },
+            wall: { 1_767_323_045_000 + self.now.withLock { $0 } - self.setBack.withLock { $0 } },
             sleep: { _ in try await Task.sleep(for: .seconds(3_600)) })
     }
+
+    /// Sets the wall clock back.
+    func setWall(back milliseconds: UInt64) { self.setBack.withLock { $0 = milliseconds } }
 
     func advance(_ milliseconds: UInt64) { self.now.withLock { $0 += milliseconds } }
 }
@@ -158,11 +162,11 @@ struct Bench: Sendable {
         try await self.publisher.load(configuration, origin: ChangeOrigin(door, who: "routes.json"))
     }
 
-    func setWeights(_ weights: [String: UInt32], ifMatch: [String] = [], dryRun: Bool = false) async throws
-        -> WeightChangeOutcome
-    {
+    func setWeights(
+        _ weights: [String: UInt32], ifMatch: [String] = [], dryRun: Bool = false, force: Bool = false
+    ) async throws -> WeightChangeOutcome {
         try await self.publisher.setWeights(
-            WeightChange(route: "api", weights: weights, reason: "test", ifMatch: ifMatch, dryRun: dryRun),
+            WeightChange(route: "api", weights: weights, reason: "test", ifMatch: ifMatch, dryRun: dryRun, force: force),
             origin: ChangeOrigin(.api, who: "127.0.0.1"))
     }
 

@@ -45,7 +45,7 @@ struct MetricsTests {
                     results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: "")
             ],
             report: ReloadReport(at: 0, ok: true, problems: [], needsRestart: [], successes: 2, failures: 1),
-            admin: AdminConnections.Counts(active: 3, refused: 7),
+            admin: AdminConnections.Counts(active: 3, refused: 7), logLinesDropped: 4,
             process: ProcessFacts(
                 residentBytes: 1_048_576, processorMicroseconds: 2_500_000, openDescriptors: 12,
                 startedMilliseconds: 1_767_323_045_000),
@@ -88,6 +88,7 @@ struct MetricsTests {
             balancer_rejected_total{status="408"} 1
             balancer_retries_total{upstream="core"} 2
             balancer_access_log_dropped_total 0
+            balancer_log_lines_dropped_total 4
             balancer_endpoint_available{upstream="core",endpoint="127.0.0.1:3300"} 1
             balancer_endpoint_available{upstream="gateway",endpoint="127.0.0.1:3301"} 0
             balancer_endpoint_available{upstream="gateway",endpoint="127.0.0.1:3302"} 0

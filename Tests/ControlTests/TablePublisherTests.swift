@@ -116,11 +116,24 @@ struct TablePublisherTests {
         #expect(outcome.warnings.first?.contains("answered 503") == true)
     }
 
-    @Test("All weights at 0 is allowed, and warned about")
+    @Test("Weights that leave nobody are refused, in a dry run too, and taken with a warning if they are forced")
     func allZero() async throws {
         let bench = Bench()
         _ = try await bench.load(Sample.configuration())
-        let outcome = try await bench.setWeights(["core": 0, "gateway": 0])
+        let refused = ChangeRefused.needsForce([
+            ControlProblem(
+                path: "$.weights",
+                message: "leaves no upstream of route \"api\" a weight: every request would be answered 503")
+        ])
+        await #expect(throws: refused) { try await bench.setWeights(["core": 0, "gateway": 0]) }
+        await #expect(throws: refused) { try await bench.setWeights(["core": 0, "gateway": 0], dryRun: true) }
+        // One step at a time leads there just as well.
+        _ = try await bench.setWeights(["core": 0])
+        await #expect(throws: refused) { try await bench.setWeights(["gateway": 0]) }
+        #expect(await bench.weights == ["core": 0, "gateway": 10])
+        let outcome = try await bench.setWeights(["core": 0, "gateway": 0], force: true)
+        // It is so already: nothing is left to refuse.
+        #expect(try await !bench.setWeights(["core": 0]).changed)
         #expect(outcome.warnings.contains("every weight is 0: the route will answer 503"))
         #expect(outcome.after.map(\.share) == [0, 0])
     }
@@ -271,8 +284,19 @@ struct TablePublisherTests {
                 at: 0, origin: ChangeOrigin(.api), what: .weights, subject: "\(index)", detail: "",
                 reason: String(repeating: "x", count: 10_000), generationBefore: 0, generationAfter: 0)
         }
+        // One character may have any number of bytes.
+        journal.record(
+            at: 0, origin: ChangeOrigin(.api, who: "e" + String(repeating: "\u{301}", count: 500_000)), what: .weights,
+            subject: "44", detail: String(repeating: "é", count: 300), reason: String(repeating: "😀", count: 128),
+            generationBefore: 0, generationAfter: 0)
+        let last = journal.entries.last
+        // The last one stays whole, in front of the mark.
+        #expect(last?.who.utf8.count == 512)
+        #expect(last?.who.unicodeScalars.suffix(2).map(\.value) == [0x301, 0x2026])
+        #expect(last?.detail == String(repeating: "é", count: 254) + "…")
+        #expect(last?.reason == String(repeating: "😀", count: 128))
         #expect(journal.entries.count == Journal.capacity)
-        #expect(journal.entries.first?.subject == "44" && journal.entries.first?.sequence == 45)
+        #expect(journal.entries.first?.subject == "45" && journal.entries.first?.sequence == 46)
         #expect(journal.entries.allSatisfy { $0.reason.utf8.count <= Journal.textLimit })
     }
 

@@ -141,7 +141,12 @@ import Testing
     func nobody() throws {
         let pair = try Pair()
         let balancer = pair.balancer
-        #expect(try balancer.setWeights("{\"core\": 0, \"gateway\": 0}").status == 200)
+        #expect(try balancer.setWeights("{\"core\": 0, \"gateway\": 0}").status == 409)
+        #expect(try balancer.request().status == 200)
+        let refused = try balancer.command("weight", "api", "core=0", "gateway=0")
+        #expect(
+            refused.status == 1 && refused.errors.contains("$.weights: leaves no upstream of route \"api\" a weight"))
+        #expect(try balancer.command("weight", "api", "core=0", "gateway=0", "--force").status == 0)
         let response = try balancer.request()
         #expect(response.status == 503 && response.field("x-balancer-reason") != nil)
         #expect(response.field("retry-after") != nil)

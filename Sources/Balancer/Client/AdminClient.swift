@@ -63,7 +63,7 @@ struct AdminClient: Sendable {
             try await client.shutdown()
         } catch {
             try? await client.shutdown()
-            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)")
+            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)".visible)
             throw ExitCode(2)
         }
         guard (200...299).contains(status) else {
@@ -79,8 +79,8 @@ struct AdminClient: Sendable {
             Output.error("balancer: refused (\(status))")
             return
         }
-        Output.error("balancer: refused (\(status)): \(body.error)")
-        for problem in body.problems { Output.error("  \(problem)") }
+        Output.error("balancer: refused (\(status)): \(body.error)".visible)
+        for problem in body.problems { Output.error("  \(problem)".visible) }
     }
 
     /// A name as one segment of a path.

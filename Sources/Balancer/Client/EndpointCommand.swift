@@ -44,7 +44,7 @@ struct EndpointCommand: AsyncParsableCommand {
         let data = try await client.put(
             "/api/v1/endpoints/\(AdminClient.segment(self.address))", body: try JSONEncoder().encode(change))
         try client.show(data, as: Done.self) { done in
-            Output.line("\(done.address) (\(done.upstreams.joined(separator: ", "))): \(done.administrative)")
+            Output.line("\(done.address) (\(done.upstreams.joined(separator: ", "))): \(done.administrative)".visible)
         }
     }
 }

@@ -30,7 +30,7 @@ struct ExplainCommand: AsyncParsableCommand {
         let client = AdminClient(options: self.admin)
         let data = try await client.get("/api/v1/explain?\(query.joined(separator: "&"))")
         try client.show(data, as: Explanation.self) { explanation in
-            for reason in explanation.reasons { Output.line(reason) }
+            for reason in explanation.reasons { Output.line(reason.visible) }
             guard !explanation.shares.isEmpty else { return }
             var table = TextTable("UPSTREAM", "WEIGHT", "SHARE", "NOW", "AVAILABLE")
             for share in explanation.shares {

@@ -24,8 +24,8 @@ struct StatusCommand: AsyncParsableCommand {
             table.add("last load", "\(status.lastReload.ok ? "good" : "rejected") at \(status.lastReload.at)")
             if !status.stale.isEmpty { table.add("stale upstreams", status.stale.joined(separator: ", ")) }
             Output.line(table.render())
-            for problem in status.lastReload.problems { Output.line("  \(problem)") }
-            for path in status.lastReload.needsRestart { Output.line("  \(path) takes effect at the next start") }
+            for problem in status.lastReload.problems { Output.line("  \(problem)".visible) }
+            for path in status.lastReload.needsRestart { Output.line("  \(path) takes effect at the next start".visible) }
         }
     }
 

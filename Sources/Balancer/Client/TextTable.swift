@@ -7,9 +7,9 @@ struct TextTable {
         self.head = head
     }
 
-    /// One cell a column.
+    /// One cell a column, shown in one line whatever is in it.
     mutating func add(_ cells: String...) {
-        self.rows.append(cells)
+        self.rows.append(cells.map(\.visible))
     }
 
     /// A table without rows is its head alone.
@@ -38,10 +38,11 @@ struct TextTable {
         cell == "-" || cell.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x25 } && !cell.isEmpty
     }
 
-    /// A share of 1 as a percentage, with as many decimals as it takes to tell small ones from none.
+    /// A share of 1 as a percentage, so that what is little is not shown as nothing, nor what is nearly all as all.
     static func percent(_ share: Double) -> String {
         let hundredths = (share * 10_000).rounded()
         guard hundredths > 0 || share == 0 else { return "0.01%" }
+        guard hundredths < 10_000 || share >= 1 else { return "99.99%" }
         let whole = Int(hundredths)
         let rest = whole % 100
         return rest == 0 ? "\(whole / 100)%" : "\(whole / 100).\(rest < 10 ? "0" : "")\(rest)%"

@@ -24,7 +24,7 @@ struct UpstreamsCommand: AsyncParsableCommand {
             Output.line(table.render())
             for upstream in body.upstreams {
                 guard let discovery = upstream.discovery else { continue }
-                Output.line(Self.line(upstream.name, discovery))
+                Output.line(Self.line(upstream.name, discovery).visible)
             }
         }
     }

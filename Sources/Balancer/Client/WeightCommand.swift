@@ -33,6 +33,9 @@ struct WeightCommand: AsyncParsableCommand {
     @Flag(name: .customLong("dry-run"), help: "Tell what would change, change nothing.")
     var dryRun = false
 
+    @Flag(help: "Do it even if it leaves no upstream a weight.")
+    var force = false
+
     @Option(help: "Why, for the journal.")
     var reason: String?
 
@@ -44,6 +47,7 @@ struct WeightCommand: AsyncParsableCommand {
     private struct Change: Encodable {
         var weights: [String: UInt64]
         var reason: String?
+        var force: Bool?
     }
 
     func validate() throws {
@@ -55,7 +59,7 @@ struct WeightCommand: AsyncParsableCommand {
         let change = Change(
             weights: Dictionary(
                 self.weights.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first }),
-            reason: self.reason)
+            reason: self.reason, force: self.force ? true : nil)
         let client = AdminClient(options: self.admin)
         let path = "/api/v1/routes/\(AdminClient.segment(self.route))/weights\(self.dryRun ? "?dryRun=true" : "")"
         let data = try await client.put(
@@ -69,9 +73,9 @@ struct WeightCommand: AsyncParsableCommand {
                     "\(after.availableEndpoints) of \(after.endpoints)")
             }
             Output.line(table.render())
-            for warning in outcome.warnings { Output.error("warning: \(warning)") }
+            for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
-            Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)")
+            Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)
         }
     }
 }

@@ -12,6 +12,7 @@ import Traffic
 final class BalancerService: Sendable {
     private let options: ServeOptions
     private let signals: ProcessSignals
+    private let output: ServingOutput
     private let logger: Logger
     private let proxy: ProxyServer
     private let accessLog: AccessLogSink?
@@ -19,6 +20,8 @@ final class BalancerService: Sendable {
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
     private let reloader: ConfigurationReloader
+    /// For what blocks: the file, and names that are looked up.
+    private let thread: BlockingThread
     private let lifecycle = Lifecycle()
     /// The one that serves, or tries to.
     private let admin = Mutex<AdminServer?>(nil)
@@ -28,21 +31,29 @@ final class BalancerService: Sendable {
     /// Serves until told to stop. Returns the exit status.
     static func run(_ options: ServeOptions, signals: ProcessSignals) async -> Int32 {
         ProcessLimits.raiseDescriptors()
-        let logger = OperationalLog.start(level: options.logLevel)
+        let output: ServingOutput
         do {
-            try await LibraryResources.make()
-            let successor = try options.takeover.flatMap { try Successor.take(over: $0) }
-            let service = try BalancerService(options, signals: signals, logger: logger)
-            return await service.serve(successor)
+            output = try ServingOutput(options)
         } catch {
             Output.error("balancer: cannot start: \(error)")
             return 1
         }
+        do {
+            try await LibraryResources.make()
+            let successor = try options.takeover.flatMap { try Successor.take(over: $0) }
+            let service = try BalancerService(options, signals: signals, output: output)
+            return await service.serve(successor)
+        } catch {
+            Output.error("balancer: cannot start: \(error)")
+            output.finish()
+            return 1
+        }
     }
 
-    private init(_ options: ServeOptions, signals: ProcessSignals, logger: Logger) throws {
+    private init(_ options: ServeOptions, signals: ProcessSignals, output: ServingOutput) throws {
+        let logger = output.logger
         let registry = EndpointRegistry(now: MonotonicClock.milliseconds())
-        let accessLog = try Self.openAccessLog(options.accessLog, logger: logger)
+        let accessLog = try AccessLogOutput.open(options.accessLog, output)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
         let proxy = try ProxyServer(
             workers: options.workers, table: empty, accessLog: accessLog,
@@ -64,37 +75,16 @@ final class BalancerService: Sendable {
         }
         self.options = options
         self.signals = signals
+        self.output = output
         self.logger = logger
         self.proxy = proxy
         self.accessLog = accessLog
         self.health = health
         self.discovery = discovery
         self.publisher = publisher
+        self.thread = try BlockingThread(named: "routes-file")
         self.reloader = ConfigurationReloader(
-            path: options.path, publisher: publisher, discovery: discovery,
-            thread: try BlockingThread(named: "routes-file"), logger: logger)
-    }
-
-    private static func openAccessLog(_ spec: AccessLogSpec, logger: Logger) throws -> AccessLogSink? {
-        switch spec {
-        case .disabled: return nil
-        case .standardOutput: return try Self.accessLog(STDOUT_FILENO, "standard output", logger)
-        case .file(let path):
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-            guard descriptor >= 0 else { throw SystemError(operation: "open \(path)") }
-            return try Self.accessLog(descriptor, path, logger)
-        }
-    }
-
-    private static func accessLog(_ output: Int32, _ name: String, _ logger: Logger) throws -> AccessLogSink {
-        try AccessLogSink(output: output) { failure in
-            if let failure {
-                logger.warning(
-                    "access log lines are lost", metadata: ["output": "\(name)", "cause": "\(failure)"])
-            } else {
-                logger.notice("the access log is written again", metadata: ["output": "\(name)"])
-            }
-        }
+            path: options.path, publisher: publisher, discovery: discovery, thread: self.thread, logger: logger)
     }
 
     /// Says which listeners cannot accept, and when they can again.
@@ -184,6 +174,7 @@ final class BalancerService: Sendable {
 
     /// Writers of rotated files begin the new ones.
     private func reopenLogs() {
+        self.accessLog?.reopen()
     }
 
     /// Puts the first table in force and the listeners in place. False, with the reason printed, if that cannot be.
@@ -216,7 +207,6 @@ final class BalancerService: Sendable {
     private func end(_ cause: StopCause) async -> Int32 {
         self.lifecycle.beginDraining()
         let deadline = await self.publisher.current.table.spec.timeouts.drain
-        // Before a line is written, which may wait for whoever reads it.
         let handedOver = cause == .handedOver || self.isFollowing.load(ordering: .relaxed)
         async let drained = self.proxy.drain(deadlineMilliseconds: deadline, handedOver: handedOver)
         self.logger.notice("draining", metadata: ["cause": "\(cause)", "deadline": "\(deadline)ms"])
@@ -226,6 +216,7 @@ final class BalancerService: Sendable {
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
         self.logger.notice("stopped")
+        self.output.finish()
         return cause == .failed ? 1 : 0
     }
 }
@@ -241,7 +232,11 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, lifecycle: self.lifecycle)
+            discovery: self.discovery, lifecycle: self.lifecycle,
+            logLinesDropped: { [errors = self.output.errors] in errors.lost },
+            lookUp: { [thread = self.thread] name in
+                await thread.run { (try? HostResolver.system.addresses(of: name)) ?? [] }
+            })
     }
 
     private enum AdminEvent: Sendable {

@@ -72,7 +72,7 @@ package struct AdminAPI: Sendable {
             let change = WeightChange(
                 route: name, weights: wanted.weights, reason: wanted.reason,
                 ifMatch: Self.tags(request.headers[.ifMatch]),
-                dryRun: dryRun)
+                dryRun: dryRun, force: wanted.force)
             let outcome = try await plane.publisher.setWeights(change, origin: context.origin)
             return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
         }
@@ -84,15 +84,19 @@ package struct AdminAPI: Sendable {
         router.put("/api/v1/endpoints/:address") { request, context in
             try Self.check(request, parameters: [])
             let text = try Self.segment("address", context)
-            guard let address = SocketAddress(parsing: text) else {
-                throw AdminFailure(status: .notFound, "\"\(text)\" is not an address with a port")
-            }
             let wanted = try await AdminJSON.input(request).administrativeChange()
+            let addresses = await plane.endpoints(at: text)
+            guard !addresses.isEmpty else {
+                throw AdminFailure(
+                    status: .notFound, "\"\(text)\" is not an address with a port, nor a name with a port that is known")
+            }
             let upstreams = try await plane.publisher.setAdministrative(
-                wanted.state, of: address, upstream: wanted.upstream, reason: wanted.reason, origin: context.origin)
+                wanted.state, of: addresses, named: text, upstream: wanted.upstream, reason: wanted.reason,
+                origin: context.origin)
             return try AdminJSON.response(
                 AdministrativeBody(
-                    address: address.description, administrative: wanted.state.word, upstreams: upstreams))
+                    address: addresses.count == 1 ? addresses[0].description : text,
+                    administrative: wanted.state.word, upstreams: upstreams))
         }
     }
 
@@ -104,11 +108,12 @@ package struct AdminAPI: Sendable {
         }
         router.get("/api/v1/explain") { request, _ in
             let parameters = request.uri.queryParameters
+            // In a field a plus sign is a blank, as forms and most clients write it: a field has blanks, a path has none.
             let question = try RouteQuestion(
                 host: parameters["host"].map { String($0) } ?? "", path: parameters["path"].map { String($0) } ?? "/",
                 method: parameters["method"].map { String($0) } ?? "GET",
-                headers: parameters.getAll("header").map { String($0) }, client: parameters["client"].map { String($0) }
-            )
+                headers: Self.values(of: "header", in: request.uri.query ?? ""),
+                client: parameters["client"].map { String($0) })
             let view = await plane.publisher.current
             return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
         }
@@ -130,6 +135,15 @@ package struct AdminAPI: Sendable {
     private static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {
         let text = try context.parameters.require(name)
         return text.removingPercentEncoding ?? text
+    }
+
+    /// Every value of a parameter of a query, decoded as forms are: a plus sign is a blank, `%2B` is a plus sign.
+    private static func values(of name: String, in query: String) -> [String] {
+        query.split(separator: "&").compactMap { pair in
+            guard pair.hasPrefix(name + "=") else { return nil }
+            let value = String(pair.dropFirst(name.count + 1).map { $0 == "+" ? " " : $0 })
+            return value.removingPercentEncoding ?? value
+        }
     }
 
     /// Entity tags of an If-Match field. A weak tag is kept as written: it equals no strong one (RFC 9110 13.1.1).

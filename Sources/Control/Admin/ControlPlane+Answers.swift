@@ -71,10 +71,9 @@ extension ControlPlane {
         let report = await self.reloader.report
         let discovery = await self.discovery?.records ?? [:]
         let now = self.clock.monotonic()
-        let wall = self.clock.wall()
         return StatusBody(
             version: BalancerVersion.current, pid: getpid(),
-            uptimeSeconds: (wall > self.startedAt ? wall - self.startedAt : 0) / 1_000,
+            uptimeSeconds: self.uptime / 1_000,
             generation: view.table.generation,
             tableAge: (now > view.publishedAt ? now - view.publishedAt : 0) / 1_000, workers: workers.count,
             listeners: bound.sorted { $0.key < $1.key }.map {

@@ -9,14 +9,22 @@ package struct ControlPlane: Sendable {
     package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
     package var adminConnections: AdminConnections
+    /// Lines of the operational log that were not written.
+    package var logLinesDropped: @Sendable () -> UInt64
+    /// Addresses of a host name, as the file's endpoints have them; it may wait for a name service.
+    package var lookUp: @Sendable (String) async -> [IPAddress]
     package var clock: ControlClock
     /// Milliseconds since 1970.
     package var startedAt: UInt64
+    /// Monotonic milliseconds.
+    private let startedMonotonic: UInt64
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
         discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
-        adminConnections: AdminConnections = AdminConnections(), clock: ControlClock = .system
+        adminConnections: AdminConnections = AdminConnections(),
+        logLinesDropped: @escaping @Sendable () -> UInt64 = { 0 },
+        lookUp: @escaping @Sendable (String) async -> [IPAddress] = { _ in [] }, clock: ControlClock = .system
     ) {
         self.publisher = publisher
         self.dataPlane = dataPlane
@@ -25,8 +33,28 @@ package struct ControlPlane: Sendable {
         self.discovery = discovery
         self.lifecycle = lifecycle
         self.adminConnections = adminConnections
+        self.logLinesDropped = logLinesDropped
+        self.lookUp = lookUp
         self.clock = clock
         self.startedAt = clock.wall()
+        self.startedMonotonic = clock.monotonic()
+    }
+
+    /// How long the process has run, in milliseconds, whatever was done to the wall clock.
+    var uptime: UInt64 {
+        let now = self.clock.monotonic()
+        return now > self.startedMonotonic ? now - self.startedMonotonic : 0
+    }
+
+    /// What an operator may mean by `text`: `127.0.0.1:3301`, or `localhost:3301` as the file may have it.
+    func endpoints(at text: String) async -> [SocketAddress] {
+        if let address = SocketAddress(parsing: text) { return [address] }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            return []
+        }
+        let host = String(text[..<colon])
+        guard (1...253).contains(host.utf8.count) else { return [] }
+        return await self.lookUp(host).map { SocketAddress(ip: $0, port: port) }
     }
 
     /// nil if traffic can be sent here, else why not.
@@ -43,6 +71,7 @@ package struct ControlPlane: Sendable {
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
             probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
             report: await self.reloader.report, admin: self.adminConnections.counts,
+            logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
     }
 }

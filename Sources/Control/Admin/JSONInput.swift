@@ -41,13 +41,13 @@ enum JSONInput: Equatable {
 }
 
 extension JSONInput {
-    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT}`, or every problem in it. Whether the names exist is for
-    /// the table to say.
-    func weightChange() throws(ChangeRefused) -> (weights: [String: UInt32], reason: String) {
+    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT, "force": BOOL}`, or every problem in it; the last two may be left
+    /// out. Whether the names exist is for the table to say.
+    func weightChange() throws(ChangeRefused) -> (weights: [String: UInt32], reason: String, force: Bool) {
         guard case .object(let members) = self else {
             throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
         }
-        var problems = Self.unknown(members, known: ["weights", "reason"])
+        var problems = Self.unknown(members, known: ["weights", "reason", "force"])
         var weights: [String: UInt32] = [:]
         switch members["weights"] {
         case .object(let entries)?:
@@ -69,8 +69,15 @@ extension JSONInput {
             problems.append(ControlProblem(path: "$.weights", message: "is missing"))
         }
         let reason = Self.text(members["reason"], path: "$.reason", &problems)
+        var force = false
+        switch members["force"] {
+        case nil: break
+        case .bool(let value)?: force = value
+        case let other?:
+            problems.append(ControlProblem(path: "$.force", message: "expected true or false, found \(other.kind)"))
+        }
         guard problems.isEmpty else { throw .invalid(problems) }
-        return (weights, reason ?? "")
+        return (weights, reason ?? "", force)
     }
 
     /// `{"administrative": "ready" | "drain" | "maintenance", "upstream": NAME, "reason": TEXT}`; the last two may be

@@ -37,7 +37,9 @@ enum OpenAPIDocument {
                 "properties": {
                   "weights": {"type": "object", "minProperties": 1,
                     "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000000}},
-                  "reason": {"type": "string"}}}}}},
+                  "reason": {"type": "string"},
+                  "force": {"type": "boolean", "default": false,
+                    "description": "Also if it leaves no upstream a weight"}}}}}},
               "responses": {
                 "200": {"$ref": "#/components/responses/WeightChange"},
                 "400": {"$ref": "#/components/responses/Refused"},
@@ -52,6 +54,7 @@ enum OpenAPIDocument {
               "responses": {"200": {"$ref": "#/components/responses/Upstreams"}}}},
             "/api/v1/endpoints/{address}": {"put": {"summary": "Set an endpoint's administrative state",
               "parameters": [{"name": "address", "in": "path", "required": true, "schema": {"type": "string"},
+                "description": "As in the file: an address or a host name, with a port",
                 "example": "127.0.0.1:3301"}],
               "requestBody": {"required": true, "content": {"application/json": {"schema": {
                 "type": "object", "required": ["administrative"], "additionalProperties": false,

@@ -32,7 +32,8 @@ struct RouteQuestion: Sendable {
                 problems.append(ControlProblem(path: "?header", message: "expected Name: value, found \"\(header)\""))
                 continue
             }
-            let value = header[header.index(after: colon)...].drop { $0 == " " }
+            // Blanks around a value are no part of it (RFC 9112 5.1).
+            let value = Self.trimmed(header[header.index(after: colon)...])
             self.headers.append((String(header[..<colon]), String(value)))
         }
         if let client {
@@ -77,6 +78,12 @@ struct RouteQuestion: Sendable {
         let upstream = self.stickySide(route, shares: shares, reasons: &reasons)
         return Explanation(
             generation: table.generation, route: route.name, reasons: reasons, shares: shares, upstream: upstream)
+    }
+
+    private static func trimmed(_ value: Substring) -> Substring {
+        var value = value.drop { $0 == " " || $0 == "\t" }
+        while let last = value.last, last == " " || last == "\t" { value.removeLast() }
+        return value
     }
 
     private func match(_ table: RoutingTable) -> Route? {

@@ -9,6 +9,7 @@ package struct MetricsPage: Sendable {
     package var discovery: [DiscoveryKey: DiscoveryRecord]
     package var report: ReloadReport
     package var admin: AdminConnections.Counts
+    package var logLinesDropped: UInt64
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
@@ -16,7 +17,8 @@ package struct MetricsPage: Sendable {
     package init(
         workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord],
         discovery: [DiscoveryKey: DiscoveryRecord] = [:], report: ReloadReport,
-        admin: AdminConnections.Counts = AdminConnections.Counts(), process: ProcessFacts, now: UInt64
+        admin: AdminConnections.Counts = AdminConnections.Counts(), logLinesDropped: UInt64 = 0, process: ProcessFacts,
+        now: UInt64
     ) {
         self.workers = workers
         self.view = view
@@ -24,6 +26,7 @@ package struct MetricsPage: Sendable {
         self.discovery = discovery
         self.report = report
         self.admin = admin
+        self.logLinesDropped = logLinesDropped
         self.process = process
         self.now = now
     }
@@ -124,6 +127,7 @@ package struct MetricsPage: Sendable {
             text.sample(.retriesDenied, [("upstream", upstream)], count)
         }
         text.single(.accessLogDropped, self.sum(\.accessLogDropped))
+        text.single(.logLinesDropped, self.logLinesDropped)
     }
 
     // MARK: endpoints

@@ -86,7 +86,7 @@ package actor ConfigurationReloader {
         } catch {
             switch error {
             case .invalid(let problems): return await self.reject(problems, origin: origin)
-            case .handingOver, .notFound, .stale:
+            case .handingOver, .notFound, .stale, .needsForce:
                 // Not the file's fault: if the take-over fails, its next event loads it.
                 self.bytes = nil
                 return await self.reject(

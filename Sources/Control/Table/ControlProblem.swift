@@ -47,6 +47,8 @@ package enum ChangeRefused: Error, Sendable, Equatable {
     case notFound(String)
     /// The document is wrong.
     case invalid([ControlProblem])
+    /// It can be done, and is hardly ever meant: it takes `force`.
+    case needsForce([ControlProblem])
     /// `If-Match` names another state than the one in force, whose tag is given.
     case stale(current: String)
     /// Another process is taking over: a change made now would be lost with this process.

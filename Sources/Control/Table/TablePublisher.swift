@@ -153,31 +153,41 @@ package actor TablePublisher {
             warnings: WeightChange.warnings(before: sharesBefore, after: sharesAfter, failover: route.failover))
     }
 
-    /// Sets the administrative state of every endpoint with this address (of one upstream, if named). Returns the
-    /// names of the upstreams concerned. Workers see it at their next choice; no new table is needed.
     package func setAdministrative(
         _ state: Administrative, of address: SocketAddress, upstream: String? = nil, reason: String = "",
         origin: ChangeOrigin
+    ) async throws(ChangeRefused) -> [String] {
+        try await self.setAdministrative(
+            state, of: [address], named: address.description, upstream: upstream, reason: reason, origin: origin)
+    }
+
+    /// Sets the administrative state of every endpoint at one of these addresses (of one upstream, if named), which are
+    /// those of what the operator wrote as `name`. Returns the names of the upstreams concerned. Workers see it at their
+    /// next choice; no new table is needed.
+    package func setAdministrative(
+        _ state: Administrative, of addresses: [SocketAddress], named name: String, upstream: String? = nil,
+        reason: String = "", origin: ChangeOrigin
     ) async throws(ChangeRefused) -> [String] {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         guard !self.handingOver else { throw .handingOver }
         let concerned = self.table.upstreams.filter { upstream == nil || $0.name == upstream }.flatMap(\.endpoints)
-            .filter { $0.address == address }
+            .filter { addresses.contains($0.address) }
         guard !concerned.isEmpty else {
             let within = upstream.map { " in upstream \"\($0)\"" } ?? ""
-            throw .notFound("no endpoint \(address)\(within)")
+            throw .notFound("no endpoint \(name)\(within)")
         }
         let now = self.clock.monotonic()
         for endpoint in concerned where endpoint.administrative != state {
             let before = endpoint.administrative
             endpoint.setAdministrative(state, now: now)
             self.note(
-                origin, .administrative, subject: address.description,
+                origin, .administrative, subject: endpoint.address.description,
                 detail: "\(endpoint.upstream): \(before.word)→\(state.word)", reason: reason,
                 before: self.table.generation)
         }
-        return concerned.map(\.upstream)
+        var named: Set<String> = []
+        return concerned.map(\.upstream).filter { named.insert($0).inserted }
     }
 
     /// Takes on the endpoints that a source has found, in a new table if they are in force and differ from the last.

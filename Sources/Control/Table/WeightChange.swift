@@ -12,15 +12,19 @@ package struct WeightChange: Sendable, Equatable {
     package var ifMatch: [String]
     /// Answer what would happen, change nothing.
     package var dryRun: Bool
+    /// Do it even if it leaves nobody to serve the route.
+    package var force: Bool
 
     package init(
-        route: String, weights: [String: UInt32], reason: String = "", ifMatch: [String] = [], dryRun: Bool = false
+        route: String, weights: [String: UInt32], reason: String = "", ifMatch: [String] = [], dryRun: Bool = false,
+        force: Bool = false
     ) {
         self.route = route
         self.weights = weights
         self.reason = reason
         self.ifMatch = ifMatch
         self.dryRun = dryRun
+        self.force = force
     }
 }
 
@@ -40,7 +44,8 @@ package struct WeightChangeOutcome: Sendable, Equatable, Codable {
 }
 
 extension WeightChange {
-    /// The split with this change applied, or every problem in it.
+    /// The split with this change applied, or every problem in it. Weights that leave nobody to serve the route are refused
+    /// unless they are in force already, or forced.
     func apply(to entries: [SplitEntry]) throws(ChangeRefused) -> [SplitEntry] {
         var problems: [ControlProblem] = []
         if self.weights.isEmpty {
@@ -61,7 +66,15 @@ extension WeightChange {
             }
         }
         guard problems.isEmpty else { throw .invalid(problems) }
-        return entries.map { SplitEntry(upstream: $0.upstream, weight: self.weights[$0.upstream] ?? $0.weight) }
+        let changed = entries.map { SplitEntry(upstream: $0.upstream, weight: self.weights[$0.upstream] ?? $0.weight) }
+        if !self.force, changed != entries, changed.allSatisfy({ $0.weight == 0 }) {
+            throw .needsForce([
+                ControlProblem(
+                    path: "$.weights",
+                    message: "leaves no upstream of route \"\(self.route)\" a weight: every request would be answered 503")
+            ])
+        }
+        return changed
     }
 
     /// What is worth a warning in a change from `before` to `after`.
