@@ -23,7 +23,8 @@ struct CommandLineTests {
     func weight() throws {
         let command = try Self.parse(
             [
-                "weight", "api", "core=90", "gateway=10", "--dry-run", "--force", "--reason", "try", "--if-match", "\"1-a\"",
+                "weight", "api", "core=90", "gateway=10", "--dry-run", "--force", "--reason", "try", "--if-match",
+                "\"1-a\"",
                 "--admin", "127.0.0.1:1", "--json",
             ], as: WeightCommand.self)
         #expect(command.route == "api")

@@ -166,7 +166,8 @@ struct Bench: Sendable {
         _ weights: [String: UInt32], ifMatch: [String] = [], dryRun: Bool = false, force: Bool = false
     ) async throws -> WeightChangeOutcome {
         try await self.publisher.setWeights(
-            WeightChange(route: "api", weights: weights, reason: "test", ifMatch: ifMatch, dryRun: dryRun, force: force),
+            WeightChange(
+                route: "api", weights: weights, reason: "test", ifMatch: ifMatch, dryRun: dryRun, force: force),
             origin: ChangeOrigin(.api, who: "127.0.0.1"))
     }
 
@@ -174,5 +175,17 @@ struct Bench: Sendable {
         get async {
             await self.publisher.current.table.spec.routes.first { $0.name == "api" }?.split?.weights ?? [:]
         }
+    }
+}
+
+extension TablePublisher {
+    func setAdministrative(
+        _ state: Administrative, of address: SocketAddress, upstream: String? = nil, reason: String = "",
+        origin: ChangeOrigin
+    ) async throws(ChangeRefused) -> [String] {
+        try await self.setAdministrative(
+            AdministrativeChange(
+                state: state, addresses: [address], name: "\(address)", upstream: upstream, reason: reason),
+            origin: origin)
     }
 }

@@ -1,4 +1,5 @@
 @testable import Control
+import RoutesFile
 import Synchronization
 import Testing
 import Traffic
@@ -124,6 +125,55 @@ struct MetricsTests {
             """.split(separator: "\n").map(String.init)
         for (index, pair) in zip(samples, expected).enumerated() { #expect(pair.0 == pair.1, "sample \(index)") }
         #expect(samples.count == expected.count)
+    }
+
+    @Test("Counters of names that have gone are shown for a while, then leave the page; those that return are back")
+    func departed() async throws {
+        let bench = Bench()
+        _ = try await bench.load(Sample.configuration())
+        var worker = WorkerSnapshot(worker: 0, generation: 1)
+        worker.retries = ["core": 1, "gateway": 2]
+        worker.routes = [("api", "core"), ("api", "gateway"), ("old", ""), ("never", "core")].map { route, upstream in
+            RouteCounters(
+                route: route, upstream: upstream, statusClasses: [0, 0, 1, 0, 0, 0], cancelled: 0,
+                latency: LatencyHistogram())
+        }
+        worker.endpoints = [("core", 3300), ("gateway", 3301), ("gateway", 3302)].map { upstream, port in
+            EndpointCounters(
+                upstream: upstream, address: Sample.address(port), requests: 5, connectFailures: 0,
+                connectionsOpened: 0, connectionsIdle: 0)
+        }
+        bench.dataPlane.state.withLock { [worker] in $0.workers = [worker] }
+        func names() async -> [String] {
+            let page = MetricsPage(
+                workers: await bench.dataPlane.snapshots(), view: await bench.publisher.current, probes: [:],
+                report: ReloadReport(at: 0, ok: true, problems: [], needsRestart: [], successes: 0, failures: 0),
+                process: ProcessFacts(
+                    residentBytes: 0, processorMicroseconds: 0, openDescriptors: 0, startedMilliseconds: 0),
+                now: bench.time.clock.monotonic())
+            return page.render().split(separator: "\n").map(String.init).filter { line in
+                ["balancer_requests_total{", "balancer_retries_total{", "balancer_endpoint_requests_total{"]
+                    .contains { line.hasPrefix($0) }
+            }.map { String($0.drop { $0 != "{" }.prefix { $0 != "}" }.dropFirst()) }
+        }
+        let all = [
+            #"route="api",upstream="core",status_class="2xx""#, #"route="api",upstream="gateway",status_class="2xx""#,
+            #"route="old",upstream="",status_class="2xx""#, #"upstream="core""#, #"upstream="gateway""#,
+            #"upstream="core",endpoint="127.0.0.1:3300""#, #"upstream="gateway",endpoint="127.0.0.1:3301""#,
+            #"upstream="gateway",endpoint="127.0.0.1:3302""#,
+        ]
+        #expect(await names() == all)
+
+        var less = Sample.configuration()
+        less.table.upstreams.removeLast()
+        less.table.routes = [RouteSpec(name: "api", action: .split([SplitEntry(upstream: "core", weight: 1)]))]
+        _ = try await bench.load(less)
+        bench.time.advance(DepartedNames.grace - 1)
+        #expect(await names() == all)
+        bench.time.advance(1)
+        #expect(await names() == [all[0], all[3], all[5]])
+        _ = try await bench.load(Sample.configuration())
+        #expect(await names() == all)
     }
 
     @Test("Each family has one HELP and one TYPE, right before its samples, and every name is exported")

@@ -43,7 +43,7 @@ struct TablePublisherTests {
         #expect(bench.dataPlane.generations == [1])
         #expect(await bench.weights == ["core": 90, "gateway": 10])
         // Nor does the refused file count as known: the same weights over it are still those of the old file.
-        #expect(await bench.publisher.current.fileWeights["api"] == ["core": 90, "gateway": 10])
+        #expect(await bench.publisher.current.fileWeights(of: "api") == ["core": 90, "gateway": 10])
     }
 
     @Test("A live change publishes one table and answers the shares before and after")
@@ -200,7 +200,7 @@ struct TablePublisherTests {
         #expect(outcome.changed)
         #expect(await bench.weights == ["core": 50, "gateway": 50])
         let view = await bench.publisher.current
-        #expect(view.fileWeights["api"] == ["core": 90, "gateway": 10])
+        #expect(view.fileWeights(of: "api") == ["core": 90, "gateway": 10])
         #expect(view.table.spec.timeouts.keepAlive == 1_234)
     }
 

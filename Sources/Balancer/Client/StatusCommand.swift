@@ -25,7 +25,9 @@ struct StatusCommand: AsyncParsableCommand {
             if !status.stale.isEmpty { table.add("stale upstreams", status.stale.joined(separator: ", ")) }
             Output.line(table.render())
             for problem in status.lastReload.problems { Output.line("  \(problem)".visible) }
-            for path in status.lastReload.needsRestart { Output.line("  \(path) takes effect at the next start".visible) }
+            for path in status.lastReload.needsRestart {
+                Output.line("  \(path) takes effect at the next start".visible)
+            }
         }
     }
 

@@ -88,11 +88,13 @@ package struct AdminAPI: Sendable {
             let addresses = await plane.endpoints(at: text)
             guard !addresses.isEmpty else {
                 throw AdminFailure(
-                    status: .notFound, "\"\(text)\" is not an address with a port, nor a name with a port that is known")
+                    status: .notFound, "\"\(text)\" is not an address with a port, nor a name with a port that is known"
+                )
             }
-            let upstreams = try await plane.publisher.setAdministrative(
-                wanted.state, of: addresses, named: text, upstream: wanted.upstream, reason: wanted.reason,
-                origin: context.origin)
+            let change = AdministrativeChange(
+                state: wanted.state, addresses: addresses, name: text, upstream: wanted.upstream,
+                reason: wanted.reason)
+            let upstreams = try await plane.publisher.setAdministrative(change, origin: context.origin)
             return try AdminJSON.response(
                 AdministrativeBody(
                     address: addresses.count == 1 ? addresses[0].description : text,

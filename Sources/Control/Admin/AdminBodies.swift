@@ -21,14 +21,14 @@ package struct RouteBody: Codable, Sendable {
     package var redirect: RedirectBody?
     package var respond: RespondBody?
 
-    init(_ route: RouteSpec, view: TableView, upstreams: [String: Upstream], now: UInt64) {
+    init(_ route: RouteSpec, view: TableView, now: UInt64) {
         self.name = route.name
         self.match = MatchBody(route.match)
         let split = route.split ?? []
         self.weights = split.weights
-        let fileWeights = view.fileWeights[route.name]
+        let fileWeights = view.fileWeights(of: route.name)
         self.fileWeights = fileWeights == self.weights ? nil : fileWeights
-        self.shares = UpstreamShare.compute(split, failover: route.failover, upstreams: upstreams, now: now)
+        self.shares = UpstreamShare.compute(split, failover: route.failover, in: view.table, now: now)
         self.sticky = route.sticky.map(StickyBody.init)
         self.failover = route.failover
         self.overrideHeader = route.override?.header

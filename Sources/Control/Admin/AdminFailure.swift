@@ -17,7 +17,8 @@ struct AdminFailure: Error {
         case .invalid(let problems): self.init(status: .unprocessableContent, "nothing was changed", problems: problems)
         case .needsForce(let problems):
             self.init(
-                status: .conflict, "nothing was changed; if that is meant, ask with \"force\": true", problems: problems)
+                status: .conflict, "nothing was changed; if that is meant, ask with \"force\": true", problems: problems
+            )
         case .stale(let current):
             self.init(status: .preconditionFailed, "the state is not the one that If-Match names; nothing was changed")
             self.headers[.eTag] = current

@@ -5,15 +5,14 @@ import Traffic
 extension ControlPlane {
     func routesBody(_ view: TableView) -> RoutesBody {
         let now = self.clock.monotonic()
-        let upstreams = view.table.upstreamsByName
         return RoutesBody(
             generation: view.table.generation,
-            routes: view.table.spec.routes.map { RouteBody($0, view: view, upstreams: upstreams, now: now) })
+            routes: view.table.spec.routes.map { RouteBody($0, view: view, now: now) })
     }
 
     func routeBody(named name: String, _ view: TableView) -> RouteBody? {
         view.table.spec.routes.first { $0.name == name }.map {
-            RouteBody($0, view: view, upstreams: view.table.upstreamsByName, now: self.clock.monotonic())
+            RouteBody($0, view: view, now: self.clock.monotonic())
         }
     }
 

@@ -43,6 +43,19 @@ package struct MetricsPage: Sendable {
         return text.text
     }
 
+    // MARK: names that have gone
+
+    /// Whether counters of that name belong on the page: part of the table, or gone not long ago.
+    private func shows(route: String) -> Bool {
+        self.view.table.route(named: route) != nil || self.view.state.departed.isRecent(route: route, at: self.now)
+    }
+
+    /// The empty name stands for answers of our own.
+    private func shows(upstream: String) -> Bool {
+        upstream.isEmpty || self.view.table.upstream(named: upstream) != nil
+            || self.view.state.departed.isRecent(upstream: upstream, at: self.now)
+    }
+
     // MARK: requests
 
     private struct RouteKey: Hashable, Comparable {
@@ -57,7 +70,8 @@ package struct MetricsPage: Sendable {
 
     private func writeRequests(_ text: inout MetricsText) {
         var merged: [RouteKey: RouteCounters] = [:]
-        for counters in self.workers.lazy.flatMap(\.routes) {
+        for counters in self.workers.lazy.flatMap(\.routes)
+        where self.shows(route: counters.route) && self.shows(upstream: counters.upstream) {
             let key = RouteKey(route: counters.route, upstream: counters.upstream)
             guard var sum = merged[key] else {
                 merged[key] = counters
@@ -121,9 +135,11 @@ package struct MetricsPage: Sendable {
         text.family(.rejected)
         for (status, count) in self.merged(\.rejected) { text.sample(.rejected, [("status", String(status))], count) }
         text.family(.retries)
-        for (upstream, count) in self.merged(\.retries) { text.sample(.retries, [("upstream", upstream)], count) }
+        for (upstream, count) in self.merged(\.retries) where self.shows(upstream: upstream) {
+            text.sample(.retries, [("upstream", upstream)], count)
+        }
         text.family(.retriesDenied)
-        for (upstream, count) in self.merged(\.retriesDenied) {
+        for (upstream, count) in self.merged(\.retriesDenied) where self.shows(upstream: upstream) {
             text.sample(.retriesDenied, [("upstream", upstream)], count)
         }
         text.single(.accessLogDropped, self.sum(\.accessLogDropped))
@@ -174,8 +190,12 @@ package struct MetricsPage: Sendable {
     /// Summed over the workers, ordered by upstream and address.
     package var endpointCounters: [EndpointCounters] {
         var merged: [EndpointKey: EndpointCounters] = [:]
+        let present = Set(self.view.table.spec.endpointKeys)
         for counters in self.workers.lazy.flatMap(\.endpoints) {
             let key = EndpointKey(upstream: counters.upstream, address: counters.address)
+            guard present.contains(key) || self.view.state.departed.isRecent(endpoint: key, at: self.now) else {
+                continue
+            }
             guard var sum = merged[key] else {
                 merged[key] = counters
                 continue
@@ -244,10 +264,9 @@ package struct MetricsPage: Sendable {
     }
 
     private func writeTable(_ text: inout MetricsText) {
-        let upstreams = self.view.table.upstreamsByName
         let rows = self.view.table.spec.routes.flatMap { route in
             UpstreamShare.compute(
-                route.split ?? [], failover: route.failover, upstreams: upstreams, now: self.now
+                route.split ?? [], failover: route.failover, in: self.view.table, now: self.now
             ).map { (route.name, $0) }
         }
         text.family(.routeWeight)

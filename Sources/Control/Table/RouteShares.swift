@@ -19,8 +19,21 @@ extension UpstreamShare {
     static func compute(
         _ entries: [SplitEntry], failover: Bool, upstreams: [String: Upstream], now: UInt64
     ) -> [UpstreamShare] {
+        Self.compute(entries, failover: failover, now: now) { upstreams[$0] }
+    }
+
+    /// Likewise for the upstreams of a table.
+    static func compute(
+        _ entries: [SplitEntry], failover: Bool, in table: RoutingTable, now: UInt64
+    ) -> [UpstreamShare] {
+        Self.compute(entries, failover: failover, now: now) { table.upstream(named: $0) }
+    }
+
+    private static func compute(
+        _ entries: [SplitEntry], failover: Bool, now: UInt64, _ find: (String) -> Upstream?
+    ) -> [UpstreamShare] {
         var rows = entries.map { entry -> UpstreamShare in
-            let upstream = upstreams[entry.upstream]
+            let upstream = find(entry.upstream)
             return UpstreamShare(
                 upstream: entry.upstream, weight: entry.weight, share: 0, effectiveShare: 0,
                 available: upstream?.isAvailable(now: now) ?? false, endpoints: upstream?.endpoints.count ?? 0,

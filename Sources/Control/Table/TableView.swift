@@ -3,16 +3,20 @@ import Traffic
 /// A consistent look at what is in force.
 package struct TableView: Sendable {
     package var table: RoutingTable
-    /// Monotonic milliseconds.
-    package var publishedAt: UInt64
-    /// What the file says, by route; where `table` differs, an operator changed it live.
-    package var fileWeights: [String: [String: UInt32]]
+    package var state: RoutingState
     package var listenersBound: Bool
+
+    /// Monotonic milliseconds.
+    package var publishedAt: UInt64 { self.state.since }
+
     /// A configuration has been published; until then the table is the empty one that a process starts with.
-    package var isInForce: Bool
+    package var isInForce: Bool { self.state.configuration != nil }
 
     /// Strong entity tag of `GET /api/v1/routes`. The generation is part of it because the answer's body names it.
-    package var etag: String { "\"\(self.table.generation)-\(self.table.fingerprint.prefix(16))\"" }
+    package var etag: String { self.state.tag }
+
+    /// What the file says of a route; where the table differs, an operator changed it live.
+    package func fileWeights(of route: String) -> [String: UInt32]? { self.state.fileWeights(of: route) }
 }
 
 /// What a load did.

@@ -71,7 +71,8 @@ extension WeightChange {
             throw .needsForce([
                 ControlProblem(
                     path: "$.weights",
-                    message: "leaves no upstream of route \"\(self.route)\" a weight: every request would be answered 503")
+                    message:
+                        "leaves no upstream of route \"\(self.route)\" a weight: every request would be answered 503")
             ])
         }
         return changed

@@ -67,9 +67,10 @@ package final class EndpointRegistry: Sendable {
 
     /// Forgets the endpoints whose id is not among `ids` (those that no table names any more), but not while they hold
     /// requests or connections, nor what an operator took out: his word would be lost if they came back. Upstreams
-    /// without endpoints go with them.
-    package func retain(only ids: Set<Int>) {
+    /// without endpoints go with them. `routes` likewise are the names of all routes there are; nil forgets none.
+    package func retain(only ids: Set<Int>, routes: Set<String>? = nil) {
         self.records.withLock { records in
+            if let routes { records.routes = records.routes.filter { routes.contains($0.key) } }
             records.endpoints = records.endpoints.filter { _, endpoint in
                 ids.contains(endpoint.id) || endpoint.administrative != .ready
                     || endpoint.outstanding.load(ordering: .relaxed) > 0

@@ -199,7 +199,7 @@ struct EndpointDiscoveryTests {
         let view = await rig.publisher.current
         #expect(view.table.generation == 3)
         #expect(view.table.spec.routes.first?.split?.weights == ["core": 90, "gateway": 90])
-        #expect(view.fileWeights["api"] == ["core": 90, "gateway": 10])
+        #expect(view.fileWeights(of: "api") == ["core": 90, "gateway": 10])
         let upstream = try await rig.gateway
         #expect(upstream.endpoints.map(\.address.port) == [3_301, 3_303])
         #expect(upstream.endpoints[0] === kept && kept.operational == .up)

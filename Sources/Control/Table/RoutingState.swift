@@ -1,0 +1,274 @@
+import RoutesFile
+import Traffic
+
+/// What is in force and why: what the file says, what operators changed over it, what sources have found, and the
+/// specification that follows from the three.
+///
+/// A pure value: a change is applied without clock, actor or I/O, and what is left to do about it comes back as a
+/// `Transition`. A change that is refused has changed nothing.
+package struct RoutingState: Sendable {
+    /// Tells the entity tags of this process from those of others.
+    private let instance: UInt64
+    /// What the file says; nil: nothing has been loaded yet.
+    package private(set) var configuration: BalancerConfiguration?
+    /// What is in force.
+    package private(set) var spec = TableSpec()
+    /// Of `spec`; grows by one with each that is published.
+    package private(set) var generation: UInt64 = 0
+    /// Since when `spec` has been in force, in monotonic milliseconds.
+    package private(set) var since: UInt64
+    package private(set) var departed = DepartedNames()
+    private var isHandingOver = false
+    /// Operators' weights, by route, as long as they stand over the file's.
+    private var live: [String: LiveState.Weights] = [:]
+    /// Endpoints that operators took out. What is not here is ready.
+    private var administrative: [EndpointKey: Administrative] = [:]
+    private var discovered = DiscoveredEndpoints()
+    /// Into the routes of `spec` and of `configuration` alike.
+    private var routeIndices: [String: Int] = [:]
+
+    package init(instance: UInt64, at now: UInt64) {
+        self.instance = instance
+        self.since = now
+    }
+
+    /// Throws why the change cannot be made.
+    package mutating func apply(_ change: Change, at now: UInt64) throws(ChangeRefused) -> Transition {
+        switch change {
+        case .load(let configuration): try self.load(configuration, at: now)
+        case .weights(let change): try self.reweight(change, at: now)
+        case .administrative(let change): try self.administer(change)
+        case .found(let endpoints, let key): self.find(endpoints, by: key, at: now)
+        case .inherit(let state): self.inherit(state)
+        case .handOver(let begins): try self.handOver(begins)
+        }
+    }
+
+    /// What was loaded first could not be served after all: nothing is in force again.
+    mutating func withdraw() { self.configuration = nil }
+
+    // MARK: what follows from it
+
+    /// Strong entity tag of what is in force. It never comes back, not in another process either.
+    package var tag: String {
+        let digits = String(self.instance, radix: 16)
+        return "\"\(self.generation)-\(String(repeating: "0", count: 16 - digits.count))\(digits)\""
+    }
+
+    /// The file's weights of a route; nil if it has no such route, or the route none.
+    package func fileWeights(of route: String) -> [String: UInt32]? {
+        guard let index = self.routeIndices[route] else { return nil }
+        return self.configuration?.table.routes[index].split?.weights
+    }
+
+    /// What the next process must know, so that nothing that operators did is lost.
+    package var liveState: LiveState {
+        var state = LiveState()
+        state.generation = self.generation
+        state.weights = self.live.values.sorted { $0.route < $1.route }
+        state.administrative = self.spec.endpointKeys.compactMap { key in
+            self.administrative[key].map {
+                LiveState.AdministrativeState(upstream: key.upstream, address: "\(key.address)", state: $0.word)
+            }
+        }
+        state.discovered = self.spec.upstreams.filter { $0.discovery != nil && !$0.endpoints.isEmpty }.map {
+            LiveState.Discovered(upstream: $0.name, endpoints: $0.endpoints.map(\.description))
+        }
+        return state
+    }
+
+    // MARK: changes
+
+    private var unchanged: Transition {
+        Transition(generationBefore: self.generation, generationAfter: self.generation)
+    }
+
+    /// Puts another specification in force. What operators did to endpoints that are gone ends with them.
+    private mutating func put(_ spec: TableSpec, at now: UInt64, _ transition: inout Transition) {
+        self.departed.follow(from: self.spec, to: spec, at: now)
+        self.spec = spec
+        self.publish(at: now, &transition)
+        transition.movesEndpoints = true
+        guard !self.administrative.isEmpty else { return }
+        let present = Set(spec.endpointKeys)
+        let ended = self.administrative.filter { !present.contains($0.key) }
+        for (key, state) in ended.sorted(by: { "\($0.key.address)" < "\($1.key.address)" }) {
+            self.administrative[key] = nil
+            transition.settings.append(Transition.Setting(endpoint: key, state: .ready))
+            transition.notes.append(
+                Transition.Note(
+                    what: .administrative, subject: "\(key.address)",
+                    detail: "\(key.upstream): \(state.word) ended: it is no longer an endpoint"))
+        }
+    }
+
+    private mutating func publish(at now: UInt64, _ transition: inout Transition) {
+        self.generation += 1
+        self.since = now
+        transition.generationAfter = self.generation
+    }
+
+    private mutating func load(
+        _ configuration: BalancerConfiguration, at now: UInt64
+    ) throws(ChangeRefused) -> Transition {
+        guard !self.isHandingOver else { throw .handingOver }
+        var transition = self.unchanged
+        var spec = configuration.table
+        let indices = Dictionary(
+            spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var ended: [Transition.Note] = []
+        for weights in self.live.values.sorted(by: { $0.route < $1.route }) {
+            guard let cause = weights.lay(over: &spec.routes, at: indices[weights.route]) else { continue }
+            self.live[weights.route] = nil
+            ended.append(
+                Transition.Note(
+                    what: .weights, subject: weights.route,
+                    detail: "live weights \(weights.weights.words) ended: \(cause)"))
+        }
+        self.discovered.adopt(&spec, present: self.spec)
+        let isFirst = self.configuration == nil
+        self.configuration = configuration
+        self.routeIndices = indices
+        if isFirst || spec != self.spec { self.put(spec, at: now, &transition) }
+        let detail =
+            transition.publishes
+            ? "\(spec.routes.count) routes, \(spec.upstreams.count) upstreams" : "no change in routing"
+        transition.notes = [Transition.Note(what: .load, subject: "", detail: detail)] + ended + transition.notes
+        return transition
+    }
+
+    private mutating func reweight(_ change: WeightChange, at now: UInt64) throws(ChangeRefused) -> Transition {
+        guard !self.isHandingOver else { throw .handingOver }
+        guard let index = self.routeIndices[change.route] else { throw .notFound("no route \"\(change.route)\"") }
+        guard let before = self.spec.routes[index].split else {
+            throw .invalid([
+                ControlProblem(path: "$", message: "route \"\(change.route)\" has no weights: it goes to no upstream")
+            ])
+        }
+        let tag = self.tag
+        guard change.ifMatch.isEmpty || change.ifMatch.contains(where: { $0 == tag || $0 == "*" }) else {
+            throw .stale(current: tag)
+        }
+        let after = try change.apply(to: before)
+        var transition = self.unchanged
+        transition.reweighting = Transition.Reweighting(
+            route: change.route, failover: self.spec.routes[index].failover, before: before, after: after)
+        guard after != before else { return transition }
+        self.spec.routes[index].action = .split(after)
+        self.live[change.route] = LiveState.Weights(
+            route: change.route, weights: after.weights, fileWeights: self.fileWeights(of: change.route) ?? [:])
+        self.publish(at: now, &transition)
+        transition.notes = [
+            Transition.Note(
+                what: .weights, subject: change.route, detail: WeightChange.detail(before: before, after: after),
+                reason: change.reason)
+        ]
+        return transition
+    }
+
+    private mutating func administer(_ change: AdministrativeChange) throws(ChangeRefused) -> Transition {
+        guard !self.isHandingOver else { throw .handingOver }
+        let concerned = self.spec.endpointKeys.filter { key in
+            change.addresses.contains(key.address) && (change.upstream == nil || key.upstream == change.upstream)
+        }
+        guard !concerned.isEmpty else {
+            let within = change.upstream.map { " in upstream \"\($0)\"" } ?? ""
+            throw .notFound("no endpoint \(change.name)\(within)")
+        }
+        var transition = self.unchanged
+        for key in concerned {
+            if transition.upstreams.last != key.upstream { transition.upstreams.append(key.upstream) }
+            let before = self.administrative[key] ?? .ready
+            guard before != change.state else { continue }
+            self.administrative[key] = change.state == .ready ? nil : change.state
+            transition.settings.append(Transition.Setting(endpoint: key, state: change.state))
+            transition.notes.append(
+                Transition.Note(
+                    what: .administrative, subject: "\(key.address)",
+                    detail: "\(key.upstream): \(before.word)→\(change.state.word)", reason: change.reason))
+        }
+        return transition
+    }
+
+    private mutating func find(_ endpoints: [SocketAddress], by key: DiscoveryKey, at now: UInt64) -> Transition {
+        // Found before the configuration that asks for them is in force, they wait for it.
+        self.discovered.put(endpoints, key)
+        var transition = self.unchanged
+        guard self.configuration != nil,
+            let index = self.spec.upstreams.firstIndex(where: { $0.name == key.upstream }),
+            self.spec.upstreams[index].discovery == key.spec
+        else { return transition }
+        let before = Set(self.spec.upstreams[index].endpoints)
+        let after = Set(endpoints)
+        guard before != after else { return transition }
+        var spec = self.spec
+        spec.upstreams[index].endpoints = endpoints
+        transition.joining = endpoints.filter { !before.contains($0) }.map {
+            EndpointKey(upstream: key.upstream, address: $0)
+        }
+        transition.joinsProbed = spec.upstreams[index].health != nil
+        transition.notes = [
+            Transition.Note(
+                what: .endpoints, subject: key.upstream,
+                detail: DiscoveredEndpoints.detail(before: before, after: after))
+        ]
+        self.put(spec, at: now, &transition)
+        return transition
+    }
+
+    private mutating func inherit(_ state: LiveState) -> Transition {
+        var transition = self.unchanged
+        for weights in state.weights { self.live[weights.route] = weights }
+        for entry in state.administrative {
+            guard let address = SocketAddress(parsing: entry.address), let word = Administrative(word: entry.state),
+                word != .ready
+            else { continue }
+            let key = EndpointKey(upstream: entry.upstream, address: address)
+            self.administrative[key] = word
+            transition.settings.append(Transition.Setting(endpoint: key, state: word))
+        }
+        self.discovered.inherit(state.discovered ?? [])
+        // Generations go on from the predecessor's, so that they grow over the whole of a service's life.
+        self.generation = state.generation
+        transition.generationBefore = state.generation
+        transition.generationAfter = state.generation
+        transition.notes = [
+            Transition.Note(
+                what: .takeover, subject: "",
+                detail: "\(state.weights.count) live splits, \(state.administrative.count) endpoints not ready")
+        ]
+        return transition
+    }
+
+    private mutating func handOver(_ begins: Bool) throws(ChangeRefused) -> Transition {
+        // Two successors would each believe that they have all.
+        if begins, self.isHandingOver { throw .handingOver }
+        self.isHandingOver = begins
+        return self.unchanged
+    }
+}
+
+extension LiveState.Weights {
+    /// Lays these weights over the route at `index`, if they still stand. Else answers why they have ended: the file's author
+    /// knew better.
+    fileprivate func lay(over routes: inout [RouteSpec], at index: Int?) -> String? {
+        guard let index else { return "the file has no such route any more" }
+        guard case .split(var entries) = routes[index].action else { return "the route goes to no upstream any more" }
+        let file = entries.weights
+        guard file == self.fileWeights, self.weights.keys.allSatisfy({ file[$0] != nil }) else {
+            return "the file says \(file.words)"
+        }
+        for member in entries.indices {
+            if let weight = self.weights[entries[member].upstream] { entries[member].weight = weight }
+        }
+        routes[index].action = .split(entries)
+        return nil
+    }
+}
+
+extension [String: UInt32] {
+    /// `core 90, gateway 10`.
+    fileprivate var words: String {
+        self.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,44 @@
+import Traffic
+
+/// What a change did to the state, and so what is left to do in the world: publish a table, tell endpoints, write it down.
+package struct Transition: Sendable, Equatable {
+    /// What the journal is told.
+    package struct Note: Sendable, Equatable {
+        package var what: JournalEntry.What
+        package var subject: String
+        package var detail: String
+        package var reason = ""
+    }
+
+    /// A route's weights before and after, also where they are the same.
+    package struct Reweighting: Sendable, Equatable {
+        package var route: String
+        package var failover: Bool
+        package var before: [SplitEntry]
+        package var after: [SplitEntry]
+    }
+
+    package struct Setting: Sendable, Equatable {
+        package var endpoint: EndpointKey
+        package var state: Administrative
+    }
+
+    package var generationBefore: UInt64
+    package var generationAfter: UInt64
+    /// Which endpoints there are may have changed.
+    package var movesEndpoints = false
+    package var reweighting: Reweighting?
+    /// States that endpoints are to be given.
+    package var settings: [Setting] = []
+    /// Endpoints that are new to an upstream in force: they take nothing before a probe has passed, if there are probes,
+    /// and begin with slow start.
+    package var joining: [EndpointKey] = []
+    /// Whether those are probed.
+    package var joinsProbed = false
+    /// Upstreams that an administrative change concerns.
+    package var upstreams: [String] = []
+    package var notes: [Note] = []
+
+    /// Whether a new table is to be published.
+    package var publishes: Bool { self.generationAfter != self.generationBefore }
+}
