@@ -19,8 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv-mongodb", "otv-redis"]
 STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-without-server", "4-core-health-only", "4-core-retired"]
 ENVIRONMENTS = ["kusama", "polkadot", "staging", "ci", "local"]
-# The oldest that is supported here, and the newest that the validator knows.
-VERSIONS = ["1.31", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
+# The oldest that the charts name, and the newest that the validator knows.
+VERSIONS = ["1.27", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
 # Kinds that operators bring: no schema of Kubernetes' own.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 # For the closing line.

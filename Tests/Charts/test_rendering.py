@@ -17,6 +17,7 @@ from rendering import (
     NoDuplicates,
     ROOT,
     STAGES,
+    VERSIONS,
     at,
     check_routes,
     folder_of,
@@ -45,6 +46,11 @@ class Rendering(unittest.TestCase):
                 for item in objects:
                     if item["kind"] in FOREIGN:
                         validate_foreign(item)
+
+    def test_the_oldest_kubernetes_is_that_of_the_charts(self):
+        for chart in [*CHARTS, "otv"]:
+            self.assertEqual(load("charts", chart, "Chart.yaml")["kubeVersion"], f">={VERSIONS[0]}.0-0")
+        self.assertIn(f"Kubernetes {VERSIONS[0]} or newer", read("docs", "deployment.md"))
 
     def test_a_key_that_is_there_twice_is_found(self):
         with self.assertRaises(AssertionError):
@@ -106,6 +112,19 @@ class Rendering(unittest.TestCase):
     def test_the_shared_templates_are_the_same_file(self):
         copies = {read("charts", chart, "templates", "_helpers.tpl") for chart in CHARTS}
         self.assertEqual(len(copies), 1)
+
+    def test_what_a_chart_says_of_itself(self):
+        versions = set()
+        for chart in [*CHARTS, "otv"]:
+            said = load("charts", chart, "Chart.yaml")
+            for key in ("description", "home", "sources", "keywords", "maintainers", "kubeVersion"):
+                self.assertTrue(said[key], (chart, key))
+            self.assertEqual(said["annotations"]["artifacthub.io/license"], "Apache-2.0")
+            self.assertIn("Apache License", read("LICENSE"))
+            if chart not in ("otv-mongodb", "otv-redis"):
+                versions.add(said["appVersion"])
+        # One version of ours, which test_programs.py compares with the program's.
+        self.assertEqual(len(versions), 1)
 
     def test_versions_of_the_umbrella(self):
         dependencies = load("charts", "otv", "Chart.yaml")["dependencies"]
