@@ -2,6 +2,7 @@
 # One file for every image:
 #
 #     docker build . --build-arg PACKAGE=balancer|gateway|core
+#     docker build . --build-arg PACKAGE=... --target symbols --output symbols     # for reading a crash: docs/images.md
 #
 # core is the gateway program in the core's role: with `server.enable: false` in its main.json, the retired core.
 # docs/images.md describes the images. Nothing here names a processor: the file builds on amd64 and on arm64.
@@ -46,17 +47,33 @@ RUN --mount=type=cache,target=/root/.cache/org.swift.swiftpm,sharing=locked \
 # --- build: the project's own modules
 FROM dependencies AS sources
 COPY Sources Sources
+COPY scripts/strip-apart.sh scripts/
 RUN find Sources -name Placeholder.swift -delete
 
+# Beside each program the toolchain's own, which tells where it was when it crashed; it needs nothing of the toolchain.
 FROM sources AS build-balancer
 RUN swift build -c release --static-swift-stdlib --product balancer \
-    && install -D -s -m 0755 .build/release/balancer /out/balancer
+    && scripts/strip-apart.sh .build/release/balancer /out /symbols \
+    && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/
 
 FROM sources AS build-gateway
 # The page's files are looked for beside the executable.
 RUN swift build -c release --static-swift-stdlib --product gateway \
-    && install -D -s -m 0755 .build/release/gateway /out/gateway \
+    && scripts/strip-apart.sh .build/release/gateway /out /symbols \
+    && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/ \
     && cp -R .build/release/balancer_GatewayService.resources /out/
+
+# --- symbols: apart from the images, by the programs' build ids; `--target symbols --output FOLDER`
+FROM scratch AS symbols-balancer
+COPY --from=build-balancer /symbols/ /
+
+FROM scratch AS symbols-gateway
+COPY --from=build-gateway /symbols/ /
+
+FROM symbols-gateway AS symbols-core
+
+# hadolint ignore=DL3006
+FROM symbols-${PACKAGE} AS symbols
 
 # --- final: the program and the shared libraries that it names
 FROM ${RUNTIME_IMAGE} AS final-balancer
@@ -68,7 +85,8 @@ RUN apt-get update \
     && mkdir -p /code/packages/balancer/config
 COPY --from=build-balancer /out/ /opt/otv/
 COPY LICENSE /usr/share/doc/otv/LICENSE
-ENV PATH=/opt/otv:$PATH
+ENV PATH=/opt/otv:$PATH \
+    SWIFT_BACKTRACE=enable=yes,swift-backtrace=/opt/otv/swift-backtrace-static,interactive=no,color=no,threads=all,sanitize=no
 WORKDIR /code/packages/balancer
 # The admin API's port is not named: it has no authentication, and `docker run -P` publishes what is.
 EXPOSE 8080
@@ -85,7 +103,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build-gateway /out/ /opt/otv/
 COPY LICENSE /usr/share/doc/otv/LICENSE
-ENV PATH=/opt/otv:$PATH
+ENV PATH=/opt/otv:$PATH \
+    SWIFT_BACKTRACE=enable=yes,swift-backtrace=/opt/otv/swift-backtrace-static,interactive=no,color=no,threads=all,sanitize=no
 
 FROM runtime-gateway AS final-gateway
 RUN mkdir -p /code/packages/gateway/config
@@ -104,6 +123,17 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["sh", "-c", "exec gateway health --port ${GATEWAY_PORT:-3300}"]
 ENTRYPOINT ["gateway"]
 CMD ["serve", "--role", "core", "--config", "config"]
+
+# --- the other two programs of the split architecture
+# hadolint ignore=DL3006
+FROM ${RUNTIME_IMAGE} AS refusal
+RUN echo "PACKAGE=worker and PACKAGE=telemetry are the programme's own programs, whose sources are not here:" \
+        "build them in w3f/1k-validators-be, and name them to the charts by otv-worker.image and otv-telemetry.image" >&2 \
+    && exit 1
+
+FROM refusal AS final-worker
+
+FROM refusal AS final-telemetry
 
 # --- for trying out only, `--target seed`: the gateway's sample data, ready to be put into a MongoDB
 FROM runtime-gateway AS sample

@@ -41,6 +41,12 @@ def base_archive():
     return archive
 
 
+def backtracer():
+    """The toolchain's program that tells where a program crashed."""
+    programs = os.path.dirname(os.path.realpath(shutil.which("swift")))
+    return os.path.normpath(os.path.join(programs, "..", "libexec", "swift", "linux", "swift-backtrace-static"))
+
+
 def target_folders(package):
     """Where SwiftPM looks for each target, by its rule and not by the Dockerfile's."""
     return [target.get("path") or f"{'Tests' if target['type'] == 'test' else 'Sources'}/{target['name']}"
@@ -84,6 +90,8 @@ class Builder:
             self.buildah("copy", "--chmod", "0755", name, os.path.join(STAND_INS, program), f"/usr/local/bin/{program}")
             if more:
                 self.buildah("copy", name, more, "/opt/products")
+                # Where the toolchain has it, seen from its `swift`.
+                self.buildah("copy", "--chmod", "0755", name, backtracer(), "/usr/local/libexec/swift/linux/swift-backtrace-static")
             self.buildah("commit", "--quiet", "--format", "docker", "--rm", name, self.official(image))
         self.buildah("rm", folder)
 

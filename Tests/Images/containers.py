@@ -107,6 +107,15 @@ class Lines:
             if wanted in line:
                 return line
 
+    def drain(self):
+        """What has come so far; also in `seen`."""
+        found = []
+        while not self.coming.empty():
+            if (line := self.coming.get()) is not None:
+                found.append(line)
+        self.seen += found
+        return found
+
     def rest(self):
         """Everything, once it has ended."""
         self.thread.join(PATIENCE)

@@ -70,7 +70,7 @@ class TheDockerfile(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write("FROM scratch\nCOPY . /\n")
         tree = BUILDER.build("context", "--file", path).tree
-        wanted = {"Package.swift", "Sources", "LICENSE"} | {"Package.resolved"} & set(os.listdir(BUILDER.context))
+        wanted = {"Package.swift", "Sources", "LICENSE", "scripts"} | {"Package.resolved"} & set(os.listdir(BUILDER.context))
         self.assertEqual(set(os.listdir(tree)), wanted)
         run("diff", "--recursive", os.path.join(BUILDER.context, "Sources"), os.path.join(tree, "Sources"))
 
@@ -138,8 +138,8 @@ class TheTree(unittest.TestCase):
         for package in PACKAGES:
             with self.subTest(package):
                 tree = IMAGES[package].tree
-                resources = {"gateway", "balancer_GatewayService.resources"}
-                self.assertEqual(set(os.listdir(os.path.join(tree, "opt/otv"))), {"balancer"} if package == "balancer" else resources)
+                programs = {"balancer"} if package == "balancer" else {"gateway", "balancer_GatewayService.resources"}
+                self.assertEqual(set(os.listdir(os.path.join(tree, "opt/otv"))), {"swift-backtrace-static"} | programs)
                 self.assertEqual(os.listdir(os.path.join(tree, "code/packages")), [package])
                 # Empty, and there: a runtime that mounts onto it has nothing to make in a read-only root.
                 self.assertEqual(os.listdir(os.path.join(tree, "code/packages", package, "config")), [])
@@ -165,6 +165,49 @@ class TheTree(unittest.TestCase):
             print(f"test-images: otv-{package}: {size} MB unpacked", flush=True)
             # The stand-in for the base is part of it; a toolchain in it would be a gigabyte more.
             self.assertLess(size, 400)
+            program = os.path.join(IMAGES[package].tree, "opt/otv", IMAGES[package].command[0])
+            stripped = os.path.getsize(program) / 1e6
+            packed = int(run("bash", "-c", f"tar -C '{IMAGES[package].tree}/opt/otv' -c . | gzip -6 | wc -c")) / 1e6
+            print(f"test-images: otv-{package}: program {stripped:.1f} MB, /opt/otv packed {packed:.1f} MB", flush=True)
+            self.assertLess(stripped, 100)
+            self.assertLess(packed, 60)
+            self.assertEqual(run("readelf", "--sections", "--wide", program).count(".debug_"), 0)
+
+
+class ACrash(unittest.TestCase):
+    """What a program leaves behind that the machine's signal has ended, and what can be read out of it."""
+
+    def test_tells_where_it_was(self):
+        symbols = BUILDER.build("symbols", "--target", "symbols", "--build-arg", "PACKAGE=gateway").tree
+        network = Network(folder("crash"))
+        self.addCleanup(network.close)
+        space, _ = network.join("crash")
+        container = Container(WORK, IMAGES["gateway"], space, ["gateway", "serve"])
+        self.addCleanup(container.close)
+        container.says("http://")
+        container.execute("sh", "-c", "kill -SEGV 1")
+        if not until(lambda: any("Backtrace took" in line for line in [*container.errors.seen, *container.errors.drain()])):
+            self.fail(container.told())
+        report = "\n".join(container.errors.seen)
+        self.assertIn("*** Program crashed", report)
+        self.assertIn("<unknown> in gateway", report)
+        path = os.path.join(WORK, "crash.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(report)
+        read_out = run(os.path.join(ROOT, "scripts", "read_crash.py"), symbols, path)
+        # Every line of the report, and below an address of ours where that is.
+        self.assertGreater(len(read_out.splitlines()), len(report.splitlines()))
+        # Of another build nothing is told, and that is said.
+        said = subprocess.run([os.path.join(ROOT, "scripts", "read_crash.py"), WORK, path], capture_output=True, text=True, check=False)
+        self.assertEqual((said.returncode, "no symbols in" in said.stderr), (1, True))
+
+
+class TheOtherPrograms(unittest.TestCase):
+    def test_are_refused_with_a_reason(self):
+        for package in ("worker", "telemetry"):
+            with self.assertRaises(AssertionError) as caught:
+                BUILDER.build(package, "--build-arg", f"PACKAGE={package}")
+            self.assertIn("w3f/1k-validators-be", str(caught.exception))
 
 
 class Running(unittest.TestCase):
