@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fuzzes each parser, or the one that is named, for SECONDS (default 30) with libFuzzer and AddressSanitizer, starting from the saved cases. What it
-# finds is written beside them, and is then replayed by every test run. Built with the compiler directly: libFuzzer brings
-# its own main, which the package manager would rename.
+# Fuzzes each parser, or the one that is named, for SECONDS (default 30) with libFuzzer and AddressSanitizer, starting from
+# the saved cases. What it finds is written beside them, and is then replayed by every test run. Built with the compiler
+# directly: libFuzzer brings its own main, which the package manager would rename.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-30}

@@ -1,7 +1,7 @@
 /// Finds known field names by their length and their bytes as whole words.
-struct FieldIndex: ~Copyable {
-    /// For what classifies a name now and then. A table of fields holds its own, which costs no look whether it is made.
-    /// Nothing changes it once it is made, so every thread may read it.
+struct FieldIndex {
+    /// The one that there is, for the life of the process. Nothing changes it once it is made, so every thread may read it.
+    /// A table of fields holds a copy of what points to it, which saves the look whether it is made.
     nonisolated(unsafe) static let shared = FieldIndex()
 
     /// A power of two, and more than twice the names that are known.
@@ -22,13 +22,14 @@ struct FieldIndex: ~Copyable {
         var name = FieldName.other
     }
 
-    private let slots: UnsafeMutablePointer<Slot>
+    private let slots: UnsafePointer<Slot>
     /// Bit n: there is a name of n bytes.
-    private var lengths: UInt64 = 0
+    private let lengths: UInt64
 
-    init() {
-        self.slots = .allocate(capacity: Self.size)
-        self.slots.initialize(repeating: Slot(), count: Self.size)
+    private init() {
+        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: Self.size)
+        slots.initialize(repeating: Slot(), count: Self.size)
+        var lengths: UInt64 = 0
         for (text, name) in FieldName.known {
             let bytes = text.withUTF8Buffer { Array($0) }
             var slot = Slot(length: bytes.count, name: name)
@@ -38,14 +39,12 @@ struct FieldIndex: ~Copyable {
                 (slot.second, slot.third) = (middle.x, middle.y)
             }
             var position = Self.position(slot.first, slot.last)
-            while self.slots[position].length > 0 { position = (position + 1) & (Self.size - 1) }
-            self.slots[position] = slot
-            self.lengths |= 1 << UInt64(bytes.count)
+            while slots[position].length > 0 { position = (position + 1) & (Self.size - 1) }
+            slots[position] = slot
+            lengths |= 1 << UInt64(bytes.count)
         }
-    }
-
-    deinit {
-        self.slots.deallocate()
+        self.slots = UnsafePointer(slots)
+        self.lengths = lengths
     }
 
     /// The known name that stands there, in any case. Its bytes are tchars.

@@ -6,7 +6,7 @@ package struct FieldTable: ~Copyable {
     package private(set) var present = FieldNameSet()
     /// Whether a name has a `_`.
     package private(set) var hasUnderscores = false
-    let index = FieldIndex()
+    let index = FieldIndex.shared
 
     /// Grows beyond `capacity` as needed.
     package init(capacity: Int = 128) {
