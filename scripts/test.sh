@@ -10,10 +10,10 @@ swift_tests=(Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-
 if (($# > 0)); then exec "${swift_tests[@]}"; fi
 scripts/test-charts.sh
 "${swift_tests[@]}"
-scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes
 # of roll-outs and try charts and waits more than compiled code.
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
-export BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway
-"${swift_tests[@]}" --filter '^Scenarios\.' --skip Runbook
+BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway \
+    "${swift_tests[@]}" --filter '^Scenarios\.' --skip Runbook
+scripts/test-images.sh
