@@ -35,6 +35,7 @@ let package = Package(
         .target(name: "CEpoll"),
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["HTTPWire", "Traffic"], swiftSettings: strict),
+        .systemLibrary(name: "CAllocator"),
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .target(
             name: "Documents",
@@ -90,7 +91,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "GatewayService", "Documents",
+                "GatewayService", "Documents", "CAllocator",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -107,8 +108,9 @@ let package = Package(
         .testTarget(
             name: "RoutesFileTests", dependencies: ["RoutesFile", "Traffic"], swiftSettings: strict),
         .testTarget(
-            name: "DocumentsTests", dependencies: ["Documents", "CMongoC"], exclude: ["WireServer"],
-            swiftSettings: strict),
+            name: "DocumentsTests",
+            dependencies: ["Documents", "CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
+            exclude: ["WireServer"], swiftSettings: strict),
         .testTarget(
             name: "ControlTests",
             dependencies: [

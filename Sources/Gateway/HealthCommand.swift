@@ -20,7 +20,9 @@ struct HealthCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard await (try probe()).isAlive(within: .seconds(2)) else { throw ExitCode.failure }
+        guard let reason = await (try probe()).failure(within: .seconds(2)) else { return }
+        PlainOutput.error("not alive: \(reason)")
+        throw ExitCode.failure
     }
 
     private func probe() throws -> HealthProbe {

@@ -27,6 +27,7 @@ struct ServeCommand: AsyncParsableCommand {
     var identify: String?
 
     func run() async throws {
+        let signals = await StopSignals()
         EventLoops.choose()
         var options = ConfigurationReader.Options()
         options.role = role
@@ -51,7 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             store = configuration.service == .full ? try Self.openStore(configuration) : nil
         } catch {
-            PlainOutput.error("database: \(error)")
+            PlainOutput.error("database: \(configuration.database): \(error)")
             throw ExitCode.failure
         }
         let server = GatewayServer(
@@ -59,11 +60,18 @@ struct ServeCommand: AsyncParsableCommand {
         ) { port in
             Self.announce(configuration, port: port)
         }
-        var group = ServiceGroupConfiguration(
-            services: [server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        var settings = ServiceGroupConfiguration(services: [server], logger: logger)
         // Answers take seconds at most; whoever still reads after this has stopped reading.
-        group.maximumGracefulShutdownDuration = .seconds(30)
-        try await ServiceGroup(configuration: group).run()
+        settings.maximumGracefulShutdownDuration = .seconds(30)
+        let group = ServiceGroup(configuration: settings)
+        let stopper = Task { await signals.stop(group) }
+        defer { stopper.cancel() }
+        do {
+            try await group.run()
+        } catch let error as ListenError {
+            PlainOutput.error(error.description)
+            throw ExitCode.failure
+        }
     }
 
     private static func logger(_ environment: [String: String], _ output: LineWriter) -> Logger {

@@ -22,8 +22,16 @@ struct SnapshotCommand: AsyncParsableCommand {
     func run() async throws {
         MongoStore.redirectLog { _, _ in }
         let isTerminal = isatty(STDERR_FILENO) == 1
+        // A file that the string is read from ends with a newline.
+        let uri = from.trimmingCharacters(in: .whitespacesAndNewlines.union(.controlCharacters))
         do {
-            let snapshot = try MongoSnapshot(uri: from, deadline: .seconds(30))
+            try MongoStore.validate(uri: uri)
+        } catch {
+            PlainOutput.error("--from: \(error)")
+            throw ExitCode(78)
+        }
+        do {
+            let snapshot = try MongoSnapshot(uri: uri, deadline: .seconds(30))
             let store = try EmbeddedStore(copyingTo: to)
             try await snapshot.copy(to: store) { progress in
                 Self.show(progress, isTerminal: isTerminal)

@@ -34,7 +34,13 @@ def closed(**properties):
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-DATABASE = closed(mongo=OBJECT, uri={"type": "string"}, migrate={"type": "boolean"}, storageFile={"type": "string"})
+DATABASE = closed(
+    mongo=OBJECT,
+    uri={"type": "string"},
+    mustHave={"type": "array", "items": {"type": "string"}},
+    migrate={"type": "boolean"},
+    storageFile={"type": "string"},
+)
 SERVER = closed(
     port=PORT,
     host={"type": "string"},
@@ -45,6 +51,9 @@ SERVER = closed(
     drain=COUNT,
     limitCap=COUNT,
     cacheBytes=COUNT,
+    memoryBytes=COUNT,
+    connections=COUNT,
+    staleFor=COUNT,
     headTimeout=COUNT,
     bodyTimeout=COUNT,
     redactAddresses={"type": "boolean"},

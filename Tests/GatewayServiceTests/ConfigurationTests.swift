@@ -65,7 +65,10 @@ struct ConfigurationTests {
     @Test func howMuchToKeepAndHowLongToWaitForRequests() throws {
         let database = #""db":{"uri":"sqlite:x"}"#
         let standard = try read(#"{"server":{"port":1},\#(database)}"#)
-        #expect(standard.cacheBytes == 256 * 1024 * 1024)
+        #expect(standard.cacheBytes == nil)
+        #expect(standard.memoryBytes == nil)
+        #expect(standard.connections == nil)
+        #expect(standard.staleFor == .zero)
         #expect(standard.headTimeout == .seconds(60))
         #expect(standard.bodyTimeout == .seconds(30))
         let given = try read(
@@ -109,7 +112,7 @@ struct ConfigurationTests {
 
     @Test(arguments: [
         ("sqlite::memory:", GatewayConfiguration.Database.sample), ("sqlite:/a/b.sqlite", .sqlite(path: "/a/b.sqlite")),
-        ("mongodb+srv://h/otv", .mongodb(uri: "mongodb+srv://h/otv")),
+        ("mongodb+srv://db.example.org/otv", .mongodb(uri: "mongodb+srv://db.example.org/otv")),
     ])
     func database(uri: String, database: GatewayConfiguration.Database) throws {
         #expect(
@@ -181,6 +184,108 @@ struct ConfigurationTests {
             #expect(!error.description.contains("ter2"))
         }
         #expect(GatewayConfiguration.Database.mongodb(uri: uri).description == "mongodb")
+    }
+
+    /// A Secret made from a file ends with a newline.
+    @Test(arguments: ["\n", "\r\n", " \t\u{0}\n"])
+    func whatStandsAroundAValueIsNoPartOfIt(end: String) throws {
+        let environment = [
+            "GATEWAY_DB_URI": end + "mongodb://h/otv" + end, "GATEWAY_PORT": "2" + end, "GATEWAY_HOST": "::1" + end,
+        ]
+        let configuration = try read(#"{"server":{"port":1}}"#, environment: environment)
+        #expect(configuration.database == .mongodb(uri: "mongodb://h/otv"))
+        #expect(configuration.port == 2)
+        #expect(configuration.host == "::1")
+        let file = try read(#"{"server":{"port":1},"db":{"mongo":{"uri":"mongodb://h/otv\n"}}}"#)
+        #expect(file.database == .mongodb(uri: "mongodb://h/otv"))
+        #expect(try read(#"{"server":{"port":1},"db":{"uri":"sqlite:a\n"}}"#).database == .sqlite(path: "a"))
+    }
+
+    @Test func controlCharactersWithinAreRefused() {
+        for uri in ["mongodb://h/o\ntv", "mongodb://h/otv%0A", "mongodb://h\t/otv", "sqlite:a\u{7F}b"] {
+            #expect(
+                problems(#"{"server":{"port":1}}"#, environment: ["GATEWAY_DB_URI": uri]) == ["GATEWAY_DB_URI"],
+                "\(uri)")
+        }
+    }
+
+    @Test func whatTheDatabaseMustHave() throws {
+        #expect(try read(#"{"server":{"port":1}}"#).mustHave == ["candidates"])
+        #expect(try read(#"{"server":{"port":1},"db":{"mustHave":[]}}"#).mustHave == [])
+        #expect(try read(#"{"server":{"port":1},"db":{"mustHave":["a","b"]}}"#).mustHave == ["a", "b"])
+        for value in ["1", "\"a\"", "[1]", "[\"\"]", "{}"] {
+            #expect(problems(#"{"server":{"port":1},"db":{"mustHave":\#(value)}}"#) == ["$.db.mustHave"], "\(value)")
+        }
+    }
+
+    @Test func howMuchMemoryThereIs() throws {
+        let given = try read(
+            #"{"server":{"port":1,"memoryBytes":16777216,"connections":7,"staleFor":60000},"db":{"uri":"sqlite:x"}}"#)
+        #expect(given.memoryBytes == 16_777_216)
+        #expect(given.connections == 7)
+        #expect(given.staleFor == .seconds(60))
+        #expect(
+            problems(
+                #"{"server":{"port":1,"memoryBytes":1000,"connections":0,"staleFor":-1},"db":{"uri":"sqlite:x"}}"#)
+                == ["$.server.memoryBytes", "$.server.connections", "$.server.staleFor"])
+    }
+
+    /// Each fault says what it is, by its place, and repeats nothing of the string.
+    @Test(arguments: [
+        ("mongodb://u:hunter2@", "no host"), ("mongodb://u:hunter2:x@h/otv", "more than one :"),
+        ("mongodb://u:hun%ter2@h/otv", "hexadecimal digits"), ("mongodb://:hunter2@h/otv", "no user name"),
+        ("mongodb://u:hun@ter2@h/otv", "an @"), ("mongodb://u:hunter2@h:port/otv", "the port of host 1"),
+        ("mongodb://u:hunter2@a,h:70000/otv", "the port of host 2"),
+        ("mongodb://h/otv?maxPoolSize=hunter2", "maxpoolsize"),
+        ("mongodb://h/otv?maxPoolSize=513", "maxPoolSize is 512"),
+        ("mongodb://h/otv?readPreference=hunter2", "readPreference"), ("mongodb://h/otv?hunter2", "="),
+        ("mongodb+srv://u:hunter2@h:1/otv", "a port"), ("mongodb://h/hunter2.b", "database name"),
+        ("mongodb+srv://u:hunter2@h/otv", "service name"),
+    ])
+    func whatIsWrongWithAConnectionString(uri: String, reason: String) {
+        do {
+            _ = try read(#"{"server":{"port":1},"db":{"mongo":{"uri":"\#(uri)"}}}"#)
+            Issue.record("accepted")
+        } catch {
+            #expect(error.problems.map(\.path) == ["$.db.mongo.uri"])
+            #expect(error.description.contains(reason), "\(error)")
+            #expect(!error.description.contains("hunter2") && !error.description.contains("ter2"), "\(error)")
+        }
+    }
+
+    /// A connection string where something else belongs.
+    @Test func credentialsInAWrongPlaceAreNotRepeated() {
+        let uri = "mongodb://u:hunter2@h/otv"
+        for text in [
+            #"{"server":{"port":1,"host":"\#(uri)"},"db":{"uri":"sqlite:x"}}"#,
+            #"{"server":{"port":1},"db":{"uri":"sqlite:\#(uri)"}}"#,
+            #"{"server":{"port":"\#(uri)"},"db":{"uri":"sqlite:x"}}"#, #"{"server":{"port":1},"db":"\#(uri)"}"#,
+            uri,
+        ] {
+            do {
+                _ = try read(text)
+                Issue.record("accepted")
+            } catch {
+                #expect(!error.description.contains("hunter2"), "\(error)")
+            }
+        }
+        #expect(throws: ConfigurationError(problems: [.init("mongodb://***@h/otv", "no such file or directory")])) {
+            try ConfigurationReader.read(path: uri, environment: [:], options: .init())
+        }
+    }
+
+    @Test(arguments: [
+        ("nothing", "nothing"), ("at mongodb://h/otv now", "at mongodb://h/otv now"),
+        ("mongodb://u:p w'@x@h/otv?a=b", "mongodb://***@h/otv?a=b"),
+        ("'https://u:hunter2@h' is", "'https://***@h' is"),
+        (
+            "mongodb://h/?tlsCertificateKeyFilePassword=hunter2&x=1",
+            "mongodb://h/?tlsCertificateKeyFilePassword=***&x=1"
+        ),
+        ("mongodb://h/?authMechanismProperties=A:hunter2 and", "mongodb://h/?authMechanismProperties=*** and"),
+    ])
+    func redaction(text: String, printed: String) {
+        #expect(Redaction.withoutCredentials(text) == printed)
     }
 
     @Test func zeroCacheMeansTheDefault() throws {

@@ -283,6 +283,157 @@ struct GatewayProgramTests {
         process.waitUntilExit()
         #expect(!(line + text).contains("hunter2"))
         // It says something: of the string, or of the server that is not there.
-        #expect(text.contains("%40") || ready.hasPrefix("not ready: database: "))
+        #expect(text.hasPrefix("GATEWAY_DB_URI: ") || ready.hasPrefix("not ready: database: "))
+        if ready.isEmpty { #expect(process.terminationStatus == 78) }
+    }
+
+    /// Runs the program to its end.
+    private func run(
+        _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> (status: Int32, output: String, errors: String) {
+        let (output, errors) = (Pipe(), Pipe())
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.program)
+        process.arguments = arguments
+        process.environment = environment
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        let failure = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, text, failure)
+    }
+
+    /// A connection string wherever something else belongs.
+    @Test(arguments: [
+        ["serve", "--host", "URI"], ["serve", "--port", "URI"], ["serve", "--config", "URI"], ["serve", "URI"],
+        ["serve", "--role", "URI"], ["serve", "--identify", "URI"], ["URI"], ["health", "--port", "URI"],
+        ["health", "--url", "URI"], ["sample", "--to", "URI"], ["import-candidates", "URI", "--to", "/nowhere/x"],
+        ["snapshot", "--from", "sqlite:URI", "--to", "/nowhere/x"], ["snapshot", "--from", "x", "--to", "URI"],
+        ["serve", "--db=URI"],
+    ])
+    func credentialsInAWrongPlaceAreNotPrinted(arguments: [String]) throws {
+        for secret in ["hunter2", "hun@ter2 and@hunter2"] {
+            let uri = "mongodb://user:\(secret)@127.0.0.1:9/otv"
+            let end = try run(arguments.map { $0.replacing("URI", with: uri) }, environment: ["LOG_LEVEL": "trace"])
+            #expect(end.status != 0)
+            #expect(!end.errors.isEmpty)
+            #expect(!(end.output + end.errors).contains("hunter2"), "\(end)")
+        }
+    }
+
+    @Test func theVersionIsTold() throws {
+        let end = try run(["--version"])
+        #expect(end.status == 0)
+        #expect(end.output.wholeMatch(of: #/\d+\.\d+\.\d+\n/#) != nil, "\(end)")
+    }
+
+    /// What others use to have files read or opened again ends nothing.
+    @Test func otherSignalsEndNothing() async throws {
+        try await withConfiguration { path, port in
+            let process = try start("", ["serve", "--config", path])
+            defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+            try await awaitLife(process, port)
+            for signal in [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
+                kill(process.processIdentifier, signal)
+                #expect(try await answer(port, "/blockindex") == "HTTP/1.1 200 OK")
+            }
+            #expect(process.isRunning)
+            process.terminate()
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit)
+            #expect(process.terminationStatus == 0)
+        }
+    }
+
+    /// A body that never comes holds the graceful end; a second signal does not wait for it.
+    @Test func aSecondSignalEndsAtOnce() async throws {
+        try await withConfiguration { path, port in
+            let text = try String(contentsOfFile: path, encoding: .utf8).replacing(
+                #""drain":0"#, with: #""drain":60000"#)
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+            let process = try start("", ["serve", "--config", path])
+            defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+            try await awaitLife(process, port)
+            process.terminate()
+            while try await answer(port, "/readyz") != "HTTP/1.1 503 Service Unavailable" { await Task.yield() }
+            #expect(process.isRunning)
+            let start = ContinuousClock.now
+            process.terminate()
+            process.waitUntilExit()
+            #expect(ContinuousClock.now - start < .seconds(20))
+            #expect(process.terminationStatus == 130)
+        }
+    }
+
+    @Test func aTakenPortIsNamed() async throws {
+        try await withConfiguration { path, port in
+            let first = try start("", ["serve", "--config", path])
+            defer {
+                kill(first.processIdentifier, SIGKILL)
+                first.waitUntilExit()
+            }
+            try await awaitLife(first, port)
+            let second = try run(["serve", "--config", path])
+            #expect(second.status == 1)
+            #expect(second.errors.contains("cannot listen on 127.0.0.1:\(port): another process listens there\n"))
+        }
+    }
+
+    @Test func healthSaysWhy() async throws {
+        let port = try freePort()
+        let end = try run(["health", "--port", "\(port)"])
+        #expect(end.status == 1)
+        #expect(end.errors.hasPrefix("not alive: 127.0.0.1:\(port) does not accept connections: "), "\(end)")
+        try await withConfiguration { path, port in
+            let process = try start("", ["serve", "--config", path])
+            defer {
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            try await awaitLife(process, port)
+            #expect(try run(["health", "--port", "\(port)"]).errors == "")
+            let missing = try run(["health", "--url", "http://127.0.0.1:\(port)/nope"])
+            #expect(missing.errors == "not alive: 127.0.0.1:\(port) answers 404 to /nope\n")
+        }
+    }
+
+    /// A name that is almost right: the copy of nothing is none.
+    @Test(.enabled(if: WireServer.isAvailable, "needs the wire server; run with-wire-server"))
+    func aSnapshotOfNothingIsAnError() throws {
+        let database = try WireServer()
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).sqlite").path
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let end = try run(["snapshot", "--from", database.uri("otv_"), "--to", file])
+        #expect(end.status == 1)
+        #expect(end.errors.contains("nothing to copy: 127.0.0.1:\(database.port)/otv_"), "\(end)")
+        #expect(throws: StoreError.self) { try EmbeddedStore(reading: .file(file)) }
+    }
+
+    /// The newline that a Secret's file ends with, and a database that is not the one that was meant.
+    @Test(.enabled(if: WireServer.isAvailable, "needs the wire server; run with-wire-server"))
+    func theDatabaseThatWasMeant() async throws {
+        let database = try WireServer()
+        try MongoWriter(uri: database.uri("otv")).insert(
+            ExtendedJSON.batch([#"{"stash":"a","valid":true}"#], identified: true), into: .candidates, database: "otv")
+        for (name, isReady) in [("otv?maxPoolSize=2\n", true), ("otv_?maxPoolSize=2", false)] {
+            let (output, errors) = (Pipe(), Pipe())
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: Self.program)
+            process.arguments = ["serve", "--port", "0"]
+            process.environment = ["GATEWAY_DB_URI": "mongodb://127.0.0.1:\(database.port)/\(name)"]
+            process.standardOutput = output
+            process.standardError = errors
+            try process.run()
+            defer { process.waitUntilExit() }
+            let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            let port = try #require(line.firstMatch(of: #/127\.0\.0\.1:(\d+):/#).flatMap { Int($0.1) })
+            let ready = try await RunningServer(port: port, stop: {}).send("GET", "/readyz")
+            #expect(ready.status.contains("200") == isReady, "\(ready)")
+            process.terminate()
+            let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+            #expect(text.contains("not ready: the database has not what it must have") == !isReady, "\(text)")
+        }
     }
 }

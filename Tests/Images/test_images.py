@@ -93,7 +93,10 @@ class TheDependencyLayer(unittest.TestCase):
 
     def test_a_change_of_the_sources_keeps_it(self):
         copied = re.findall(r"^COPY (.+) \S+$", DOCKERFILE.split("AS dependencies")[1].split("\nFROM ")[0], re.M)
-        self.assertEqual(copied, ["Package.swift Package.resolve[d]", "Sources/CEpoll", "Sources/CMongoC"])
+        self.assertEqual(
+            copied,
+            ["Package.swift Package.resolve[d]", "Sources/CEpoll", "Sources/CMongoC", "Sources/CAllocator"],
+        )
 
 
 class TheConfiguration(unittest.TestCase):

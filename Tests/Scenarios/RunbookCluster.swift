@@ -36,7 +36,7 @@ final class RunbookCluster: Sendable {
             {"global": {"config": {"db": {"uri": "sqlite:\(sample)"}}},
              "otv-balancer": {"discovery": {"interval": "400ms"}},
              "otv-gateway": {"autoscaling": {"minReplicas": 2},
-               "config": {"db": {"uri": "\(database ?? "sqlite:\(sample)")"}\(gateway)}}}
+               "config": {"db": {"uri": "\(database ?? "sqlite:\(sample)")", "mustHave": []}\(gateway)}}}
             """
         self.cluster = try Program(
             path: "/usr/bin/env",

@@ -110,10 +110,13 @@ extension EmbeddedStore {
     ) throws -> DocumentBatch {
         var batch = DocumentBatch()
         var count = 0
+        var meter = MemoryMeter()
         while let row = try rows.next() {
             if count % stride == 0, QueryDeadline.hasPassed(deadline) { throw StoreError.timedOut }
             count += 1
             try append(row, to: &batch)
+            // Memory that grows is there twice for a while.
+            guard meter.covers(2 * batch.bytes.count) else { throw StoreError.outOfMemory }
             if try !accepts(batch.bytes.span, batch.starts[batch.count - 1]) { batch.removeLast() }
         }
         return batch

@@ -14,6 +14,8 @@ package struct EmbeddedStore: DocumentStore {
 
     let database: any DatabaseWriter
     private let reads = OpenReads()
+    /// The file that is served; nil in memory, and for one that is being filled.
+    private let file: ServedFile?
 
     /// Opens an existing file for reading only, or an empty database in memory.
     ///
@@ -21,10 +23,12 @@ package struct EmbeddedStore: DocumentStore {
     package init(reading location: Location) throws(StoreError) {
         switch location {
         case .memory:
+            file = nil
             database = try Self.queue(at: nil)
             try writing(Self.createSchema)
         case .file(let path):
             guard FileManager.default.fileExists(atPath: path) else { throw .unavailable("no file at \(path)") }
+            file = ServedFile(path)
             do {
                 var configuration = Configuration()
                 configuration.readonly = true
@@ -54,6 +58,7 @@ package struct EmbeddedStore: DocumentStore {
 
     /// Opens a file that a snapshot is to fill, making it where there is none. It gets its tables when the copy begins.
     package init(copyingTo path: String) throws(StoreError) {
+        file = nil
         database = try Self.queue(at: path)
         let version: Int
         let tables: Int
@@ -122,7 +127,22 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     package func check() async throws(StoreError) {
-        _ = try await reading { db in try Int.fetchOne(db, sql: "SELECT 1") }
+        try file?.check()
+        let tables = try await reading { db in
+            try String.fetchSet(db, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        let lost = Collection.allCases.first { !tables.contains($0.rawValue) }
+        if let lost { throw .failed("the file has no table \(lost.rawValue)") }
+    }
+
+    /// A collection of a file is there when it holds something: the tables are always there.
+    package func missing(among names: [String]) async throws(StoreError) -> [String] {
+        try await reading { db in
+            try names.filter { name in
+                guard Collection(rawValue: name) != nil, try db.tableExists(name) else { return true }
+                return try Int.fetchOne(db, sql: "SELECT 1 FROM \"\(name)\" LIMIT 1") == nil
+            }
+        }
     }
 
     package func close() async {
@@ -135,8 +155,11 @@ package struct EmbeddedStore: DocumentStore {
     ) async throws(StoreError) -> Answer {
         guard reads.begin() else { throw .unavailable("the store is closed") }
         defer { reads.end() }
+        let account = QueryMemory.current
         do {
-            return try await database.read(body)
+            return try await database.read { db in
+                try QueryMemory.$current.withValue(account) { try body(db) }
+            }
         } catch let error as BSONError {
             throw .malformed(error)
         } catch let error as StoreError {

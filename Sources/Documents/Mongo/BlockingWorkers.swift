@@ -4,50 +4,106 @@ import Synchronization
 
 /// A fixed number of threads for calls that block and for long computations, so that neither event loops nor Swift's own
 /// few threads are ever taken up by one.
+///
+/// Jobs belong to groups, of which none may have more than its share of the threads: one that is slow leaves the others
+/// theirs. Within a group the first comes first. A job that could not begin in time, as long as those before it take as long
+/// as the last ones did, is refused when it comes.
 package final class BlockingWorkers: Sendable {
     /// Jobs that may wait for a thread. Beyond it callers are refused at once: their deadline would pass in the queue.
     private static let queueLimit = 1024
 
-    private struct State {
+    private struct Group {
         var jobs: [@Sendable () -> Void] = []
         /// The next job in `jobs`; those before it are done.
         var head = 0
+        var running = 0
+        /// How long jobs took lately, in seconds: rises at once and falls by a quarter.
+        var usual = 0.0
+
+        var waiting: Int { jobs.count - head }
+
+        mutating func next() -> (@Sendable () -> Void)? {
+            guard head < jobs.count else { return nil }
+            let job = jobs[head]
+            head += 1
+            if head == jobs.count || head > BlockingWorkers.queueLimit {
+                jobs.removeFirst(head)
+                head = 0
+            }
+            return job
+        }
+    }
+
+    private struct State {
+        var groups: [Group]
+        /// Where to look for the next job first, so that groups take turns.
+        var turn = 0
         var isClosed = false
         var threads: Int
-        var running = 0
         var onEnd: CheckedContinuation<Void, Never>?
+
+        var waiting: Int { groups.reduce(0) { $0 + $1.waiting } }
+        var running: Int { groups.reduce(0) { $0 + $1.running } }
+
+        /// The next job of a group that may have another thread.
+        mutating func next(share: Int) -> (job: @Sendable () -> Void, group: Int)? {
+            for offset in groups.indices {
+                let index = (turn + offset) % groups.count
+                guard groups[index].running < share, let job = groups[index].next() else { continue }
+                groups[index].running += 1
+                turn = (index + 1) % groups.count
+                return (job, index)
+            }
+            return nil
+        }
     }
 
     private let state: Mutex<State>
     private let wake = DispatchSemaphore(value: 0)
+    private let count: Int
+    /// The most threads that one group may have.
+    private let share: Int
+    private let refusesHopeless: Bool
 
-    package init(count: Int) {
-        state = Mutex(State(threads: count))
+    /// - Parameters:
+    ///   - groups: how many kinds of jobs there are.
+    ///   - share: the most threads that jobs of one group may have; all of them when not given.
+    ///   - refusesHopeless: jobs that could not be done in time are refused when they come.
+    package init(count: Int, groups: Int = 1, share: Int? = nil, refusesHopeless: Bool = true) {
+        self.refusesHopeless = refusesHopeless
+        self.count = count
+        self.share = max(1, min(count, share ?? count))
+        state = Mutex(State(groups: Array(repeating: Group(), count: max(1, groups)), threads: count))
         for _ in 0..<count { Thread.detachNewThread { self.work() } }
     }
 
     /// How many jobs run now, and how many wait for a thread.
     package var load: (running: Int, waiting: Int) {
-        state.withLock { ($0.running, $0.jobs.count - $0.head) }
+        state.withLock { ($0.running, $0.waiting) }
     }
 
-    /// Runs `body` on one of the threads.
+    /// Runs `body` on one of the threads, on account of whoever asks.
     ///
-    /// - Parameter deadline: when it has passed before a thread is free, `body` does not run at all.
-    /// - Throws: ``StoreError/unavailable(_:)`` when closed, ``StoreError/overloaded`` when too many are waiting,
-    ///   ``StoreError/timedOut`` after the deadline; else what `body` throws.
+    /// - Parameters:
+    ///   - group: the kind of job.
+    ///   - deadline: when it has passed before a thread is free, `body` does not run at all.
+    /// - Throws: ``StoreError/unavailable(_:)`` when closed, ``StoreError/overloaded`` when too many are waiting or the
+    ///   deadline would pass while it waits, ``StoreError/timedOut`` after the deadline; else what `body` throws.
     package func run<Value: Sendable>(
-        until deadline: ContinuousClock.Instant? = nil, _ body: @escaping @Sendable () -> Result<Value, StoreError>
+        group: Int = 0, until deadline: ContinuousClock.Instant? = nil,
+        _ body: @escaping @Sendable () -> Result<Value, StoreError>
     ) async throws(StoreError) -> Value {
+        let account = QueryMemory.current
         let result: Result<Value, StoreError> = await withCheckedContinuation { continuation in
             let refusal: StoreError? = state.withLock { state in
                 if state.isClosed { return .unavailable("the store is closed") }
-                if state.jobs.count - state.head >= Self.queueLimit {
-                    return .overloaded
-                }
-                state.jobs.append {
+                let left = deadline.map { ($0 - .now) / .seconds(1) }
+                if state.waiting >= Self.queueLimit || isHopeless(state, group, left) { return .overloaded }
+                state.groups[group].jobs.append {
                     let isLate = deadline.map { $0 <= .now } ?? false
-                    continuation.resume(returning: isLate ? .failure(.timedOut) : body())
+                    continuation.resume(
+                        returning: isLate
+                            ? .failure(.timedOut) : QueryMemory.$current.withValue(account) { body() })
                 }
                 return nil
             }
@@ -58,6 +114,17 @@ package final class BlockingWorkers: Sendable {
             }
         }
         return try result.get()
+    }
+
+    /// Whether a job that comes now could not be done in the time that is left, in seconds. One that need not wait always
+    /// has its try: otherwise nobody would learn that a slow database is fast again.
+    private func isHopeless(_ state: State, _ group: Int, _ left: Double?) -> Bool {
+        guard refusesHopeless, let left else { return false }
+        let group = state.groups[group]
+        let ahead = group.running + group.waiting
+        guard ahead >= share else { return false }
+        // Those before it go in rounds, each as wide as the share.
+        return Double(ahead / share + 1) * group.usual > left
     }
 
     /// Refuses new jobs, finishes those that wait, and returns when every thread has ended.
@@ -77,21 +144,23 @@ package final class BlockingWorkers: Sendable {
     private func work() {
         while true {
             wake.wait()
-            let job: (@Sendable () -> Void)? = state.withLock { state in
-                guard state.head < state.jobs.count else { return nil }
-                let job = state.jobs[state.head]
-                state.head += 1
-                state.running += 1
-                if state.head == state.jobs.count || state.head > Self.queueLimit {
-                    state.jobs.removeFirst(state.head)
-                    state.head = 0
-                }
-                return job
+            guard let (job, group) = state.withLock({ $0.next(share: share) }) else {
+                // All that wait have as many threads as they may have: whoever ends next goes on with them. Or it is the end.
+                guard state.withLock({ $0.isClosed && $0.waiting == 0 }) else { continue }
+                wake.signal()
+                break
             }
-            // One signal per job and one per thread at the end: a signal without a job means the end.
-            guard let job else { break }
+            let start = ContinuousClock.now
             job()
-            state.withLock { $0.running -= 1 }
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            let isMore = state.withLock { state in
+                state.groups[group].running -= 1
+                let usual = state.groups[group].usual
+                state.groups[group].usual = max(seconds, usual + (seconds - usual) / 4)
+                return state.groups[group].waiting > 0 || state.isClosed
+            }
+            // A job's signal may have come when the group had its share, and the end's when jobs were waiting.
+            if isMore { wake.signal() }
         }
         let end = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.threads -= 1

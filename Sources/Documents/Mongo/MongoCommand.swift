@@ -80,6 +80,40 @@ enum MongoCommand {
 
     static let ping = document { $0.int32("ping", 1) }
 
+    /// A listing of collections by name. Of others, and of what they hold, nothing is asked: no right but to read them is
+    /// needed.
+    static func listing(of names: [String]) -> [UInt8] {
+        document { writer in
+            writer.int32("listCollections", 1)
+            writer.subdocument("filter") { writer in
+                writer.subdocument("name") { writer in
+                    writer.array("$in", count: names.count) { writer, index, key in writer.string(key, names[index]) }
+                }
+            }
+            writer.bool("nameOnly", true)
+            writer.bool("authorizedCollections", true)
+            // All of them at once.
+            writer.subdocument("cursor") { $0.int32("batchSize", Int32(clamping: names.count + 1)) }
+        }
+    }
+
+    /// The names that the reply to a listing tells.
+    static func names(inListing reply: Span<UInt8>) throws(BSONError) -> Set<String> {
+        var names: Set<String> = []
+        guard let cursor = try reply.element("cursor", inDocument: 0), cursor.type == .document,
+            let batch = try reply.element("firstBatch", inDocument: cursor.value.lowerBound), batch.type == .array
+        else { return names }
+        var items = try BSONScanner(document: batch.value.lowerBound, in: reply)
+        while let item = try items.next(in: reply) {
+            guard item.type == .document,
+                let name = try reply.element("name", inDocument: item.value.lowerBound),
+                let text = reply.string(of: name)
+            else { continue }
+            names.insert(text)
+        }
+        return names
+    }
+
     private static func document(_ body: (inout BSONWriter) -> Void) -> [UInt8] {
         var writer = BSONWriter()
         writer.document(body)

@@ -8,7 +8,7 @@ final class MongoConnection: Sendable {
     // The driver's pools are safe to use from any thread: clients are taken out and put back under its own lock.
     private nonisolated(unsafe) let pool: OpaquePointer
     let database: String
-    /// The most clients that the pool gives out at a time.
+    /// The most clients that work on queries at a time. The pool has one more.
     let size: Int
     /// How long the server may work on one command, in milliseconds.
     private let commandTime: Int32
@@ -39,14 +39,7 @@ final class MongoConnection: Sendable {
     /// - Throws: ``StoreError/unavailable(_:)`` with what is wrong with the string, which may hold a password and is not
     ///   repeated.
     init(uri text: String, milliseconds: Int32) throws(StoreError) {
-        _ = Self.initialized
-        let secrets = try ConnectionString(text).secrets
-        // Before the driver reads the string: it warns of options by repeating them.
-        Self.logSink.withLock { sink in
-            for secret in secrets where !sink.secrets.contains(secret) { sink.secrets.append(secret) }
-        }
-        var error = bson_error_t()
-        guard let uri = mongoc_uri_new_with_error(text, &error) else { throw .unavailable(ConnectionString.malformed) }
+        let uri = try Self.parse(text)
         defer { mongoc_uri_destroy(uri) }
         for option in ["serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms"]
         where !mongoc_uri_has_option(uri, option) {
@@ -54,18 +47,44 @@ final class MongoConnection: Sendable {
         }
         // Enough to keep a few cores busy; a hundred, the driver's own default, would be a hundred threads here.
         let size = max(1, mongoc_uri_get_option_as_int32(uri, "maxpoolsize", 8))
-        guard size <= Self.largestPool else { throw .unavailable("maxPoolSize is \(Self.largestPool) at most") }
-        mongoc_uri_set_option_as_int32(uri, "maxpoolsize", size)
+        // One more, which only looks whether the server is there.
+        mongoc_uri_set_option_as_int32(uri, "maxpoolsize", size + 1)
         // The driver's default when the string names no database.
         database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "test"
         source = Self.hosts(of: uri).sorted().joined(separator: ",") + "/" + database
-        guard let pool = mongoc_client_pool_new_with_error(uri, &error) else { throw .unavailable(Self.message(error)) }
+        var error = bson_error_t()
+        guard let pool = mongoc_client_pool_new_with_error(uri, &error) else {
+            throw .unavailable("the driver does not accept it: \(ConnectionString.withoutQuotes(Self.message(error)))")
+        }
         mongoc_client_pool_set_error_api(pool, 2)
         if mongoc_uri_get_appname(uri) == nil { mongoc_client_pool_set_appname(pool, "gateway") }
         ReplyGuard.install(in: pool)
         self.pool = pool
         self.size = Int(size)
         commandTime = milliseconds
+    }
+
+    /// Whether the driver can make anything of a connection string. Asks nobody, no name server either.
+    static func validate(_ text: String) throws(StoreError) {
+        mongoc_uri_destroy(try parse(text))
+    }
+
+    private static func parse(_ text: String) throws(StoreError) -> OpaquePointer {
+        _ = initialized
+        let secrets = try ConnectionString(text).secrets
+        // Before the driver reads the string: it warns of options by repeating them.
+        logSink.withLock { sink in
+            for secret in secrets where !sink.secrets.contains(secret) { sink.secrets.append(secret) }
+        }
+        var error = bson_error_t()
+        guard let uri = mongoc_uri_new_with_error(text, &error) else {
+            throw .unavailable("the driver does not accept it: \(ConnectionString.withoutQuotes(message(error)))")
+        }
+        guard mongoc_uri_get_option_as_int32(uri, "maxpoolsize", 1) <= largestPool else {
+            mongoc_uri_destroy(uri)
+            throw .unavailable("maxPoolSize is \(largestPool) at most")
+        }
+        return uri
     }
 
     private static func hosts(of uri: OpaquePointer) -> [String] {
@@ -165,6 +184,31 @@ final class MongoConnection: Sendable {
         }
     }
 
+    /// Those of `names` that no collection of the database has. Needs no more than the right to read them.
+    ///
+    /// The driver's own listing asks the primary alone; here the string's read preference chooses, as it does for queries.
+    func missing(among names: [String]) -> Result<[String], StoreError> {
+        withClient { client in
+            Self.withDocument(MongoCommand.listing(of: names)) { command in
+                var error = bson_error_t()
+                guard let reply = bson_new() else { return .failure(.failed("no memory")) }
+                defer { bson_destroy(reply) }
+                guard
+                    mongoc_client_command_simple(
+                        client, database, command, mongoc_client_get_read_prefs(client), reply, &error)
+                else { return .failure(Self.error(error)) }
+                guard let data = bson_get_data(reply) else { return .success(names) }
+                let length = Int(UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian)
+                do throws(BSONError) {
+                    let found = try MongoCommand.names(inListing: UnsafeBufferPointer(start: data, count: length).span)
+                    return .success(names.filter { !found.contains($0) })
+                } catch {
+                    return .failure(.malformed(error))
+                }
+            }
+        }
+    }
+
     /// Asks the server, chosen by the string's read preference, whether it is there.
     func ping() -> Result<Void, StoreError> {
         withClient { client in
@@ -215,10 +259,13 @@ final class MongoConnection: Sendable {
         largest: Int = largestAnswer
     ) -> Result<DocumentBatch, StoreError> {
         var batch = DocumentBatch()
+        var meter = MemoryMeter()
         return each(cursor, limit: limit, until: deadline) { document throws(StoreError) in
             guard batch.bytes.count + document.count <= largest else {
                 throw .failed("an answer is longer than \(largest) bytes")
             }
+            // Memory that grows is there twice for a while.
+            guard meter.covers(2 * (batch.bytes.count + document.count)) else { throw .outOfMemory }
             do throws(BSONError) {
                 try batch.append(document)
             } catch {
@@ -240,11 +287,17 @@ final class MongoConnection: Sendable {
     ) -> Result<Void, StoreError> {
         var document: OpaquePointer?
         var count = 0
+        var bytes = 0
+        var meter = MemoryMeter(free: 256 * 1024)
         while count < limit, mongoc_cursor_next(cursor, &document) {
             if QueryDeadline.hasPassed(deadline) { return .failure(.timedOut) }
             guard let document, let data = bson_get_data(document) else { continue }
             // The driver has checked that the length, which stands first, fits what it received.
             let length = UnsafeRawPointer(data).loadUnaligned(as: Int32.self).littleEndian
+            bytes += Int(length)
+            if count == firstBatch - 1 { boundBatches(of: cursor, average: bytes / firstBatch) }
+            // What the driver holds of it: a batch, and the bytes that it came in.
+            guard meter.covers(2 * min(bytes, largestBatch)) else { return .failure(.outOfMemory) }
             do throws(StoreError) {
                 try body(UnsafeRawBufferPointer(start: data, count: Int(length)))
             } catch {
@@ -254,6 +307,17 @@ final class MongoConnection: Sendable {
         }
         var error = bson_error_t()
         return mongoc_cursor_error(cursor, &error) ? .failure(Self.error(error)) : .success(())
+    }
+
+    /// How many documents a server sends first when it is not asked for another number.
+    private static let firstBatch = 101
+    /// What a batch should not be much longer than, in bytes. A server's own bound is 16 MB, of which each client that
+    /// reads holds two.
+    private static let largestBatch = 4 << 20
+
+    /// Asks for shorter batches where those that the server would send were long: it fills them up to its own bound.
+    private static func boundBatches(of cursor: OpaquePointer, average: Int) {
+        mongoc_cursor_set_batch_size(cursor, UInt32(clamping: max(16, largestBatch / max(1, average))))
     }
 }
 

@@ -28,22 +28,26 @@ package struct MongoSnapshot: Sendable {
     /// Copies everything that the file does not hold yet.
     ///
     /// - Throws: ``StoreError/unavailable(_:)`` also when the file holds something else than an unfinished copy of the same
-    ///   database.
+    ///   database; ``StoreError/failed(_:)`` also when there is nothing to copy.
     /// - Parameter report: called on another thread after each portion.
     package func copy(
         to store: EmbeddedStore, report: @escaping @Sendable (Progress) -> Void
     ) async throws(StoreError) {
         do throws(StoreError) {
             try store.beginSnapshot(of: connection.source)
+            var total = 0
             for collection in Collection.allCases {
-                try await workers.run { [connection] in
+                total += try await workers.run { [connection] in
                     do throws(StoreError) {
-                        try Self.copy(collection, from: connection, to: store, report: report)
-                        return .success(())
+                        return .success(try Self.copy(collection, from: connection, to: store, report: report))
                     } catch {
                         return .failure(error)
                     }
                 }
+            }
+            // The marks stay, so that nobody serves the file.
+            guard total > 0 else {
+                throw .failed("nothing to copy: \(connection.source) has none of the collections, or they are empty")
             }
             try store.endSnapshot()
         } catch {
@@ -53,11 +57,12 @@ package struct MongoSnapshot: Sendable {
         await workers.close()
     }
 
+    /// How many documents the file holds then.
     private static func copy(
         _ collection: Collection, from connection: MongoConnection, to store: EmbeddedStore, report: (Progress) -> Void
-    ) throws(StoreError) {
+    ) throws(StoreError) -> Int {
         var (copied, isComplete) = try store.snapshotState(of: collection)
-        if isComplete { return }
+        if isComplete { return copied }
         let expected = try connection.count(collection).get()
         try connection.stream(collection, skipping: copied, portion: portion) { documents throws(StoreError) in
             let isLast = documents.count < portion
@@ -65,6 +70,7 @@ package struct MongoSnapshot: Sendable {
             copied += documents.count
             report(Progress(collection: collection, copied: copied, expected: max(expected, copied)))
         }.get()
+        return copied
     }
 }
 

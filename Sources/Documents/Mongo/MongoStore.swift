@@ -4,6 +4,8 @@
 package struct MongoStore: DocumentStore {
     private let connection: MongoConnection
     private let workers: BlockingWorkers
+    /// Has a thread and a client of its own: however busy or slow the collections are, a server that is there is found.
+    private let watch = BlockingWorkers(count: 1, refusesHopeless: false)
 
     /// - Parameters:
     ///   - uri: a connection string; every option in it is respected.
@@ -14,16 +16,29 @@ package struct MongoStore: DocumentStore {
         let (seconds, attoseconds) = deadline.components
         let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
         connection = try MongoConnection(uri: uri, milliseconds: Int32(clamping: max(1, milliseconds * 9 / 10)))
-        workers = BlockingWorkers(count: connection.size)
+        // Of eight clients three: two slow collections leave the others two.
+        workers = BlockingWorkers(
+            count: connection.size, groups: Collection.allCases.count, share: connection.size * 3 / 8)
+    }
+
+    /// Whether a connection string can be used. Connects to nothing.
+    ///
+    /// - Throws: ``StoreError/unavailable(_:)`` with what is wrong, which repeats nothing that may be a secret.
+    package static func validate(uri: String) throws(StoreError) {
+        try MongoConnection.validate(uri)
     }
 
     package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
         let deadline = QueryDeadline.current
         if queries.count == 1 {
             let query = queries[0]
-            return [try await workers.run(until: deadline) { [connection] in connection.find(query, until: deadline) }]
+            return [
+                try await workers.run(group: query.collection.place, until: deadline) { [connection] in
+                    connection.find(query, until: deadline)
+                }
+            ]
         }
-        return try await together(queries, until: deadline) { [connection] query in
+        return try await together(queries, by: { $0.collection }, until: deadline) { [connection] query in
             connection.find(query, until: deadline)
         }
     }
@@ -32,7 +47,9 @@ package struct MongoStore: DocumentStore {
         _ query: Query, into initial: Value, _ body: @escaping @Sendable (inout Value, Span<UInt8>) throws -> Void
     ) async throws -> Value {
         let deadline = QueryDeadline.current
-        let result: Result<Value, any Error> = try await workers.run(until: deadline) { [connection] in
+        let result: Result<Value, any Error> = try await workers.run(
+            group: query.collection.place, until: deadline
+        ) { [connection] in
             .success(connection.reduce(query, into: initial, until: deadline, body))
         }
         return try result.get()
@@ -40,13 +57,17 @@ package struct MongoStore: DocumentStore {
 
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
         let deadline = QueryDeadline.current
-        return try await together(queries, until: deadline) { [connection] query in
+        return try await together(queries, by: { $0.collection }, until: deadline) { [connection] query in
             connection.newest(query, until: deadline)
         }
     }
 
     package func check() async throws(StoreError) {
-        try await workers.run(until: QueryDeadline.current) { [connection] in connection.ping() }
+        try await watch.run(until: QueryDeadline.current) { [connection] in connection.ping() }
+    }
+
+    package func missing(among names: [String]) async throws(StoreError) -> [String] {
+        try await watch.run(until: QueryDeadline.current) { [connection] in connection.missing(among: names) }
     }
 
     package var use: StoreUse? {
@@ -56,6 +77,7 @@ package struct MongoStore: DocumentStore {
 
     package func close() async {
         await workers.close()
+        await watch.close()
     }
 
     /// Sends the driver's own log lines to `sink` instead of standard error.
@@ -65,7 +87,8 @@ package struct MongoStore: DocumentStore {
 
     /// Runs several queries at the same time, one client each, and answers in the order asked.
     private func together<Asked: Sendable, Answer: Sendable>(
-        _ queries: [Asked], until deadline: ContinuousClock.Instant?,
+        _ queries: [Asked], by collection: @escaping @Sendable (Asked) -> Collection,
+        until deadline: ContinuousClock.Instant?,
         _ body: @escaping @Sendable (Asked) -> Result<Answer, StoreError>
     ) async throws(StoreError) -> [Answer] {
         let results = await withTaskGroup(of: (Int, Result<Answer, StoreError>).self) { group in
@@ -75,7 +98,8 @@ package struct MongoStore: DocumentStore {
                     // first half.
                     let answer: Result<Answer, StoreError>
                     do throws(StoreError) {
-                        answer = .success(try await workers.run(until: deadline) { body(query) })
+                        answer = .success(
+                            try await workers.run(group: collection(query).place, until: deadline) { body(query) })
                     } catch {
                         answer = .failure(error)
                     }

@@ -20,4 +20,9 @@ package enum Collection: String, CaseIterable, Sendable, Hashable {
     case identities
     case blockIndex = "blockindexes"
     case releases
+
+    /// The collection's place in `allCases`.
+    var place: Int { Self.places[self] ?? 0 }
+
+    private static let places = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
 }

@@ -19,8 +19,11 @@ package protocol DocumentStore: Sendable {
     /// Answers every join, in the order asked, with a number of round trips that does not depend on the values.
     func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch]
 
-    /// Returns when the database answers.
+    /// Returns when the database answers. Is not held up by queries, however many there are and however long they take.
     func check() async throws(StoreError)
+
+    /// Those of `names` that no collection of the database has.
+    func missing(among names: [String]) async throws(StoreError) -> [String]
 
     /// How busy the store's connections are; nil for a store without any.
     var use: StoreUse? { get }
@@ -31,6 +34,8 @@ package protocol DocumentStore: Sendable {
 
 extension DocumentStore {
     package var use: StoreUse? { nil }
+
+    package func missing(among names: [String]) async throws(StoreError) -> [String] { [] }
 
     package func find(_ query: Query) async throws(StoreError) -> DocumentBatch {
         try await find([query]).first ?? DocumentBatch()
@@ -47,6 +52,8 @@ package enum StoreError: Error, Equatable, Sendable {
     case overloaded
     /// No answer within the store's own deadline.
     case timedOut
+    /// There is no memory for what the query would read.
+    case outOfMemory
     /// The database answered, and the answer is an error.
     case failed(String)
     /// A stored document is not BSON.
@@ -59,6 +66,7 @@ package enum StoreError: Error, Equatable, Sendable {
         case .unauthorized: "authentication failed"
         case .overloaded: "too many queries are waiting"
         case .timedOut: "timed out"
+        case .outOfMemory: "no memory for the answer"
         case .failed: "answered with an error"
         case .malformed: "holds a malformed document"
         }
@@ -72,7 +80,7 @@ extension StoreError: CustomStringConvertible {
         case .unavailable(let details), .failed(let details): details
         case .unauthorized(let details): "authentication failed: \(details)"
         case .malformed(let error): "malformed document: \(error)"
-        case .overloaded, .timedOut: reason
+        case .overloaded, .timedOut, .outOfMemory: reason
         }
     }
 }

@@ -58,7 +58,7 @@ package struct ConfigurationReader {
         if reader.configuration.service == .full {
             reader.readDatabase(root[key: "db"], isDefault: isDefault, environment: environment)
         }
-        reader.configuration.identity = options.identity
+        reader.setIdentity(options.identity)
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
         return reader.configuration
     }
@@ -68,8 +68,8 @@ package struct ConfigurationReader {
     ) {
         if let server, case .object = server {} else if server != nil { problem("$.server", "expected an object") }
         // The legacy file binds all interfaces; started without one, a stranger's machine must not be exposed.
-        if let host = options.host ?? environment["GATEWAY_HOST"] ?? text(server, "host") {
-            configuration.host = host
+        if let (host, path) = givenHost(server, environment, options) {
+            setHost(host, path)
         } else if !isDefault {
             configuration.host = "::"
             configuration.fallbackHost = "0.0.0.0"
@@ -79,7 +79,7 @@ package struct ConfigurationReader {
         if let port = options.port {
             setPort(Double(port), "--port")
         } else if let port = environment["GATEWAY_PORT"] {
-            setPort(Int(port).map(Double.init) ?? .nan, "GATEWAY_PORT")
+            setPort(Int(Self.trimmed(port)).map(Double.init) ?? .nan, "GATEWAY_PORT")
         } else if let port = number(server, "port") {
             setPort(port, "$.server.port")
         } else if isDefault {
@@ -96,13 +96,11 @@ package struct ConfigurationReader {
                 configuration.cacheLifetime = .milliseconds(Int64(cache))
             }
         }
-        if let bytes = number(server, "cacheBytes") {
-            if let bytes = Int(exactly: bytes), bytes > 0 {
-                configuration.cacheBytes = bytes
-            } else {
-                problem("$.server.cacheBytes", "expected a positive whole number of bytes")
-            }
-        }
+        configuration.cacheBytes = whole(server, "cacheBytes", from: 1, of: "bytes")
+        // Less would be no room for one answer beside another.
+        configuration.memoryBytes = whole(server, "memoryBytes", from: 16 << 20, of: "bytes")
+        configuration.connections = whole(server, "connections", from: 1, of: "connections")
+        if let time = milliseconds(server, "staleFor", from: 0, to: 86_400_000) { configuration.staleFor = time }
         if let time = milliseconds(server, "deadline", from: 1) { configuration.deadline = time }
         if let time = milliseconds(server, "headTimeout", from: 1) { configuration.headTimeout = time }
         if let time = milliseconds(server, "bodyTimeout", from: 1) { configuration.bodyTimeout = time }
@@ -126,6 +124,7 @@ package struct ConfigurationReader {
     }
 
     private mutating func readDatabase(_ database: JSONValue?, isDefault: Bool, environment: [String: String]) {
+        if let names = database?[key: "mustHave"], names != .null { setMustHave(names) }
         if let uri = environment["GATEWAY_DB_URI"] {
             setDatabase(uri, "GATEWAY_DB_URI")
         } else if let database = section(database, "$.db"), isGiven(database, "uri") {
@@ -151,16 +150,63 @@ package struct ConfigurationReader {
         return value != .null
     }
 
-    private mutating func setDatabase(_ uri: String, _ path: String) {
+    /// Text without blanks and control characters at its ends: a file that a secret is read from ends with a newline.
+    private static func trimmed(_ text: String) -> String {
+        text.trimmingCharacters(in: .whitespacesAndNewlines.union(.controlCharacters))
+    }
+
+    private func hasControls(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
+    }
+
+    private mutating func givenHost(
+        _ server: JSONValue?, _ environment: [String: String], _ options: Options
+    ) -> (host: String, path: String)? {
+        if let host = options.host { return (host, "--host") }
+        if let host = environment["GATEWAY_HOST"] { return (host, "GATEWAY_HOST") }
+        return text(server, "host").map { ($0, "$.server.host") }
+    }
+
+    private mutating func setHost(_ host: String, _ path: String) {
+        let host = Self.trimmed(host)
+        // What is no name and no address could only fail later, and be repeated then.
+        let isHost = host.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || ".-_:%".utf8.contains(byte)
+        }
+        guard isHost, !host.isEmpty else { return problem(path, "expected an address or a name of this machine") }
+        configuration.host = host
+    }
+
+    private mutating func setIdentity(_ identity: String?) {
+        guard let identity else { return }
+        // It becomes a header's value.
+        guard identity.utf8.allSatisfy({ (0x20...0x7E).contains($0) }), !identity.contains("://") else {
+            return problem("--identify", "expected printable ASCII")
+        }
+        configuration.identity = identity
+    }
+
+    private mutating func setMustHave(_ names: JSONValue) {
+        guard case .array(let items) = names, items.allSatisfy({ $0.string?.isEmpty == false }) else {
+            return problem("$.db.mustHave", "expected an array of names of collections")
+        }
+        configuration.mustHave = items.compactMap(\.string)
+    }
+
+    private mutating func setDatabase(_ text: String, _ path: String) {
+        let uri = Self.trimmed(text)
+        if hasControls(uri) { return problem(path, "a control character in the middle") }
         if uri == "sqlite::memory:" {
             configuration.database = .sample
         } else if uri.hasPrefix("sqlite:") {
             let file = String(uri.dropFirst("sqlite:".count))
             if file.isEmpty { problem(path, "no path after sqlite:") }
+            if file.contains("://") { problem(path, "expected a path after sqlite:, not a URI") }
             configuration.database = .sqlite(path: file)
         } else if uri.hasPrefix("mongodb://") || uri.hasPrefix("mongodb+srv://") {
             do {
-                _ = try ConnectionString(uri)
+                try MongoStore.validate(uri: uri)
                 configuration.database = .mongodb(uri: uri)
             } catch {
                 problem(path, error.description)
@@ -197,10 +243,21 @@ package struct ConfigurationReader {
         return nil
     }
 
-    private mutating func milliseconds(_ object: JSONValue?, _ key: String, from least: Double) -> Duration? {
+    private mutating func milliseconds(
+        _ object: JSONValue?, _ key: String, from least: Double, to most: Double = 600_000
+    ) -> Duration? {
         guard let value = number(object, key) else { return nil }
-        if (least...600_000).contains(value) { return .milliseconds(Int64(value)) }
-        problem("$.server.\(key)", "expected \(Int(least)) to 600000 milliseconds")
+        if (least...most).contains(value) { return .milliseconds(Int64(value)) }
+        problem("$.server.\(key)", "expected \(Int(least)) to \(Int(most)) milliseconds")
+        return nil
+    }
+
+    private mutating func whole(_ object: JSONValue?, _ key: String, from least: Int, of what: String) -> Int? {
+        guard let value = number(object, key) else { return nil }
+        if let value = Int(exactly: value), value >= least { return value }
+        problem(
+            "$.server.\(key)",
+            least == 1 ? "expected a positive whole number of \(what)" : "expected at least \(least) \(what)")
         return nil
     }
 

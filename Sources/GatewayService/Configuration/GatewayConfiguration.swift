@@ -43,8 +43,17 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var database = Database.sample
     /// How long an answer may be given again.
     package var cacheLifetime = Duration.milliseconds(18_000)
-    /// The most memory that kept answers take.
-    package var cacheBytes = 268_435_456
+    /// How much longer an answer is kept for times when the database has none; zero for not at all.
+    package var staleFor = Duration.zero
+    /// The most memory that answers take while they are made, kept and sent, in bytes; nil for a part of what the process may
+    /// have.
+    package var memoryBytes: Int?
+    /// The most memory that kept answers take of that; nil for as much as is usual.
+    package var cacheBytes: Int?
+    /// The most connections; nil for as many as there is memory for.
+    package var connections: Int?
+    /// Collections without which there is nothing to be served.
+    package var mustHave = ["candidates"]
     /// The most documents that a limit in a path may ask for; nil for no bound, as the legacy server has none.
     package var limitCap: Int?
     /// Leaves nodes' IP addresses out of location documents.
@@ -72,8 +81,8 @@ package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringCon
     package let message: String
 
     package init(_ path: String, _ message: String) {
-        self.path = path
-        self.message = message
+        self.path = Redaction.withoutCredentials(path)
+        self.message = Redaction.withoutCredentials(message)
     }
 
     package var description: String { "\(path): \(message)" }

@@ -2,7 +2,7 @@ import NIOCore
 
 /// A body in pieces: a long one is never one piece of memory, neither while it is made nor while it is kept or sent. All
 /// who send it share the pieces.
-package struct Body: Sendable, Equatable {
+package struct Body: Sendable {
     /// The length of each piece but the last. Memory comes in powers of two.
     static let pieceLength = 256 * 1024
 
@@ -12,6 +12,8 @@ package struct Body: Sendable, Equatable {
     package private(set) var pieces: [ByteBuffer] = []
     /// The length of all pieces together, in bytes.
     package private(set) var count = 0
+    /// The memory that it is accounted for with, until the last who has it lets it go; nil for what is always there.
+    var lease: MemoryLease?
 
     package init() {}
 
@@ -33,6 +35,13 @@ package struct Body: Sendable, Equatable {
         count += bytes.count
     }
 
-    /// The memory that it takes, which may be more than it fills.
+    /// The memory that its pieces take, which may be more than it fills.
     var storage: Int { pieces.reduce(0) { $0 + $1.storageCapacity } }
+}
+
+extension Body: Equatable {
+    /// Whether the bytes are the same.
+    package static func == (left: Body, right: Body) -> Bool {
+        left.count == right.count && left.pieces == right.pieces
+    }
 }

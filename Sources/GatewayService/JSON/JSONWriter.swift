@@ -8,6 +8,7 @@ package struct JSONWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
     private var finished = Body()
     private let largest: Int
+    private var meter = MemoryMeter(free: Body.pieceLength * 2)
 
     /// - Parameters:
     ///   - capacity: how long the text will be, if that is known.
@@ -19,7 +20,8 @@ package struct JSONWriter: Sendable {
 
     /// Moves whole pieces out of the way. To be called between the items of a long list.
     ///
-    /// - Throws: ``ResourceError/tooLong`` when there is more than anybody should be sent.
+    /// - Throws: ``ResourceError/tooLong`` when there is more than anybody should be sent, ``ResourceError/outOfMemory`` when
+    ///   there is more than there is memory for.
     package mutating func cut() throws(ResourceError) {
         // What is left is never empty: its last byte tells whether a comma is due.
         guard bytes.count > Body.pieceLength else { return }
@@ -27,6 +29,7 @@ package struct JSONWriter: Sendable {
         finished.append(bytes[..<end])
         bytes.removeFirst(end)
         if finished.count > largest { throw .tooLong(largest) }
+        guard meter.covers(finished.count) else { throw .outOfMemory }
     }
 
     /// All that has been written.

@@ -27,7 +27,10 @@ package final class FailureLog: Sendable {
     package func record(_ error: any Error, route: String) {
         // What a client asks for wrongly must not fill the log.
         var level = Logger.Level.error
-        if case .notANumber = error as? ResourceError { level = .debug }
+        switch error as? ResourceError {
+        case .notANumber, .unknown: level = .debug
+        default: break
+        }
         guard level >= logger.logLevel else { return }
         let kind = Kind(route: route, error: Self.kind(of: error))
         let isFirst = kinds.withLock { kinds in
@@ -70,6 +73,8 @@ package final class FailureLog: Sendable {
         case let error as StoreError: error.reason
         case .notANumber as ResourceError: "not a number"
         case .missing as ResourceError: "missing"
+        case .unknown as ResourceError: "unknown"
+        case .outOfMemory as ResourceError: "no memory"
         case .deadline as ResourceError: "deadline"
         default: "\(type(of: error))"
         }

@@ -46,10 +46,10 @@ package struct JSONLogHandler: LogHandler {
         writer.key("logger")
         writer.string(label)
         writer.key("message")
-        writer.string(message)
+        writer.string(Redaction.withoutCredentials(message))
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             writer.key(text: key)
-            writer.string(value.description)
+            writer.string(Redaction.withoutCredentials(value.description))
         }
         writer.endObject()
         return writer.bytes + [UInt8(ascii: "\n")]

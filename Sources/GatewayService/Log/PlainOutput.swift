@@ -16,9 +16,9 @@ package enum PlainOutput {
     /// A line on standard error.
     package static func error(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
-    /// Text as it is, for what is more than a line or less. The process has to ignore SIGPIPE.
+    /// Text but for credentials, for what is more than a line or less. The process has to ignore SIGPIPE.
     package static func write(_ text: String, to descriptor: Int32, patience: Int32? = nil) {
-        var rest = Array(text.utf8)[...]
+        var rest = Array(Redaction.withoutCredentials(text).utf8)[...]
         while !rest.isEmpty {
             var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             let ready = poll(&entry, 1, patience ?? -1)

@@ -32,7 +32,7 @@ package final class GatewayMetrics: Sendable {
 
         init(_ label: String) {
             self.label = label
-            statuses = ["200", "204", "304", "400", "404", "408", "413", "500", "503"].map { ($0, Counter()) }
+            statuses = ["200", "204", "304", "400", "404", "408", "413", "431", "500", "503"].map { ($0, Counter()) }
             buckets = (0...GatewayMetrics.bounds.count).map { _ in Counter() }
         }
     }
@@ -41,6 +41,10 @@ package final class GatewayMetrics: Sendable {
     private let immediate: [Counter]
     private let hits: [Counter]
     private let databaseErrors = Counter()
+    private let refusals = Counter()
+    private let stale = Counter()
+    /// -1 as long as nobody has asked.
+    private let database = Atomic<Int64>(-1)
 
     package init() {
         rows =
@@ -81,6 +85,21 @@ package final class GatewayMetrics: Sendable {
         databaseErrors.add()
     }
 
+    /// Counts a request that was refused because too much is going on.
+    package func countRefusal() {
+        refusals.add()
+    }
+
+    /// Counts an answer that was given although it is too old, because there was no other.
+    package func countStale() {
+        stale.add()
+    }
+
+    /// Notes whether the database answered when it was last asked whether it is there.
+    func setDatabase(isUp: Bool) {
+        database.store(isUp ? 1 : 0, ordering: .relaxed)
+    }
+
     /// The label under which a kind of request is counted and logged.
     func label(_ kind: Kind) -> String { rows[index(of: kind)].label }
 
@@ -96,8 +115,10 @@ package final class GatewayMetrics: Sendable {
 
     /// Everything in Prometheus' text format.
     ///
-    /// - Parameter use: how busy the database's clients are; nil for a store without any.
-    package func text(store use: StoreUse?) -> String {
+    /// - Parameters:
+    ///   - use: how busy the database's clients are; nil for a store without any.
+    ///   - connections: the process's connections, and the memory for what they are sent.
+    func text(store use: StoreUse?, _ connections: Connections) -> String {
         var text = """
             # HELP gateway_requests_total Requests answered, by route template and status; cache hits included.
             # TYPE gateway_requests_total counter
@@ -125,13 +146,43 @@ package final class GatewayMetrics: Sendable {
             """
         for row in rows { text += Self.histogram(row) }
         text += """
-            # HELP gateway_database_errors_total Requests that the database failed.
+            # HELP gateway_database_errors_total Requests and readiness checks that the database failed.
             # TYPE gateway_database_errors_total counter
             gateway_database_errors_total \(databaseErrors.current)
 
             """
+        let up = database.load(ordering: .relaxed)
+        if up >= 0 {
+            text += Self.metric(
+                "gateway_database_up", "gauge", "Whether the database answered the last readiness check.", Int(up))
+        }
         if let use { text += Self.gauges(use) }
-        return text
+        text += Self.metric(
+            "gateway_refused_total", "counter", "Requests answered with 503 because too much was going on.",
+            Int(refusals.current))
+        text += Self.metric(
+            "gateway_stale_answers_total", "counter", "Answers given although they were too old.", Int(stale.current))
+        return text + Self.gauges(connections)
+    }
+
+    private static func metric(_ name: String, _ type: String, _ help: String, _ value: Int) -> String {
+        "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
+    }
+
+    private static func gauges(_ connections: Connections) -> String {
+        let count = connections.count
+        let budget = connections.budget
+        return metric("gateway_connections", "gauge", "Connections of clients.", count.open)
+            + metric(
+                "gateway_connections_cut_total", "counter",
+                "Connections ended to make room: readers that had stopped, and idle ones beyond the bound.", count.cut)
+            + metric(
+                "gateway_memory_budget_bytes", "gauge", "Memory for answers that are made, kept and sent.", budget.total
+            )
+            + metric("gateway_memory_used_bytes", "gauge", "How much of it is taken.", budget.used)
+            + metric(
+                "gateway_memory_refusals_total", "counter", "How often there was none left for something.",
+                budget.refusals)
     }
 
     private static func gauges(_ use: StoreUse) -> String {

@@ -16,6 +16,10 @@ package enum ResourceError: Error, Equatable, Sendable {
     case deadline
     /// The answer would be longer than so many bytes.
     case tooLong(Int)
+    /// There is no memory for the answer now.
+    case outOfMemory
+    /// The path names something of which nothing is stored, where that is a failure.
+    case unknown(String)
 }
 
 extension ResourceError: CustomStringConvertible {
@@ -24,6 +28,8 @@ extension ResourceError: CustomStringConvertible {
         case .notANumber(let text): "not a number: \(text)"
         case .missing(let what): "missing: \(what)"
         case .deadline: "no answer within the deadline"
+        case .outOfMemory: "no memory for the answer"
+        case .unknown(let what): "unknown: \(what)"
         case .tooLong(let limit): "the answer is longer than \(limit) bytes"
         }
     }

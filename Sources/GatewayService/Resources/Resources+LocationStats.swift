@@ -17,7 +17,7 @@ extension Resources {
             }
         let batch = try await store.find(query)
         guard let start = batch.first else {
-            if session != nil { throw ResourceError.missing("locationstatsmodels") }
+            if let session { throw ResourceError.unknown("session \(session)") }
             return .nothing
         }
         let bytes = batch.bytes.span

@@ -4,7 +4,7 @@ import NIOCore
 
 /// Answers without any database: health checks, and for a retired core where the API went.
 package struct BareResponder: HTTPResponder {
-    package typealias Context = BasicRequestContext
+    package typealias Context = GatewayContext
 
     private let isRetired: Bool
     private let operations: Operations
@@ -15,11 +15,12 @@ package struct BareResponder: HTTPResponder {
         status: .notFound, contentType: Reply.text,
         body: Body("The API is served by the gateway now; this process only answers health checks.\n"))
 
-    init(_ configuration: GatewayConfiguration, ledger: Ledger, drain: Drain) {
+    init(_ configuration: GatewayConfiguration, connections: Connections, ledger: Ledger, drain: Drain) {
         // A gateway without its API has nothing for whoever is sent to it. A core has done with the API on purpose.
         let isUseless = configuration.role == .gateway && configuration.service == .healthOnly
         operations = Operations(
-            store: nil, metrics: ledger.metrics, drain: drain, deadline: configuration.deadline,
+            store: nil, mustHave: [], metrics: ledger.metrics, drain: drain, deadline: configuration.deadline,
+            connections: connections,
             obstacle: isUseless ? "health checks only, by server.enable or server.onlyHealth" : nil)
         self.ledger = ledger
         isRetired = configuration.service == .retired
@@ -50,7 +51,7 @@ package struct BareResponder: HTTPResponder {
             case .tooLarge: reply = .tooLarge
             }
         }
-        return (reply, reply.response(to: request, varyEncoding: false, isLast: isLast))
+        return (reply, reply.response(to: request, varyEncoding: false, isLast: isLast, over: nil))
     }
 
     private func reply(_ request: Request) async -> Reply {

@@ -1,4 +1,3 @@
-import Documents
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -28,14 +27,15 @@ enum BodyCheck {
         guard length.map({ $0 > 0 }) ?? (request.headers[.transferEncoding] != nil) else { return .acceptable }
         let type = mediaType(request.headers[.contentType] ?? "")
         if jsonTypes.contains(type) {
-            guard let text = try await collect(request, length, upTo: jsonLimit) else { return .tooLarge }
+            var check = JSONCheck()
+            guard let count = try await read(request, length, upTo: jsonLimit, { check.take($0.readableBytesView) })
+            else { return .tooLarge }
             // A compressed text would have to be unpacked first; no client of the API sends one.
             let isPlain = ["", "identity"].contains((request.headers[.contentEncoding] ?? "").lowercased())
-            if !isPlain || text.isEmpty { return .acceptable }
-            return isAcceptable(text) ? .acceptable : .malformed
+            return !isPlain || count == 0 || check.isWhole ? .acceptable : .malformed
         }
         if type == "application/x-www-form-urlencoded" {
-            return try await collect(request, length, upTo: formLimit) == nil ? .tooLarge : .acceptable
+            return try await read(request, length, upTo: formLimit) { _ in } == nil ? .tooLarge : .acceptable
         }
         return .acceptable
     }
@@ -45,20 +45,19 @@ enum BodyCheck {
         return type.trimmingPrefix { $0.isWhitespace }.lowercased().split(separator: " ").first.map(String.init) ?? ""
     }
 
-    private static func collect(_ request: Request, _ length: Int?, upTo limit: Int) async throws -> [UInt8]? {
+    /// Reads a body and keeps nothing of it.
+    ///
+    /// - Returns: how long it is; nil when it is longer than `limit`.
+    private static func read(
+        _ request: Request, _ length: Int?, upTo limit: Int, _ body: (ByteBuffer) -> Void
+    ) async throws -> Int? {
         if let length, length > limit { return nil }
-        do {
-            let buffer = try await request.body.collect(upTo: limit)
-            return Array(buffer.readableBytesView)
-        } catch is NIOTooManyBytesError {
-            return nil
+        var count = 0
+        for try await piece in request.body {
+            count += piece.readableBytes
+            if count > limit { return nil }
+            body(piece)
         }
-    }
-
-    private static func isAcceptable(_ text: [UInt8]) -> Bool {
-        switch try? JSONParser.parse(text) {
-        case .object, .array: true
-        default: false
-        }
+        return count
     }
 }

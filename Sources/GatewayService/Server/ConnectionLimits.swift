@@ -24,6 +24,8 @@ final class ConnectionState {
     var outstanding = 0
     /// Heads seen so far.
     var heads = 0
+    /// Parts of requests seen so far: heads, pieces of bodies, ends. What has come and made none is held by the codec.
+    var parts = 0
     /// Whether a head has been seen whose request has not come to its end.
     var isReading = false
 }
@@ -31,5 +33,8 @@ final class ConnectionState {
 @available(*, unavailable)
 extension ConnectionState: Sendable {}
 
-/// Told to the handlers behind when a head has taken too long.
-struct HeadTimeout {}
+/// Told to the handlers behind when a connection has to end: its head has taken too long or is too long, or there is no
+/// memory for it.
+enum Refusal {
+    case timeout, tooLong, busy
+}

@@ -48,6 +48,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
     // MARK: requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        state.parts += 1
         switch unwrapInboundIn(data) {
         case .head(var head):
             state.heads += 1
@@ -81,11 +82,15 @@ final class ExchangeHandler: ChannelDuplexHandler {
         if isDropping { return }
         guard let (reply, head) = kept.take() else { return context.fireChannelRead(data) }
         context.write(wrapOutboundOut(.head(answers.head(of: reply, to: head))), promise: nil)
-        if head.method == .GET, let body = reply.body {
-            // Shared by all who send it: a client that is slow holds no memory of its own.
-            for piece in body.pieces { context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: nil) }
+        guard head.method == .GET, let body = reply.body else {
+            return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
+        let isWatched = body.lease != nil && body.count >= Connections.watchedBody
+        if isWatched { context.triggerUserOutboundEvent(BodyBegins(), promise: nil) }
+        // Shared by all who send it: a client that is slow holds no memory of its own.
+        for piece in body.pieces { context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if isWatched { context.triggerUserOutboundEvent(BodyEnds(body: body), promise: nil) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -99,7 +104,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is HeadTimeout { return refuse(context) }
+        if let refusal = event as? Refusal { return refuse(context, refusal) }
         if event is ChannelShouldQuiesceEvent {
             isStopping = true
             // Who has not sent a whole request by now must not keep the process.
@@ -120,18 +125,24 @@ final class ExchangeHandler: ChannelDuplexHandler {
             // Nothing is read meanwhile: what is missing may be waiting to be.
             guard context.channel.isWritable else { return handler.limitBody(context, time) }
             handler.bodyTimer = nil
-            handler.refuse(context)
+            handler.refuse(context, .timeout)
         }
     }
 
     /// Ends the connection, and says why where there is room for an answer.
-    private func refuse(_ context: ChannelHandlerContext) {
+    private func refuse(_ context: ChannelHandlerContext, _ refusal: Refusal) {
+        let status: HTTPResponseStatus =
+            switch refusal {
+            case .timeout: .requestTimeout
+            case .tooLong: .requestHeaderFieldsTooLarge
+            case .busy: .serviceUnavailable
+            }
         let isFree = state.outstanding == (state.isReading ? 1 : 0) && !isAnswering
         if isFree, !isBroken, state.isReading || !isClosing {
-            answers.ledger.record(refusal: .requestTimeout)
-            let head = HTTPResponseHead(
-                version: .http1_1, status: .requestTimeout,
-                headers: ["Content-Length": "0", "Connection": "close"])
+            answers.ledger.record(refusal: status)
+            var fields: HTTPHeaders = ["Content-Length": "0", "Connection": "close"]
+            if refusal == .busy { fields.add(name: "Retry-After", value: "2") }
+            let head = HTTPResponseHead(version: .http1_1, status: status, headers: fields)
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }

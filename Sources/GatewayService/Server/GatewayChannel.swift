@@ -11,6 +11,9 @@ struct GatewayChannel: ServerChildChannel, HTTPChannelHandler {
 
     let responder: HTTPChannelHandler.Responder
     let shortcut: KeptAnswers
+    let connections: Connections
+    /// The most bytes that wait in the kernel; nil for as many as it likes.
+    let unsent: Int?
     let limits: ConnectionLimits
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
@@ -22,8 +25,10 @@ struct GatewayChannel: ServerChildChannel, HTTPChannelHandler {
             let state = ConnectionState()
             // A request is one read; looking for a second one is a system call for nothing.
             try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+            if let unsent { channel.boundUnsentBytes(unsent) }
             try pipeline.addHandler(
-                ShortcutHandler(shortcut.answers(on: channel.eventLoop), state, limits))
+                ShortcutHandler(
+                    shortcut.answers(on: channel.eventLoop), connections.on(channel.eventLoop), state, limits))
             try pipeline.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                 withEncoderConfiguration: encoder)

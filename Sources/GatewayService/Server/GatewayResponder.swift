@@ -6,12 +6,23 @@ import NIOCore
 
 /// Answers every request: the stages of the legacy server, outermost first.
 package struct GatewayResponder: HTTPResponder {
-    package typealias Context = BasicRequestContext
+    package typealias Context = GatewayContext
+
+    /// An answer, before it is known which requests get it.
+    private struct Made: Sendable {
+        let reply: Reply
+        let isKept: Bool
+    }
+
+    /// Longer targets than these are made anew each time: keys are memory too.
+    private static let longestKey = 16 * 1024
 
     private let resources: Resources
     private let routes = RouteTable()
     private let cache: ResponseCache<Reply>
-    private let flights = SingleFlight<Reply>()
+    private let flights = SingleFlight<Made>()
+    private let budget: MemoryBudget
+    private let costs = AnswerCosts()
     /// How long a request may wait for all its queries.
     private let deadline: Duration
     private let metrics: GatewayMetrics
@@ -26,18 +37,20 @@ package struct GatewayResponder: HTTPResponder {
 
     init(
         _ configuration: GatewayConfiguration, store: any DocumentStore, cache: ResponseCache<Reply>,
-        ledger: Ledger, drain: Drain, upSince: Int64, logger: Logger
+        connections: Connections, ledger: Ledger, drain: Drain, upSince: Int64, failures: FailureLog
     ) {
         self.ledger = ledger
+        budget = connections.budget
         let metrics = ledger.metrics
         resources = Resources(
             store: store,
             options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
         self.cache = cache
         self.metrics = metrics
-        failures = FailureLog(logger)
+        self.failures = failures
         operations = Operations(
-            store: store, metrics: metrics, drain: drain, deadline: configuration.deadline, failures: failures)
+            store: store, mustHave: configuration.mustHave, metrics: metrics, drain: drain,
+            deadline: configuration.deadline, connections: connections, failures: failures)
         deadline = configuration.deadline
         core = configuration.role == .core ? CoreStandIn(upSince: upSince) : nil
         health = core?.health ?? Health.gateway
@@ -49,7 +62,7 @@ package struct GatewayResponder: HTTPResponder {
 
     package func respond(to request: Request, context: Context) async throws -> Response {
         let start = ContinuousClock.now
-        let (reply, response) = try await answer(request)
+        let (reply, response) = try await answer(request, context.channel)
         ledger.record(request, reply, response, .now - start)
         guard let identity else { return response }
         var named = response
@@ -57,7 +70,7 @@ package struct GatewayResponder: HTTPResponder {
         return named
     }
 
-    private func answer(_ request: Request) async throws -> (Reply, Response) {
+    private func answer(_ request: Request, _ channel: any Channel) async throws -> (Reply, Response) {
         if let response = Preflight.response(to: request, isLast: isLast) { return (.noContent, response) }
         let refusal: Reply? =
             switch try await BodyCheck.verdict(on: request) {
@@ -65,7 +78,9 @@ package struct GatewayResponder: HTTPResponder {
             case .malformed: .badRequest
             case .tooLarge: .tooLarge
             }
-        if let refusal { return (refusal, refusal.response(to: request, varyEncoding: true, isLast: isLast)) }
+        if let refusal {
+            return (refusal, refusal.response(to: request, varyEncoding: true, isLast: isLast, over: channel))
+        }
 
         let target = request.head.path ?? "/"
         let isRead = request.method == .get || request.method == .head
@@ -77,9 +92,12 @@ package struct GatewayResponder: HTTPResponder {
             reply = await self.reply(target, isRead: isRead)
         }
         if isRead, reply.status == .ok, Conditional.isFresh(request.headers) {
-            return (reply, Reply(status: .notModified).response(to: request, varyEncoding: true, isLast: isLast))
+            return (
+                reply,
+                Reply(status: .notModified).response(to: request, varyEncoding: true, isLast: isLast, over: channel)
+            )
         }
-        return (reply, reply.response(to: request, varyEncoding: true, isLast: isLast))
+        return (reply, reply.response(to: request, varyEncoding: true, isLast: isLast, over: channel))
     }
 
     private func reply(_ target: String, isRead: Bool) async -> Reply {
@@ -96,29 +114,105 @@ package struct GatewayResponder: HTTPResponder {
     }
 
     private func answer(_ match: RouteTable.Match, _ target: String) async -> Reply {
+        let question = match.question
         do {
-            return try await flights.value(for: target, within: deadline) {
-                let answer = try await QueryDeadline.$current.withValue(.now + deadline) {
-                    try await resources.answer(match)
-                }
-                switch answer {
-                case .nothing:
-                    return Reply(status: .noContent, route: .route(match.route))
-                case .json(let body, let isKept):
-                    let reply = Reply.ok(Reply.json, body, .route(match.route))
-                    if isKept && match.route.isCached { cache.store(reply, for: target, now: .now) }
-                    return reply
-                }
+            let made = try await flights.value(for: question, within: deadline) { try await make(match, question) }
+            if made.isKept, target.utf8.count <= Self.longestKey {
+                cache.store(made.reply, for: target, question: question, now: .now)
             }
+            return made.reply
         } catch {
-            if error is StoreError || error as? ResourceError == .deadline { metrics.countDatabaseError() }
-            failures.record(error, route: match.route.template)
-            // The one route whose failures have always looked like an absence.
-            if match.route == .candidate { return Reply(status: .noContent, route: .route(match.route)) }
-            var failure = Reply.failure
-            failure.route = .route(match.route)
-            return failure
+            return failure(error, match, target)
         }
+    }
+
+    /// Makes an answer once for all who ask the same at the same time, in whatever words.
+    private func make(_ match: RouteTable.Match, _ question: String) async throws -> Made {
+        let end = ContinuousClock.now + deadline
+        guard let lease = await budget.lease(costs.expected(match.route), within: deadline / 2) else {
+            throw ResourceError.outOfMemory
+        }
+        defer { costs.record(lease.taken, of: match.route) }
+        let answer = try await QueryMemory.$current.withValue(lease) {
+            try await QueryDeadline.$current.withValue(end) { try await resources.answer(match) }
+        }
+        switch answer {
+        case .nothing:
+            return Made(reply: Reply(status: .noContent, route: .route(match.route)), isKept: false)
+        case .json(var body, let isKept):
+            // As long as nothing has changed, all who have asked share the memory of one answer.
+            if let known = cache.newest(to: question), known.body == body { body = known.body ?? body }
+            if body.lease == nil { body.lease = budget.charge(body.storage) }
+            return Made(
+                reply: Reply.ok(Reply.json, body, .route(match.route)), isKept: isKept && match.route.isCached)
+        }
+    }
+
+    private func failure(_ error: any Error, _ match: RouteTable.Match, _ target: String) -> Reply {
+        let cause = Cause(error)
+        if error is StoreError || cause == .database, cause != .busy { metrics.countDatabaseError() }
+        if cause == .busy { metrics.countRefusal() }
+        failures.record(error, route: match.route.template)
+        if cause != .answer, let stale = cache.stale(for: target, now: .now) {
+            metrics.countStale()
+            var reply = stale.body
+            reply.more = Self.staleness(stale.age)
+            return reply
+        }
+        var reply = cause == .busy ? Reply.busy : Reply.failure
+        // The one route whose failures have always looked like an absence. That we have no time is no absence.
+        if match.route == .candidate, cause != .busy { reply = .noContent }
+        reply.route = .route(match.route)
+        return reply
+    }
+
+    private static func staleness(_ age: Duration) -> [HTTPField] {
+        var fields = [HTTPField(name: .age, value: String(age.components.seconds))]
+        if let name = HTTPField.Name("Warning") {
+            fields.append(HTTPField(name: name, value: #"110 - "Response is Stale""#))
+        }
+        return fields
+    }
+
+    /// What is behind a request without an answer.
+    private enum Cause {
+        /// Too much is going on: nothing was asked.
+        case busy
+        /// The database was not there in time.
+        case database
+        /// There is an answer, and it is an error.
+        case answer
+
+        init(_ error: any Error) {
+            self =
+                switch error {
+                case StoreError.overloaded, StoreError.outOfMemory, ResourceError.outOfMemory: .busy
+                case StoreError.unavailable, StoreError.unauthorized, StoreError.timedOut, ResourceError.deadline:
+                    .database
+                default: .answer
+                }
+        }
+    }
+}
+
+extension RouteTable.Match {
+    /// The same for all targets that ask the same.
+    fileprivate var question: String {
+        parameters.reduce(into: route.rawValue) { text, parameter in
+            // No parameter can be mistaken for two.
+            text += " \(parameter.utf8.count) \(parameter)"
+        }
+    }
+}
+
+/// What is known of a request beside itself: where it came from.
+package struct GatewayContext: RequestContext {
+    package var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    package init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
     }
 }
 
@@ -155,7 +249,7 @@ enum Preflight {
             return nil
         }
         return Reply.noContent.response(
-            to: request, varyEncoding: false, isLast: isLast,
+            to: request, varyEncoding: false, isLast: isLast, over: nil,
             more: [
                 HTTPField(name: .accessControlAllowMethods, value: "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"),
                 HTTPField(

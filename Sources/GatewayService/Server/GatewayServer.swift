@@ -39,23 +39,40 @@ package struct GatewayServer: Service {
         let drain = Drain(configuration.drain)
         let log = configuration.logsRequests ? RequestLog(output: requestLog) : nil
         let ledger = Ledger(metrics: metrics, log: log)
+        let plan = MemoryPlan(configuration, limit: .current(), descriptors: Self.descriptors)
+        let connections = Connections(budget: MemoryBudget(plan.answers), limit: plan.connections)
+        logger.info(
+            "memory",
+            metadata: [
+                "answers": "\(plan.answers)", "kept": "\(plan.kept)", "connections": "\(plan.connections)",
+            ])
         if configuration.service == .full, let store {
             // What a body takes is what was allocated for it, not what it fills.
             let cache = ResponseCache<Reply>(
-                bytes: configuration.cacheBytes, lifetime: configuration.cacheLifetime
-            ) { $0.body?.storage ?? 0 }
+                bytes: plan.kept, lifetime: configuration.cacheLifetime, staleFor: configuration.staleFor,
+                size: { $0.body?.storage ?? 0 },
+                identity: { reply in reply.body?.lease.map { ObjectIdentifier($0) } })
+            connections.budget.relieve { missing in
+                // More than is missing: what is kept and being sent gives nothing back.
+                cache.shrink(by: max(missing, plan.answers / 8))
+                connections.cutStopped()
+            }
+            let failures = FailureLog(logger)
             let responder = GatewayResponder(
-                configuration, store: store, cache: cache, ledger: ledger, drain: drain, upSince: upSince,
-                logger: logger)
+                configuration, store: store, cache: cache, connections: connections, ledger: ledger, drain: drain,
+                upSince: upSince, failures: failures)
             let sweep = CacheSweep(cache: cache, interval: min(configuration.cacheLifetime, .seconds(60)))
+            let look = Task { await Self.tellWhatIsMissing(in: store, configuration, logger) }
+            defer { look.cancel() }
             try await serve(
-                responder, drain, [sweep],
+                responder, drain, [sweep], connections, plan,
                 KeptAnswers(
                     cache: cache, fixed: ["/healthcheck": responder.health, "/livez": Operations.alive],
                     ledger: ledger, drain: drain, identity: configuration.identity))
         } else {
             try await serve(
-                BareResponder(configuration, ledger: ledger, drain: drain), drain, [],
+                BareResponder(configuration, connections: connections, ledger: ledger, drain: drain), drain, [],
+                connections, plan,
                 KeptAnswers(
                     cache: nil, fixed: ["/healthcheck": Health.gateway, "/livez": Operations.alive], ledger: ledger,
                     drain: drain, identity: configuration.identity))
@@ -64,14 +81,52 @@ package struct GatewayServer: Service {
         await store?.close()
     }
 
+    /// How many files the process may have open.
+    private static var descriptors: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// A line at the start about collections that the service reads and the database does not have. Some databases have never
+    /// had them all; one that has none is another than was meant.
+    private static func tellWhatIsMissing(
+        in store: any DocumentStore, _ configuration: GatewayConfiguration, _ logger: Logger
+    ) async {
+        do {
+            let missing = try await QueryDeadline.$current.withValue(.now + configuration.deadline) {
+                try await store.missing(among: Collection.allCases.map(\.rawValue))
+            }
+            let needed = configuration.mustHave.filter(missing.contains)
+            if !needed.isEmpty {
+                logger.warning(
+                    "not ready: the database has not what it must have",
+                    metadata: [
+                        "database": "\(configuration.database)", "missing": "\(needed.joined(separator: ", "))",
+                    ])
+            } else if !missing.isEmpty {
+                logger.notice(
+                    "the database lacks collections, their routes answer as if they were empty",
+                    metadata: ["missing": "\(missing.joined(separator: ", "))"])
+            }
+        } catch {
+            logger.warning(
+                "the database does not answer yet",
+                metadata: ["database": "\(configuration.database)", "error": "\(error)"])
+        }
+    }
+
     private func serve<Responder: HTTPResponder>(
-        _ responder: Responder, _ drain: Drain, _ others: [any Service], _ shortcut: KeptAnswers
-    ) async throws where Responder.Context == BasicRequestContext {
+        _ responder: Responder, _ drain: Drain, _ others: [any Service], _ connections: Connections, _ plan: MemoryPlan,
+        _ shortcut: KeptAnswers
+    ) async throws where Responder.Context == GatewayContext {
         func group(on host: String) -> ServiceGroup {
             let application = Application(
                 responder: responder,
                 server: HTTPServerBuilder {
-                    GatewayChannel(responder: $0, shortcut: shortcut, limits: ConnectionLimits(configuration))
+                    GatewayChannel(
+                        responder: $0, shortcut: shortcut, connections: connections, unsent: plan.unsent,
+                        limits: ConnectionLimits(configuration))
                 },
                 configuration: ApplicationConfiguration(
                     address: .hostname(host, port: configuration.port), serverName: nil, backlog: 1024),
@@ -88,9 +143,15 @@ package struct GatewayServer: Service {
         do {
             try await group(on: configuration.host).run()
         } catch {
-            guard let host = configuration.fallbackHost, Self.isNoSuchAddress(error) else { throw error }
+            guard let host = configuration.fallbackHost, Self.isNoSuchAddress(error) else {
+                throw ListenError.describing(error, configuration.host, configuration.port)
+            }
             logger.notice("no \(configuration.host) on this machine, listening on \(host)")
-            try await group(on: host).run()
+            do {
+                try await group(on: host).run()
+            } catch {
+                throw ListenError.describing(error, host, configuration.port)
+            }
         }
     }
 
@@ -99,5 +160,28 @@ package struct GatewayServer: Service {
         if error is SocketAddressError { return true }
         guard let error = error as? IOError else { return false }
         return error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL
+    }
+}
+
+/// Why a process does not listen where it should.
+package struct ListenError: Error, CustomStringConvertible {
+    package let description: String
+
+    /// The error as it is, if it is of another kind.
+    static func describing(_ error: any Error, _ host: String, _ port: Int) -> any Error {
+        error is IOError || error is SocketAddressError ? ListenError(error, host, port) : error
+    }
+
+    private init(_ error: any Error, _ host: String, _ port: Int) {
+        let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        let reason =
+            switch (error as? IOError)?.errnoCode {
+            case EADDRINUSE: "another process listens there"
+            case EACCES: "this user may not listen there"
+            case EADDRNOTAVAIL: "this machine has no such address"
+            case EAFNOSUPPORT: "this machine has no such kind of address"
+            default: error is SocketAddressError ? "there is no such address" : "\(error)"
+            }
+        description = "cannot listen on \(place): \(reason)"
     }
 }

@@ -14,21 +14,45 @@ package struct HealthProbe: Sendable {
         self.path = path
     }
 
-    /// Whether 200 is answered within `limit`, connecting included.
-    package func isAlive(within limit: Duration) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask { (try? await ask(within: limit)) ?? false }
+    /// Why it does not count as alive; nil when 200 is answered within `limit`, connecting included.
+    package func failure(within limit: Duration) async -> String? {
+        await withTaskGroup(of: String?.self) { group in
+            group.addTask { await reason(within: limit) }
             group.addTask {
                 try? await Task.sleep(for: limit)
-                return false
+                return "no answer from \(place) within \(limit)"
             }
-            let first = await group.next() ?? false
+            let first = await group.next() ?? nil
             group.cancelAll()
             return first
         }
     }
 
-    private func ask(within limit: Duration) async throws -> Bool {
+    /// Whether 200 is answered within `limit`, connecting included.
+    package func isAlive(within limit: Duration) async -> Bool {
+        await failure(within: limit) == nil
+    }
+
+    private var place: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    private func reason(within limit: Duration) async -> String? {
+        do {
+            let status = try await ask(within: limit)
+            return status == "200" ? nil : "\(place) answers \(status) to \(path)"
+        } catch {
+            return switch error {
+            case let error as NIOConnectionError:
+                error.connectionErrors.isEmpty
+                    ? "there is no host \(host)"
+                    : "\(place) does not accept connections: \(error.connectionErrors.map { "\($0.error)" }.joined(separator: ", "))"
+            case is CancellationError: "no answer from \(place) within \(limit)"
+            default: "\(place): \(error)"
+            }
+        }
+    }
+
+    /// The status that is answered.
+    private func ask(within limit: Duration) async throws -> String {
         let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .connectTimeout(TimeAmount(limit))
             .connect(host: host, port: port) { channel in
@@ -36,17 +60,17 @@ package struct HealthProbe: Sendable {
                     try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
                 }
             }
-        let name = host.contains(":") ? "[\(host)]" : host
         return try await channel.executeThenClose { inbound, outbound in
             try await outbound.write(
-                ByteBuffer(string: "GET \(path) HTTP/1.1\r\nHost: \(name):\(port)\r\nConnection: close\r\n\r\n"))
+                ByteBuffer(string: "GET \(path) HTTP/1.1\r\nHost: \(place)\r\nConnection: close\r\n\r\n"))
             var answer = ByteBuffer()
             for try await var chunk in inbound {
                 answer.writeBuffer(&chunk)
-                let expected = "HTTP/1.1 200 "
-                if let start = answer.getString(at: 0, length: expected.utf8.count) { return start == expected }
+                let version = "HTTP/1.1 "
+                guard let start = answer.getString(at: 0, length: version.utf8.count + 3) else { continue }
+                return start.hasPrefix(version) ? String(start.suffix(3)) : "no HTTP"
             }
-            return false
+            return "nothing"
         }
     }
 }

@@ -12,8 +12,11 @@ struct Operations: Sendable {
     let deadline: Duration
     /// Why the process is never ready, whatever its database says; nil when nothing keeps it.
     private let obstacle: String?
+    /// Collections without which there is nothing to be served.
+    private let mustHave: [String]
+    private let connections: Connections
     private let failures: FailureLog?
-    private let checks = SingleFlight<Void>()
+    private let checks = SingleFlight<[String]>()
 
     static let alive = Reply.ok(Reply.text, Body("alive\n"), .operations)
 
@@ -21,9 +24,11 @@ struct Operations: Sendable {
     ///   - obstacle: why the process is never ready.
     ///   - failures: told what a client of `/readyz` is not.
     init(
-        store: (any DocumentStore)?, metrics: GatewayMetrics, drain: Drain, deadline: Duration,
-        obstacle: String? = nil, failures: FailureLog? = nil
+        store: (any DocumentStore)?, mustHave: [String], metrics: GatewayMetrics, drain: Drain, deadline: Duration,
+        connections: Connections, obstacle: String? = nil, failures: FailureLog? = nil
     ) {
+        self.mustHave = mustHave
+        self.connections = connections
         self.obstacle = obstacle
         self.failures = failures
         self.store = store
@@ -36,27 +41,40 @@ struct Operations: Sendable {
         switch path {
         case "/livez": Self.alive
         case "/readyz": await readiness()
-        case "/metrics": .ok(Reply.text, Body(metrics.text(store: store?.use)), .operations)
+        case "/metrics": .ok(Reply.text, Body(metrics.text(store: store?.use, connections)), .operations)
         default: nil
         }
     }
 
-    /// Ready when the database answers within the deadline, if nothing else keeps the process from serving, and until the process is told to stop.
+    /// Ready when the database answers within the deadline and has what it must have, if nothing else keeps the process from
+    /// serving, and until the process is told to stop.
     private func readiness() async -> Reply {
         if drain.isBegun { return Self.notReady("stopping") }
         if let obstacle { return Self.notReady(obstacle) }
+        guard let store else { return .ok(Reply.text, Body("ready\n"), .operations) }
         do {
-            if let store { try await check(store) }
-            return .ok(Reply.text, Body("ready\n"), .operations)
+            let missing = try await check(store)
+            metrics.setDatabase(isUp: true)
+            guard !missing.isEmpty else { return .ok(Reply.text, Body("ready\n"), .operations) }
+            // Another database than was meant, more likely than not: it would answer, and every answer would be empty.
+            metrics.countDatabaseError()
+            failures?.record(MissingCollections(names: missing), route: "/readyz")
+            return Self.notReady("database: has no \(missing.joined(separator: ", "))")
         } catch {
+            metrics.setDatabase(isUp: false)
+            metrics.countDatabaseError()
             failures?.record(error, route: "/readyz")
             return Self.notReady("database: \((error as? StoreError ?? .timedOut).reason)")
         }
     }
 
-    private func check(_ store: any DocumentStore) async throws {
-        try await checks.value(for: "", within: deadline) { [deadline] in
-            try await QueryDeadline.$current.withValue(.now + deadline) { try await store.check() }
+    /// The collections that the database must have and has not.
+    private func check(_ store: any DocumentStore) async throws -> [String] {
+        try await checks.value(for: "", within: deadline) { [deadline, mustHave] in
+            try await QueryDeadline.$current.withValue(.now + deadline) {
+                try await store.check()
+                return mustHave.isEmpty ? [] : try await store.missing(among: mustHave)
+            }
         }
     }
 
@@ -65,4 +83,11 @@ struct Operations: Sendable {
             status: .serviceUnavailable, contentType: Reply.text, body: Body("not ready: \(reason)\n"),
             route: .operations)
     }
+}
+
+/// A database that answers and lacks collections that it must have.
+struct MissingCollections: Error, CustomStringConvertible {
+    let names: [String]
+
+    var description: String { "the database has no collection \(names.joined(separator: ", "))" }
 }

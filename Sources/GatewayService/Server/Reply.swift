@@ -11,6 +11,8 @@ struct Reply: Sendable {
     var body: Body?
     /// Whether CORS and Vary headers survive; errors wipe them.
     var isError = false
+    /// What is said beside what every answer says.
+    var more: [HTTPField] = []
     /// What was asked for, as the metrics count it.
     var route = GatewayMetrics.Kind.unknown
 
@@ -31,6 +33,11 @@ struct Reply: Sendable {
         status: .contentTooLarge, contentType: text, body: Body("request entity too large"), isError: true
     )
 
+    /// Refused because too much is going on; worth another try.
+    static let busy = Reply(
+        status: .serviceUnavailable, contentType: text, body: Body("Service Unavailable"), isError: true,
+        more: [HTTPField(name: .retryAfter, value: "2")])
+
     static func ok(_ type: String, _ body: Body, _ route: GatewayMetrics.Kind) -> Reply {
         Reply(status: .ok, contentType: type, body: body, route: route)
     }
@@ -41,14 +48,17 @@ struct Reply: Sendable {
     ///
     /// - Parameters:
     ///   - isLast: the connection ends after it.
+    ///   - channel: where it goes, told of large bodies; nil when nobody there counts them.
     ///   - more: what else is said about other origins.
-    func response(to request: Request, varyEncoding: Bool, isLast: Bool, more: [HTTPField] = []) -> Response {
+    func response(
+        to request: Request, varyEncoding: Bool, isLast: Bool, over channel: (any Channel)?, more: [HTTPField] = []
+    ) -> Response {
         var headers = HTTPFields()
         if !isError {
             headers[.vary] = varyEncoding ? "Origin, Accept-Encoding" : "Origin"
             headers[.accessControlAllowOrigin] = Self.allowedOrigin(request.headers[.origin])
         }
-        for field in more { headers.append(field) }
+        for field in more + self.more { headers.append(field) }
         let isHead = request.method == .head
         // A HEAD that finds no route tells nothing of the body it does not send.
         let isBare = body == nil || isHead && status == .notFound
@@ -63,7 +73,9 @@ struct Reply: Sendable {
             headers[.connection] = "keep-alive"
             headers[Self.keepAlive] = "timeout=5"
         }
-        if let body, !isHead { return Response(status: status, headers: headers, body: Self.stream(body)) }
+        if let body, !isHead {
+            return Response(status: status, headers: headers, body: Self.stream(body, over: channel))
+        }
         var response = Response(status: status, headers: headers)
         if isBare { response.headers[.contentLength] = nil }
         return response
@@ -76,11 +88,19 @@ struct Reply: Sendable {
     }
 
     /// A body that is sent a piece at a time, as the client takes it.
-    private static func stream(_ body: Body) -> ResponseBody {
-        if body.pieces.count < 2 { return ResponseBody(byteBuffer: body.pieces.first ?? ByteBuffer()) }
+    private static func stream(_ body: Body, over channel: (any Channel)?) -> ResponseBody {
+        guard let channel, body.lease != nil, body.count >= Connections.watchedBody else {
+            if body.pieces.count < 2 { return ResponseBody(byteBuffer: body.pieces.first ?? ByteBuffer()) }
+            return ResponseBody(contentLength: body.count) { writer in
+                for piece in body.pieces { try await writer.write(piece) }
+                try await writer.finish(nil)
+            }
+        }
         return ResponseBody(contentLength: body.count) { writer in
+            channel.triggerUserOutboundEvent(BodyBegins(), promise: nil)
             for piece in body.pieces { try await writer.write(piece) }
             try await writer.finish(nil)
+            channel.triggerUserOutboundEvent(BodyEnds(body: body), promise: nil)
         }
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 
 /// Stands between the socket and the HTTP codec: answers what is kept with bytes made before, and passes on the rest.
@@ -17,40 +18,78 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     /// The longest beginning of a head that is kept here; the codec has its own limit.
     private static let heldLimit = 16 * 1024
+    /// How much is given to the codec at a time, so that what it holds is known well enough.
+    private static let portion = 16 * 1024
+    /// The most that the codec holds of a head, of trailers, or of what stands between a body's chunks.
+    private static let codecLimit = 80 * 1024
+    /// What the codec's copies of so much take.
+    private static let codecMemory = 3 * codecLimit
 
     /// nil when every request has to be seen by those behind.
     private let answers: LoopAnswers?
+    private let connections: LoopConnections
     private let state: ConnectionState
     private let limits: ConnectionLimits
     private var isOff = false
+    /// The connection is about to end: whatever still comes is nobody's.
+    private var isRefused = false
     /// Whether this turn's bytes are of interest to the handlers behind.
     private var didPassOn = false
     /// The beginning of a head, or what waits for answers to be taken.
     private var held: ByteBuffer?
+    /// Something was answered by the short cut.
+    private var hasShortcut = false
     /// A write or a flush may call back before it returns.
     private var isWorking = false
     /// Somebody behind wants to read while nothing is read.
     private var wantsRead = false
     /// The client has sent its last, and those behind have not been told.
     private var isInputClosed = false
-    private var lastActivity = NIODeadline.now()
+    private(set) var lastActivity = NIODeadline.now()
+    /// What the codec has been given that has made no part of a request yet, in bytes.
+    private var unread = 0
+    /// The memory for it, once it is much.
+    private var headLease: MemoryLease?
+    /// Large bodies that have not gone out.
+    private var sending = 0
+    /// What waits to be sent, when it was looked at last, and when it last became less.
+    private var waiting = 0
+    private(set) var lastTaken = NIODeadline.now()
+    private var context: ChannelHandlerContext?
     private var idleCheck: Scheduled<Void>?
     private var headTimer: Scheduled<Void>?
     /// What waited to be sent when the connection was last found idle.
     private var unsent = 0
 
-    init(_ answers: LoopAnswers?, _ state: ConnectionState, _ limits: ConnectionLimits) {
+    init(
+        _ answers: LoopAnswers?, _ connections: LoopConnections, _ state: ConnectionState, _ limits: ConnectionLimits
+    ) {
         self.answers = answers
+        self.connections = connections
         self.state = state
         self.limits = limits
         isOff = answers == nil
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
         scheduleIdleCheck(context, in: limits.idle)
+        if context.channel.isActive { open(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        open(context)
+        context.fireChannelActive()
+    }
+
+    private func open(_ context: ChannelHandlerContext) {
+        if !connections.open(self) { context.close(promise: nil) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        connections.close(self)
+        self.context = nil
+        headLease = nil
         idleCheck?.cancel()
         idleCheck = nil
         endHeadTimer()
@@ -92,6 +131,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
                     buffer.moveReaderIndex(forwardBy: length)
                     context.write(wrapOutboundOut(response), promise: nil)
                     didWrite = true
+                    hasShortcut = true
                 } else if state.outstanding == 0, let request = buffer.readSlice(length: length) {
                     passOn(context, request)
                 } else {
@@ -110,17 +150,43 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     /// Those behind tell whether this is the middle of a head: no request is under way, and none begins with it.
     private func passOn(_ context: ChannelHandlerContext, _ buffer: ByteBuffer) {
-        didPassOn = true
-        let heads = state.heads
-        let isBetween = !state.isReading
-        context.fireChannelRead(wrapInboundOut(buffer))
-        if isBetween, heads == state.heads { beginHeadTimer(context) } else { endHeadTimer() }
+        var rest = buffer
+        while let portion = rest.readSlice(length: min(rest.readableBytes, Self.portion)), portion.readableBytes > 0 {
+            guard isRoom(for: portion.readableBytes, context) else { return }
+            didPassOn = true
+            let (heads, parts) = (state.heads, state.parts)
+            let isBetween = !state.isReading
+            context.fireChannelRead(wrapInboundOut(portion))
+            if isBetween, heads == state.heads { beginHeadTimer(context) } else { endHeadTimer() }
+            if parts == state.parts {
+                unread += portion.readableBytes
+            } else {
+                unread = 0
+                headLease = nil
+            }
+        }
+    }
+
+    /// Whether the codec may hold so much more; else the connection ends.
+    private func isRoom(for count: Int, _ context: ChannelHandlerContext) -> Bool {
+        if isRefused { return false }
+        if unread + count > Self.codecLimit { return refuse(context, .tooLong) }
+        guard unread >= Self.portion, headLease == nil else { return true }
+        headLease = connections.budget.leaseNow(Self.codecMemory)
+        return headLease != nil || refuse(context, .busy)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ refusal: Refusal) -> Bool {
+        isRefused = true
+        endHeadTimer()
+        context.fireUserInboundEventTriggered(refusal)
+        return false
     }
 
     private func passOnRest(_ context: ChannelHandlerContext) {
         isOff = true
         guard let rest = held.take() else { return }
-        context.fireChannelRead(wrapInboundOut(rest))
+        passOn(context, rest)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -184,6 +250,65 @@ final class ShortcutHandler: ChannelDuplexHandler {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
     }
 
+    // MARK: giving way
+
+    /// Whether nothing is under way: nothing asked, nothing being sent.
+    var isResting: Bool {
+        guard let context else { return false }
+        return state.outstanding == 0 && !isWorking && sending == 0 && unsentBytes(context) == 0
+    }
+
+    /// Whether it has ever asked for anything.
+    var hasAsked: Bool { state.heads > 0 || hasShortcut }
+
+    /// Notes whether something has been taken since the last look.
+    func noteTaken() {
+        guard let context else { return }
+        let left = unsentBytes(context)
+        if left < waiting { lastTaken = .now() }
+        waiting = left
+    }
+
+    /// Ends the connection at once. What the kernel still holds goes too: nobody reads it.
+    func cut() {
+        guard let context else { return }
+        // On the loop this is done before it returns.
+        _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        context.close(promise: nil)
+    }
+
+    func triggerUserOutboundEvent(
+        context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+    ) {
+        switch event {
+        case is BodyBegins:
+            if sending == 0 {
+                lastTaken = .now()
+                waiting = 0
+                connections.beginsToSend(self)
+            }
+            sending += 1
+            promise?.succeed()
+        case let end as BodyEnds:
+            let sent = context.eventLoop.makePromise(of: Void.self)
+            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+            sent.futureResult.whenComplete { _ in
+                withExtendedLifetime(end.body) { bound.value.hasSent() }
+            }
+            // Ends when everything before it has gone out.
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+            promise?.succeed()
+        default: context.triggerUserOutboundEvent(event, promise: promise)
+        }
+    }
+
+    private func hasSent() {
+        sending -= 1
+        guard sending == 0 else { return }
+        waiting = 0
+        connections.hasSent(self)
+    }
+
     private func unsentBytes(_ context: ChannelHandlerContext) -> Int {
         (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
@@ -205,7 +330,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
             unsent = left
             return scheduleIdleCheck(context, in: limits.idle)
         }
-        context.close(promise: nil)
+        if left > 0 { cut() } else { context.close(promise: nil) }
     }
 
     private func beginHeadTimer(_ context: ChannelHandlerContext) {
@@ -222,7 +347,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
                 return handler.scheduleHeadTimer(context, in: .seconds(1))
             }
             handler.headTimer = nil
-            context.fireUserInboundEventTriggered(HeadTimeout())
+            context.fireUserInboundEventTriggered(Refusal.timeout)
         }
     }
 

@@ -9,6 +9,7 @@ The codec has no undefined and reads it as null; a null whose name begins with "
 
 Some commands exist for tests alone:
   {testDelay: MS}       every later find, aggregate and getMore answers that much later
+  {testSlow: {collection, milliseconds}}   those of one collection do, beside the others
   {testDieAfter: N}     the process ends in place of its Nth answer from now on to one of these
   {testMalform: KIND}   the next batch is damaged: 1 a document's length is a lie, 2 a document does not end where its length
                         says, 3 the same in a batch that is not the first, 4 an item is no document, 5 the namespace is no text,
@@ -40,7 +41,7 @@ DATABASES = mongomock.MongoClient()
 CURSORS = {}
 CURSOR_IDS = itertools.count(1000)
 REPLIES = itertools.count(1)
-TEST = {"delay": 0.0, "die_after": None, "malform": 0, "read": 0, "user": None}
+TEST = {"delay": 0.0, "die_after": None, "malform": 0, "read": 0, "user": None, "slow": {}}
 
 HELLO = {
     "ismaster": True, "isWritablePrimary": True, "helloOk": True, "maxBsonObjectSize": 16777216,
@@ -152,7 +153,7 @@ def run(command, login):
         return login.start(command)
     if lowered == "saslcontinue":
         return login.go_on(command)
-    if TEST["user"] and not login.is_done and lowered in ("find", "getmore", "aggregate", "count", "ping"):
+    if TEST["user"] and not login.is_done and lowered in ("find", "getmore", "aggregate", "count", "ping", "listcollections"):
         return failure(13, f"command {name} requires authentication", "Unauthorized")
     if lowered in ("ping", "endsessions"):
         return {"ok": 1.0}
@@ -167,6 +168,9 @@ def run(command, login):
         return {"ok": 1.0}
     if lowered == "testdelay":
         TEST["delay"] = value / 1000
+        return {"ok": 1.0}
+    if lowered == "testslow":
+        TEST["slow"] = value
         return {"ok": 1.0}
     if lowered == "testdieafter":
         TEST["die_after"] = int(value)
@@ -187,6 +191,10 @@ def run(command, login):
         return {"ok": 1.0}
     if lowered == "getmore":
         return get_more(value, command)
+    if lowered == "listcollections":
+        wanted = command.get("filter", {}).get("name", {}).get("$in")
+        names = [name for name in database.list_collection_names() if wanted is None or name in wanted]
+        return cursor(f"{database.name}.$cmd.listCollections", [{"name": name, "type": "collection"} for name in names], command)
     namespace = f"{command.get('$db')}.{value}"
     collection = database[value] if isinstance(value, str) else None
     if lowered == "find":
@@ -223,6 +231,8 @@ async def reply(command, login):
     if next(iter(command)).lower() in ("find", "aggregate", "getmore"):
         if TEST["delay"]:
             await asyncio.sleep(TEST["delay"])
+        if TEST["slow"] and TEST["slow"]["collection"] in (command[next(iter(command))], command.get("collection")):
+            await asyncio.sleep(TEST["slow"]["milliseconds"] / 1000)
         if TEST["die_after"] is not None:
             TEST["die_after"] -= 1
             if TEST["die_after"] <= 0:

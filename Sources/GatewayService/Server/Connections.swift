@@ -1,0 +1,157 @@
+import Glibc
+import NIOCore
+import Synchronization
+
+/// The process's connections: how many there may be, and which of them give way when memory is short.
+final class Connections: Sendable {
+    /// A body of which so much waits is watched until it has gone out.
+    static let watchedBody = 16 * 1024
+
+    let budget: MemoryBudget
+    /// The most connections at a time.
+    private let limit: Int
+    private let open = Atomic<Int>(0)
+    private let cut = Atomic<Int>(0)
+    private let loops = Mutex<[ObjectIdentifier: Loop]>([:])
+
+    private struct Loop {
+        let loop: any EventLoop
+        let connections: NIOLoopBound<LoopConnections>
+    }
+
+    init(budget: MemoryBudget, limit: Int) {
+        self.budget = budget
+        self.limit = limit
+    }
+
+    /// How many there are, and how many were cut off because they had stopped reading, or to make room.
+    var count: (open: Int, cut: Int) {
+        (open.load(ordering: .relaxed), cut.load(ordering: .relaxed))
+    }
+
+    /// Those of one event loop; to be called on it.
+    func on(_ loop: any EventLoop) -> LoopConnections {
+        loops.withLock { loops in
+            if let known = loops[ObjectIdentifier(loop)] { return known.connections.value }
+            let connections = LoopConnections(self, loop)
+            loops[ObjectIdentifier(loop)] = Loop(
+                loop: loop, connections: NIOLoopBound(connections, eventLoop: loop))
+            return connections
+        }
+    }
+
+    /// Cuts off those that have stopped reading what they asked for.
+    func cutStopped() {
+        for loop in loops.withLock({ Array($0.values) }) {
+            loop.loop.execute { loop.connections.value.cutStopped() }
+        }
+    }
+
+    /// Counts one more; false when there are too many then.
+    fileprivate func opened() -> Bool {
+        open.add(1, ordering: .relaxed).newValue <= limit
+    }
+
+    fileprivate func closed() {
+        open.subtract(1, ordering: .relaxed)
+    }
+
+    fileprivate func countCut() {
+        cut.add(1, ordering: .relaxed)
+    }
+}
+
+/// The connections of one event loop.
+final class LoopConnections {
+    /// Who has taken nothing for so long has stopped, when others need the memory. The kernel takes in large pieces: a reader
+    /// that is merely slow may seem to stand for a second or two.
+    private static let patience = TimeAmount.seconds(5)
+
+    private let all: Connections
+    private let loop: any EventLoop
+    private var handlers: [ObjectIdentifier: ShortcutHandler] = [:]
+    /// Those with large bodies that have not gone out.
+    private var sending: [ObjectIdentifier: ShortcutHandler] = [:]
+    private var isLookDue = false
+
+    init(_ all: Connections, _ loop: any EventLoop) {
+        self.all = all
+        self.loop = loop
+    }
+
+    var budget: MemoryBudget { all.budget }
+
+    /// Takes in a new connection. When there are too many, one that has nothing to do gives way: first those that have never
+    /// asked for anything, then those that have been silent longest.
+    ///
+    /// - Returns: false when none can: then it is the new one that has to go.
+    func open(_ handler: ShortcutHandler) -> Bool {
+        let isRoom = all.opened()
+        handlers[ObjectIdentifier(handler)] = handler
+        if isRoom { return true }
+        let resting = handlers.values.filter { $0 !== handler && $0.isResting }
+        let victim = resting.min { left, right in
+            left.hasAsked == right.hasAsked ? left.lastActivity < right.lastActivity : !left.hasAsked
+        }
+        all.countCut()
+        guard let victim else { return false }
+        victim.cut()
+        return true
+    }
+
+    func close(_ handler: ShortcutHandler) {
+        guard handlers.removeValue(forKey: ObjectIdentifier(handler)) != nil else { return }
+        sending[ObjectIdentifier(handler)] = nil
+        all.closed()
+    }
+
+    func beginsToSend(_ handler: ShortcutHandler) {
+        guard handlers[ObjectIdentifier(handler)] != nil else { return }
+        sending[ObjectIdentifier(handler)] = handler
+        if !isLookDue { scheduleLook() }
+    }
+
+    func hasSent(_ handler: ShortcutHandler) {
+        sending[ObjectIdentifier(handler)] = nil
+    }
+
+    func cutStopped() {
+        let now = NIODeadline.now()
+        for handler in Array(sending.values) where now - handler.lastTaken >= Self.patience {
+            all.countCut()
+            handler.cut()
+        }
+    }
+
+    /// Every second, as long as something is being sent: who takes what.
+    private func scheduleLook() {
+        isLookDue = true
+        loop.assumeIsolated().scheduleTask(in: .seconds(1)) { self.look() }
+    }
+
+    private func look() {
+        isLookDue = false
+        for handler in sending.values { handler.noteTaken() }
+        if !sending.isEmpty { scheduleLook() }
+    }
+}
+
+@available(*, unavailable)
+extension LoopConnections: Sendable {}
+
+/// Told to a connection before the first byte of a large body.
+struct BodyBegins {}
+
+/// Told to a connection after the last byte of a large body. Whoever holds the body holds its memory: it is let go when
+/// everything before this has gone out.
+struct BodyEnds {
+    let body: Body
+}
+
+extension Channel {
+    /// Lets no more than so many bytes wait in the kernel, which counts them against the process's own limit.
+    func boundUnsentBytes(_ bytes: Int) {
+        let option = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: CInt(TCP_NOTSENT_LOWAT)))
+        try? syncOptions?.setOption(option, value: bytes)
+    }
+}
