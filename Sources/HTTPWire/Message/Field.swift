@@ -16,17 +16,6 @@ package struct Field: Equatable, Sendable {
     package var id: FieldName
     var traits: Traits
 
-    package init(name: ByteRange, value: ByteRange, id: FieldName, nominated: Bool = false) {
-        self.init(name: name, value: value, id: id, traits: nominated ? .nominated : [])
-    }
-
-    init(name: ByteRange, value: ByteRange, id: FieldName, traits: Traits) {
-        self.name = name
-        self.value = value
-        self.id = id
-        self.traits = traits
-    }
-
     /// Named by a `Connection` option: meant for this hop, not passed on.
     package var nominated: Bool { self.traits.contains(.nominated) }
     /// CGI and its heirs read such a name as one with a hyphen.
