@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import TestSupport
 import Testing
 
 @testable import GatewayService
@@ -14,27 +15,8 @@ struct GatewayProgramTests {
         return root.appendingPathComponent(".build/debug/gateway").path
     }()
 
-    /// A port that was free a moment ago, for programs that cannot say which one they took.
-    private func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let port = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer -> UInt16? in
-                guard bind(descriptor, pointer, length) == 0, getsockname(descriptor, pointer, &length) == 0 else {
-                    return nil
-                }
-                return UnsafeRawPointer(pointer).load(as: sockaddr_in.self).sin_port.bigEndian
-            }
-        }
-        return Int(try #require(port))
-    }
-
     /// A small database file, and a configuration for it.
-    private func withConfiguration(_ body: (_ path: String, _ port: Int) async throws -> Void) async throws {
+    private func withConfiguration(_ body: (_ path: String) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gateway-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -42,12 +24,11 @@ struct GatewayProgramTests {
         let store = try EmbeddedStore(writing: database)
         try store.insert(SampleData(shape: .small).documents())
         await store.close()
-        let port = try freePort()
         let text =
-            #"{"server":{"port":\#(port),"host":"127.0.0.1","drain":0,"requestLog":true},"db":{"uri":"sqlite:\#(database)"}}"#
+            #"{"server":{"port":0,"host":"127.0.0.1","drain":0,"requestLog":true},"db":{"uri":"sqlite:\#(database)"}}"#
         let file = folder.appendingPathComponent("main.json")
         try Data(text.utf8).write(to: file)
-        try await body(file.path, port)
+        try await body(file.path)
     }
 
     /// Starts the program by a shell, which can close descriptors. The pipes' ends are the program's alone.
@@ -61,18 +42,20 @@ struct GatewayProgramTests {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output ?? FileHandle.nullDevice
         process.standardError = errors ?? FileHandle.nullDevice
-        try process.run()
+        try Launcher.run(process)
         return process
     }
 
-    /// Waits until the program answers.
-    private func awaitLife(_ process: Process, _ port: Int) async throws {
+    /// Waits until the program answers. Returns its port.
+    private func awaitLife(_ process: Process) async throws -> Int {
+        let port = Int(try listeningPort(of: process.processIdentifier))
         let probe = HealthProbe(host: "127.0.0.1", port: port)
         let end = ContinuousClock.now + .seconds(60)
         while await !probe.isAlive(within: .seconds(5)) {
             try #require(process.isRunning && .now < end, "the gateway does not answer")
             try await Task.sleep(for: .milliseconds(20))
         }
+        return port
     }
 
     private func answer(_ port: Int, _ target: String) async throws -> String {
@@ -80,9 +63,9 @@ struct GatewayProgramTests {
     }
 
     /// Requests that fail, each of its own route, then one that does not, then the end.
-    private func expectsToServeAndEnd(_ process: Process, _ port: Int) async throws {
+    private func expectsToServeAndEnd(_ process: Process) async throws {
         defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-        try await awaitLife(process, port)
+        let port = try await awaitLife(process)
         for target in ["/score/x/y", "/scoremetadata/y", "/locationstats/y", "/nominatorstake/x/y"] {
             #expect(try await answer(port, target) == "HTTP/1.1 500 Internal Server Error")
         }
@@ -98,16 +81,16 @@ struct GatewayProgramTests {
 
     @Test(arguments: [">&-", "2>&-", ">&- 2>&- <&-"])
     func closedOutputs(redirections: String) async throws {
-        try await withConfiguration { path, port in
+        try await withConfiguration { path in
             let process = try start(redirections, ["serve", "--config", path])
-            try await expectsToServeAndEnd(process, port)
+            try await expectsToServeAndEnd(process)
         }
     }
 
     /// A process that is confined to one processor has one event loop, unless the environment asks for more.
     @Test(arguments: [("", 1), ("NIO_SINGLETON_GROUP_LOOP_COUNT=3 ", 3)])
     func eventLoopsForTheProcessorsThatThereAre(environment: String, count: Int) async throws {
-        try await withConfiguration { path, port in
+        try await withConfiguration { path in
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/bin/sh")
             // The first processor that this process may run on itself.
@@ -117,12 +100,12 @@ struct GatewayProgramTests {
             ]
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try Launcher.run(process)
             defer {
                 kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
             }
-            try await awaitLife(process, port)
+            _ = try await awaitLife(process)
             let tasks = "/proc/\(process.processIdentifier)/task"
             let names = try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap {
                 try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)
@@ -142,13 +125,13 @@ struct GatewayProgramTests {
 
     /// The page as the program serves it: everything comes from itself.
     @Test func thePageAndItsFiles() async throws {
-        try await withConfiguration { path, port in
+        try await withConfiguration { path in
             let process = try start("", ["serve", "--config", path])
             defer {
                 kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
             }
-            try await awaitLife(process, port)
+            let port = try await awaitLife(process)
             let server = RunningServer(port: port, stop: {})
             let page = try await server.send("GET", "/docs/")
             #expect(page.headers.contains("Content-Type: text/html; charset=utf-8"))
@@ -206,7 +189,7 @@ struct GatewayProgramTests {
         let terminal = Pipe()
         second.standardInput = FileHandle.nullDevice
         second.standardOutput = terminal
-        try second.run()
+        try Launcher.run(second)
         let shown = String(decoding: terminal.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         second.waitUntilExit()
         #expect(second.terminationStatus == 0)
@@ -226,20 +209,20 @@ struct GatewayProgramTests {
     }
 
     @Test func readersThatHaveGoneAway() async throws {
-        try await withConfiguration { path, port in
+        try await withConfiguration { path in
             let (output, errors) = (Pipe(), Pipe())
             let process = try start("", ["serve", "--config", path], output: output, errors: errors)
             try output.fileHandleForReading.close()
             try errors.fileHandleForReading.close()
             try output.fileHandleForWriting.close()
             try errors.fileHandleForWriting.close()
-            try await expectsToServeAndEnd(process, port)
+            try await expectsToServeAndEnd(process)
         }
     }
 
     /// Both pipes are full from the beginning.
     @Test func readersThatDoNotRead() async throws {
-        try await withConfiguration { path, port in
+        try await withConfiguration { path in
             let (output, errors) = (Pipe(), Pipe())
             for pipe in [output, errors] {
                 let descriptor = pipe.fileHandleForWriting.fileDescriptor
@@ -250,7 +233,7 @@ struct GatewayProgramTests {
                 _ = fcntl(descriptor, F_SETFL, flags)
             }
             let process = try start("", ["serve", "--config", path], output: output, errors: errors)
-            try await expectsToServeAndEnd(process, port)
+            try await expectsToServeAndEnd(process)
             try output.fileHandleForReading.close()
         }
     }
@@ -269,7 +252,7 @@ struct GatewayProgramTests {
         process.environment = ["LOG_LEVEL": "trace", "GATEWAY_DB_URI": uri]
         process.standardOutput = output
         process.standardError = errors
-        try process.run()
+        try Launcher.run(process)
         // Its first line, or the end without any.
         let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
         var ready = ""

@@ -25,10 +25,10 @@ struct DiscoveryProcessTests {
             members: [("127.0.0.1", "{\"ready\": \(ready), \"serving\": true, \"terminating\": \(!ready)}")])
     }
 
-    private func pod(_ name: String) throws -> ScriptedUpstream {
+    /// Answers for `/slow` are held until the test has seen the endpoint go.
+    private func pod(_ name: String, holding release: Locked<Bool> = Locked(false)) throws -> ScriptedUpstream {
         try ScriptedUpstream.answering { request, _ in
-            // Held until the test has seen the endpoint go.
-            if request.start.contains("/slow") { usleep(1_500_000) }
+            if request.start.contains("/slow") { _ = eventually(seconds: 60) { release.value } }
             return "HTTP/1.1 200 OK\r\nContent-Length: \(name.utf8.count)\r\n\r\n\(name)"
         }
     }
@@ -39,7 +39,7 @@ struct DiscoveryProcessTests {
          "accessLog": {"enabled": false},
          "upstreams": {"gateway": {
            "discovery": {"endpointSlices": {"service": "gateway", "port": "http", "server": "\(server)"}},
-           "health": {"path": "/health", "interval": "100ms", "timeout": "100ms", "rise": 1}}},
+           "health": {"path": "/health", "interval": "500ms", "timeout": "500ms", "rise": 1}}},
          "routes": [{"name": "api", "split": {"gateway": 1}}]}
         """
     }
@@ -53,8 +53,9 @@ struct DiscoveryProcessTests {
 
     @Test("Pods come, terminate and go, the API server too: no request fails, none is cut, what is gone gets nothing")
     func pods() throws {
-        let one = try self.pod("one")
-        let two = try self.pod("two")
+        let release = Locked(false)
+        let one = try self.pod("one", holding: release)
+        let two = try self.pod("two", holding: release)
         let three = try self.pod("three")
         let script = Script()
         let first = self.slice(one, 5)
@@ -86,7 +87,7 @@ struct DiscoveryProcessTests {
             startThread {
                 let answer = (try? RawConnection(port: port)).flatMap { connection -> String? in
                     connection.send("GET /slow HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-                    return connection.readAll(seconds: 10).text
+                    return connection.readAll(seconds: 60).text
                 }
                 slow.withLock { $0.append(answer ?? "") }
             }
@@ -96,8 +97,10 @@ struct DiscoveryProcessTests {
         #expect(try eventually { try self.ports(balancer) == [two.port] })
         #expect(slow.withLock { $0.isEmpty })
         try load.awaitAnswers(200)
+        release.change { $0 = true }
         #expect(eventually { slow.withLock { $0.count == 8 } })
         #expect(slow.withLock { $0.allSatisfy { $0.hasPrefix("HTTP/1.1 200 OK") } })
+        try load.awaitRound()
         let settled = one.requests.count
         try load.awaitAnswers(200)
         #expect(one.requests.count == settled)

@@ -224,19 +224,22 @@ struct NameSourceTests {
 /// A name server as Debian ships it.
 @Suite("Endpoints by a real name server", .serialized)
 struct RealNameServerTests {
-    /// dnsmasq with these records, on a port that was free.
+    /// dnsmasq with these records, at a loopback address that no other process of the tests has.
     private struct Dnsmasq {
         let address: SocketAddress
         private let program: Program
 
         init(_ records: [String]) throws {
-            let port = UInt16.random(in: 20_000...29_999)
-            self.address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: port)
+            let port: UInt16 = 20_053
+            // 127.64.0.0 and on, by the number of this process.
+            let host = 0x7F40_0000 + UInt32(getpid()) % 0x3F_FFFF + 1
+            self.address = SocketAddress(ip: IPAddress(v4: host), port: port)
             self.program = try Program(
                 path: "/usr/sbin/dnsmasq",
                 [
                     "--keep-in-foreground", "--conf-file=/dev/null", "--port=\(port)", "--no-resolv", "--no-hosts",
-                    "--listen-address=127.0.0.1", "--bind-interfaces", "--local=/test/", "--user=", "--pid-file=",
+                    "--listen-address=\(self.address.ip)", "--bind-interfaces", "--local=/test/", "--user=",
+                    "--pid-file=",
                     "--log-facility=/dev/null",
                 ] + records)
         }
