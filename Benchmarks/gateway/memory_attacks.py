@@ -76,8 +76,9 @@ def request(path, more=""):
     return f"GET {path} HTTP/1.1\r\nHost: h\r\n{more}\r\n".encode()
 
 
-async def forever(attack, statuses):
-    while True:
+async def until(stop, attack, statuses):
+    # A cancelled wait whose end has come at the same moment goes on: the flag ends it then.
+    while not stop.is_set():
         try:
             await attack(statuses)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -169,16 +170,17 @@ def percentile(times, share):
 async def attack(port, seconds, addresses, group, names):
     statuses = {}
     tasks = []
+    stop = asyncio.Event()
     for kind, count in attacks(port, addresses).items():
         if names and kind.__name__ not in names:
             continue
         counts = statuses.setdefault(kind.__name__, {})
-        tasks += [asyncio.create_task(forever(kind, counts)) for _ in range(count)]
+        tasks += [asyncio.create_task(until(stop, kind, counts)) for _ in range(count)]
     health, kept, errors = [], [], []
     most = {}
 
     async def watch():
-        while True:
+        while not stop.is_set():
             for name, value in group.stat.items():
                 most[name] = max(most.get(name, 0), value)
             await asyncio.sleep(0.5)
@@ -186,9 +188,10 @@ async def attack(port, seconds, addresses, group, names):
     tasks.append(asyncio.create_task(watch()))
     await asyncio.gather(
         measure(port, "/healthcheck", seconds, health, errors), measure(port, "/blockindex", seconds, kept, errors))
+    stop.set()
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks, timeout=70)
     return {
         "health p99 ms": round(percentile(health, 0.99), 1), "kept p99 ms": round(percentile(kept, 0.99), 1),
         "health median ms": round(statistics.median(health) * 1000, 2) if health else None, "asked": len(health),
