@@ -1,13 +1,17 @@
 import ArgumentParser
 import Control
 import Foundation
+import Reactor
 import RoutesFile
 import Traffic
 
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Tells every problem in a configuration file.",
-        discussion: "Exit status: 0 the file is good, 1 it is not.")
+        discussion: """
+            Exit status: 0 the file is good, 1 it is not. A host name that cannot be looked up from here is a warning: a \
+            balancer serves without that endpoint until the name is found.
+            """)
 
     @Argument(help: "The file, such as routes.json.")
     var file: String
@@ -19,28 +23,44 @@ struct CheckCommand: AsyncParsableCommand {
         var file: String
         var ok: Bool
         var problems: [ControlProblem]
+        /// What does not keep the file from being loaded.
+        var warnings: [ControlProblem]
     }
 
     func run() async throws {
+        let configuration: BalancerConfiguration
         do throws(ConfigurationRejected) {
-            let configuration = try RoutesFile.load(path: self.file)
-            if self.json {
-                try? Self.printReport(Report(file: self.file, ok: true, problems: []))
-            } else {
-                let table = configuration.table
-                let endpoints = table.upstreams.reduce(0) { $0 + $1.endpoints.count }
-                Output.line(
-                    "\(self.file): good: \(configuration.listeners.count) listeners, \(table.upstreams.count) upstreams, "
-                        + "\(endpoints) endpoints, \(table.routes.count) routes")
-            }
+            configuration = try RoutesFile.parse(try Self.read(self.file))
         } catch {
             let problems = error.problems.map(ControlProblem.init)
             if self.json {
-                try? Self.printReport(Report(file: self.file, ok: false, problems: problems))
+                try? Self.printReport(Report(file: self.file, ok: false, problems: problems, warnings: []))
             } else {
                 Output.report(problems, in: self.file)
             }
             throw ExitCode(1)
+        }
+        let threads = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
+        let warnings = await NameCheck.warnings(configuration, threads: threads)
+        if self.json {
+            try? Self.printReport(Report(file: self.file, ok: true, problems: [], warnings: warnings))
+            return
+        }
+        for warning in warnings { Output.error("\(self.file): warning: \(warning.path): \(warning.message)") }
+        let table = configuration.table
+        let endpoints = table.upstreams.reduce(0) { $0 + $1.endpoints.count + $1.names.count }
+        Output.line(
+            "\(self.file): good: \(configuration.listeners.count) listeners, \(table.upstreams.count) upstreams, "
+                + "\(endpoints) endpoints, \(table.routes.count) routes")
+    }
+
+    private static func read(_ path: String) throws(ConfigurationRejected) -> [UInt8] {
+        do {
+            return try WholeFile.read(path)
+        } catch {
+            throw ConfigurationRejected(problems: [
+                ConfigurationProblem(path: "$", message: "cannot be read: \(error.reason)")
+            ])
         }
     }
 

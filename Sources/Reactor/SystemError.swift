@@ -18,7 +18,10 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         }
     }
 
+    /// The errno in words.
+    package var reason: String { String(cString: strerror(self.code)) }
+
     package var description: String {
-        "\(self.operation): \(String(cString: strerror(self.code)))"
+        "\(self.operation): \(self.reason)"
     }
 }

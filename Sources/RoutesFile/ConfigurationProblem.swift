@@ -3,27 +3,18 @@ package struct ConfigurationProblem: Error, Sendable, Equatable, CustomStringCon
     /// JSON path, such as `$.routes[1].split.gatway`; `$` for the document as a whole.
     package var path: String
     package var message: String
-    /// From 1; nil when there is no text to point into (the file could not be read).
+    /// From 1; nil for what no line of the text stands for.
     package var line: Int?
-    /// The file as it was named to `RoutesFile.load`; nil when bytes were parsed.
-    package var file: String?
 
-    package init(path: String, message: String, line: Int? = nil, file: String? = nil) {
+    package init(path: String, message: String, line: Int? = nil) {
         self.path = path
         self.message = message
         self.line = line
-        self.file = file
     }
 
-    /// `routes.json:12: $.routes[1].split.gatway: unknown upstream; did you mean "gateway"?`
+    /// `line 12: $.routes[1].split.gatway: unknown upstream; did you mean "gateway"?`
     package var description: String {
-        let place =
-            switch (self.file, self.line) {
-            case (let file?, let line?): "\(file):\(line): "
-            case (let file?, nil): "\(file): "
-            case (nil, let line?): "line \(line): "
-            case (nil, nil): ""
-            }
+        let place = self.line.map { "line \($0): " } ?? ""
         return "\(place)\(self.path): \(self.message)"
     }
 }

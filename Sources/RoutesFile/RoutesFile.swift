@@ -1,13 +1,9 @@
-import Glibc
 import Traffic
 
 /// Reads `routes.json`: the text becomes a whole and valid configuration, or the list of everything that is wrong.
 package enum RoutesFile {
-    /// Host names among the endpoints are looked up by `resolver`, which may block for seconds: not for a thread that
-    /// others wait for.
-    package static func parse(_ bytes: [UInt8], resolver: HostResolver = .system) throws(ConfigurationRejected)
-        -> BalancerConfiguration
-    {
+    /// Endpoints given by name stay names: a name that nobody knows now is no fault of the file.
+    package static func parse(_ bytes: [UInt8]) throws(ConfigurationRejected) -> BalancerConfiguration {
         let value: JSONValue
         do {
             value = try JSONReader.read(bytes)
@@ -20,7 +16,7 @@ package enum RoutesFile {
         let report = ProblemReport()
         let root = Node(value: value, path: "$", report: report)
         self.reportRepeatedNames(in: root)
-        let configuration = ConfigurationReader(resolver: resolver).read(root)
+        let configuration = ConfigurationReader().read(root)
         guard let configuration, report.isEmpty else { throw ConfigurationRejected(problems: report.sorted) }
         return configuration
     }
@@ -35,46 +31,9 @@ package enum RoutesFile {
         return (value, report.sorted)
     }
 
-    /// Reads the file at `path`. Its problems carry that path.
-    package static func load(path: String, resolver: HostResolver = .system) throws(ConfigurationRejected)
-        -> BalancerConfiguration
-    {
-        do throws(ConfigurationRejected) {
-            return try self.parse(try self.bytes(path: path), resolver: resolver)
-        } catch {
-            throw ConfigurationRejected(
-                problems: error.problems.map { problem in
-                    var problem = problem
-                    problem.file = path
-                    return problem
-                })
-        }
-    }
-
-    /// At most one byte more than the reader takes, so that a file without end is refused, not read.
-    private static func bytes(path: String) throws(ConfigurationRejected) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw self.unreadable(errno) }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while bytes.count <= JSONReader.sizeLimit {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0 {
-                let code = errno
-                if code == EINTR { continue }
-                throw self.unreadable(code)
-            }
-            if count == 0 { break }
-            bytes.append(contentsOf: chunk[..<count])
-        }
-        return bytes
-    }
-
-    private static func unreadable(_ code: Int32) -> ConfigurationRejected {
-        ConfigurationRejected(problems: [
-            ConfigurationProblem(path: "$", message: "cannot be read: \(String(cString: strerror(code)))")
-        ])
+    /// The JSON path of one endpoint in an upstream's list.
+    package static func path(ofEndpoint position: Int, upstream: String) -> String {
+        Node.path("$.upstreams", upstream) + ".endpoints[\(position)]"
     }
 
     /// RFC 8259 §4 leaves the meaning of repeated names open; whichever one were taken, the operator may have meant

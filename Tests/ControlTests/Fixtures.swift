@@ -49,9 +49,9 @@ final class FakeDataPlane: DataPlane {
 
 /// Threads for calls that block, kept for the whole run.
 enum SharedThread {
-    static let files: BlockingThread = {
+    static let files: BlockingThreads = {
         do {
-            return try BlockingThread(named: "test-files")
+            return try BlockingThreads(named: "test-files")
         } catch {
             preconditionFailure("\(error)")
         }

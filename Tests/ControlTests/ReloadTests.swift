@@ -1,7 +1,9 @@
 @testable import Control
 import Foundation
+import Glibc
 import Logging
 import RoutesFile
+import Synchronization
 import Testing
 import Traffic
 
@@ -69,20 +71,117 @@ struct ReloadTests {
         #expect(await rig.bench.weights == ["core": 80, "gateway": 10])
     }
 
-    @Test("A touched file with the same bytes is no load at all, nor is an empty or a missing one")
+    @Test("A touched file with the same bytes is no load at all; a missing or an empty one is told when it stays so")
     func untouched() async throws {
         let rig = try Rig()
         try rig.write(Self.routes(core: 90))
         _ = await rig.reloader.reload(.start)
         #expect(await rig.reloader.reload(.file))
-        try rig.write("")
-        #expect(await rig.reloader.reload(.file))
+        for (empty, reason) in [(true, "it is empty"), (false, "there is no such file")] {
+            if empty { try rig.write("") } else { try FileManager.default.removeItem(atPath: rig.path) }
+            #expect(await rig.reloader.reload(.file), "it may be being replaced")
+            rig.bench.time.advance(ReloadTrouble.grace)
+            #expect(await rig.reloader.reload(.file) == false)
+            #expect(await rig.reloader.report.problems.map(\.message) == ["cannot read \(rig.path): \(reason)"])
+            #expect(await rig.bench.weights == ["core": 90, "gateway": 10])
+            try rig.write(Self.routes(core: 90))
+            #expect(await rig.reloader.reload(.file), "the file in force is in place again")
+            #expect(await rig.reloader.report.problems == [])
+        }
+        #expect(await rig.reloader.report.successes == 1)
+        #expect(await rig.reloader.report.failures == 2)
+        #expect(await rig.bench.publisher.entries.map(\.what) == [.load, .loadRejected, .loadRejected])
+    }
+
+    @Test("A directory, a link that leads to itself or a pipe in the file's place is told and changes nothing")
+    func wrongKind() async throws {
+        let rig = try Rig()
+        try rig.write(Self.routes(core: 90))
+        _ = await rig.reloader.reload(.start)
+        for (place, reason) in [
+            ({ _ = mkdir($0, 0o700) }, "it is a directory"),
+            ({ _ = symlink("routes.json", $0) }, "stat: Too many levels of symbolic links"),
+            ({ _ = mkfifo($0, 0o600) }, "it is a pipe, which is read at the start only"),
+        ] as [((String) -> Void, String)] {
+            try FileManager.default.removeItem(atPath: rig.path)
+            place(rig.path)
+            #expect(await rig.reloader.reload(.file) == false)
+            #expect(await rig.reloader.report.problems.map(\.message) == ["cannot read \(rig.path): \(reason)"])
+            #expect(await rig.bench.weights == ["core": 90, "gateway": 10])
+        }
         try FileManager.default.removeItem(atPath: rig.path)
+        try rig.write(Self.routes(core: 90))
+        #expect(await rig.reloader.reload(.file))
+    }
+
+    @Test("The bad file's place taken by the one in force makes all well, without a load")
+    func putBack() async throws {
+        let rig = try Rig()
+        try rig.write(Self.routes(core: 90))
+        _ = await rig.reloader.reload(.start)
+        try rig.write("{bad")
+        #expect(await rig.reloader.reload(.file) == false)
+        #expect(await rig.reloader.reload(.file) == false)
+        #expect(await rig.reloader.report.failures == 1, "what has failed by its own fault is not tried again")
+        try rig.write(Self.routes(core: 90))
         #expect(await rig.reloader.reload(.file))
         #expect(await rig.reloader.report.successes == 1)
-        #expect(await rig.reloader.report.failures == 0)
-        // Asked for by name, the missing file is a problem.
-        #expect(await rig.reloader.reload(.signal) == false)
+    }
+
+    @Test(
+        "A good file that failed for a cause that passed is tried again, whatever the cause", arguments: [true, false])
+    func passing(takeover: Bool) async throws {
+        let rig = try Rig()
+        try rig.write(Self.routes(core: 90))
+        _ = await rig.reloader.reload(.start)
+        if takeover {
+            _ = try await rig.bench.publisher.beginHandOver()
+        } else {
+            rig.bench.dataPlane.state.withLock { $0.refusesToListen = true }
+        }
+        try rig.write(Self.routes(core: 60).replacingOccurrences(of: ":8080", with: ":8081"))
+        #expect(await rig.reloader.reload(.file) == false)
+        rig.bench.time.advance(ReloadTrouble.firstPause)
+        #expect(await rig.reloader.reload(.file) == false)
+        #expect(await rig.reloader.report.failures == 2)
+        #expect(await rig.bench.publisher.entries.map(\.what) == [.load, .loadRejected], "told once")
+        if takeover {
+            await rig.bench.publisher.abandonHandOver()
+        } else {
+            rig.bench.dataPlane.state.withLock { $0.refusesToListen = false }
+        }
+        #expect(await rig.reloader.reload(.file) == false, "not before its time")
+        rig.bench.time.advance(2 * ReloadTrouble.firstPause)
+        #expect(await rig.reloader.reload(.file))
+        #expect(await rig.bench.weights["core"] == 60)
+    }
+
+    @Test("Nobody has to ask for the further try")
+    func byItself() async throws {
+        let bench = Bench()
+        let directory = try TemporaryDirectory()
+        let tries = Mutex(0)
+        var clock = bench.time.clock
+        clock.sleep = { milliseconds in
+            await Task.yield()
+            bench.time.advance(milliseconds)
+            let number = tries.withLock { number in
+                number += 1
+                return number
+            }
+            if number == 3 { bench.dataPlane.state.withLock { $0.refusesToListen = false } }
+        }
+        let reloader = ConfigurationReloader(
+            path: "\(directory.path)/routes.json", publisher: bench.publisher, clock: clock,
+            thread: SharedThread.files, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        try directory.write(Self.routes(core: 90), to: "routes.json")
+        #expect(await reloader.reload(.start))
+        bench.dataPlane.state.withLock { $0.refusesToListen = true }
+        try directory.write(Self.routes(core: 60).replacingOccurrences(of: ":8080", with: ":8081"), to: "routes.json")
+        _ = await reloader.reload(.file)
+        while await reloader.report.successes < 2 { await Task.yield() }
+        #expect(await bench.weights["core"] == 60)
+        #expect(tries.withLock { $0 } == 3)
     }
 
     @Test("What a running process cannot change is told")
@@ -115,47 +214,85 @@ struct ReloadTests {
         await task.value
     }
 
-    /// Ways in which a file changes that a watch on its inode would miss.
+    /// Ways in which a file changes that a watch on its inode, or on its directory, would miss.
     enum Change: CaseIterable, Sendable {
         case inPlace
         case rename
         case linkSwap
+        case directorySwap
+        case linkAbove
     }
 
-    @Test("A change is seen however it is written", arguments: Change.allCases)
+    @Test("A change is seen however it is written, and the next one in what is there then", arguments: Change.allCases)
     func watching(change: Change) async throws {
-        let rig = try Rig()
-        let directory = rig.directory
-        if change == .linkSwap {
+        let directory = try TemporaryDirectory()
+        let top = directory.path
+        let (bench, files) = (Bench(), FileManager.default)
+        var name = "routes.json"
+        switch change {
+        case .inPlace, .rename: break
+        case .linkSwap:
             // As Kubernetes mounts a ConfigMap: routes.json → ..data/routes.json, ..data → ..1.
             for generation in [1, 2] {
-                try FileManager.default.createDirectory(
-                    atPath: "\(directory.path)/..\(generation)", withIntermediateDirectories: false)
+                try files.createDirectory(atPath: "\(top)/..\(generation)", withIntermediateDirectories: false)
             }
-            try directory.write(Self.routes(core: 90), to: "..1/routes.json")
-            try FileManager.default.createSymbolicLink(
-                atPath: "\(directory.path)/..data", withDestinationPath: "..1")
-            try FileManager.default.createSymbolicLink(atPath: rig.path, withDestinationPath: "..data/routes.json")
-        } else {
-            try rig.write(Self.routes(core: 90))
+            try files.createSymbolicLink(atPath: "\(top)/..data", withDestinationPath: "..1")
+            try files.createSymbolicLink(atPath: "\(top)/routes.json", withDestinationPath: "..data/routes.json")
+        case .directorySwap:
+            try files.createDirectory(atPath: "\(top)/etc/balancer", withIntermediateDirectories: true)
+            try files.createDirectory(atPath: "\(top)/new", withIntermediateDirectories: false)
+            name = "etc/balancer/routes.json"
+        case .linkAbove:
+            // As git-sync and deployments with releases do: current → releases/1.
+            for generation in [1, 2] {
+                try files.createDirectory(
+                    atPath: "\(top)/releases/\(generation)/config", withIntermediateDirectories: true)
+            }
+            try files.createSymbolicLink(atPath: "\(top)/current", withDestinationPath: "releases/1")
+            name = "current/config/routes.json"
         }
-        #expect(await rig.reloader.reload(.start))
-        let watcher = try ConfigurationWatcher(path: rig.path, reloader: rig.reloader)
+        try directory.write(Self.routes(core: 90), to: name)
+        let reloader = ConfigurationReloader(
+            path: "\(top)/\(name)", publisher: bench.publisher, thread: SharedThread.files,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        #expect(await reloader.reload(.start))
+        let watcher = try ConfigurationWatcher(path: "\(top)/\(name)", reloader: reloader)
         let task = Task { await watcher.run() }
         switch change {
-        case .inPlace: try rig.write(Self.routes(core: 70))
+        case .inPlace: try directory.write(Self.routes(core: 70), to: name)
         case .rename:
             try directory.write(Self.routes(core: 70), to: "new")
-            #expect(rename("\(directory.path)/new", rig.path) == 0)
+            #expect(rename("\(top)/new", "\(top)/routes.json") == 0)
         case .linkSwap:
             try directory.write(Self.routes(core: 70), to: "..2/routes.json")
-            try FileManager.default.createSymbolicLink(
-                atPath: "\(directory.path)/..tmp", withDestinationPath: "..2")
-            #expect(rename("\(directory.path)/..tmp", "\(directory.path)/..data") == 0)
+            try files.createSymbolicLink(atPath: "\(top)/..tmp", withDestinationPath: "..2")
+            #expect(rename("\(top)/..tmp", "\(top)/..data") == 0)
+        case .directorySwap:
+            try directory.write(Self.routes(core: 70), to: "new/routes.json")
+            #expect(rename("\(top)/etc/balancer", "\(top)/old") == 0)
+            #expect(rename("\(top)/new", "\(top)/etc/balancer") == 0)
+        case .linkAbove:
+            try directory.write(Self.routes(core: 70), to: "releases/2/config/routes.json")
+            try files.createSymbolicLink(atPath: "\(top)/next", withDestinationPath: "releases/2")
+            #expect(rename("\(top)/next", "\(top)/current") == 0)
         }
-        while await rig.reloader.report.successes < 2 { await Task.yield() }
-        #expect(await rig.bench.weights["core"] == 70)
+        while await bench.weights["core"] != 70 { await Task.yield() }
+        // In place, where the file is now.
+        try directory.write(Self.routes(core: 50), to: name)
+        while await bench.weights["core"] != 50 { await Task.yield() }
         task.cancel()
         await task.value
+    }
+
+    @Test("A change of rights is a change")
+    func rights() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("x", to: "routes.json")
+        let watch = try PathWatch(file: "\(directory.path)/routes.json")
+        #expect(chmod("\(directory.path)/routes.json", 0o644) == 0)
+        for await _ in watch.changes { break }
+        #expect(chmod(directory.path, 0o755) == 0)
+        for await _ in watch.changes { break }
+        watch.stop()
     }
 }

@@ -134,7 +134,7 @@ struct TakeoverTests {
         defer { close(never) }
         let socket = Mutex<HandOverSocket?>(try HandOverSocket.listen(on: path))
         let dying = Task {
-            try await BlockingThread(named: "dying").run {
+            try await BlockingThreads(named: "dying").run {
                 // Takes the question, then closes everything, the path's socket first.
                 let listening = socket.withLock { $0.take() }
                 let peer = listening?.accept(unless: never)
@@ -166,6 +166,6 @@ struct TakeoverTests {
 
     /// `Successor.take` blocks; the server it waits for needs the test's threads.
     private static func take(over path: String) async throws -> Successor? {
-        try await BlockingThread(named: "taking").run { Result { try Successor.take(over: path) } }.get()
+        try await BlockingThreads(named: "taking").run { Result { try Successor.take(over: path) } }.get()
     }
 }

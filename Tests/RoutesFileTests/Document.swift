@@ -24,7 +24,7 @@ struct Document {
     }
 
     func parse() throws(ConfigurationRejected) -> BalancerConfiguration {
-        try RoutesFile.parse(Array(self.text.utf8), resolver: .names)
+        try RoutesFile.parse(Array(self.text.utf8))
     }
 
     func problems() -> [ConfigurationProblem] { RoutesFileTests.problems(self.text) }
@@ -33,7 +33,7 @@ struct Document {
 /// What is wrong in a text; empty if it is accepted.
 func problems(_ text: String) -> [ConfigurationProblem] {
     do {
-        _ = try RoutesFile.parse(Array(text.utf8), resolver: .names)
+        _ = try RoutesFile.parse(Array(text.utf8))
         return []
     } catch {
         return error.problems
@@ -41,15 +41,3 @@ func problems(_ text: String) -> [ConfigurationProblem] {
 }
 
 func address(_ text: String) throws -> SocketAddress { try #require(SocketAddress(parsing: text)) }
-
-extension HostResolver {
-    /// Knows `core` (two addresses, one of them twice) and `gateway` (one that `core` has too).
-    static let names = HostResolver { name in
-        switch name {
-        case "core":
-            .success([IPAddress(v4: 0x0A00_0001), IPAddress(v4: 0x0A00_0002), IPAddress(v4: 0x0A00_0001)])
-        case "gateway": .success([IPAddress(v4: 0x0A00_0002)])
-        default: .failure(LookUpFailure(reason: "no such name"))
-        }
-    }
-}

@@ -154,10 +154,9 @@ struct RejectedTests {
         .endpoints(#"["co re:80"]"#, "[0]", "expected an address"),
         .endpoints(#"["[::1:80"]"#, "[0]", "expected an address"),
         .endpoints(#"["http://core:80"]"#, "[0]", "expected an address"),
-        .endpoints(#"["nowhere:80"]"#, "[0]", #"cannot look up the host "nowhere": no such name"#),
         .endpoints(#"["127.0.0.1:8080"]"#, "[0]", #"the listener "public" of this balancer itself"#),
         .endpoints(#"["127.0.0.1:1", "127.0.0.1:1"]"#, "[1]", "already given"),
-        .endpoints(#"["core:1", "gateway:1"]"#, "[1]", #"already given as "core:1""#),
+        .endpoints(#"["core:1", "CORE:1"]"#, "[1]", #"already given as "core:1""#),
         .core(#""healthcheck": {}"#, ".healthcheck", "unknown key"),
         .core(
             #""balance": "random""#, ".balance",
@@ -340,7 +339,7 @@ struct RejectedTests {
         arguments: [
             ("0.0.0.0:81", "127.0.0.1:81"), ("0.0.0.0:81", "127.8.8.8:81"), ("0.0.0.0:81", "0.0.0.0:81"),
             ("[::]:81", "127.0.0.1:81"), ("[::]:81", "[::1]:81"), ("127.0.0.1:81", "0.0.0.0:81"),
-            ("[::1]:81", "[::]:81"), ("10.0.0.1:81", "core:81"),
+            ("[::1]:81", "[::]:81"),
         ])
     func loops(listener: String, endpoint: String) {
         func found(_ listener: String) -> [String] {
@@ -489,23 +488,12 @@ struct RejectedTests {
         #expect(found.map(\.path) == [#"$["\u{1b}[2J\u{7}\u{85}"]"#])
     }
 
-    @Test("Problems name the file they are in")
+    @Test("Problems name the line they are in")
     func description() throws {
         let problem = ConfigurationProblem(
-            path: "$.routes[1].split.gatway", message: "unknown upstream; did you mean \"gateway\"?", line: 12,
-            file: "routes.json")
+            path: "$.routes[1].split.gatway", message: "unknown upstream; did you mean \"gateway\"?", line: 12)
         #expect(
             problem.description
-                == "routes.json:12: $.routes[1].split.gatway: unknown upstream; did you mean \"gateway\"?")
-        let missing = "/nonexistent/routes.json"
-        let rejected = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: missing) }
-        #expect(rejected.description == "/nonexistent/routes.json: $: cannot be read: No such file or directory")
-        let directory = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: "/tmp") }
-        #expect(directory.problems.map(\.message) == ["cannot be read: Is a directory"])
-        let endless = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: "/dev/zero") }
-        #expect(endless.problems.first?.message.contains("more than 4194304 bytes") == true)
-        let schema = Repository.path("routes.schema.json")
-        let wrong = try #require(throws: ConfigurationRejected.self) { try RoutesFile.load(path: schema) }
-        #expect(wrong.problems.allSatisfy { $0.file == schema && $0.line != nil })
+                == "line 12: $.routes[1].split.gatway: unknown upstream; did you mean \"gateway\"?")
     }
 }

@@ -33,7 +33,7 @@ struct RobustnessTests {
     @discardableResult
     private func outcome(_ bytes: [UInt8]) -> Bool {
         do {
-            let configuration = try RoutesFile.parse(bytes, resolver: .names)
+            let configuration = try RoutesFile.parse(bytes)
             #expect(!configuration.listeners.isEmpty)
             #expect(!configuration.table.routes.isEmpty)
             return true

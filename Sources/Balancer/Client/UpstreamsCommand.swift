@@ -20,6 +20,10 @@ struct UpstreamsCommand: AsyncParsableCommand {
                         upstream.name, endpoint.address, endpoint.availability, endpoint.administrative,
                         endpoint.since, "\(endpoint.outstanding)", "\(endpoint.requests)", probe, endpoint.reason)
                 }
+                for endpoint in upstream.unresolved ?? [] {
+                    table.add(
+                        upstream.name, endpoint.endpoint, "unresolved", "-", "-", "-", "-", "-", endpoint.reason)
+                }
             }
             Output.line(table.render())
             for upstream in body.upstreams {

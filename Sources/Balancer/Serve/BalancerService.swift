@@ -19,9 +19,10 @@ final class BalancerService: Sendable {
     private let publisher: TablePublisher
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
+    private let names: HostNames
     private let reloader: ConfigurationReloader
-    /// For what blocks: the file, and names that are looked up.
-    private let thread: BlockingThread
+    /// For names that are looked up, which blocks.
+    private let lookUps: BlockingThreads
     private let lifecycle = Lifecycle()
     /// The one that serves, or tries to.
     private let admin = Mutex<AdminServer?>(nil)
@@ -38,6 +39,12 @@ final class BalancerService: Sendable {
             Output.error("balancer: cannot start: \(error)")
             return 1
         }
+        output.logger.info(
+            "starting",
+            metadata: [
+                "version": "\(BalancerVersion.current)", "workers": "\(options.workers)",
+                "processors": "\(options.processors)",
+            ])
         do {
             try await LibraryResources.make()
             let successor = try options.takeover.flatMap { try Successor.take(over: $0) }
@@ -69,6 +76,8 @@ final class BalancerService: Sendable {
             transport: dialer, seed: UInt64.random(in: .min ... .max), logger: logger)
         let discovery = EndpointDiscovery(
             dialer: dialer, environment: ProcessInfo.processInfo.environment, logger: logger)
+        let lookUps = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
+        let names = HostNames(threads: lookUps, logger: logger)
         let publisher = TablePublisher(registry: registry, dataPlane: proxy) { table in
             await health.apply(table)
             await discovery.follow(table)
@@ -81,10 +90,12 @@ final class BalancerService: Sendable {
         self.accessLog = accessLog
         self.health = health
         self.discovery = discovery
+        self.names = names
         self.publisher = publisher
-        self.thread = try BlockingThread(named: "routes-file")
+        self.lookUps = lookUps
         self.reloader = ConfigurationReloader(
-            path: options.path, publisher: publisher, discovery: discovery, thread: self.thread, logger: logger)
+            path: options.path, publisher: publisher, discovery: discovery, names: names,
+            thread: try BlockingThreads(named: "routes-file"), logger: logger)
     }
 
     /// Says which listeners cannot accept, and when they can again.
@@ -127,6 +138,7 @@ final class BalancerService: Sendable {
             group.addTask { await self.health.run() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
+            group.addTask { await self.names.run(publishing: self.publisher) }
             guard await self.start(successor, in: &group) else { return self.signals.stop(.failed) }
             self.followSignals(in: &group)
             await group.waitForAll()
@@ -140,7 +152,9 @@ final class BalancerService: Sendable {
             try self.proxy.start()
         } catch {
             Output.error("balancer: cannot start: \(error)")
-            return false
+            // Nothing is served yet, and a worker without its thread would never answer that it has nothing to finish.
+            self.output.finish()
+            Glibc.exit(1)
         }
         guard await self.begin(successor) else { return false }
         if let address = self.options.admin, let reason = await self.startAdmin(address, in: &group) {
@@ -234,8 +248,8 @@ extension BalancerService {
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
             discovery: self.discovery, lifecycle: self.lifecycle,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },
-            lookUp: { [thread = self.thread] name in
-                await thread.run { (try? HostResolver.system.addresses(of: name)) ?? [] }
+            lookUp: { [threads = self.lookUps] name in
+                await threads.run { (try? HostResolver.system.addresses(of: name)) ?? [] }
             })
     }
 
@@ -297,6 +311,9 @@ extension BalancerService {
     }
 
     private func startWatching(in group: inout TaskGroup<Void>) {
+        guard ConfigurationFile.mayChange(self.options.path) else {
+            return self.logger.notice("the configuration came from a pipe or a device: changes are not seen")
+        }
         do {
             let watcher = try ConfigurationWatcher(path: self.options.path, reloader: self.reloader)
             group.addTask { await watcher.run() }

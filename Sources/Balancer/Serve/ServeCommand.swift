@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Glibc
+import Reactor
 import RoutesFile
 
 struct ServeCommand: AsyncParsableCommand {
@@ -15,7 +16,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "The configuration file, such as routes.json.")
     var config: String
 
-    @Option(help: "Worker threads. Without it: the file's, else one per processor.")
+    @Option(help: "Worker threads. Without it: the file's, else one per processor that the process may use.")
     var workers: Int?
 
     @Option(
@@ -34,7 +35,7 @@ struct ServeCommand: AsyncParsableCommand {
         // Read once: the file may be a pipe.
         let bytes: [UInt8]
         do {
-            bytes = try FileBytes.read(self.config)
+            bytes = try WholeFile.read(self.config)
         } catch {
             Output.error("balancer: cannot read \(self.config): \(error)")
             throw ExitCode(1)
@@ -46,10 +47,11 @@ struct ServeCommand: AsyncParsableCommand {
             Output.report(error.problems.map(ControlProblem.init), in: self.config)
             throw ExitCode(1)
         }
+        let processors = AvailableProcessors.read()
         let options = ServeOptions(
             path: self.config, bytes: bytes, configuration: configuration,
-            workers: self.workers ?? configuration.workers ?? Int(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))),
-            takeover: self.takeover ?? configuration.takeover)
+            workers: self.workers ?? configuration.workers ?? processors.count,
+            processors: processors, takeover: self.takeover ?? configuration.takeover)
         throw ExitCode(await BalancerService.run(options, signals: .process))
     }
 }

@@ -1,3 +1,4 @@
+import Reactor
 import RoutesFile
 import Traffic
 
@@ -9,6 +10,7 @@ struct ServeOptions: Sendable {
     var bytes: [UInt8]
     var configuration: BalancerConfiguration
     var workers: Int
+    var processors: AvailableProcessors
     /// Local socket for take-overs.
     var takeover: String?
 

@@ -1,4 +1,5 @@
 import Glibc
+import Reactor
 
 /// Gives back what only starting needed.
 enum StartUpMemory {
@@ -7,7 +8,8 @@ enum StartUpMemory {
     /// mapping of clean, file-backed pages loses nothing; what is still wanted comes back from the page cache, and the data
     /// plane's own code is a few hundred kilobytes.
     static func release() {
-        guard let maps = Self.read("/proc/self/maps") else { return }
+        guard let bytes = try? WholeFile.read("/proc/self/maps") else { return }
+        let maps = String(decoding: bytes, as: UTF8.self)
         var path = [CChar](repeating: 0, count: 4_096)
         let length = readlink("/proc/self/exe", &path, path.count - 1)
         guard length > 0 else { return }
@@ -22,19 +24,5 @@ enum StartUpMemory {
             else { continue }
             _ = madvise(start, Int(upper - lower), MADV_DONTNEED)
         }
-    }
-
-    private static func read(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            guard count > 0 else { break }
-            bytes.append(contentsOf: chunk[..<count])
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

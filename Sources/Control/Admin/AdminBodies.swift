@@ -111,6 +111,15 @@ package struct UpstreamBody: Codable, Sendable {
     package var endpoints: [EndpointBody]
     /// nil: the file names the endpoints.
     package var discovery: DiscoveryBody?
+    /// Endpoints given by a host name that is not found; nil: none.
+    package var unresolved: [UnresolvedBody]?
+}
+
+/// An endpoint given by a host name whose last look-up failed. What an earlier one found stays in use.
+package struct UnresolvedBody: Codable, Sendable {
+    /// As the file has it, such as `core:3300`.
+    package var endpoint: String
+    package var reason: String
 }
 
 /// How the endpoints of an upstream are found.

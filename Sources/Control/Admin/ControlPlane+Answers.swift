@@ -32,8 +32,14 @@ extension ControlPlane {
                             endpoint, spec: upstream.spec, record: page.probes[key], requests: requests[key] ?? 0,
                             now: page.now)
                     },
-                    discovery: page.discovery(of: upstream).map(self.discoveryBody))
+                    discovery: page.discovery(of: upstream).map(self.discoveryBody),
+                    unresolved: Self.unresolvedBodies(page.view.unresolved, upstream.name))
             })
+    }
+
+    private static func unresolvedBodies(_ all: [UnresolvedEndpoint], _ upstream: String) -> [UnresolvedBody]? {
+        let own = all.filter { $0.upstream == upstream }
+        return own.isEmpty ? nil : own.map { UnresolvedBody(endpoint: "\($0.name)", reason: $0.reason) }
     }
 
     private func discoveryBody(_ record: DiscoveryRecord) -> DiscoveryBody {
@@ -83,7 +89,8 @@ extension ControlPlane {
             lastReload: StatusBody.Reload(
                 at: Timestamp.iso8601(report.at), ok: report.ok, problems: report.problems,
                 needsRestart: report.needsRestart),
-            stale: discovery.filter(\.value.isStale).map(\.key.upstream).sorted(),
+            stale: Set(discovery.filter(\.value.isStale).map(\.key.upstream) + view.unresolved.map(\.upstream))
+                .sorted(),
             draining: self.lifecycle.current == .draining)
     }
 }

@@ -166,6 +166,8 @@ enum OpenAPIDocument {
                   "type": "object", "properties": {
                     "name": {"type": "string"}, "balance": {"type": "string"}, "available": {"type": "boolean"},
                     "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}},
+                    "unresolved": {"type": "array", "items": {"type": "object", "properties": {
+                      "endpoint": {"type": "string"}, "reason": {"type": "string"}}}},
                     "discovery": {"type": "object", "properties": {
                       "source": {"type": "string"}, "lastSuccess": {"type": "string", "format": "date-time"},
                       "stale": {"type": "boolean"}, "failures": {"type": "integer"},

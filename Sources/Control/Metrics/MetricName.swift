@@ -85,7 +85,7 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .tableGeneration: "Number of the routing table in force."
         case .tableAge: "Time since the routing table was published."
         case .reloads: "Attempts to load the configuration file, by result."
-        case .lastReloadSuccessful: "1 if the last attempt to load the configuration file succeeded."
+        case .lastReloadSuccessful: "1 if the configuration file in place is the one in force."
         case .accessLogDropped: "Access log lines dropped because the log could not keep up."
         case .logLinesDropped: "Lines of the operational log dropped because they were not read in time."
         case .adminConnectionsActive: "Connections of the admin API open."

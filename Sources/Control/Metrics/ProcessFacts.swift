@@ -1,4 +1,5 @@
 import Glibc
+import Reactor
 
 /// What the kernel says of this process.
 package struct ProcessFacts: Sendable, Equatable {
@@ -26,7 +27,7 @@ package struct ProcessFacts: Sendable, Equatable {
     }
 
     private static func residentBytes() -> UInt64 {
-        guard let bytes = try? FileBytes.read("/proc/self/statm") else { return 0 }
+        guard let bytes = try? WholeFile.read("/proc/self/statm") else { return 0 }
         let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
         guard fields.count > 1, let pages = UInt64(fields[1]) else { return 0 }
         return pages &* UInt64(clamping: sysconf(Int32(_SC_PAGESIZE)))

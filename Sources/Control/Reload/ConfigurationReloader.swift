@@ -4,108 +4,143 @@ import Reactor
 import RoutesFile
 import Traffic
 
-/// Loads routes.json into the publisher: whole or not at all. Remembers the bytes in force, so that a touched but
-/// unchanged file is no reload, and how the last attempt ended.
+/// Loads routes.json into the publisher: whole or not at all. `ReloadStep` decides what a look at the file leads to; this
+/// remembers what that depends on, does it, and tells how it went. What failed for a cause that may pass is tried again.
 package actor ConfigurationReloader {
     private let path: String
     private let publisher: TablePublisher
     private let discovery: EndpointDiscovery?
+    private let names: HostNames?
     private let clock: ControlClock
     private let logger: Logger
-    /// Reads the file and looks names up, which blocks.
-    private let thread: BlockingThread
+    /// Reads the file, which blocks.
+    private let thread: BlockingThreads
     /// Two loads at once could put the older file in force last.
     private let turnstile = Turnstile()
-    private var bytes: [UInt8]?
+    /// What the configuration in force was read from.
+    private var inForce: [UInt8]?
+    private var trouble: ReloadTrouble?
+    private var nextTry: Task<Void, Never>?
     private var started: BalancerConfiguration?
     package private(set) var report: ReloadReport
 
     /// The file is read on `thread`.
     package init(
-        path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, clock: ControlClock = .system,
-        thread: BlockingThread, logger: Logger
+        path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, names: HostNames? = nil,
+        clock: ControlClock = .system,
+        thread: BlockingThreads, logger: Logger
     ) {
         self.thread = thread
         self.path = path
         self.publisher = publisher
         self.discovery = discovery
+        self.names = names
         self.clock = clock
         self.logger = logger
         self.report = ReloadReport(
             at: clock.wall(), ok: false, problems: [], needsRestart: [], successes: 0, failures: 0)
     }
 
-    /// Loads the file. For `.file` an unchanged or empty (still being written) file is left alone; every other door
-    /// always loads, because host names may resolve differently now. Returns whether the file is in force.
+    deinit { self.nextTry?.cancel() }
+
+    /// Looks at the file and does what that leads to. `.file` is for a change that was seen, or to look again; every other
+    /// door loads whatever is there, because host names may resolve differently now. Returns whether the file in place is
+    /// in force.
     @discardableResult
     package func reload(_ door: ChangeOrigin.Door) async -> Bool {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         let origin = ChangeOrigin(door, who: self.path)
-        let bytes: [UInt8]
-        do {
-            bytes = try await self.read()
-        } catch {
-            // Between the two steps of a replacement the file may be missing for a moment; the next event tells.
-            if door == .file, error.code == ENOENT { return self.report.ok }
-            return await self.reject(
-                [ControlProblem(path: "$", message: "cannot read \(self.path): \(error)")], origin: origin)
+        let path = self.path
+        let file = await self.thread.run { ConfigurationFile.read(path) }
+        let step = ReloadStep.decide(
+            file, inForce: self.inForce, trouble: self.trouble, isDemanded: door != .file, now: self.clock.monotonic())
+        switch step {
+        case .upToDate: self.settle()
+        case .load(let bytes): await self.load(bytes, origin: origin)
+        case .refuse(let reason):
+            await self.reject(
+                [ControlProblem(path: "$", message: "cannot read \(self.path): \(reason)")], file, .passing, origin)
+        case .lookAgain: self.trouble = ReloadTrouble(file, .unsettled, now: self.clock.monotonic())
+        case .wait: self.trouble?.postpone(now: self.clock.monotonic())
         }
-        if door == .file, bytes.isEmpty || bytes == self.bytes { return self.report.ok }
-        self.bytes = bytes
-
-        let configuration: BalancerConfiguration
-        do {
-            configuration = try await self.parse(bytes)
-        } catch {
-            return await self.reject(error.problems.map(ControlProblem.init), origin: origin)
-        }
-        return await self.load(configuration, origin: origin)
+        self.planNextTry()
+        return self.report.ok
     }
 
     /// Puts the first configuration in force; `bytes` are those it was parsed from. Returns whether it is.
     package func start(_ configuration: BalancerConfiguration, bytes: [UInt8]) async -> Bool {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
-        self.bytes = bytes
-        return await self.load(configuration, origin: ChangeOrigin(.start, who: self.path))
+        await self.load(configuration, from: bytes, origin: ChangeOrigin(.start, who: self.path))
+        return self.report.ok
     }
 
-    private func load(_ configuration: BalancerConfiguration, origin: ChangeOrigin) async -> Bool {
-        await self.discovery?.prepare(configuration.table)
-        let isLoaded = await self.put(configuration, origin: origin)
-        await self.discovery?.retain(only: await self.publisher.current.table.spec)
-        return isLoaded
-    }
-
-    private func put(_ configuration: BalancerConfiguration, origin: ChangeOrigin) async -> Bool {
-        do throws(ChangeRefused) {
-            let outcome = try await self.publisher.load(configuration, origin: origin)
-            self.accept(configuration, outcome: outcome, origin: origin)
-            return true
-        } catch {
-            switch error {
-            case .invalid(let problems): return await self.reject(problems, origin: origin)
-            case .handingOver, .notFound, .stale, .needsForce:
-                // Not the file's fault: if the take-over fails, its next event loads it.
-                self.bytes = nil
-                return await self.reject(
-                    [ControlProblem(path: "$", message: "another process is taking over")], origin: origin)
-            }
+    private func planNextTry() {
+        self.nextTry?.cancel()
+        self.nextTry = nil
+        guard let due = self.trouble?.due else { return }
+        let now = self.clock.monotonic()
+        self.nextTry = Task { [weak self, clock] in
+            try? await clock.sleep(due > now ? due - now : 0)
+            guard !Task.isCancelled else { return }
+            await self?.tryAgain()
         }
     }
 
-    private func read() async throws(SystemError) -> [UInt8] {
-        let path = self.path
-        return try await self.thread.run {
-            Result { () throws(SystemError) in try FileBytes.read(path) }
-        }.get()
+    private func tryAgain() async {
+        // From here on nobody cancels the task: a load must not be cut short.
+        guard !Task.isCancelled else { return }
+        self.nextTry = nil
+        await self.reload(.file)
     }
 
-    private func parse(_ bytes: [UInt8]) async throws(ConfigurationRejected) -> BalancerConfiguration {
-        try await self.thread.run {
+    // MARK: loading
+
+    private func load(_ bytes: [UInt8], origin: ChangeOrigin) async {
+        let parsed = await self.thread.run {
             Result { () throws(ConfigurationRejected) in try RoutesFile.parse(bytes) }
-        }.get()
+        }
+        switch parsed {
+        case .success(let configuration): await self.load(configuration, from: bytes, origin: origin)
+        case .failure(let rejected):
+            await self.reject(rejected.problems.map(ControlProblem.init), .bytes(bytes), .content, origin)
+        }
+    }
+
+    private func load(_ configuration: BalancerConfiguration, from bytes: [UInt8], origin: ChangeOrigin) async {
+        async let found: Void? = self.discovery?.prepare(configuration.table)
+        async let resolved: Void? = self.names?.prepare(configuration.table)
+        _ = await (found, resolved)
+        do throws(ChangeRefused) {
+            let outcome = try await self.publisher.load(configuration, origin: origin)
+            self.inForce = bytes
+            self.accept(configuration, outcome: outcome, origin: origin)
+        } catch {
+            let problems: [ControlProblem]
+            switch error {
+            // The document has been checked before: what is wrong is around it, such as a port that is taken.
+            case .invalid(let found): problems = found
+            case .handingOver, .notFound, .stale, .needsForce:
+                problems = [ControlProblem(path: "$", message: "another process is taking over")]
+            }
+            await self.reject(problems, .bytes(bytes), .passing, origin)
+        }
+        let inForce = await self.publisher.current.table.spec
+        await self.discovery?.retain(only: inForce)
+        await self.names?.retain(only: inForce)
+    }
+
+    // MARK: how it went
+
+    /// What is in place is in force without having been loaded now.
+    private func settle() {
+        self.trouble = nil
+        guard !self.report.ok else { return }
+        self.report.at = self.clock.wall()
+        self.report.ok = true
+        self.report.problems = []
+        self.logger.notice("the file is the one in force again", metadata: ["file": "\(self.path)"])
     }
 
     private func accept(_ configuration: BalancerConfiguration, outcome: LoadOutcome, origin: ChangeOrigin) {
@@ -121,6 +156,7 @@ package actor ConfigurationReloader {
         for path in needsRestart {
             self.logger.warning("changed in the file, takes effect at the next start", metadata: ["path": "\(path)"])
         }
+        self.trouble = nil
         self.report.at = self.clock.wall()
         self.report.ok = true
         self.report.problems = []
@@ -134,11 +170,22 @@ package actor ConfigurationReloader {
             ])
     }
 
-    private func reject(_ problems: [ControlProblem], origin: ChangeOrigin) async -> Bool {
+    private func reject(
+        _ problems: [ControlProblem], _ file: ConfigurationFile, _ cause: ReloadTrouble.Cause, _ origin: ChangeOrigin
+    ) async {
+        let now = self.clock.monotonic()
+        if self.trouble?.file == file, self.trouble?.cause == cause {
+            self.trouble?.postpone(now: now)
+        } else {
+            self.trouble = ReloadTrouble(file, cause, now: now)
+        }
+        // A further try that ends like the one before is no news.
+        let isNews = origin.door != .file || self.report.ok || self.report.problems != problems
         self.report.at = self.clock.wall()
         self.report.ok = false
         self.report.problems = problems
         self.report.failures += 1
+        guard isNews else { return }
         for problem in problems {
             self.logger.error(
                 origin.door == .start ? "configuration rejected" : "configuration rejected, the old one stays",
@@ -148,6 +195,5 @@ package actor ConfigurationReloader {
                 ])
         }
         await self.publisher.noteRejected(problems, origin: origin)
-        return false
     }
 }

@@ -1,21 +1,21 @@
 import Logging
 import Reactor
 
-/// Reloads when the file changes. A burst of events (an editor's write, rename and chmod) is one reload.
+/// Has the file looked at when something changes on the way to it. A burst of events (an editor's write, rename and chmod)
+/// is one look.
 package struct ConfigurationWatcher: Sendable {
     /// Milliseconds of quiet before the file is read: enough for a writer to end what it began.
     private static let settle: UInt64 = 50
 
-    private let watch: DirectoryWatch
+    private let watch: PathWatch
     private let reloader: ConfigurationReloader
     private let clock: ControlClock
 
-    /// Throws if the file's directory cannot be watched.
+    /// Throws if the file's path cannot be watched.
     package init(path: String, reloader: ConfigurationReloader, clock: ControlClock = .system) throws(SystemError) {
-        self.watch = try DirectoryWatch(file: path)
+        self.watch = try PathWatch(file: path)
         self.reloader = reloader
         self.clock = clock
-        try self.watch.start()
     }
 
     /// Watches until the task is cancelled.

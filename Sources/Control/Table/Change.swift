@@ -9,6 +9,8 @@ package enum Change: Sendable {
     case administrative(AdministrativeChange)
     /// A source of endpoints has found these.
     case found([SocketAddress], by: DiscoveryKey)
+    /// A host name by which endpoints are given has been looked up.
+    case resolved(Result<[IPAddress], LookUpFailure>, host: String)
     /// What operators changed in the process that this one takes over from. Before the first load.
     case inherit(LiveState)
     /// Another process is taking over (true), or has given it up.

@@ -23,11 +23,19 @@ package struct LiveState: Sendable, Equatable, Codable {
         package var endpoints: [String]
     }
 
+    /// What the host name of an endpoint has stood for.
+    package struct ResolvedName: Sendable, Equatable, Codable {
+        package var host: String
+        package var addresses: [String]
+    }
+
     package var generation: UInt64 = 0
     package var weights: [Weights] = []
     package var administrative: [AdministrativeState] = []
     /// nil: from a version that knew no discovery.
     package var discovered: [Discovered]?
+    /// nil: from a version that took addresses for names once and for all.
+    package var names: [ResolvedName]?
 
     package init() {}
 }

@@ -24,6 +24,9 @@ package struct RoutingState: Sendable {
     /// Endpoints that operators took out. What is not here is ready.
     private var administrative: [EndpointKey: Administrative] = [:]
     private var discovered = DiscoveredEndpoints()
+    private var names = ResolvedNames()
+    /// Endpoints of `spec` given by a name that has no addresses, or not those of its last look-up.
+    package private(set) var unresolved: [UnresolvedEndpoint] = []
     /// Into the routes of `spec` and of `configuration` alike.
     private var routeIndices: [String: Int] = [:]
 
@@ -39,6 +42,7 @@ package struct RoutingState: Sendable {
         case .weights(let change): try self.reweight(change, at: now)
         case .administrative(let change): try self.administer(change)
         case .found(let endpoints, let key): self.find(endpoints, by: key, at: now)
+        case .resolved(let outcome, let host): self.resolve(outcome, host: host, at: now)
         case .inherit(let state): self.inherit(state)
         case .handOver(let begins): try self.handOver(begins)
         }
@@ -74,6 +78,7 @@ package struct RoutingState: Sendable {
         state.discovered = self.spec.upstreams.filter { $0.discovery != nil && !$0.endpoints.isEmpty }.map {
             LiveState.Discovered(upstream: $0.name, endpoints: $0.endpoints.map(\.description))
         }
+        state.names = self.names.inheritance
         return state
     }
 
@@ -126,6 +131,8 @@ package struct RoutingState: Sendable {
                     detail: "live weights \(weights.weights.words) ended: \(cause)"))
         }
         self.discovered.adopt(&spec, present: self.spec)
+        self.names.retain(only: spec)
+        self.unresolved = self.names.fill(&spec, listeners: configuration.listeners)
         let isFirst = self.configuration == nil
         self.configuration = configuration
         self.routeIndices = indices
@@ -206,13 +213,37 @@ package struct RoutingState: Sendable {
         transition.joining = endpoints.filter { !before.contains($0) }.map {
             EndpointKey(upstream: key.upstream, address: $0)
         }
-        transition.joinsProbed = spec.upstreams[index].health != nil
         transition.notes = [
             Transition.Note(
                 what: .endpoints, subject: key.upstream,
                 detail: DiscoveredEndpoints.detail(before: before, after: after))
         ]
         self.put(spec, at: now, &transition)
+        return transition
+    }
+
+    private mutating func resolve(
+        _ outcome: Result<[IPAddress], LookUpFailure>, host: String, at now: UInt64
+    ) -> Transition {
+        var transition = self.unchanged
+        // Found before the configuration that asks for it is in force, it waits for it.
+        guard self.names.put(outcome, host: host), let configuration = self.configuration else { return transition }
+        var spec = self.spec
+        for (index, given) in configuration.table.upstreams.enumerated() where !given.names.isEmpty {
+            spec.upstreams[index].endpoints = given.endpoints
+        }
+        self.unresolved = self.names.fill(&spec, listeners: configuration.listeners)
+        for (old, new) in zip(self.spec.upstreams, spec.upstreams) where old.endpoints != new.endpoints {
+            let (before, after) = (Set(old.endpoints), Set(new.endpoints))
+            transition.joining += new.endpoints.filter { !before.contains($0) }.map {
+                EndpointKey(upstream: new.name, address: $0)
+            }
+            transition.notes.append(
+                Transition.Note(
+                    what: .endpoints, subject: new.name,
+                    detail: DiscoveredEndpoints.detail(before: before, after: after)))
+        }
+        if spec != self.spec { self.put(spec, at: now, &transition) }
         return transition
     }
 
@@ -228,6 +259,7 @@ package struct RoutingState: Sendable {
             transition.settings.append(Transition.Setting(endpoint: key, state: word))
         }
         self.discovered.inherit(state.discovered ?? [])
+        self.names.inherit(state.names ?? [])
         // Generations go on from the predecessor's, so that they grow over the whole of a service's life.
         self.generation = state.generation
         transition.generationBefore = state.generation

@@ -127,6 +127,16 @@ package actor TablePublisher {
         self.record(transition, ChangeOrigin(.discovery, who: "\(key.spec)"))
     }
 
+    /// Takes in what a look-up of an endpoint's host name has brought. Addresses that are new make a new table, where they
+    /// join as discovered endpoints do; a failure changes nothing but what is told of the name.
+    package func resolved(_ outcome: Result<[IPAddress], LookUpFailure>, host: String) async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        guard let (next, transition) = try? self.applying(.resolved(outcome, host: host)) else { return }
+        await self.putInForce(next, transition)
+        self.record(transition, ChangeOrigin(.discovery, who: "host \(host)"))
+    }
+
     // MARK: take-over
 
     /// Stops changes and gives out what operators changed by hand, for the process that takes over.
@@ -165,7 +175,7 @@ package actor TablePublisher {
     private func putInForce(_ next: RoutingState, _ transition: Transition) async {
         if transition.publishes {
             for key in transition.joining {
-                let probed = transition.joinsProbed
+                let probed = next.spec.upstreams.first { $0.name == key.upstream }?.health != nil
                 self.registry.endpoint(upstream: key.upstream, address: key.address, probed: probed)
                     .join(probed: probed, now: self.clock.monotonic())
             }

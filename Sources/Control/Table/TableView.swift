@@ -11,6 +11,8 @@ package struct TableView: Sendable {
 
     /// A configuration has been published; until then the table is the empty one that a process starts with.
     package var isInForce: Bool { self.state.configuration != nil }
+    /// Endpoints given by name that are not, or not any more, what their name says.
+    package var unresolved: [UnresolvedEndpoint] { self.state.unresolved }
 
     /// Strong entity tag of `GET /api/v1/routes`. The generation is part of it because the answer's body names it.
     package var etag: String { self.state.tag }

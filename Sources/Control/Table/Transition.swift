@@ -33,8 +33,6 @@ package struct Transition: Sendable, Equatable {
     /// Endpoints that are new to an upstream in force: they take nothing before a probe has passed, if there are probes,
     /// and begin with slow start.
     package var joining: [EndpointKey] = []
-    /// Whether those are probed.
-    package var joinsProbed = false
     /// Upstreams that an administrative change concerns.
     package var upstreams: [String] = []
     package var notes: [Note] = []

@@ -29,7 +29,7 @@ package struct HandOverServer: Sendable {
     private let socket: HandOverSocket
     private let stopDescriptor: HandOverSocket
     /// Accepts, reads and writes; made at the start, since a take-over must not fail for want of a thread.
-    private let thread: BlockingThread
+    private let thread: BlockingThreads
     private let logger: Logger
 
     /// Listens on `path`, with mode 0600. Throws where that cannot be, or no thread is to be had. A predecessor must have finished with it.
@@ -38,7 +38,7 @@ package struct HandOverServer: Sendable {
         let stop = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard stop >= 0 else { throw SystemError(operation: "eventfd") }
         self.stopDescriptor = HandOverSocket(owning: stop)
-        self.thread = try BlockingThread(named: "hand-over")
+        self.thread = try BlockingThreads(named: "hand-over")
         self.logger = logger
     }
 

@@ -7,7 +7,7 @@ package struct Successor: Sendable {
 
     private let path: String
     private let socket: HandOverSocket
-    private let thread: BlockingThread
+    private let thread: BlockingThreads
     package let inherited: HandOver
 
     /// nil if nobody runs there. Blocks for a moment: call before anything is served.
@@ -35,15 +35,15 @@ package struct Successor: Sendable {
         }
     }
 
-    private static func makeThread() throws(HandOverFailure) -> BlockingThread {
+    private static func makeThread() throws(HandOverFailure) -> BlockingThreads {
         do {
-            return try BlockingThread(named: "hand-over")
+            return try BlockingThreads(named: "hand-over")
         } catch {
             throw .system(error)
         }
     }
 
-    private init(path: String, socket: HandOverSocket, thread: BlockingThread, inherited: HandOver) {
+    private init(path: String, socket: HandOverSocket, thread: BlockingThreads, inherited: HandOver) {
         self.path = path
         self.socket = socket
         self.thread = thread

@@ -2,8 +2,6 @@ import Traffic
 
 /// Reads the document as a whole, and checks what spans several sections.
 struct ConfigurationReader {
-    let resolver: HostResolver
-
     /// nil only if the document is no object. Otherwise what could be read, which is worth something only if nothing
     /// was reported.
     func read(_ root: Node) -> BalancerConfiguration? {
@@ -120,7 +118,7 @@ struct ConfigurationReader {
         document["errors"]?.section(.errors)?.read("reason", into: &table.explainErrors) { $0.bool() }
 
         let upstreams = UpstreamReader(
-            endpoints: EndpointReader(resolver: self.resolver, listeners: listeners))
+            endpoints: EndpointReader(listeners: listeners))
         let members = document.required("upstreams")?.members("an object of upstreams by name")
         for (name, node) in members ?? [] {
             if !Syntax.isName(name) { node.fail("\(name.quoted) is not a name; " + Node.nameRule) }

@@ -9,7 +9,10 @@ struct UpstreamReader {
         var upstream = UpstreamSpec(name: name)
         guard let section = node.section(.upstream) else { return upstream }
         switch (section["endpoints"], section["discovery"]) {
-        case (let endpoints?, nil): upstream.endpoints = self.endpoints.read(endpoints) ?? []
+        case (let endpoints?, nil):
+            if let given = self.endpoints.read(endpoints) {
+                (upstream.endpoints, upstream.names) = (given.addresses, given.names)
+            }
         case (nil, let discovery?): upstream.discovery = DiscoveryReader.read(discovery)
         case (nil, nil): section.fail("expected \"endpoints\" or \"discovery\"")
         case (_?, _?): section.fail("expected \"endpoints\" or \"discovery\", not both")

@@ -1,7 +1,10 @@
 package struct UpstreamSpec: Sendable, Equatable {
     package var name: String
-    /// With `discovery`: what it has found so far; the file itself then says none.
+    /// With `discovery`: what it has found so far; the file itself then says none. With `names`: their addresses too, once
+    /// they are known.
     package var endpoints: [SocketAddress] = []
+    /// Endpoints that the file gives by name.
+    package var names: [EndpointName] = []
     /// nil: the file names the endpoints.
     package var discovery: DiscoverySpec?
     package var balance: Balance = .leastOutstanding

@@ -94,7 +94,7 @@ actor NameSource: EndpointSource {
     private var configuration: ResolverConfiguration {
         if let server = self.lookup.resolver { return ResolverConfiguration(servers: [server]) }
         // Read each time: it may be replaced. Without it the defaults hold.
-        let bytes = (try? FileBytes.read(self.resolverFile)) ?? []
+        let bytes = (try? WholeFile.read(self.resolverFile)) ?? []
         return ResolverConfiguration(parsing: String(decoding: bytes, as: UTF8.self))
     }
 

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import NIOCore
 import NIOSSL
+import Reactor
 import Traffic
 
 /// Where the API server is and how one is let in: what the upstream's section says, else what a pod finds in its
@@ -50,7 +51,7 @@ struct ClusterAccess: Sendable {
     func configuration(idle: TimeAmount) -> HTTPClient.Configuration {
         var tls = TLSConfiguration.makeClientConfiguration()
         let file = self.lookup.caFile ?? self.directory + "/ca.crt"
-        if self.lookup.caFile != nil || (try? FileBytes.read(file)) != nil { tls.trustRoots = .file(file) }
+        if self.lookup.caFile != nil || (try? WholeFile.read(file)) != nil { tls.trustRoots = .file(file) }
         var configuration = HTTPClient.Configuration(
             tlsConfiguration: tls, redirectConfiguration: .disallow,
             timeout: .init(connect: .seconds(2), read: idle))
@@ -61,7 +62,7 @@ struct ClusterAccess: Sendable {
 
     /// The text of a small file without white space around it; nil if it is empty or cannot be read.
     private func text(_ path: String) -> String? {
-        guard let bytes = try? FileBytes.read(path) else { return nil }
+        guard let bytes = try? WholeFile.read(path) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).joined()
         return text.isEmpty ? nil : text
     }

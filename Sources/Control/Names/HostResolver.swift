@@ -1,8 +1,8 @@
 import Glibc
 import Traffic
 
-/// Looks host names up when a configuration is read. A value with a closure, so that tests need no name service; it
-/// runs a few times per load, never for a request.
+/// Looks host names up. A value with a closure, so that tests need no name service; it runs a few times per load, never
+/// for a request.
 package struct HostResolver: Sendable {
     private let lookUp: @Sendable (String) -> Result<[IPAddress], LookUpFailure>
 
