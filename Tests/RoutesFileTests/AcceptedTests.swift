@@ -18,13 +18,17 @@ struct AcceptedTests {
         }
         var operations = RouteSpec(name: "operations", action: .split([SplitEntry(upstream: "core", weight: 1)]))
         operations.match.paths = [
-            "/healthcheck", "/metrics", "/status", "/assets", "/docs", "/scorekeeper/jobs", "/nominators/status",
+            "/healthcheck", "/status", "/assets", "/docs", "/scorekeeper/jobs", "/nominators/status",
         ].map { .prefix($0) }
+        var hidden = RouteSpec(name: "private", action: .respond(status: 404))
+        hidden.match.paths = ["/metrics", "/livez", "/readyz"].map { .prefix($0) }
+        hidden.match.ignoreCase = true
+        hidden.match.normalise = true
         var api = RouteSpec(
             name: "api",
             action: .split([SplitEntry(upstream: "core", weight: 90), SplitEntry(upstream: "gateway", weight: 10)]))
         api.match.paths = [.prefix("/")]
-        table.routes = [operations, api]
+        table.routes = [hidden, operations, api]
         let listener = ListenerSpec(name: "public", address: try address("127.0.0.1:8080"))
         #expect(configuration == BalancerConfiguration(listeners: [listener], table: table))
         #expect(configuration.admin?.address == (try address("127.0.0.1:9901")))
@@ -223,6 +227,21 @@ struct AcceptedTests {
         expected.limits.chunkExtensionBytes = 2
         expected.limits.trailerBytes = 3
         #expect(configuration.table.routes == [expected])
+    }
+
+    @Test("Fields to set that fill the room there is for them, and not a byte more")
+    func largestSet() throws {
+        func document(_ last: Int) -> Document {
+            let lengths = [8_187, 8_187, 8_187, last]
+            let lines = lengths.enumerated().map { "\"\($0)\": \"\(String(repeating: "x", count: $1))\"" }
+            return Document(
+                route:
+                    "\"split\": { \"core\": 1 }, \"responseHeaders\": { \"set\": { \(lines.joined(separator: ",")) } }")
+        }
+        #expect(try document(8_187).parse().table.routes.first?.responseHeaders.setBytes == HeaderEdits.largestSet)
+        let problems = document(8_188).problems()
+        #expect(problems.map(\.path) == ["$.routes[0].responseHeaders.set"])
+        #expect(problems.first?.message.contains("32769 bytes together; at most 32768 fit") == true)
     }
 
     @Test("A redirect")

@@ -106,25 +106,4 @@ struct EndpointTests {
         endpoint.setOperational(.up, now: 80)
         #expect(told(81)[0...1] == ["up", "80"], "the operator's word ended the ejection")
     }
-
-    @Test("The registry finds records by identity and forgets only what nothing holds")
-    func registry() {
-        let registry = EndpointRegistry()
-        let first = registry.endpoint(upstream: "a", address: Tables.address(1), probed: false)
-        let second = registry.endpoint(upstream: "b", address: Tables.address(1), probed: false)
-        let third = registry.endpoint(upstream: "a", address: Tables.address(2), probed: false)
-        #expect(registry.endpoint(upstream: "a", address: Tables.address(1), probed: true) === first)
-        #expect(Set([first.id, second.id, third.id]).count == 3)
-        #expect(registry.find(address: Tables.address(1)).map(\.id) == [first.id, second.id])
-        second.setAdministrative(.drain, now: 1)
-        third.connections.add(1, ordering: .relaxed)
-        registry.retain(only: [])
-        #expect(registry.all().map(\.id) == [second.id, third.id])
-        third.connections.subtract(1, ordering: .relaxed)
-        registry.retain(only: [second.id])
-        #expect(registry.all().map(\.id) == [second.id])
-        #expect(registry.endpoint(upstream: "a", address: Tables.address(1), probed: false).id > third.id)
-        #expect(registry.upstreamRecord("b") === registry.upstreamRecord("b"))
-        #expect(registry.routeRecord("r") === registry.routeRecord("r"))
-    }
 }

@@ -175,13 +175,15 @@ struct MatchTests {
         }
     }
 
-    @Test("Agrees with a plain reading of the rules on random tables", arguments: Seeds.first(200))
-    func reference(seed: UInt64) {
+    @Test(
+        "Agrees with a plain reading of the rules on random tables, with paths compared in several forms too",
+        arguments: Seeds.first(200), [false, true])
+    func reference(seed: UInt64, disguised: Bool) {
         var random = SplitMix64(seed: seed)
-        let routes = (0..<1 + random.below(25)).map { RandomMatch.route($0, &random) }
+        let routes = (0..<1 + random.below(25)).map { RandomMatch.route($0, &random, disguised: disguised) }
         let table = Tables.table([], routes: routes)
         for _ in 0..<80 {
-            let probe = RandomMatch.probe(&random)
+            let probe = RandomMatch.probe(&random, disguised: disguised)
             let expected = ReferenceMatcher.match(routes, probe)
             let found = probe.match(table)
             if found != expected {

@@ -193,7 +193,7 @@ private struct PlacementWorld {
             endpoint.report(.cancelled, trial: true, policy: self.upstream(member).spec.passive, now: self.now)
             guard endpoint.isSelectable(now: self.now), self.hasRoom(member, index) else { return false }
             placement.foundStaleConnection()
-            let again = placement.preview(self.route, random: self.choice, now: self.now)
+            let again = placement.preview(self.route, random: self.choice, now: self.now).choice
             if case .endpoint(member, index, _) = again { return true }
             self.fail("the fresh try went elsewhere: \(again)")
             return false
@@ -260,7 +260,7 @@ private struct PlacementWorld {
             cases += 1
             let outstanding = self.table.upstreams.map { $0.endpoints.map { $0.outstanding.load(ordering: .relaxed) } }
             let position = self.nextPosition
-            let said = placement.preview(self.route, random: self.choice, now: self.now)
+            let (said, member) = placement.preview(self.route, random: self.choice, now: self.now)
             if self.nextPosition != position
                 || outstanding
                     != self.table.upstreams.map({ $0.endpoints.map { $0.outstanding.load(ordering: .relaxed) } })
@@ -268,7 +268,7 @@ private struct PlacementWorld {
                 self.fail("asking changed something")
             }
             let done = placement.choose(self.route, random: &self.choice, now: self.now)
-            if said != done { self.fail("\(said) was said, \(done) was done") }
+            if said != done || member != placement.member { self.fail("\(said) was said, \(done) was done") }
             switch done {
             case .none, .full: return cases
             case .needsKey: placement.provide(key: self.random.next())

@@ -191,7 +191,7 @@ struct PlacementTests {
         #expect(placement.choose(route, random: &self.random, now: 1) == .none)
         var beyond = Placement(forced: 9, stickyKey: nil)
         #expect(beyond.choose(route, random: &self.random, now: 1) == .none)
-        #expect(try self.endpoint(Placement().preview(route, random: self.random, now: 1)).member == 0)
+        #expect(try self.endpoint(Placement().preview(route, random: self.random, now: 1).choice).member == 0)
     }
 
     @Test("A sticky client lands where the key says, and with its side out on the next one of its own")

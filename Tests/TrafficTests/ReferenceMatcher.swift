@@ -14,7 +14,7 @@ enum ReferenceMatcher {
 
     /// nil if it does not match; otherwise the greater, the more specific.
     private static func rank(_ match: MatchSpec, _ probe: Probe) -> [Int]? {
-        guard let host = self.hostRank(match.hosts, probe.host), let path = self.pathRank(match.paths, probe.path)
+        guard let host = self.hostRank(match.hosts, probe.host), let path = self.pathRank(match, probe.path)
         else {
             return nil
         }
@@ -40,17 +40,55 @@ enum ReferenceMatcher {
         }.max { $0.lexicographicallyPrecedes($1) }
     }
 
-    private static func pathRank(_ patterns: [PathPattern], _ path: String) -> [Int]? {
-        if patterns.isEmpty { return [0, 0] }
-        return patterns.compactMap { pattern -> [Int]? in
+    private static func pathRank(_ match: MatchSpec, _ path: String) -> [Int]? {
+        if match.paths.isEmpty { return [0, 0] }
+        let path = self.form(path, match)
+        return match.paths.compactMap { pattern -> [Int]? in
             switch pattern {
-            case .exact(let text): return text == path ? [2, 0] : nil
-            case .prefix("/"): return [1, 1]
+            case .exact(let text): return self.form(text, match) == path ? [2, 0] : nil
             case .prefix(let text):
+                let text = self.form(text, match)
+                if text == "/" || text.isEmpty { return [1, 1] }
                 let matches = path == text || path.hasPrefix(text.hasSuffix("/") ? text : text + "/")
                 return matches ? [1, text.count] : nil
             }
         }.max { $0.lexicographicallyPrecedes($1) }
+    }
+
+    private static func form(_ path: String, _ match: MatchSpec) -> String {
+        let path = match.normalise ? self.normal(path) : path
+        return match.ignoreCase ? path.lowercased() : path
+    }
+
+    /// RFC 3986 §6.2.2 from the left to the right, over a list of segments.
+    static func normal(_ path: String) -> String {
+        guard path.hasPrefix("/") else { return path }
+        let unreserved = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+        var decoded = ""
+        var rest = path[...]
+        while let character = rest.first {
+            rest = rest.dropFirst()
+            let digits = rest.prefix(2)
+            if character == "%", digits.count == 2, digits.allSatisfy(\.isHexDigit), let byte = UInt8(digits, radix: 16)
+            {
+                rest = rest.dropFirst(2)
+                let meant = Character(Unicode.Scalar(byte))
+                decoded += unreserved.contains(meant) ? String(meant) : "%" + digits.uppercased()
+            } else {
+                decoded.append(character)
+            }
+        }
+        let segments = decoded.split(separator: "/", omittingEmptySubsequences: false)
+        var kept: [Substring] = []
+        for segment in segments {
+            switch segment {
+            case "", ".": break
+            case "..": _ = kept.popLast()
+            default: kept.append(segment)
+            }
+        }
+        let endsInSlash = ["", ".", ".."].contains(segments.last ?? "")
+        return kept.isEmpty ? "/" : "/" + kept.joined(separator: "/") + (endsInSlash ? "/" : "")
     }
 }
 
@@ -58,16 +96,22 @@ enum ReferenceMatcher {
 enum RandomMatch {
     private static let labels = ["a", "b", "ab"]
     private static let segments = ["", "a", "b", "ab", "a"]
+    private static let disguised = [
+        "A", "%61", "%41", "..", ".", "%2e", "%2E%2e", "a%2Fb", "a%2fb", "%", "%6", "...", "aB",
+    ]
 
     private static func host(_ random: inout SplitMix64, labels count: Int) -> String {
         (0..<count).map { _ in random.pick(Self.labels) }.joined(separator: ".")
     }
 
-    private static func path(_ random: inout SplitMix64) -> String {
-        (0..<1 + random.below(4)).map { _ in "/" + random.pick(Self.segments) }.joined()
+    /// `disguised`: every second segment in a spelling of its own.
+    static func path(_ random: inout SplitMix64, disguised: Bool = false) -> String {
+        (0..<1 + random.below(4)).map { _ in
+            "/" + random.pick(disguised && random.chance(1, of: 2) ? Self.disguised : Self.segments)
+        }.joined()
     }
 
-    static func route(_ index: Int, _ random: inout SplitMix64) -> RouteSpec {
+    static func route(_ index: Int, _ random: inout SplitMix64, disguised: Bool = false) -> RouteSpec {
         var hosts: [HostPattern] = []
         if random.chance(2, of: 3) {
             for _ in 0..<1 + random.below(2) {
@@ -78,7 +122,7 @@ enum RandomMatch {
         var paths: [PathPattern] = []
         if random.chance(4, of: 5) {
             for _ in 0..<1 + random.below(3) {
-                let path = Self.path(&random)
+                let path = Self.path(&random, disguised: disguised)
                 paths.append(random.chance(1, of: 3) ? .exact(path) : .prefix(path))
             }
         }
@@ -87,10 +131,13 @@ enum RandomMatch {
         for name in ["x-a", "x-b"] where random.chance(1, of: 5) {
             headers.append(HeaderMatch(name: name, value: random.chance(1, of: 2) ? nil : random.pick(["1", "2"])))
         }
-        return MatchTests.spec("r\(index)", hosts: hosts, paths: paths, methods: methods, headers: headers)
+        var spec = MatchTests.spec("r\(index)", hosts: hosts, paths: paths, methods: methods, headers: headers)
+        spec.match.ignoreCase = disguised && random.chance(1, of: 3)
+        spec.match.normalise = disguised && random.chance(1, of: 2)
+        return spec
     }
 
-    static func probe(_ random: inout SplitMix64) -> Probe {
+    static func probe(_ random: inout SplitMix64, disguised: Bool = false) -> Probe {
         var host = Self.host(&random, labels: 1 + random.below(4))
         if random.chance(1, of: 4) { host = host.uppercased() }
         if random.chance(1, of: 4) { host += ":8080" }
@@ -98,6 +145,7 @@ enum RandomMatch {
             random.chance(1, of: 2) ? (name, random.pick(["1", "2", "3"])) : nil
         }
         return Probe(
-            method: random.pick(["GET", "PUT", "POST"]), host: host, path: Self.path(&random), headers: headers)
+            method: random.pick(["GET", "PUT", "POST"]), host: host, path: Self.path(&random, disguised: disguised),
+            headers: headers)
     }
 }

@@ -205,7 +205,7 @@ private struct World {
         }
         self.table = RoutingTable(spec: self.spec, generation: self.table.generation + 1, registry: self.registry)
         if self.random.chance(1, of: 2) {
-            self.registry.retain(only: Set(self.table.upstreams.flatMap(\.endpoints).map(\.id)))
+            self.registry.settle(on: self.table, now: self.now, grace: UInt64(self.random.below(5_000)))
         }
     }
 

@@ -48,6 +48,20 @@ struct TableTests {
         #expect(other.fingerprint.utf8.count == 32)
     }
 
+    @Test("Every property of a specification is part of the fingerprint: who adds one adds it there and here")
+    func properties() {
+        let counts: [(Any, Int)] = [
+            (TableSpec(), 7), (Timeouts(), 13), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
+            (UpstreamSpec(name: ""), 12), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
+            (RouteSpec(name: "", action: .respond(status: 404)), 14), (SplitEntry(upstream: "", weight: 0), 2),
+            (RedirectSpec(), 4), (MatchSpec(), 6), (HeaderMatch(name: "", value: nil), 2),
+            (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),
+        ]
+        for (value, count) in counts {
+            #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
+        }
+    }
+
     @Test("Any difference shows in the fingerprint")
     func fingerprints() {
         let changes: [(inout TableSpec) -> Void] = [
@@ -55,6 +69,10 @@ struct TableTests {
             { $0.explainErrors = false },
             { $0.timeouts.drain += 1 },
             { $0.limits.body += 1 },
+            { $0.buffering.request = 1 },
+            { $0.forwarding.underscores = .refuse },
+            { $0.routes[0].match.normalise = true },
+            { $0.routes[0].buffering.request = 1 },
             { $0.forwarding.via = "" },
             { $0.forwarding.trustedProxies[0].prefixLength = 103 },
             { $0.upstreams[0].endpoints[0].port += 1 },
@@ -94,5 +112,106 @@ extension RedirectSpec {
     fileprivate init(status: UInt16) {
         self.init()
         self.status = status
+    }
+}
+
+@Suite("A table made from another")
+struct TableSharingTests {
+    private let registry = EndpointRegistry()
+
+    private func spec() -> TableSpec {
+        var spec = TableSpec()
+        spec.upstreams = [Tables.upstream("core", endpoints: 1), Tables.upstream("gateway", endpoints: 2)]
+        spec.routes = (0..<20).map { index in
+            var route = RouteSpec(
+                name: "r\(index)",
+                action: .split([SplitEntry(upstream: "gateway", weight: 10), SplitEntry(upstream: "core", weight: 90)]))
+            route.match.paths = [.prefix("/r\(index)")]
+            return route
+        }
+        return spec
+    }
+
+    private func next(_ before: RoutingTable, _ change: (inout TableSpec) -> Void) -> RoutingTable {
+        var spec = before.spec
+        change(&spec)
+        let next = RoutingTable(
+            spec: spec, generation: before.generation + 1, registry: self.registry, previous: before)
+        // Whatever is shared, it is the table that would have been made alone.
+        let alone = RoutingTable(spec: spec, generation: 9, registry: self.registry)
+        #expect(next.fingerprint == alone.fingerprint)
+        #expect(next.needsHeaders == alone.needsHeaders)
+        for path in ["/r0", "/r7/x", "/r19", "/new", "/none"] {
+            #expect(Probe(path: path).match(next) == Probe(path: path).match(alone))
+        }
+        for route in next.routes {
+            #expect(next.routes[route.index] === route && next.route(named: route.name) === route)
+            #expect(alone.routes[route.index].split?.entries == route.split?.entries)
+            for (member, entry) in (route.split?.entries ?? []).enumerated() {
+                #expect(route.upstream(member) === next.upstreams[entry.upstream])
+            }
+        }
+        return next
+    }
+
+    private func shared(_ next: RoutingTable, _ before: RoutingTable) -> Int {
+        zip(next.routes, before.routes).count { $0 === $1 }
+    }
+
+    @Test("Other weights: the route that has them is new, all else is shared")
+    func weights() {
+        let before = RoutingTable(spec: self.spec(), generation: 1, registry: self.registry)
+        let after = self.next(before) {
+            $0.routes[7].action = .split([
+                SplitEntry(upstream: "gateway", weight: 50), SplitEntry(upstream: "core", weight: 50),
+            ])
+        }
+        #expect(self.shared(after, before) == 19 && after.routes[7] !== before.routes[7])
+        #expect(zip(after.upstreams, before.upstreams).allSatisfy { $0 === $1 })
+        #expect(after.fingerprint != before.fingerprint)
+        #expect(after.routes[7].record === before.routes[7].record)
+    }
+
+    @Test("Another upstream: the routes that lead to it are new")
+    func upstreams() {
+        var spec = self.spec()
+        spec.routes[3].action = .split([SplitEntry(upstream: "core", weight: 1)])
+        let before = RoutingTable(spec: spec, generation: 1, registry: self.registry)
+        let after = self.next(before) { $0.upstreams[1] = Tables.upstream("gateway", endpoints: 3) }
+        #expect(after.routes[3] === before.routes[3])
+        #expect(self.shared(after, before) == 1)
+        #expect(after.upstreams[0] === before.upstreams[0] && after.upstreams[1] !== before.upstreams[1])
+        let moved = self.next(after) { $0.upstreams.swapAt(0, 1) }
+        #expect(self.shared(moved, after) == 0)
+    }
+
+    @Test("Routes that come, go and change places")
+    func routes() {
+        let before = RoutingTable(spec: self.spec(), generation: 1, registry: self.registry)
+        let fewer = self.next(before) { $0.routes.removeLast(5) }
+        #expect(self.shared(fewer, before) == 15)
+        let more = self.next(fewer) {
+            var route = RouteSpec(name: "new", action: .respond(status: 404))
+            route.match.paths = [.exact("/new")]
+            route.match.headers = [HeaderMatch(name: "a", value: nil)]
+            $0.routes.append(route)
+        }
+        #expect(self.shared(more, fewer) == 15 && more.needsHeaders && !fewer.needsHeaders)
+        let swapped = self.next(more) { $0.routes.swapAt(2, 3) }
+        #expect(swapped.routes[2] !== more.routes[2] && swapped.routes[4] === more.routes[4])
+        let renamed = self.next(swapped) { $0.routes[0].name = "other" }
+        #expect(renamed.route(named: "r0") == nil && renamed.route(named: "other") === renamed.routes[0])
+        let rematched = self.next(renamed) { $0.routes[0].match.paths = [.exact("/none")] }
+        #expect(Probe(path: "/none").match(rematched) == 0 && Probe(path: "/none").match(renamed) == nil)
+    }
+
+    @Test("An endpoint that was gone meanwhile is not taken from a table that knew its former life")
+    func goneMeanwhile() {
+        let before = RoutingTable(spec: self.spec(), generation: 1, registry: self.registry)
+        let endpoint = before.upstreams[0].endpoints[0]
+        endpoint.setAdministrative(.drain, now: 1)
+        self.registry.settle(on: Tables.table([], registry: self.registry), now: 2)
+        let after = self.next(before) { $0.explainErrors = false }
+        #expect(after.upstreams[0].endpoints[0] === endpoint && endpoint.administrative == .ready)
     }
 }

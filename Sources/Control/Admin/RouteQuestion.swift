@@ -1,3 +1,4 @@
+import HTTPWire
 import Traffic
 
 /// Where a request would go, and why.
@@ -12,13 +13,16 @@ package struct Explanation: Codable, Sendable, Equatable {
     package var upstream: String?
 }
 
-/// "Where would this request go, and why?" Answered by the very table that the workers route by.
+/// "Where would this request go, and why?" Answered by the very table, and by the very `Placement`, that the workers route
+/// by.
 struct RouteQuestion: Sendable {
-    var host: String
-    var path: String
-    var method: String
-    var headers: [(name: String, value: String)]
-    var client: IPAddress?
+    private var host: String
+    private var path: String
+    private var method: String
+    private var client: IPAddress?
+    /// Names and values one behind the other, and where each lies.
+    private var bytes: [UInt8] = []
+    private var fields: [FieldReference] = []
 
     /// `headers` are `Name: value` texts. Throws what is wrong with them.
     init(host: String, path: String, method: String, headers: [String], client: String?) throws(ChangeRefused) {
@@ -26,15 +30,12 @@ struct RouteQuestion: Sendable {
         self.path = path
         self.method = method
         var problems: [ControlProblem] = []
-        self.headers = []
         for header in headers {
             guard let colon = header.firstIndex(of: ":"), colon != header.startIndex else {
                 problems.append(ControlProblem(path: "?header", message: "expected Name: value, found \"\(header)\""))
                 continue
             }
-            // Blanks around a value are no part of it (RFC 9112 5.1).
-            let value = Self.trimmed(header[header.index(after: colon)...])
-            self.headers.append((String(header[..<colon]), String(value)))
+            self.add(name: header[..<colon].utf8, value: header[header.index(after: colon)...].utf8)
         }
         if let client {
             self.client = IPAddress(parsing: client)
@@ -47,6 +48,19 @@ struct RouteQuestion: Sendable {
             throw .invalid(problems)
         }
         guard problems.isEmpty else { throw .invalid(problems) }
+    }
+
+    /// White space around a value is no part of it (RFC 9110 §5.5).
+    private mutating func add(name: Substring.UTF8View, value: Substring.UTF8View) {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+        let lower = UInt32(clamping: self.bytes.count)
+        self.bytes += Array(name)
+        let middle = UInt32(clamping: self.bytes.count)
+        self.bytes += value.drop(while: isBlank).reversed().drop(while: isBlank).reversed()
+        self.fields.append(
+            FieldReference(
+                nameLower: lower, nameUpper: middle, valueLower: middle, valueUpper: UInt32(clamping: self.bytes.count))
+        )
     }
 
     func answer(_ table: RoutingTable, now: UInt64) -> Explanation {
@@ -75,66 +89,127 @@ struct RouteQuestion: Sendable {
                     : "\(share.upstream) has no available endpoint, and failover is off: its share is answered 503")
         }
         if shares.allSatisfy({ $0.effectiveShare == 0 }) { reasons.append("no side can serve: the answer is 503") }
-        let upstream = self.stickySide(route, shares: shares, reasons: &reasons)
+        let forced = self.forcedSide(route, entries, table, &reasons)
+        let key = self.stickyKey(route, &reasons)
+        let upstream = self.side(route, entries, forced: forced, key: key, now: now, &reasons)
         return Explanation(
             generation: table.generation, route: route.name, reasons: reasons, shares: shares, upstream: upstream)
     }
 
-    private static func trimmed(_ value: Substring) -> Substring {
-        var value = value.drop { $0 == " " || $0 == "\t" }
-        while let last = value.last, last == " " || last == "\t" { value.removeLast() }
-        return value
-    }
-
     private func match(_ table: RoutingTable) -> Route? {
-        var bytes: [UInt8] = []
-        var fields: [FieldReference] = []
-        for header in self.headers {
-            let nameLower = UInt32(clamping: bytes.count)
-            bytes += Array(header.name.utf8)
-            let nameUpper = UInt32(clamping: bytes.count)
-            bytes += Array(header.value.utf8)
-            fields.append(
-                FieldReference(
-                    nameLower: nameLower, nameUpper: nameUpper, valueLower: nameUpper,
-                    valueUpper: UInt32(clamping: bytes.count)))
-        }
         let method = Array(self.method.utf8)
         let host = Array(self.host.utf8)
         let path = Array(self.path.prefix { $0 != "?" }.utf8)
         let index = table.match(
-            method: method.span, host: host.span, path: path.span, bytes: bytes.span, fields: fields.span)
+            method: method.span, host: host.span, path: path.span, bytes: self.bytes.span, fields: self.fields.span)
         return index.map { table.routes[$0] }
     }
 
-    private func stickySide(_ route: Route, shares: [UpstreamShare], reasons: inout [String]) -> String? {
-        guard let sticky = route.spec.sticky, let split = route.split else { return nil }
-        let key: UInt64
-        switch sticky {
-        case .clientAddress:
-            guard let client = self.client else {
-                reasons.append("clients stick by address: ask with ?client= to see the side")
-                return nil
-            }
-            key = KeyHash.hash(client)
-        case .header(let name):
-            guard let header = self.headers.first(where: { $0.name.lowercased() == name }) else {
-                reasons.append("clients stick by field \(name): ask with ?header= to see the side")
-                return nil
-            }
-            let value = Array(header.value.utf8)
-            key = KeyHash.hash(value.span)
-        case .cookie(let name):
-            reasons.append("clients stick by cookie \(name)")
+    /// The values of all fields of that name.
+    private func values(of name: String) -> [ArraySlice<UInt8>] {
+        self.fields.compactMap { field in
+            let found = self.bytes[Int(field.nameLower)..<Int(field.nameUpper)]
+            guard String(decoding: found, as: UTF8.self).lowercased() == name else { return nil }
+            return self.bytes[Int(field.valueLower)..<Int(field.valueUpper)]
+        }
+    }
+
+    // MARK: what decides about the side
+
+    /// The member of the split that an override names, if this client may name one.
+    private func forcedSide(
+        _ route: Route, _ entries: [SplitEntry], _ table: RoutingTable, _ reasons: inout [String]
+    ) -> Int? {
+        guard let spec = route.spec.override else { return nil }
+        let values = self.values(of: spec.header).map { String(decoding: $0, as: UTF8.self) }
+        guard !values.isEmpty else { return nil }
+        guard let name = values.first(where: { name in entries.contains { $0.upstream == name } }),
+            let member = entries.firstIndex(where: { $0.upstream == name })
+        else {
+            reasons.append("field \(spec.header) names no upstream of the split: the weights decide")
             return nil
         }
-        var available: UInt64 = 0
-        for (index, share) in shares.enumerated() where index < 64 && (share.available || !route.spec.failover) {
-            available |= 1 << UInt64(index)
+        let rule = OverrideRule(spec)
+        if rule.dependsOnClient {
+            guard let client = self.client else {
+                reasons.append(
+                    "field \(spec.header) is believed by address: ask with ?client= to see whether it counts")
+                return nil
+            }
+            // Who asks here speaks for nobody else, so that the client is the peer too.
+            guard rule.admits(client, isPeerTrusted: table.trusted.contains(client)) else {
+                reasons.append("field \(spec.header) names \(name), but this client may not choose: the weights decide")
+                return nil
+            }
         }
-        guard let member = split.rendezvous(key: key, available: available), member < shares.count else { return nil }
-        reasons.append("this client's key lands on \(shares[member].upstream), on every replica")
-        return shares[member].upstream
+        reasons.append("field \(spec.header) names \(name): the weights do not count")
+        return member
+    }
+
+    private func stickyKey(_ route: Route, _ reasons: inout [String]) -> UInt64? {
+        guard let sticky = route.spec.sticky else { return nil }
+        if let key = self.hash(sticky) { return key }
+        switch sticky {
+        case .clientAddress: reasons.append("clients stick by address: ask with ?client= to see the side")
+        case .header(let name):
+            reasons.append(
+                "clients stick by field \(name), and a request without it goes by the weights: ask with ?header= to see the side"
+            )
+        case .cookie(let name):
+            reasons.append(
+                "clients stick by cookie \(name), and a request without it goes by the weights: ask with ?header=Cookie:… "
+                    + "to see the side")
+        }
+        return nil
+    }
+
+    /// The hash of what a key is made from; nil if the question does not say it, or it is empty.
+    private func hash(_ key: HashKey) -> UInt64? {
+        let found: ArraySlice<UInt8>?
+        switch key {
+        case .clientAddress: return self.client.map { KeyHash.hash($0) }
+        case .header(let name): found = self.values(of: name).first
+        case .cookie(let name):
+            found =
+                self.values(of: "cookie").lazy.compactMap { header in
+                    let bytes = Array(header)
+                    let whole = ByteRange(lower: 0, upper: UInt32(clamping: bytes.count))
+                    return Cookie.value(of: Array(name.utf8), in: bytes.span, whole).map {
+                        bytes[Int($0.lower)..<Int($0.upper)]
+                    }
+                }.first
+        }
+        guard let found, !found.isEmpty else { return nil }
+        let bytes = Array(found)
+        return KeyHash.hash(bytes.span)
+    }
+
+    /// Where the request goes, if that is decided by more than the turn it comes at.
+    private func side(
+        _ route: Route, _ entries: [SplitEntry], forced: Int?, key: UInt64?, now: UInt64, _ reasons: inout [String]
+    ) -> String? {
+        guard forced != nil || key != nil else { return nil }
+        let random = SplitMix64(seed: now)
+        var placement = Placement(forced: forced, stickyKey: key)
+        var found = placement.preview(route, random: random, now: now)
+        if case .needsKey(let member) = found.choice {
+            placement.provide(key: self.balanceKey(route, member) ?? 0)
+            found = placement.preview(route, random: random, now: now)
+        }
+        guard let member = found.member, member < entries.count else { return nil }
+        let name = entries[member].upstream
+        if forced == nil { reasons.append("this client's key lands on \(name), on every replica") }
+        switch found.choice {
+        case .full: reasons.append("all endpoints of \(name) are at their caps: the request waits in its queue")
+        case .none where forced != nil: reasons.append("\(name) has no available endpoint: the answer is 503")
+        case .none, .endpoint, .needsKey: break
+        }
+        return name
+    }
+
+    private func balanceKey(_ route: Route, _ member: Int) -> UInt64? {
+        guard case .consistentHash(let key)? = route.upstream(member)?.spec.balance else { return nil }
+        return self.hash(key)
     }
 
     private static func conditions(_ spec: RouteSpec) -> String {

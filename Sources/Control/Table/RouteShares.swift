@@ -55,20 +55,3 @@ extension UpstreamShare {
         return rows
     }
 }
-
-extension RouteSpec {
-    /// nil for a route that the balancer answers itself.
-    package var split: [SplitEntry]? {
-        switch self.action {
-        case .split(let entries): entries
-        case .redirect, .respond: nil
-        }
-    }
-}
-
-extension [SplitEntry] {
-    /// Weights by upstream name. A split names an upstream once.
-    package var weights: [String: UInt32] {
-        Dictionary(self.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first })
-    }
-}

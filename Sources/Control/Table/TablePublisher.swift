@@ -179,7 +179,8 @@ package actor TablePublisher {
                 self.registry.endpoint(upstream: key.upstream, address: key.address, probed: probed)
                     .join(probed: probed, now: self.clock.monotonic())
             }
-            let table = RoutingTable(spec: next.spec, generation: next.generation, registry: self.registry)
+            let table = RoutingTable(
+                spec: next.spec, generation: next.generation, registry: self.registry, previous: self.table)
             await self.dataPlane.publish(table)
             self.table = table
         }
@@ -187,9 +188,7 @@ package actor TablePublisher {
         self.settle(transition)
         guard transition.publishes else { return }
         if transition.movesEndpoints {
-            self.registry.retain(
-                only: Set(self.table.upstreams.flatMap(\.endpoints).map(\.id)),
-                routes: Set(self.table.routes.map(\.name)))
+            self.registry.settle(on: self.table, now: self.clock.monotonic())
         }
         await self.published(self.table)
     }

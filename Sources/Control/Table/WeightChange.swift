@@ -2,7 +2,7 @@ import Traffic
 
 /// A live change of one route's weights.
 package struct WeightChange: Sendable, Equatable {
-    package static let largestWeight: UInt32 = 1_000_000
+    package static let largestWeight = Split.maximumWeight
 
     package var route: String
     /// Upstreams that the route's split names; those left out keep their weight.

@@ -18,6 +18,11 @@ enum HeaderEditsReader {
             }
             edits.set.append(HeaderSetting(name: name, value: value))
         }
+        if edits.setBytes > HeaderEdits.largestSet {
+            section["set"]?.fail(
+                "its lines have \(edits.setBytes) bytes together; at most \(HeaderEdits.largestSet) fit into every head"
+            )
+        }
         for node in section["remove"]?.elements("a list of header names", maximum: 100) ?? [] {
             guard let name = node.editableFieldName()?.lowercased() else { continue }
             if !seen.insert(name).inserted { node.fail("the header \(name.quoted) is already set or removed") }

@@ -82,7 +82,7 @@ struct RouteReader {
             if let upstreams = self.upstreams, !self.known.contains(name) {
                 node.fail("unknown upstream" + Suggestion.text(for: name, among: upstreams))
             }
-            return node.integer(0...1_000_000).map { SplitEntry(upstream: name, weight: $0) }
+            return node.integer(0...Split.maximumWeight).map { SplitEntry(upstream: name, weight: $0) }
         }
     }
 

@@ -18,8 +18,8 @@ package enum KeyHash {
 
     /// Control path: the hash of a name.
     static func hash(_ text: String) -> UInt64 {
-        let bytes = Array(text.utf8)
-        return Self.hash(bytes.span)
+        var text = text
+        return text.withUTF8 { Self.hash($0.span) }
     }
 
     static func combine(_ first: UInt64, _ second: UInt64) -> UInt64 {

@@ -74,11 +74,13 @@ package struct Placement: Sendable {
         self.choose(route, taking: true, random: &random, now: now)
     }
 
-    /// What `choose` would answer at this moment. Takes no slot, no trial and no place in the interleave.
-    package func preview(_ route: Route, random: SplitMix64, now: UInt64) -> Choice {
+    /// What `choose` would answer at this moment, and what `member` would be then. Takes no slot, no trial and no place in
+    /// the interleave.
+    package func preview(_ route: Route, random: SplitMix64, now: UInt64) -> (choice: Choice, member: Int?) {
         var copy = self
         var random = random
-        return copy.choose(route, taking: false, random: &random, now: now)
+        let choice = copy.choose(route, taking: false, random: &random, now: now)
+        return (choice, copy.member)
     }
 
     // MARK: what became of the choice

@@ -93,6 +93,19 @@ extension Endpoint {
         }
     }
 
+    /// Forgets all that was found out and said about who was here before, but for the totals.
+    func beginAnew(probed: Bool, now: UInt64) {
+        self.state.withLock { state in
+            state = EndpointState(since: now)
+            let word = EndpointWord(operational: probed ? .unknown : .up)
+            self.publish(word)
+            self.trial.store(0, ordering: .relaxed)
+            self.endSlowStart()
+            self.record.readmit(self.id)
+            self.record.noteVerdict(self.id, decided: word.operational.isVerdict)
+        }
+    }
+
     package func ejection(now: UInt64) -> EjectionState {
         self.state.withLock { state in self.ejection(state, now: now) }
     }

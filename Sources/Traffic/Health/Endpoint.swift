@@ -145,6 +145,8 @@ package final class Endpoint: Sendable {
 
     func beginSlowStart(now: UInt64) { self.warmingSince.store(now &+ 1, ordering: .relaxed) }
 
+    func endSlowStart() { self.warmingSince.store(0, ordering: .relaxed) }
+
     // MARK: slots
 
     /// Takes a slot unless `cap` (0 is none) are taken. Exact: a failing attempt never shows in `outstanding`.
@@ -175,34 +177,5 @@ package final class Endpoint: Sendable {
 
     private func isTrialFree(_ held: UInt64, now: UInt64) -> Bool {
         held == 0 || now >= (held - 1).addingReportingOverflow(Self.trialPatience).partialValue
-    }
-}
-
-/// What decides availability, in one word: two bits each for the probes' and the operator's word, the rest for the
-/// time until which it is ejected (0: not).
-struct EndpointWord: Equatable {
-    var bits: UInt64
-
-    static let inService = EndpointWord(operational: .up)
-    static let latest: UInt64 = .max >> 4
-
-    init(bits: UInt64) { self.bits = bits }
-
-    init(operational: Operational) { self.bits = UInt64(operational.rawValue) }
-
-    var operational: Operational {
-        get { Operational(rawValue: UInt8(truncatingIfNeeded: self.bits & 3)) ?? .unknown }
-        set { self.bits = self.bits & ~3 | UInt64(newValue.rawValue) }
-    }
-
-    var administrative: Administrative {
-        get { Administrative(rawValue: UInt8(truncatingIfNeeded: self.bits >> 2 & 3)) ?? .ready }
-        set { self.bits = self.bits & ~12 | UInt64(newValue.rawValue) << 2 }
-    }
-
-    /// Milliseconds.
-    var ejectedUntil: UInt64 {
-        get { self.bits >> 4 }
-        set { self.bits = self.bits & 15 | min(newValue, Self.latest) << 4 }
     }
 }

@@ -12,7 +12,8 @@ struct ByteTable: Sendable {
     }
 
     private var slots = ContiguousArray(repeating: Slot(), count: 8)
-    private var pool: ContiguousArray<UInt8> = []
+    /// All keys, one behind the other, in the order in which they came.
+    private(set) var pool: ContiguousArray<UInt8> = []
     private(set) var count = 0
 
     /// Continues a hash by one byte.
@@ -41,14 +42,14 @@ struct ByteTable: Sendable {
         }
     }
 
-    /// The value of `key` in `scope`; if it has none, `value` becomes it.
-    mutating func insert(_ key: [UInt8], hash: UInt64, scope: Int32, value: Int32) -> Int32 {
-        if let known = self.find(hash, scope: scope, in: key.span, 0..<key.count, folding: false) { return known }
+    /// The value of `key` in `scope`; if it has none, `value` becomes it, and the key stands last in the pool.
+    mutating func insert(_ key: borrowing Span<UInt8>, hash: UInt64, scope: Int32, value: Int32) -> Int32 {
+        if let known = self.find(hash, scope: scope, in: key, 0..<key.count, folding: false) { return known }
         self.count += 1
         if self.count * 2 > self.slots.count { self.grow() }
         let slot = Slot(
             hash: hash, lower: Int32(self.pool.count), count: Int32(key.count), scope: scope, value: value)
-        self.pool.append(contentsOf: key)
+        for index in key.indices { self.pool.append(key[index]) }
         self.place(slot)
         return value
     }

@@ -1,40 +1,37 @@
 /// What a route asks of a request besides host and path, as bytes.
 struct RouteConditions: Sendable {
-    private struct HeaderCondition: Sendable {
+    struct HeaderCondition: Sendable {
         /// Lower case.
         var name: ContiguousArray<UInt8>
         /// nil: any value.
         var value: ContiguousArray<UInt8>?
     }
 
-    /// Index into the table's routes.
-    let route: Int32
     /// Empty: any. Case-sensitive (RFC 9110 §9.1).
     private let methods: ContiguousArray<ContiguousArray<UInt8>>
     /// All must hold.
-    private let headers: ContiguousArray<HeaderCondition>
+    let headers: ContiguousArray<HeaderCondition>
+    /// How many there are: each header is one, a list of methods is one.
+    let count: Int
 
-    init(route: Int32, _ match: MatchSpec) {
-        self.route = route
-        self.methods = ContiguousArray(match.methods.map { ContiguousArray($0.utf8) })
-        self.headers = ContiguousArray(
-            match.headers.map { header in
-                HeaderCondition(
-                    name: ContiguousArray(header.name.utf8.map(ByteTable.folded)),
-                    value: header.value.map { ContiguousArray($0.utf8) })
-            })
+    init(_ match: MatchSpec) {
+        self.methods = match.methods.isEmpty ? [] : ContiguousArray(match.methods.map { ContiguousArray($0.utf8) })
+        self.headers =
+            match.headers.isEmpty
+            ? []
+            : ContiguousArray(
+                match.headers.map { header in
+                    HeaderCondition(
+                        name: ContiguousArray(header.name.utf8.map(ByteTable.folded)),
+                        value: header.value.map { ContiguousArray($0.utf8) })
+                })
+        self.count = self.headers.count + (self.methods.isEmpty ? 0 : 1)
     }
-
-    /// Whether `first` is to be asked before `second`.
-    static func precedes(_ first: RouteConditions, _ second: RouteConditions) -> Bool {
-        (-first.count, first.route) < (-second.count, second.route)
-    }
-
-    private var count: Int { self.headers.count + (self.methods.isEmpty ? 0 : 1) }
 
     func hold(
         method: borrowing Span<UInt8>, bytes: borrowing Span<UInt8>, fields: borrowing Span<FieldReference>
     ) -> Bool {
+        if self.count == 0 { return true }
         if !self.methods.isEmpty, !self.allows(method) { return false }
         for index in self.headers.indices where !self.isMet(index, bytes, fields) { return false }
         return true

@@ -6,37 +6,67 @@
 /// 2. path: exact, longer prefix, shorter prefix, any;
 /// 3. the number of further conditions: each header is one, a list of methods is one;
 /// 4. the declared order.
-/// A more specific host whose routes all refuse a request does not hide the less specific ones; likewise for paths.
+/// A more specific host whose routes all refuse a request does not hide the less specific ones; likewise for paths. Routes
+/// that compare paths in another form (without case, in the normal form) are ranked by their patterns in that form.
 struct RouteMatcher: Sendable {
+    /// How paths are compared: a bit for "without case", a bit for "in the normal form".
+    struct Form {
+        static let count = 4
+        static let folding = 1
+        static let normal = 2
+    }
+
     /// The routes of one host pattern.
-    private struct Group: Sendable {
+    struct Group: Sendable {
         /// The next less specific group; -1: none.
         var parent: Int32 = -1
         /// Bucket of routes without a path; -1: none.
         var anyPath: Int32 = -1
-        /// Bucket of the prefix `/`, which matches every path; -1: none.
+        /// Bucket of the prefix `/`, which matches every path in every form; -1: none.
         var root: Int32 = -1
-        var longestPrefix = 0
-        var longestExact = 0
+        /// By form.
+        var longestPrefix = SIMD4<Int32>()
+        var longestExact = SIMD4<Int32>()
+        /// The lengths that prefixes of a form have, modulo 64, a bit each: most borders of a path need no look-up.
+        var prefixLengths = SIMD4<UInt64>()
     }
 
-    /// The routes of one path pattern within a group.
-    private struct Bucket: Sendable {
+    /// The routes of one path pattern within a group, in one form.
+    struct Bucket: Sendable {
         /// For a prefix: the bucket of the next shorter one that matches whatever this one does; -1: none.
         var shorter: Int32 = -1
-        var candidates: [RouteConditions] = []
+        /// Bytes of the pattern.
+        var length: Int32 = 0
+        /// Its part of `candidates`.
+        var lower: Int32 = 0
+        var upper: Int32 = 0
+        /// Into `indices`; -1: they are asked one by one.
+        var index: Int32 = -1
     }
 
-    private static let exactHost: Int32 = 0
-    private static let suffixHost: Int32 = 1
-    private static let anyHost: Int32 = 0
+    /// The buckets of one form that a path falls into.
+    private struct Chain {
+        var exact: Int32 = -1
+        var prefix: Int32 = -1
+    }
 
-    private var hosts = ByteTable()
-    private var longestSuffix = 0
-    private var longestHost = 0
-    private var paths = ByteTable()
-    private var groups: ContiguousArray<Group> = [Group()]
-    private var buckets: ContiguousArray<Bucket> = []
+    static let exactHost: Int32 = 0
+    static let suffixHost: Int32 = 1
+    static let anyHost: Int32 = 0
+
+    var hosts = ByteTable()
+    var longestSuffix = 0
+    var longestHost = 0
+    var paths = ByteTable()
+    var groups: ContiguousArray<Group> = [Group()]
+    var buckets: ContiguousArray<Bucket> = []
+    /// Routes, bucket by bucket, each in the order in which they are to be asked.
+    var candidates: ContiguousArray<Int32> = []
+    /// By route.
+    var conditions: ContiguousArray<RouteConditions> = []
+    var indices: ContiguousArray<HeaderIndex> = []
+    /// The forms in which some route compares paths, a bit each.
+    var forms: UInt8 = 0
 
     // MARK: matching
 
@@ -45,33 +75,136 @@ struct RouteMatcher: Sendable {
         method: borrowing Span<UInt8>, host: borrowing Span<UInt8>, path: borrowing Span<UInt8>,
         bytes: borrowing Span<UInt8>, fields: borrowing Span<FieldReference>
     ) -> Int? {
+        let normalises = self.forms & 0b1100 != 0
+        guard normalises, !NormalPath.isNormal(path) else {
+            return self.match(method, host, path, normal: path, path.count, bytes, fields)
+        }
+        let normal = NormalPath(path)
+        return self.match(
+            method, host, path, normal: normal.buffer.span.extracting(normal.range), normal.count, bytes, fields)
+    }
+
+    private func match(
+        _ method: borrowing Span<UInt8>, _ host: borrowing Span<UInt8>, _ path: borrowing Span<UInt8>,
+        normal: borrowing Span<UInt8>, _ normalCount: Int, _ bytes: borrowing Span<UInt8>,
+        _ fields: borrowing Span<FieldReference>
+    ) -> Int? {
         var group = self.group(of: host)
         while group >= 0 {
-            let (exact, prefix) = self.find(path, in: Int(group))
-            if let route = self.first(in: exact, method, bytes, fields) { return route }
-            var bucket = prefix
-            while bucket >= 0 {
-                if let route = self.first(in: bucket, method, bytes, fields) { return route }
-                bucket = self.buckets[Int(bucket)].shorter
+            if let route = self.match(method, bytes, fields, path, normal: normal, normalCount, in: Int(group)) {
+                return route
             }
-            if let route = self.first(in: self.groups[Int(group)].anyPath, method, bytes, fields) { return route }
             group = self.groups[Int(group)].parent
         }
         return nil
     }
 
+    private func match(
+        _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ fields: borrowing Span<FieldReference>, _ path: borrowing Span<UInt8>,
+        normal: borrowing Span<UInt8>,
+        _ normalCount: Int, in group: Int
+    ) -> Int? {
+        if self.forms & ~1 == 0 {
+            let chain = self.find(path, path.count, form: 0, in: group)
+            if let route = self.first(in: chain.exact, method, bytes, fields) { return Int(route) }
+            var bucket = chain.prefix
+            while bucket >= 0 {
+                if let route = self.first(in: bucket, method, bytes, fields) { return Int(route) }
+                bucket = self.buckets[Int(bucket)].shorter
+            }
+        } else if let route = self.matchInForms(method, bytes, fields, path, normal: normal, normalCount, in: group) {
+            return Int(route)
+        }
+        return self.first(in: self.groups[group].anyPath, method, bytes, fields).map { Int($0) }
+    }
+
+    /// Several forms side by side: exact ones first, then the longest prefix of any form, then the next.
+    private func matchInForms(
+        _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ fields: borrowing Span<FieldReference>, _ path: borrowing Span<UInt8>,
+        normal: borrowing Span<UInt8>,
+        _ normalCount: Int, in group: Int
+    ) -> Int32? {
+        var chains = InlineArray<4, Chain>(repeating: Chain())
+        var found: Int32 = -1
+        for form in 0..<Form.count where self.forms & (1 << UInt8(form)) != 0 || form == 0 {
+            chains[form] =
+                form & Form.normal == 0
+                ? self.find(path, path.count, form: form, in: group)
+                : self.find(normal, normalCount, form: form, in: group)
+            found = self.better(found, self.first(in: chains[form].exact, method, bytes, fields))
+        }
+        while found < 0 {
+            var longest: Int32 = 0
+            for form in 0..<Form.count where chains[form].prefix >= 0 {
+                longest = max(longest, self.buckets[Int(chains[form].prefix)].length)
+            }
+            if longest == 0 { return nil }
+            // The root's bucket serves all forms, and must not be asked for each.
+            var asked: Int32 = -1
+            for form in 0..<Form.count {
+                let bucket = chains[form].prefix
+                guard bucket >= 0, self.buckets[Int(bucket)].length == longest else { continue }
+                chains[form].prefix = self.buckets[Int(bucket)].shorter
+                guard bucket != asked else { continue }
+                asked = bucket
+                found = self.better(found, self.first(in: bucket, method, bytes, fields))
+            }
+        }
+        return found
+    }
+
+    /// The one of two routes that is to be asked first; -1 and nil: none.
+    private func better(_ one: Int32, _ other: Int32?) -> Int32 {
+        guard let other else { return one }
+        guard one >= 0 else { return other }
+        let (first, second) = (self.conditions[Int(one)].count, self.conditions[Int(other)].count)
+        if first != second { return first > second ? one : other }
+        return min(one, other)
+    }
+
     private func first(
         in bucket: Int32, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>
-    ) -> Int? {
+    ) -> Int32? {
         guard bucket >= 0 else { return nil }
-        let index = Int(bucket)
-        for place in self.buckets[index].candidates.indices
-        where self.buckets[index].candidates[place].hold(method: method, bytes: bytes, fields: fields) {
-            return Int(self.buckets[index].candidates[place].route)
+        let index = self.buckets[Int(bucket)].index
+        if index >= 0 { return self.first(inIndex: Int(index), method, bytes, fields) }
+        for place in Int(self.buckets[Int(bucket)].lower)..<Int(self.buckets[Int(bucket)].upper) {
+            let route = self.candidates[place]
+            if self.holds(route, method, bytes, fields) { return route }
         }
         return nil
     }
+
+    private func first(
+        inIndex index: Int, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ fields: borrowing Span<FieldReference>
+    ) -> Int32? {
+        var found: Int32 = -1
+        for route in self.indices[index].others where self.holds(route, method, bytes, fields) {
+            found = route
+            break
+        }
+        for place in fields.indices {
+            guard let list = self.indices[index].list(bytes, fields[place]) else { continue }
+            for route in self.indices[index].lists[list] where self.holds(route, method, bytes, fields) {
+                found = self.better(found, route)
+                break
+            }
+        }
+        return found < 0 ? nil : found
+    }
+
+    private func holds(
+        _ route: Int32, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ fields: borrowing Span<FieldReference>
+    ) -> Bool {
+        self.conditions[Int(route)].hold(method: method, bytes: bytes, fields: fields)
+    }
+
+    // MARK: host and path
 
     /// The most specific group whose host pattern matches. A port and one final dot of the host do not count, nor does
     /// the case of its letters.
@@ -89,7 +222,7 @@ struct RouteMatcher: Sendable {
     }
 
     /// Walks from the right, where suffixes begin, so that one pass serves them all and the whole host.
-    private func group(ofHost host: borrowing Span<UInt8>, end: Int, allowsExact: Bool) -> Int32 {
+    func group(ofHost host: borrowing Span<UInt8>, end: Int, allowsExact: Bool) -> Int32 {
         let wantsWhole = allowsExact && end <= self.longestHost
         let stop = wantsWhole ? 0 : max(end - self.longestSuffix, 0)
         var found = Self.anyHost
@@ -114,126 +247,68 @@ struct RouteMatcher: Sendable {
         return found
     }
 
-    /// The bucket of exactly this path and that of the longest prefix of it with fewer than `bound` bytes; -1: none.
-    private func find(
-        _ path: borrowing Span<UInt8>, in group: Int, below bound: Int = .max
+    /// The bucket of exactly this path and that of the longest prefix of it with fewer than `bound` bytes; -1: none. `path`
+    /// holds at least the first `NormalPath.kept` of its `count` bytes.
+    private func find(_ path: borrowing Span<UInt8>, _ count: Int, form: Int, in group: Int) -> Chain {
+        var chain = Chain()
+        (chain.exact, chain.prefix) = self.find(path, count, form: form, in: group, below: .max)
+        return chain
+    }
+
+    func find(
+        _ path: borrowing Span<UInt8>, _ count: Int, form: Int, in group: Int, below bound: Int
+    ) -> (exact: Int32, prefix: Int32) {
+        form & Form.folding == 0
+            ? self.walk(path, count, form: form, folding: false, in: group, below: bound)
+            : self.walk(path, count, form: form, folding: true, in: group, below: bound)
+    }
+
+    /// In line, so that the usual form does not pay for folding.
+    @inline(__always)
+    private func walk(
+        _ path: borrowing Span<UInt8>, _ count: Int, form: Int, folding: Bool, in group: Int, below bound: Int
     ) -> (exact: Int32, prefix: Int32) {
         let facts = self.groups[group]
-        let longestPrefix = min(facts.longestPrefix, bound - 1)
-        let wantsExact = path.count <= facts.longestExact
-        let limit = wantsExact ? path.count : min(path.count, longestPrefix)
+        let longestPrefix = min(Int(facts.longestPrefix[form]), bound - 1)
+        let wantsExact = count <= Int(facts.longestExact[form])
+        let lengths = facts.prefixLengths[form]
+        let limit = wantsExact ? count : min(count, longestPrefix)
+        let scope = Self.prefixScope(group, form)
+        let slash = UInt8(ascii: "/")
         var prefix = facts.root
         var hash = KeyHash.start
         var index = 0
-        while index < limit {
-            hash = ByteTable.step(hash, path[index])
-            index += 1
-            guard index <= longestPrefix else { continue }
-            // A border lies before and after each slash, and at the end.
-            let isBorder =
-                index == path.count || path[index] == UInt8(ascii: "/") || path[index - 1] == UInt8(ascii: "/")
-            if isBorder,
-                let bucket = self.paths.find(
-                    hash, scope: Self.prefixScope(group), in: path, 0..<index, folding: false)
+        // Borders lie before and after each slash, and at the end.
+        while true {
+            while index < limit, path[index] != slash {
+                hash = ByteTable.step(hash, folding ? ByteTable.folded(path[index]) : path[index])
+                index &+= 1
+            }
+            if index <= longestPrefix, lengths & (1 << UInt64(index & 63)) != 0, index == count || path[index] == slash,
+                let bucket = self.paths.find(hash, scope: scope, in: path, 0..<index, folding: folding)
+            {
+                prefix = bucket
+            }
+            guard index < limit else { break }
+            hash = ByteTable.step(hash, slash)
+            index &+= 1
+            if index <= longestPrefix, lengths & (1 << UInt64(index & 63)) != 0,
+                let bucket = self.paths.find(hash, scope: scope, in: path, 0..<index, folding: folding)
             {
                 prefix = bucket
             }
         }
-        guard wantsExact, path.count > 0 else { return (-1, prefix) }
-        let exact = self.paths.find(hash, scope: Self.exactScope(group), in: path, 0..<path.count, folding: false)
+        guard wantsExact, count > 0 else { return (-1, prefix) }
+        let exact = self.paths.find(
+            hash, scope: Self.exactScope(group, form), in: path, 0..<count, folding: folding)
         return (exact ?? -1, prefix)
     }
 
-    private static func exactScope(_ group: Int) -> Int32 { Int32(truncatingIfNeeded: group * 2) }
-    private static func prefixScope(_ group: Int) -> Int32 { Int32(truncatingIfNeeded: group * 2 + 1) }
-
-    // MARK: compiling
-
-    init(_ routes: [RouteSpec]) {
-        var prefixes: [(group: Int, key: [UInt8], bucket: Int32)] = []
-        var hostKeys: [(key: [UInt8], group: Int32)] = []
-        for (index, route) in routes.enumerated() {
-            let conditions = RouteConditions(route: Int32(index), route.match)
-            let groups =
-                route.match.hosts.isEmpty
-                ? [Self.anyHost] : route.match.hosts.map { self.group(for: $0, keys: &hostKeys) }
-            for group in Set(groups) {
-                if route.match.paths.isEmpty {
-                    self.add(conditions, to: \.anyPath, of: Int(group))
-                }
-                for pattern in route.match.paths {
-                    self.add(conditions, pattern, group: Int(group), prefixes: &prefixes)
-                }
-            }
-        }
-        for (key, group) in hostKeys {
-            // What a host or suffix falls back to is what it would match if it were not there itself.
-            let inner = key.first == UInt8(ascii: ".") ? Array(key.dropFirst()) : key
-            self.groups[Int(group)].parent = self.group(ofHost: inner.span, end: inner.count, allowsExact: false)
-        }
-        for (group, key, bucket) in prefixes {
-            // Whatever matches a prefix has its borders, and so its shorter prefixes, in common with it.
-            self.buckets[Int(bucket)].shorter = self.find(key.span, in: group, below: key.count).prefix
-        }
-        for index in self.buckets.indices { self.buckets[index].candidates.sort(by: RouteConditions.precedes) }
+    static func exactScope(_ group: Int, _ form: Int) -> Int32 {
+        Int32(truncatingIfNeeded: (group * Form.count + form) * 2)
     }
 
-    private mutating func group(for pattern: HostPattern, keys: inout [(key: [UInt8], group: Int32)]) -> Int32 {
-        let (text, scope) =
-            switch pattern {
-            case .exact(let host): (host, Self.exactHost)
-            case .suffix(let suffix): (suffix, Self.suffixHost)
-            }
-        let key = text.utf8.map(ByteTable.folded)
-        let hash = key.reversed().reduce(KeyHash.start) { ByteTable.step($0, $1) }
-        let fresh = Int32(self.groups.count)
-        let group = self.hosts.insert(key, hash: hash, scope: scope, value: fresh)
-        guard group == fresh else { return group }
-        self.groups.append(Group())
-        keys.append((key, group))
-        switch pattern {
-        case .exact: self.longestHost = max(self.longestHost, key.count)
-        case .suffix: self.longestSuffix = max(self.longestSuffix, key.count)
-        }
-        return group
-    }
-
-    private mutating func add(
-        _ conditions: RouteConditions, _ pattern: PathPattern, group: Int,
-        prefixes: inout [(group: Int, key: [UInt8], bucket: Int32)]
-    ) {
-        let key: [UInt8]
-        let scope: Int32
-        switch pattern {
-        case .exact(let path):
-            (key, scope) = (Array(path.utf8), Self.exactScope(group))
-            self.groups[group].longestExact = max(self.groups[group].longestExact, key.count)
-        case .prefix("/"), .prefix(""): return self.add(conditions, to: \.root, of: group)
-        case .prefix(let path):
-            (key, scope) = (Array(path.utf8), Self.prefixScope(group))
-            self.groups[group].longestPrefix = max(self.groups[group].longestPrefix, key.count)
-        }
-        let fresh = Int32(self.buckets.count)
-        let hash = key.reduce(KeyHash.start) { ByteTable.step($0, $1) }
-        let bucket = self.paths.insert(key, hash: hash, scope: scope, value: fresh)
-        if bucket == fresh {
-            self.buckets.append(Bucket())
-            if case .prefix = pattern { prefixes.append((group, key, bucket)) }
-        }
-        self.add(conditions, toBucket: bucket)
-    }
-
-    private mutating func add(_ conditions: RouteConditions, to place: WritableKeyPath<Group, Int32>, of group: Int) {
-        if self.groups[group][keyPath: place] < 0 {
-            self.groups[group][keyPath: place] = Int32(self.buckets.count)
-            self.buckets.append(Bucket())
-        }
-        self.add(conditions, toBucket: self.groups[group][keyPath: place])
-    }
-
-    private mutating func add(_ conditions: RouteConditions, toBucket bucket: Int32) {
-        // A route may list the same path twice.
-        guard self.buckets[Int(bucket)].candidates.last?.route != conditions.route else { return }
-        self.buckets[Int(bucket)].candidates.append(conditions)
+    static func prefixScope(_ group: Int, _ form: Int) -> Int32 {
+        Int32(truncatingIfNeeded: (group * Form.count + form) * 2 + 1)
     }
 }

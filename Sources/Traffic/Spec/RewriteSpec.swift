@@ -19,6 +19,12 @@ package struct HeaderEdits: Sendable, Equatable {
     package var remove: [String] = []
     package init() {}
     package var isEmpty: Bool { self.set.isEmpty && self.remove.isEmpty }
+
+    /// Bytes that all lines of `set` may have together. The room in which heads are rewritten has so much to spare.
+    package static let largestSet = 32_768
+
+    /// Of the lines that `set` makes: `name: value` and the line's end.
+    package var setBytes: Int { self.set.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 } }
 }
 
 package struct HeaderSetting: Sendable, Equatable {

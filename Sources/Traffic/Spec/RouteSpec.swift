@@ -57,3 +57,20 @@ package struct OverrideSpec: Sendable, Equatable {
     package var trusted: [AddressBlock] = []
     package init(header: String) { self.header = header }
 }
+
+extension RouteSpec {
+    /// nil for a route that the balancer answers itself.
+    package var split: [SplitEntry]? {
+        switch self.action {
+        case .split(let entries): entries
+        case .redirect, .respond: nil
+        }
+    }
+}
+
+extension [SplitEntry] {
+    /// Weights by upstream name. A split names an upstream once.
+    package var weights: [String: UInt32] {
+        Dictionary(self.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first })
+    }
+}

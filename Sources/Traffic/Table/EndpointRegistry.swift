@@ -1,25 +1,37 @@
 import Synchronization
 
 /// Finds or makes the records that survive table changes, by identity. Control path only: it locks.
+///
+/// A name that no table names any more is kept for a grace, so that one that returns goes on counting from where it was,
+/// and then forgotten. What still refers to it (an exchange that pins an older table) is not disturbed by that.
 package final class EndpointRegistry: Sendable {
     private struct Identity: Hashable {
         var upstream: String
         var address: SocketAddress
     }
 
+    private struct Entry<Record: Sendable> {
+        let record: Record
+        /// Since when no table in force has named it, in monotonic milliseconds; nil: one does, or will.
+        var goneSince: UInt64?
+    }
+
     private struct Records {
-        var endpoints: [Identity: Endpoint] = [:]
-        var upstreams: [String: UpstreamRecord] = [:]
-        var routes: [String: RouteRecord] = [:]
+        var endpoints: [Identity: Entry<Endpoint>] = [:]
+        var upstreams: [String: Entry<UpstreamRecord>] = [:]
+        var routes: [String: Entry<RouteRecord>] = [:]
         var nextID = 0
 
         mutating func upstream(_ name: String) -> UpstreamRecord {
-            if let record = self.upstreams[name] { return record }
+            if let entry = self.upstreams[name] { return entry.record }
             let record = UpstreamRecord(name: name)
-            self.upstreams[name] = record
+            self.upstreams[name] = Entry(record: record)
             return record
         }
     }
+
+    /// For so many milliseconds a name that is gone is remembered.
+    package static let grace: UInt64 = 60_000
 
     private let records = Mutex(Records())
     private let began: UInt64
@@ -29,18 +41,28 @@ package final class EndpointRegistry: Sendable {
 
     /// `probed` decides how an endpoint begins: unknown, or up because nobody asks. One that nobody asks about any more
     /// before its first verdict counts as up too; other verdicts stay until somebody withdraws them.
+    ///
+    /// An endpoint that was gone and returns begins a new life: another server may have its address now, so it has neither
+    /// the old one's health nor an operator's word about that. Its counters go on.
     package func endpoint(upstream: String, address: SocketAddress, probed: Bool) -> Endpoint {
-        let endpoint = self.records.withLock { records -> Endpoint in
+        let (endpoint, goneSince) = self.records.withLock { records -> (Endpoint, UInt64?) in
             let identity = Identity(upstream: upstream, address: address)
-            if let endpoint = records.endpoints[identity] { return endpoint }
+            if let entry = records.endpoints[identity] {
+                records.endpoints[identity]?.goneSince = nil
+                return (entry.record, entry.goneSince)
+            }
             let endpoint = Endpoint(
                 id: records.nextID, record: records.upstream(upstream), address: address, probed: probed,
                 now: self.began)
             records.nextID += 1
-            records.endpoints[identity] = endpoint
-            return endpoint
+            records.endpoints[identity] = Entry(record: endpoint)
+            return (endpoint, nil)
         }
-        if !probed, !endpoint.operational.isVerdict { endpoint.setOperational(.up, now: self.began) }
+        if let goneSince {
+            endpoint.beginAnew(probed: probed, now: goneSince)
+        } else if !probed, !endpoint.operational.isVerdict {
+            endpoint.setOperational(.up, now: self.began)
+        }
         return endpoint
     }
 
@@ -48,36 +70,74 @@ package final class EndpointRegistry: Sendable {
 
     package func routeRecord(_ name: String) -> RouteRecord {
         self.records.withLock { records in
-            if let record = records.routes[name] { return record }
+            if let entry = records.routes[name] { return entry.record }
             let record = RouteRecord(name: name)
-            records.routes[name] = record
+            records.routes[name] = Entry(record: record)
             return record
         }
     }
 
     /// By id.
     package func all() -> [Endpoint] {
-        self.records.withLock { $0.endpoints.values.sorted { $0.id < $1.id } }
+        self.records.withLock { $0.endpoints.values.map(\.record).sorted { $0.id < $1.id } }
     }
 
-    /// The endpoints at an address; one address may serve several upstreams.
-    package func find(address: SocketAddress) -> [Endpoint] {
-        self.all().filter { $0.address == address }
+    /// How many names are remembered, gone ones included.
+    package var counts: (endpoints: Int, upstreams: Int, routes: Int) {
+        self.records.withLock { ($0.endpoints.count, $0.upstreams.count, $0.routes.count) }
     }
 
-    /// Forgets the endpoints whose id is not among `ids` (those that no table names any more), but not while they hold
-    /// requests or connections, nor what an operator took out: his word would be lost if they came back. Upstreams
-    /// without endpoints go with them. `routes` likewise are the names of all routes there are; nil forgets none.
-    package func retain(only ids: Set<Int>, routes: Set<String>? = nil) {
+    /// Whether these very endpoints are the ones it would answer with, and in their present life.
+    func holds(_ endpoints: [Endpoint]) -> Bool {
         self.records.withLock { records in
-            if let routes { records.routes = records.routes.filter { routes.contains($0.key) } }
-            records.endpoints = records.endpoints.filter { _, endpoint in
-                ids.contains(endpoint.id) || endpoint.administrative != .ready
-                    || endpoint.outstanding.load(ordering: .relaxed) > 0
-                    || endpoint.connections.load(ordering: .relaxed) > 0
+            endpoints.allSatisfy { endpoint in
+                let entry = records.endpoints[Identity(upstream: endpoint.upstream, address: endpoint.address)]
+                return entry?.record === endpoint && entry?.goneSince == nil
             }
-            let named = Set(records.endpoints.values.map(\.upstream))
-            records.upstreams = records.upstreams.filter { named.contains($0.key) }
+        }
+    }
+
+    /// Call with each table that has come into force, and now and then: what `table` does not name is gone from now on,
+    /// and what has been gone for `grace` milliseconds is forgotten. Endpoints are kept while they hold requests or
+    /// connections, and an upstream with them.
+    package func settle(on table: RoutingTable, now: UInt64, grace: UInt64 = EndpointRegistry.grace) {
+        let endpoints = Set(table.upstreams.lazy.flatMap(\.endpoints).map { ObjectIdentifier($0) })
+        let upstreams = Set(table.upstreams.lazy.map { ObjectIdentifier($0.record) })
+        let routes = Set(table.routes.lazy.map { ObjectIdentifier($0.record) })
+        self.records.withLock { records in
+            Self.sweep(&records.endpoints, now, grace) { endpoint in
+                if endpoints.contains(ObjectIdentifier(endpoint)) { return .named }
+                let isIdle =
+                    endpoint.outstanding.load(ordering: .relaxed) == 0
+                    && endpoint.connections.load(ordering: .relaxed) == 0
+                return isIdle ? .idle : .busy
+            }
+            let needed = Set(records.endpoints.values.lazy.map { ObjectIdentifier($0.record.record) })
+            Self.sweep(&records.upstreams, now, grace) { upstream in
+                if upstreams.contains(ObjectIdentifier(upstream)) { return .named }
+                return needed.contains(ObjectIdentifier(upstream)) ? .busy : .idle
+            }
+            Self.sweep(&records.routes, now, grace) { routes.contains(ObjectIdentifier($0)) ? .named : .idle }
+        }
+    }
+
+    private enum Use { case named, busy, idle }
+
+    private static func sweep<Key, Record>(
+        _ entries: inout [Key: Entry<Record>], _ now: UInt64, _ grace: UInt64, _ use: (Record) -> Use
+    ) {
+        entries = entries.compactMapValues { entry in
+            var entry = entry
+            switch use(entry.record) {
+            case .named:
+                entry.goneSince = nil
+                return entry
+            case .busy, .idle:
+                let since = entry.goneSince ?? now
+                entry.goneSince = since
+                let isOver = now >= since && now - since >= grace
+                return isOver && use(entry.record) == .idle ? nil : entry
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ package final class Route: Sendable {
     /// By member of the split; empty in a table without upstreams.
     let sides: ContiguousArray<Unmanaged<Upstream>>
     let failover: Bool
+    let digest: Digest
     /// Keeps `sides` alive.
     private let owners: [Upstream]
 
@@ -35,6 +36,7 @@ package final class Route: Sendable {
         self.spec = spec
         self.isSticky = spec.sticky != nil
         self.failover = spec.failover
+        self.digest = spec.digest
         self.record = record
         if case .split(let entries) = spec.action {
             let split = Split(entries, route: spec.name, upstreams: indices)
@@ -45,6 +47,16 @@ package final class Route: Sendable {
             self.owners = []
         }
         self.sides = ContiguousArray(self.owners.map { Unmanaged.passUnretained($0) })
+    }
+
+    /// Whether its members' upstreams are those of `upstreams`.
+    func leadsOnly(to upstreams: [Upstream]) -> Bool {
+        self.owners.allSatisfy { $0.index < upstreams.count && upstreams[$0.index] === $0 }
+    }
+
+    /// The upstream of a member of the split.
+    package func upstream(_ member: Int) -> Upstream? {
+        self.owners.indices.contains(member) ? self.owners[member] : nil
     }
 
     /// The position of the next request in the interleave; one for each request that is decided by it, workers and

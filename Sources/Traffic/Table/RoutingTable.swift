@@ -20,25 +20,66 @@ package final class RoutingTable: Sendable {
 
     /// Cannot fail: `spec` was validated. Adopts the upstreams' endpoints as those that count for the bounds on ejection,
     /// so build a table to publish it.
-    package init(spec: TableSpec, generation: UInt64, registry: EndpointRegistry) {
+    ///
+    /// What `spec` leaves as it is in `previous`, a table of the same registry, is taken from there, by identity: a change
+    /// of weights makes the routes that it changes and shares all others, their matcher too.
+    package init(spec: TableSpec, generation: UInt64, registry: EndpointRegistry, previous: RoutingTable? = nil) {
         self.generation = generation
         self.spec = spec
-        self.fingerprint = Fingerprint.of(spec)
         self.trusted = AddressSet(spec.forwarding.trustedProxies)
-        let upstreams = spec.upstreams.enumerated().map { Upstream(index: $0, spec: $1, registry: registry) }
+        let upstreams = spec.upstreams.enumerated().map { index, upstream in
+            previous?.reusableUpstream(index, upstream, registry)
+                ?? Upstream(index: index, spec: upstream, registry: registry)
+        }
         self.upstreams = upstreams
         let upstreamIndices = Dictionary(
             spec.upstreams.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         self.upstreamIndices = upstreamIndices
-        self.routes = spec.routes.enumerated().map { index, route in
-            Route(
-                index: index, spec: route, upstreams: upstreams, indices: upstreamIndices,
-                record: registry.routeRecord(route.name))
+        var digest = spec.digest
+        var sameNames = previous?.routes.count == spec.routes.count
+        var sameMatches = sameNames
+        var needsHeaders = false
+        var routes: [Route] = []
+        routes.reserveCapacity(spec.routes.count)
+        for index in spec.routes.indices {
+            let route = spec.routes[index]
+            let before = previous.flatMap { index < $0.routes.count ? $0.routes[index] : nil }
+            sameNames = sameNames && before?.name == route.name
+            sameMatches = sameMatches && before?.spec.match == route.match
+            if !route.match.headers.isEmpty { needsHeaders = true }
+            let made: Route
+            if let before, before.spec == route, before.leadsOnly(to: upstreams) {
+                made = before
+            } else {
+                made = Route(
+                    index: index, spec: route, upstreams: upstreams, indices: upstreamIndices,
+                    record: registry.routeRecord(route.name))
+            }
+            digest.add(made.digest)
+            routes.append(made)
         }
-        self.routeIndices = Dictionary(
-            spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        self.needsHeaders = spec.routes.contains { !$0.match.headers.isEmpty }
-        self.matcher = RouteMatcher(spec.routes)
+        self.routes = routes
+        self.fingerprint = digest.text
+        self.needsHeaders = needsHeaders
+        if sameNames, let previous {
+            self.routeIndices = previous.routeIndices
+        } else {
+            self.routeIndices = Dictionary(
+                spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        }
+        if sameMatches, let previous {
+            self.matcher = previous.matcher
+        } else {
+            self.matcher = RouteMatcher(spec.routes)
+        }
+    }
+
+    /// The upstream at that place, if a new one would be the same.
+    private func reusableUpstream(_ index: Int, _ spec: UpstreamSpec, _ registry: EndpointRegistry) -> Upstream? {
+        guard index < self.upstreams.count, self.upstreams[index].spec == spec,
+            registry.holds(self.upstreams[index].endpoints)
+        else { return nil }
+        return self.upstreams[index]
     }
 
     /// The index of the most specific route that takes the request; nil: none does. Allocates nothing.

@@ -1,0 +1,188 @@
+extension TableSpec {
+    /// Of all but the routes, whose digests are kept with them.
+    var digest: Digest {
+        var digest = Digest()
+        digest.add(self.timeouts)
+        digest.add(self.limits)
+        digest.add(self.buffering)
+        digest.add(self.forwarding)
+        digest.add(self.explainErrors)
+        digest.add(self.upstreams)
+        return digest
+    }
+}
+
+extension RouteSpec: Digestible {
+    var digest: Digest {
+        var digest = Digest()
+        digest.add(self)
+        return digest
+    }
+
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(self.match)
+        digest.add(self.action)
+        digest.add(self.sticky)
+        digest.add(self.failover)
+        digest.add(self.override)
+        digest.add(self.upgrade)
+        digest.add(self.pathRewrite)
+        digest.add(self.hostRewrite)
+        digest.add(self.requestHeaders)
+        digest.add(self.responseHeaders)
+        digest.add(self.timeouts)
+        digest.add(self.limits)
+        digest.add(self.buffering)
+    }
+}
+
+extension Timeouts: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.requestHeader)
+        digest.add(self.requestBodyIdle)
+        digest.add(self.connect)
+        digest.add(self.responseHeader)
+        digest.add(self.responseBodyIdle)
+        digest.add(self.keepAlive)
+        digest.add(self.upstreamIdle)
+        digest.add(self.upstreamLifetime)
+        digest.add(self.tunnelIdle)
+        digest.add(self.tunnelHalfClosed)
+        digest.add(self.linger)
+        digest.add(self.queue)
+        digest.add(self.drain)
+    }
+}
+
+extension Limits: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.requestLine)
+        digest.add(self.headerBytes)
+        digest.add(self.headerCount)
+        digest.add(self.body)
+        digest.add(self.requestBodyRate)
+        digest.add(self.buffered)
+        digest.add(self.connections)
+        digest.add(self.connectionsPerClient)
+        digest.add(self.interimResponses)
+        digest.add(self.chunkExtensionBytes)
+        digest.add(self.trailerBytes)
+    }
+}
+
+extension BufferingSpec: Digestible {
+    func add(to digest: inout Digest) { digest.add(self.request) }
+}
+
+extension ForwardingSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.trustedProxies)
+        digest.add(self.via)
+        digest.add(self.forwarded)
+        digest.add(self.xForwarded)
+        digest.add(self.requestID)
+        digest.add(self.underscores == .drop ? 0 : self.underscores == .keep ? 1 : 2 as UInt64)
+        digest.add(self.maxPasses)
+    }
+}
+
+extension IPAddress: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.high)
+        digest.add(self.low)
+    }
+}
+
+extension SocketAddress: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.ip)
+        digest.add(UInt64(self.port))
+    }
+}
+
+extension AddressBlock: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.base)
+        digest.add(UInt64(self.prefixLength))
+    }
+}
+
+extension UpstreamSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(self.endpoints)
+        // Rarely there, and made of several kinds: its text says it all.
+        digest.add(self.discovery.map { String(reflecting: $0) })
+        digest.add(self.balance)
+        digest.add(self.health)
+        digest.add(self.passive)
+        digest.add(self.slowStart)
+        digest.add(self.maxConnections)
+        digest.add(self.maxOutstanding)
+        digest.add(self.queueLength)
+        digest.add(self.idleConnections)
+        digest.add(self.retry)
+    }
+}
+
+extension Balance: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .roundRobin: digest.add(0 as UInt64)
+        case .leastOutstanding: digest.add(1 as UInt64)
+        case .consistentHash(let key):
+            digest.add(2 as UInt64)
+            digest.add(key)
+        }
+    }
+}
+
+extension HashKey: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .clientAddress: digest.add(0 as UInt64)
+        case .header(let name):
+            digest.add(1 as UInt64)
+            digest.add(name)
+        case .cookie(let name):
+            digest.add(2 as UInt64)
+            digest.add(name)
+        }
+    }
+}
+
+extension RetrySpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.attempts)
+        digest.add(self.budgetPercent)
+        digest.add(self.minimumPerSecond)
+    }
+}
+
+extension ProbeSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.method)
+        digest.add(self.path)
+        digest.add(self.host)
+        digest.add(self.interval)
+        digest.add(self.timeout)
+        digest.add(self.rise)
+        digest.add(self.fall)
+        digest.add(self.expectedStatus.map { UInt32($0.lowerBound) << 16 | UInt32($0.upperBound) })
+        digest.add(self.expectedBody)
+    }
+}
+
+extension PassiveSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.enabled)
+        digest.add(self.consecutiveFailures)
+        digest.add(self.failureRate)
+        digest.add(self.minimumRequests)
+        digest.add(self.window)
+        digest.add(self.baseEjection)
+        digest.add(self.maxEjection)
+        digest.add(self.maxEjectedShare)
+    }
+}
