@@ -52,7 +52,7 @@ struct TableTests {
     func properties() {
         let counts: [(Any, Int)] = [
             (TableSpec(), 7), (Timeouts(), 13), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
-            (UpstreamSpec(name: ""), 12), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
+            (UpstreamSpec(name: ""), 13), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 14), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 6), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),

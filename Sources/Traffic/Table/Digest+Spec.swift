@@ -112,6 +112,7 @@ extension UpstreamSpec: Digestible {
     func add(to digest: inout Digest) {
         digest.add(self.name)
         digest.add(self.endpoints)
+        digest.add(self.names)
         // Rarely there, and made of several kinds: its text says it all.
         digest.add(self.discovery.map { String(reflecting: $0) })
         digest.add(self.balance)
@@ -123,6 +124,14 @@ extension UpstreamSpec: Digestible {
         digest.add(self.queueLength)
         digest.add(self.idleConnections)
         digest.add(self.retry)
+    }
+}
+
+extension EndpointName: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.host)
+        digest.add(UInt64(self.port))
+        digest.add(UInt64(truncatingIfNeeded: self.position))
     }
 }
 
