@@ -20,12 +20,15 @@ import subprocess
 import sys
 import tempfile
 
+import instructions
 import proxies
 
 BODIES = {"1k": 1_024, "64k": 65_536, "1m": 1_048_576}
 NAMES = {"1k": "1 KiB", "64k": "64 KiB", "1m": "1 MiB"}
 CONNECTIONS = 64
 UNBATCHED = "balancer, batching off"
+# Requests a second at which latency is measured: idle, busy, and near what the machine can do.
+RATES = [2_000, 10_000, 20_000]
 
 
 def load(running, target, seconds):
@@ -60,6 +63,32 @@ def compare(running, target, rounds, seconds):
             results[name].append(load(running[name], target, seconds))
         print(f"  {NAMES.get(target, target)} round {number + 1}: " + "  ".join(
             f"{name} {results[name][-1]['cpu']:.1f}" for name in running), flush=True)
+    return results
+
+
+def latency_at(running, rate, seconds):
+    """p50 and p99 in microseconds of requests that come at a fixed rate, whatever the answers take."""
+    with tempfile.NamedTemporaryFile(prefix="balancer-latency-") as log:
+        subprocess.run(["taskset", "-c", proxies.LOAD_CPU, "h2load", "--h1", f"-c{CONNECTIONS}", f"-D{seconds}",
+                        f"--rps={rate / CONNECTIONS}", f"--log-file={log.name}",
+                        f"http://127.0.0.1:{running.port}/1k"], capture_output=True, text=True, check=True)
+        with open(log.name) as file:
+            times = sorted(int(line.split()[2]) for line in file)
+    return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100]}
+
+
+def rates(running, rounds, seconds):
+    """By rate and name: a row a round, the proxies in turn."""
+    results = {rate: {name: [] for name in running} for rate in RATES}
+    for rate in RATES:
+        for number in range(rounds):
+            order = list(running)
+            order = order[number % len(order):] + order[:number % len(order)]
+            for name in order:
+                results[rate][name].append(latency_at(running[name], rate, seconds))
+        print(f"  {rate:,} requests/s: " + "  ".join(
+            f"{name} {median(results[rate], name, 'p50'):.0f}/{median(results[rate], name, 'p99'):.0f}"
+            for name in running), flush=True)
     return results
 
 
@@ -181,6 +210,8 @@ def main():
                 folder, origin.port, name="balancer-unbatched", batching=False)
             tables = {body: compare(small if body == "1k" else {k: v for k, v in running.items() if k != UNBATCHED},
                                     body, options.rounds, options.seconds) for body in BODIES}
+            classic = {name: running[name] for name in ("balancer", "nginx", "haproxy") if name in running}
+            paced = rates(classic, 3, options.seconds)
             print("  idle connections", flush=True)
             idle = {name: idle_memory(running[name], idle_count if name != "haproxy" else min(idle_count, 4_000))
                     for name in ("balancer", "nginx", "haproxy") if name in running}
@@ -195,7 +226,10 @@ def main():
             for process in list(running.values()) + [origin]:
                 process.stop()
 
-    report = render(options, peers, missing, tables, idle, idle_count, routed, mallocs, counted, start_kib)
+    print("  instructions", flush=True)
+    counts = instructions.measure([name for name in ("balancer", "nginx", "haproxy")])
+    report = render(
+        options, peers, missing, tables, paced, counts, idle, idle_count, routed, mallocs, counted, start_kib)
     print(report)
     write_report(options.output, report)
 
@@ -225,7 +259,7 @@ def write_section(path, begin, end, text):
         file.write(f"{before}{begin}\n{text}{end}\n" + (f"\n{after}" if after else ""))
 
 
-def render(options, peers, missing, tables, idle, idle_count, routed, mallocs, counted, start_kib):
+def render(options, peers, missing, tables, paced, counts, idle, idle_count, routed, mallocs, counted, start_kib):
     lines = ["# Benchmarks", "",
              f"{datetime.date.today().isoformat()} · {machine()} · `python3 Benchmarks/bench.py --rounds {options.rounds}"
              f" --seconds {options.seconds}`" + (f" `--only {options.only}`" if options.only else ""), "",
@@ -245,7 +279,16 @@ def render(options, peers, missing, tables, idle, idle_count, routed, mallocs, c
             lines.append(f"| {label} | {median(results, name, 'cpu'):.1f} | {text} | {median(results, name, 'rate'):,.0f} | "
                          f"{median(results, name, 'p50'):.2f} | {median(results, name, 'p99'):.2f} |")
         lines.append("")
-    lines += ["## Goals", ""]
+    lines += ["## At a fixed rate", "",
+              "1 KiB, 64 connections, requests at a constant rate (h2load --rps): p50 / p99 in microseconds, medians of three",
+              "interleaved rounds.", "",
+              "| requests/s | " + " | ".join(paced[RATES[0]]) + " |", "|---:|" + "---:|" * len(paced[RATES[0]])]
+    for rate, results in paced.items():
+        lines.append(f"| {rate:,} | " + " | ".join(
+            f"{median(results, name, 'p50'):,.0f} / {median(results, name, 'p99'):,.0f}" for name in results) + " |")
+    lines += ["", "## Instructions", "",
+              "User-mode instructions per proxied request of 1 KiB, by callgrind (`python3 Benchmarks/instructions.py`). The",
+              "number does not depend on what else the machine does.", "", instructions.report(counts), "## Goals", ""]
     classic = [name for name in ("nginx", "haproxy") if name in peers]
     if classic:
         lines.append("- 1 KiB against the better of nginx and HAProxy: "
@@ -257,6 +300,7 @@ def render(options, peers, missing, tables, idle, idle_count, routed, mallocs, c
                          + verdict(statistics.median(ratios(tables[body], "balancer", peers)), 0.95))
     lines.append("- 1 KiB against the floor: "
                  + verdict(statistics.median(ratios(tables["1k"], "balancer", ["floor"])), 1.15))
+    lines.append("- user-mode instructions per request: " + verdict(counts["balancer"], 12_000, "{:,.0f}"))
     lines.append(f"- allocator calls per request, over {counted:,} keep-alive requests: "
                  + verdict(mallocs, 0.001, "{:.5f}"))
     lines.append(f"- resident memory at start: {verdict(start_kib / 1024, 20, '{:.1f} MiB')}")

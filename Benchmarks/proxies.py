@@ -36,11 +36,14 @@ def await_port(port, process, seconds=20):
 class Running:
     """A started program; `pids` are all of its processes."""
 
+    #: What the measured program runs under, such as valgrind and its arguments.
+    under = []
+
     def __init__(self, folder, name, command, port, cpu, env=None):
         self.port = port
         log = open(os.path.join(folder, name + ".log"), "w")
         self.process = subprocess.Popen(
-            ["taskset", "-c", cpu] + command, stdout=log, stderr=log, env={**os.environ, **(env or {})}, cwd=folder
+            ["taskset", "-c", cpu] + (self.under if cpu == PROXY_CPU else []) + command, stdout=log, stderr=log, env={**os.environ, **(env or {})}, cwd=folder
         )
         await_port(port, self.process)
 
@@ -137,10 +140,11 @@ def floor(folder, upstream):
     return Running(folder, "floor", [binary, str(port), str(upstream)], port, PROXY_CPU)
 
 
-def nginx(folder, upstream):
+def nginx(folder, upstream, alone=False):
+    """`alone`: the one process is worker too, so that a tool which follows one process sees all of it."""
     port = free_port()
     path = write(folder, "nginx.conf", f"""
-worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
+worker_processes 1; daemon off; {"master_process off; " if alone else ""}pid {folder}/nginx.pid; error_log {folder}/nginx.err;
 events {{ worker_connections 15000; }}
 http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s;
   upstream core {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(gcc libc6-dev nginx-light haproxy wrk nodejs python3-venv)
+packages=(gcc libc6-dev binutils nginx-light haproxy wrk nghttp2-client valgrind nodejs python3-venv)
 missing=()
 for package in "${packages[@]}"; do
     # Any nginx will do, and any Node.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds once, then runs every test. What needs root comes last, and is skipped with a reason where there is none.
+# Builds once, then runs every test; `swift test` closes with its own counts. What needs root (images) is skipped with a
+# reason where there is none.
 #   scripts/test.sh [OPTION…]   options of `swift test`, such as --filter NAME: those tests alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +11,10 @@ swift_tests=(Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-
 if (($# > 0)); then exec "${swift_tests[@]}"; fi
 scripts/test-charts.sh
 "${swift_tests[@]}"
+scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes
 # of roll-outs and try charts and waits more than compiled code.
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
 BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway \
     "${swift_tests[@]}" --filter '^Scenarios\.' --skip Runbook
-scripts/test-images.sh

@@ -8,6 +8,8 @@ package final class ProxyServer: DataPlane {
     private let workers: [Worker]
     private let listeners: ListenerSet
     private let accessLog: AccessLogSink?
+    private let plans: PlanHistory
+    private let registry: EndpointRegistry
     /// The most client connections at a time that the process's descriptors allow, however many routes.json does.
     package let connectionCeiling: Int
     /// What keeps listeners from accepting. One reader; what is not read in time is lost, the oldest first.
@@ -16,9 +18,11 @@ package final class ProxyServer: DataPlane {
     /// Descriptors of listening sockets by listener name, as handed over by another process.
     package typealias Inheritance = [(name: String, descriptor: Int32)]
 
-    /// Makes the workers; they serve nothing until `start` and `listen(on:)`.
+    /// Makes the workers; they serve nothing until `start` and `listen(on:)`. `registry` has the endpoints of every table that
+    /// will be published: those where this process listens are refused there.
     package init(
-        workers count: Int, table: RoutingTable, accessLog: AccessLogSink?, pacing: TurnPacing = .standard
+        workers count: Int, table: RoutingTable, registry: EndpointRegistry, accessLog: AccessLogSink?,
+        pacing: TurnPacing = .standard
     ) throws(SystemError) {
         var limit = rlimit()
         let known = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
@@ -30,15 +34,18 @@ package final class ProxyServer: DataPlane {
             accessLog: accessLog, ceiling: SharedState.ceiling(descriptors: descriptors, workers: count),
             trouble: trouble)
         self.connectionCeiling = shared.ceiling
+        let plans = PlanHistory(table)
         var workers: [Worker] = []
         for index in 0..<count {
             // Seeds differ, so that workers do not march in step.
             let seed = UInt64.random(in: .min ... .max)
-            workers.append(try Worker(index: index, shared: shared, table: table, pacing: pacing, seed: seed))
+            workers.append(try Worker(index: index, shared: shared, plan: plans.first, pacing: pacing, seed: seed))
         }
         self.workers = workers
         self.listeners = ListenerSet()
+        self.plans = plans
         self.accessLog = accessLog
+        self.registry = registry
     }
 
     package var workerCount: Int { self.workers.count }
@@ -49,7 +56,8 @@ package final class ProxyServer: DataPlane {
     }
 
     package func publish(_ table: RoutingTable) async {
-        for worker in self.workers { await worker.adopt(table) }
+        await self.refuseOwnAddresses()
+        await self.plans.publish(table, to: self.workers)
     }
 
     /// Sockets to use instead of binding, when `listen(on:)` next asks for their addresses. Owned from now on.
@@ -64,7 +72,22 @@ package final class ProxyServer: DataPlane {
     }
 
     package func listen(on specs: [ListenerSpec]) async throws {
-        try await self.listeners.apply(specs, workers: self.workers)
+        // Before the first connection can come.
+        await self.refuseOwnAddresses(and: specs.map(\.address).filter { $0.port != 0 })
+        do {
+            try await self.listeners.apply(specs, workers: self.workers)
+        } catch {
+            await self.refuseOwnAddresses()
+            throw error
+        }
+        await self.refuseOwnAddresses()
+    }
+
+    /// Interfaces are looked at each time: addresses come and go.
+    private func refuseOwnAddresses(and more: [SocketAddress] = []) async {
+        let bound = await self.listeners.bound
+        self.registry.refuse(
+            OwnAddresses(listeners: bound.values + more, interfaces: LocalAddresses.read()))
     }
 
     package func boundAddresses() async -> [String: SocketAddress] {
@@ -72,8 +95,7 @@ package final class ProxyServer: DataPlane {
     }
 
     package func snapshots() async -> [WorkerSnapshot] {
-        var snapshots: [WorkerSnapshot] = []
-        for worker in self.workers { snapshots.append(await worker.snapshot()) }
+        var snapshots = await self.plans.snapshots(of: self.workers)
         // Lines that workers handed over and that could not be written belong to no one of them.
         if let lost = self.accessLog?.lost, !snapshots.isEmpty { snapshots[0].accessLogDropped &+= lost }
         return snapshots

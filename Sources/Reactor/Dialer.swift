@@ -20,6 +20,8 @@ package struct DialResult: Sendable {
         case responseTimeout
         /// More than `limit` bytes came.
         case limit
+        /// The caller's task was cancelled.
+        case cancelled
     }
     package var end: End
     package var bytes: [UInt8]
@@ -31,7 +33,9 @@ package struct DialResult: Sendable {
 package actor Dialer {
     private nonisolated let loop: EventLoop
     private var pending: [UInt64: Pending] = [:]
-    private var nextToken: UInt64 = 0
+    private nonisolated let nextToken = Atomic<UInt64>(0)
+    /// Tokens of exchanges whose callers were cancelled, for the loop's next turn.
+    private nonisolated let cancelled = Mutex<[UInt64]>([])
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
@@ -92,11 +96,16 @@ package actor Dialer {
         with address: SocketAddress, send: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
         until: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
-        await withCheckedContinuation { continuation in
-            self.begin(
-                send, limit: limit, connectMilliseconds: connectMilliseconds, milliseconds: milliseconds, until: until,
-                isDatagram: false, continuation
-            ) { () throws(SystemError) in try Socket.dial(IPEndpoint(address)) }
+        let token = self.nextToken.add(1, ordering: .relaxed).newValue
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                self.begin(
+                    token, send, limit: limit, connectMilliseconds: connectMilliseconds, milliseconds: milliseconds,
+                    until: until, isDatagram: false, continuation
+                ) { () throws(SystemError) in try Socket.dial(IPEndpoint(address)) }
+            }
+        } onCancel: {
+            self.cancel(token)
         }
     }
 
@@ -104,26 +113,39 @@ package actor Dialer {
     package func exchangeDatagram(
         with address: SocketAddress, send: [UInt8], milliseconds: UInt32, accept: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
-        await withCheckedContinuation { continuation in
-            self.begin(
-                send, limit: Int(UInt16.max), connectMilliseconds: milliseconds, milliseconds: milliseconds,
-                until: accept, isDatagram: true, continuation
-            ) { () throws(SystemError) in try Socket.datagram(to: IPEndpoint(address)) }
+        let token = self.nextToken.add(1, ordering: .relaxed).newValue
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                self.begin(
+                    token, send, limit: Int(UInt16.max), connectMilliseconds: milliseconds, milliseconds: milliseconds,
+                    until: accept, isDatagram: true, continuation
+                ) { () throws(SystemError) in try Socket.datagram(to: IPEndpoint(address)) }
+            }
+        } onCancel: {
+            self.cancel(token)
         }
     }
 
+    private nonisolated func cancel(_ token: UInt64) {
+        self.cancelled.withLock { $0.append(token) }
+        self.loop.wake()
+    }
+
     private func begin(
-        _ send: [UInt8], limit: Int, connectMilliseconds: UInt32, milliseconds: UInt32,
+        _ token: UInt64, _ send: [UInt8], limit: Int, connectMilliseconds: UInt32, milliseconds: UInt32,
         until: @escaping @Sendable ([UInt8]) -> Bool, isDatagram: Bool,
         _ continuation: CheckedContinuation<DialResult, Never>, open: () throws(SystemError) -> Socket
     ) {
         let began = MonotonicClock.microseconds()
         let now = began / 1_000
-        let token = self.nextToken
+        // Cancelled before it began: whoever cancels later finds it among the pending.
+        guard !Task.isCancelled else {
+            continuation.resume(returning: DialResult(end: .cancelled, bytes: [], microseconds: 0))
+            return
+        }
         do throws(SystemError) {
             let socket = try open()
             try socket.register(with: self.loop, token: token)
-            self.nextToken += 1
             self.pending[token] = Pending(
                 socket: socket, isDatagram: isDatagram, send: send, limit: limit, until: until, began: began,
                 connectDeadline: now + UInt64(min(connectMilliseconds, milliseconds)),
@@ -143,6 +165,7 @@ package actor Dialer {
             for index in 0..<batch.count where batch.token(index) != EventLoop.wakeToken {
                 isolated.ready(batch.token(index))
             }
+            isolated.finishCancelled()
             return isolated.expire()
         }
     }
@@ -189,6 +212,15 @@ package actor Dialer {
             case .failed: return self.finish(token, .reset)
             }
         }
+    }
+
+    private func finishCancelled() {
+        let tokens = self.cancelled.withLock { tokens in
+            let taken = tokens
+            tokens.removeAll()
+            return taken
+        }
+        for token in tokens { self.finish(token, .cancelled) }
     }
 
     private func expire() -> Int32 {

@@ -87,6 +87,8 @@ import Testing
         try await rig.serve(limits: Self.limits { $0.answer = .milliseconds(500) }) { port in
             let connection = try RawConnection(port: port)
             connection.limitReceiveBuffer(to: 4_096)
+            // Accepted: else it would be taken for closed before it began.
+            #expect(eventually { rig.plane.adminConnections.counts.active == 1 })
             let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
             // More answers than the kernel holds.
             connection.send(String(repeating: request, count: 2_000))

@@ -4,6 +4,15 @@ import RoutesFile
 import Synchronization
 import Traffic
 
+/// Waits until something holds that no event tells; false if it does not come to pass within half a minute.
+func happens(_ condition: () async throws -> Bool) async rethrows -> Bool {
+    for _ in 0..<6_000 {
+        if try await condition() { return true }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return try await condition()
+}
+
 /// Remembers what it was told; binds nothing.
 final class FakeDataPlane: DataPlane {
     struct State {
@@ -88,11 +97,15 @@ final class FakeProbeTransport: ProbeTransport {
     private struct State {
         var answers: [SocketAddress: DialResult] = [:]
         var calls: [Call] = []
+        var beforeAnswer: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
 
     var calls: [Call] { self.state.withLock { $0.calls } }
+
+    /// Runs once, while the next probe is under way.
+    func beforeAnswer(_ body: @escaping @Sendable () -> Void) { self.state.withLock { $0.beforeAnswer = body } }
 
     func answer(_ address: SocketAddress, _ end: DialResult.End, _ text: String = "") {
         let result = DialResult(end: end, bytes: Array(text.utf8), microseconds: 1_500)
@@ -103,7 +116,8 @@ final class FakeProbeTransport: ProbeTransport {
         with address: SocketAddress, request: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
         isComplete: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
-        self.state.withLock {
+        self.state.withLock { $0.beforeAnswer.take() }?()
+        return self.state.withLock {
             $0.calls.append(Call(address: address, request: request, milliseconds: milliseconds))
             return $0.answers[address]
                 ?? DialResult(end: .complete, bytes: Array("HTTP/1.1 200 OK\r\n\r\n".utf8), microseconds: 900)

@@ -1,5 +1,6 @@
 @testable import Control
 import Logging
+import Synchronization
 @testable import Reactor
 import Testing
 import Traffic
@@ -63,7 +64,7 @@ struct HealthMonitorTests {
         #expect(rig.endpoint.operational == .down)
     }
 
-    @Test("A reload keeps the history; a changed probe begins anew but keeps the state until its first answer")
+    @Test("A reload keeps the history, whatever it changes of the probe: one failure does not take an endpoint out")
     func reload() async {
         let rig = Rig()
         await rig.apply()
@@ -73,12 +74,82 @@ struct HealthMonitorTests {
         #expect(await rig.monitor.records[rig.key]?.results.count == 2)
         table.upstreams[0].health?.path = "/other"
         await rig.apply(table)
-        #expect(await rig.monitor.records[rig.key]?.results.isEmpty == true)
+        #expect(await rig.monitor.records[rig.key]?.results.count == 2)
         #expect(rig.endpoint.operational == .up)
+        rig.transport.answer(rig.key.address, .refused)
         await rig.probe()
         #expect(
             rig.transport.calls.last.map { String(decoding: $0.request, as: UTF8.self) }?.hasPrefix("GET /other ")
                 == true)
+        #expect(rig.endpoint.operational == .up, "one of three")
+        table.upstreams[0].health?.path = "/third"
+        table.upstreams[0].health?.interval = 77
+        await rig.apply(table)
+        await rig.probe()
+        #expect(rig.endpoint.operational == .up, "two of three")
+        await rig.probe()
+        #expect(rig.endpoint.operational == .down)
+        #expect(await rig.monitor.records[rig.key]?.counts == [.ok: 2, .refused: 3])
+
+        // Nor does one success bring it back.
+        table.upstreams[0].health?.path = "/fourth"
+        await rig.apply(table)
+        rig.transport.answer(rig.key.address, .complete, "HTTP/1.1 200 OK\r\n\r\n")
+        await rig.probe()
+        #expect(rig.endpoint.operational == .down)
+        await rig.probe()
+        #expect(rig.endpoint.operational == .up)
+    }
+
+    @Test("An endpoint that served without probes is not taken out by the first one that fails")
+    func firstProbe() async {
+        let rig = Rig()
+        var table = Sample.table()
+        table.upstreams[0].health = nil
+        await rig.apply(table)
+        await rig.apply()
+        rig.transport.answer(rig.key.address, .refused)
+        await rig.probe(2)
+        #expect(rig.endpoint.operational == .up)
+        await rig.probe()
+        #expect(rig.endpoint.operational == .down)
+    }
+
+    @Test("A probe in flight when maintenance begins says nothing, nor one that maintenance has come and gone over")
+    func maintenanceBegins() async {
+        let rig = Rig()
+        await rig.apply()
+        await rig.probe()
+        rig.transport.answer(rig.key.address, .refused)
+        for returns in [false, true] {
+            rig.endpoint.setAdministrative(.ready, now: rig.time.now.withLock { $0 })
+            rig.time.advance(1_000)
+            for _ in 0..<5 {
+                rig.transport.beforeAnswer {
+                    rig.time.advance(10)
+                    rig.endpoint.setAdministrative(.maintenance, now: rig.time.now.withLock { $0 })
+                    rig.time.advance(10)
+                    if returns { rig.endpoint.setAdministrative(.ready, now: rig.time.now.withLock { $0 }) }
+                }
+                await rig.probe()
+            }
+        }
+        #expect(rig.endpoint.operational == .up)
+        #expect(await rig.monitor.records[rig.key]?.results.count == 1)
+        #expect(rig.transport.calls.count == 1 + 1 + 5)
+    }
+
+    @Test("An endpoint that is this process itself is not probed")
+    func own() async {
+        let rig = Rig()
+        rig.registry.refuse(OwnAddresses(listeners: [rig.key.address]))
+        await rig.apply()
+        await rig.probe()
+        #expect(rig.transport.calls.isEmpty)
+        #expect(!rig.endpoint.isSelectable(now: 0) && rig.endpoint.explain(now: 0).availability == "refused")
+        rig.registry.refuse(OwnAddresses())
+        await rig.probe()
+        #expect(rig.transport.calls.count == 1 && rig.endpoint.operational == .up)
     }
 
     @Test("An endpoint that is gone from the table, or no longer probed, is left alone")
@@ -115,7 +186,7 @@ struct HealthMonitorTests {
         let rig = Rig()
         let task = Task { await rig.monitor.run() }
         await rig.apply()
-        while Set(rig.transport.calls.map(\.address)).count < 3 { await Task.yield() }
+        #expect(await happens { Set(rig.transport.calls.map(\.address)).count >= 3 })
         #expect(Set(rig.transport.calls.map(\.address.port)) == [3300, 3301, 3302])
         task.cancel()
         await task.value

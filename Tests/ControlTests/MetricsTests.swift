@@ -83,6 +83,8 @@ struct MetricsTests {
             balancer_connections_accepted_total 20
             balancer_connections_refused_total 0
             balancer_accept_failures_total 0
+            balancer_connections_relieved_total 0
+            balancer_interim_responses_dropped_total 0
             balancer_tunnels_active 0
             balancer_exchanges_active 0
             balancer_rejected_total{status="400"} 2

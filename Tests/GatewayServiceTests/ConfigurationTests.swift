@@ -238,7 +238,7 @@ struct ConfigurationTests {
         ("mongodb://u:hunter2@a,h:70000/otv", "the port of host 2"),
         ("mongodb://h/otv?maxPoolSize=hunter2", "maxpoolsize"),
         ("mongodb://h/otv?maxPoolSize=513", "maxPoolSize is 512"),
-        ("mongodb://h/otv?readPreference=hunter2", "readPreference"), ("mongodb://h/otv?hunter2", "="),
+        ("mongodb://h/otv?readPreference=hunter2", "readPreference"), ("mongodb://h/otv?hunter2", "contains no"),
         ("mongodb+srv://u:hunter2@h:1/otv", "a port"), ("mongodb://h/hunter2.b", "database name"),
         ("mongodb+srv://u:hunter2@h/otv", "service name"),
     ])

@@ -86,4 +86,24 @@ struct DialerTests {
         }
         #expect(try await self.exchange(address).end == .limit)
     }
+
+    @Test("A cancelled caller is not kept waiting, whether it was cancelled before or meanwhile")
+    func cancelled() async throws {
+        let address = try self.serve { connection in
+            var byte: UInt8 = 0
+            while read(connection, &byte, 1) > 0 {}
+        }
+        let began = MonotonicClock.milliseconds()
+        let waiting = Task { try await self.exchange(address, milliseconds: 60_000).end }
+        try await Task.sleep(for: .milliseconds(100))
+        waiting.cancel()
+        #expect(try await waiting.value == .cancelled)
+        let early = Task {
+            try? await Task.sleep(for: .seconds(60))
+            return try await self.exchange(address, milliseconds: 60_000).end
+        }
+        early.cancel()
+        #expect(try await early.value == .cancelled)
+        #expect(MonotonicClock.milliseconds() - began < 30_000)
+    }
 }

@@ -125,7 +125,12 @@ import Testing
                  "set": {"X-Forwarded-For": "192.0.2.1", "X-Request-ID": "mine"}, "remove": ["Via", "X-Forwarded-Proto"]}}
                 """)
         let fields = request.fields.map { "\($0.name.lowercased()): \($0.value)" }.sorted()
-        #expect(fields == ["host: h", "x-forwarded-for: 192.0.2.1", "x-forwarded-host: h", "x-request-id: mine"])
+        // Without Via a pass is counted by a field of our own, which no route can change.
+        #expect(
+            fields == [
+                "host: h", "x-balancer-hops: 1", "x-forwarded-for: 192.0.2.1", "x-forwarded-host: h",
+                "x-request-id: mine",
+            ])
     }
 
     @Test("X-Balancer-Reason is the balancer's word, not its upstream's")

@@ -37,6 +37,26 @@ struct ProbeMachineTests {
         #expect(self.verdicts(probes) == expected)
     }
 
+    @Test("Another probe goes on where the old one stood, with its own thresholds")
+    func adopted() {
+        var machine = self.machine()
+        var spec = ProbeSpec()
+        (spec.rise, spec.fall) = (1, 2)
+        #expect(machine.record(self.result(.ok)) == .up)
+        #expect(machine.record(self.result(.refused)) == nil)
+        machine.adopt(spec)
+        #expect(machine.history.count == 2 && machine.operational == .up)
+        #expect(machine.explanation == "the connection was refused; 1 more failing probe would take it down")
+        #expect(machine.record(self.result(.refused)) == .down)
+        (spec.rise, spec.fall) = (3, 3)
+        machine.adopt(spec)
+        #expect(machine.record(self.result(.ok)) == nil)
+        (spec.rise, spec.fall) = (1, 1)
+        machine.adopt(spec)
+        #expect(machine.explanation.hasSuffix("1 more passing probe would bring it back"))
+        #expect(machine.record(self.result(.ok)) == .up)
+    }
+
     @Test("Thresholds of one, and of none, flip at once")
     func one() {
         #expect(self.verdicts("+-+-", rise: 1, fall: 1) == "UDUD")

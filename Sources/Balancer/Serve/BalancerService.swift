@@ -63,7 +63,7 @@ final class BalancerService: Sendable {
         let accessLog = try AccessLogOutput.open(options.accessLog, output)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
         let proxy = try ProxyServer(
-            workers: options.workers, table: empty, accessLog: accessLog,
+            workers: options.workers, table: empty, registry: registry, accessLog: accessLog,
             pacing: options.configuration.batching ? .standard : .off)
         let wanted = Int(options.configuration.table.limits.connections)
         if wanted > proxy.connectionCeiling {
@@ -201,6 +201,8 @@ final class BalancerService: Sendable {
             Output.report(await self.reloader.report.problems, in: self.options.path)
             return false
         }
+        // Where this process listens is known only now: endpoints that are itself are told.
+        await self.health.apply(await self.publisher.current.table)
         self.lifecycle.beginServing()
         for (name, address) in await self.proxy.boundAddresses().sorted(by: { $0.key < $1.key }) {
             Output.line("listening \(name) \(address)")

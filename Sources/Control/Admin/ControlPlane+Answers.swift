@@ -52,7 +52,7 @@ extension ControlPlane {
         _ endpoint: Endpoint, spec: UpstreamSpec, record: ProbeRecord?, requests: UInt64, now: UInt64
     ) -> EndpointBody {
         let explanation = endpoint.explain(now: now, slowStart: spec.slowStart)
-        let outlook = endpoint.administrative == .maintenance ? "" : record.map(\.outlook) ?? ""
+        let outlook = endpoint.administrative == .maintenance || endpoint.isRefused ? "" : record.map(\.outlook) ?? ""
         // Which probe failed, and how many more would change it, is worth more than that the endpoint is down.
         var reason = explanation.reason
         if !outlook.isEmpty, outlook != reason { reason += (reason.isEmpty ? "" : "; ") + outlook }

@@ -126,7 +126,7 @@ enum OpenAPIDocument {
                 "respond": {"type": "object", "properties": {"status": {"type": "integer"}}}}},
               "Endpoint": {"type": "object", "properties": {
                 "address": {"type": "string"},
-                "availability": {"enum": ["up", "starting", "down", "draining", "maintenance", "ejected"]},
+                "availability": {"enum": ["up", "starting", "down", "draining", "maintenance", "ejected", "refused"]},
                 "administrative": {"enum": ["ready", "drain", "maintenance"]},
                 "ejected": {"type": "boolean"}, "reason": {"type": "string"},
                 "since": {"type": "string", "format": "date-time"}, "outstanding": {"type": "integer"},

@@ -4,8 +4,9 @@ import Traffic
 
 /// Keeps the endpoints of upstreams that name none up to date: one source per upstream, each told of by its own task.
 ///
-/// What a source finds replaces what it found before; what it fails to find changes nothing but the record, so the last
-/// good set stays in force. Sources live on across reloads that leave their section as it is.
+/// What a source finds replaces what it found before, nothing included: a source that says so is sure. What it fails to find
+/// changes nothing but the record, so the last good set stays in force, for as long as `staleFor` allows. Sources live on
+/// across reloads that leave their section as it is.
 package actor EndpointDiscovery {
     /// Milliseconds that a load waits for the first answers of new sources.
     package static let patience: UInt64 = 2_000
@@ -20,8 +21,12 @@ package actor EndpointDiscovery {
         var serial: UInt64
         var source: any EndpointSource
         var record: DiscoveryRecord
+        /// When it last found something, or began, in monotonic milliseconds.
+        var goodAt: UInt64
         /// Finished to end the source.
         var life: AsyncStream<Never>.Continuation
+        /// Whether it has found last that there is none.
+        var isEmpty = false
         /// Failures of endpoints seen so far, by the endpoints' ids.
         var failures: [Int: UInt64] = [:]
     }
@@ -144,7 +149,7 @@ package actor EndpointDiscovery {
         self.nextSerial += 1
         self.targets[key] = Target(
             serial: serial, source: self.makeSource(key.spec), record: DiscoveryRecord(spec: key.spec),
-            life: continuation)
+            goodAt: self.clock.monotonic(), life: continuation)
         self.startsContinuation.yield((key, serial, life))
     }
 
@@ -158,6 +163,7 @@ package actor EndpointDiscovery {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await source.run(listener) }
             group.addTask { for await _ in start.life {} }
+            if let limit = start.key.spec.staleFor { group.addTask { await self.expire(start, after: limit) } }
             await group.next()
             group.cancelAll()
         }
@@ -170,10 +176,8 @@ package actor EndpointDiscovery {
         let distinct = Set(endpoints).sorted { one, other in
             (one.ip.high, one.ip.low, one.port) < (other.ip.high, other.ip.low, other.port)
         }
-        guard !distinct.isEmpty else {
-            return self.failed(DiscoveryFailure("there is no endpoint that takes requests"), key, serial)
-        }
         guard self.targets[key]?.serial == serial else { return }
+        self.targets[key]?.goodAt = self.clock.monotonic()
         if distinct.count > Self.endpointLimit {
             self.logger.warning(
                 "too many endpoints, the rest is left out",
@@ -184,6 +188,12 @@ package actor EndpointDiscovery {
         if !target.record.failure.isEmpty {
             self.logger.notice("endpoints are found again", metadata: ["upstream": "\(key.upstream)"])
         }
+        if distinct.isEmpty, !target.isEmpty {
+            self.logger.warning(
+                "there is no endpoint that takes requests", metadata: ["upstream": "\(key.upstream)"])
+        }
+        target.isEmpty = distinct.isEmpty
+        target.goodAt = self.clock.monotonic()
         target.record.lastSuccess = self.clock.wall()
         target.record.failure = ""
         self.targets[key] = target
@@ -215,6 +225,23 @@ package actor EndpointDiscovery {
         return isTroubled
     }
 
+    /// Takes endpoints out that were found longer ago than `limit` milliseconds, and never again since: who is at their
+    /// addresses now nobody knows.
+    private func expire(_ start: Start, after limit: UInt32) async {
+        while !Task.isCancelled, let target = self.targets[start.key], target.serial == start.serial {
+            let end = target.goodAt + UInt64(limit)
+            let now = self.clock.monotonic()
+            if now >= end, !(self.endpoints[start.key] ?? []).isEmpty {
+                self.logger.error(
+                    "endpoints were found too long ago and are no longer used",
+                    metadata: ["upstream": "\(start.key.upstream)", "cause": "\(target.record.failure)"])
+                await self.publisher?.discovered([], by: start.key)
+            }
+            // What is found meanwhile moves the end.
+            do { try await self.clock.sleep(now < end ? end - now : UInt64(limit)) } catch { return }
+        }
+    }
+
     /// Puts what was found in force. If none of it takes requests yet, but something that is gone still does, that stays
     /// beside it until a new one has come up, or for a while: there is nobody else who could answer.
     private func put(_ found: [SocketAddress], _ key: DiscoveryKey) async {
@@ -222,7 +249,7 @@ package actor EndpointDiscovery {
         let wanted = Set(found)
         let present = self.endpoints[key] ?? []
         let serving = present.filter { $0.isSelectable(now: self.clock.monotonic()) }
-        if !serving.isEmpty, !serving.contains(where: { wanted.contains($0.address) }) {
+        if !found.isEmpty, !serving.isEmpty, !serving.contains(where: { wanted.contains($0.address) }) {
             await publisher.discovered(found + serving.map(\.address), by: key)
             let end = self.clock.monotonic() + Self.bridge
             while self.clock.monotonic() < end, !Task.isCancelled {

@@ -3,7 +3,8 @@ import Reactor
 import Traffic
 
 /// Probes every endpoint whose upstream asks for it and writes the verdicts where the data plane reads them. Histories
-/// survive reloads by upstream, address and probe.
+/// survive reloads by upstream and address, whatever becomes of the probe: a new path or interval is no reason to take an
+/// endpoint out on the first failure.
 package actor HealthMonitor {
     private struct Target {
         var endpoint: Endpoint
@@ -19,6 +20,8 @@ package actor HealthMonitor {
     private let clock: ControlClock
     private let logger: Logger
     private var targets: [EndpointKey: Target] = [:]
+    /// Endpoints that are this process itself, as told in the log.
+    private var refused: Set<EndpointKey> = []
     private var nextSerial: UInt64 = 1
     private var random: SplitMix64
 
@@ -62,13 +65,39 @@ package actor HealthMonitor {
             }
         }
         self.targets = self.targets.filter { wanted.contains($0.key) }
+        self.noteRefused(table)
+    }
+
+    private func noteRefused(_ table: RoutingTable) {
+        var present: Set<EndpointKey> = []
+        for upstream in table.upstreams {
+            for endpoint in upstream.endpoints where endpoint.isRefused {
+                present.insert(EndpointKey(upstream: upstream.name, address: endpoint.address))
+            }
+        }
+        for key in present.subtracting(self.refused) {
+            self.logger.error(
+                "an endpoint is a listener of this balancer itself, nothing is sent there",
+                metadata: ["upstream": "\(key.upstream)", "endpoint": "\(key.address)"])
+        }
+        self.refused = present
     }
 
     private func follow(_ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec) {
         if let known = self.targets[key], known.spec == spec, known.endpoint === endpoint { return }
         let serial = self.nextSerial
         self.nextSerial += 1
-        self.targets[key] = Target(endpoint: endpoint, spec: spec, machine: ProbeMachine(spec), serial: serial)
+        if var known = self.targets[key], known.endpoint === endpoint {
+            // Another number ends the task of the old probe; an answer to it that is still under way is not recorded.
+            known.serial = serial
+            known.spec = spec
+            known.machine.adopt(spec)
+            self.targets[key] = known
+        } else {
+            self.targets[key] = Target(
+                endpoint: endpoint, spec: spec, machine: ProbeMachine(spec, operational: endpoint.operational),
+                serial: serial)
+        }
         self.startsContinuation.yield((key, serial))
     }
 
@@ -85,16 +114,19 @@ package actor HealthMonitor {
         UInt64(interval) * UInt64(900 + self.random.below(201)) / 1_000
     }
 
-    /// One probe, judged and recorded. An endpoint in maintenance is left alone.
+    /// One probe, judged and recorded. An endpoint in maintenance is left alone, and so is one that is this process itself.
     package func probe(_ key: EndpointKey) async {
-        guard let target = self.targets[key], target.endpoint.administrative != .maintenance else { return }
+        guard let target = self.targets[key], target.endpoint.administrative != .maintenance,
+            !target.endpoint.isRefused
+        else { return }
         let exchange = ProbeExchange(spec: target.spec, address: key.address)
+        let began = self.clock.monotonic()
         let answer = await self.transport.exchange(
             with: key.address, request: exchange.request, connectMilliseconds: target.spec.timeout,
             milliseconds: target.spec.timeout, limit: ProbeExchange.limit, isComplete: { exchange.isComplete($0) })
         // A cancelled probe says nothing, nor does one whose target was replaced or put into maintenance meanwhile.
         guard !Task.isCancelled, self.targets[key]?.serial == target.serial,
-            target.endpoint.administrative != .maintenance
+            target.endpoint.administrative != .maintenance, target.endpoint.administrativeSince <= began
         else { return }
         guard answer.end != .exhausted else {
             // Our own shortage says nothing about the endpoint: what is known of it stays.

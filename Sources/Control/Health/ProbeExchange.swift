@@ -31,7 +31,7 @@ struct ProbeExchange: Sendable {
     func judge(_ result: DialResult) -> (cause: ProbeCause, status: UInt16) {
         switch result.end {
         case .refused: return (.refused, 0)
-        case .unreachable, .exhausted: return (.unreachable, 0)
+        case .unreachable, .exhausted, .cancelled: return (.unreachable, 0)
         case .connectTimeout: return (.connectTimeout, 0)
         case .reset: return (.reset, 0)
         case .responseTimeout: return (.responseTimeout, 0)

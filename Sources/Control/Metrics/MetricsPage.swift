@@ -130,6 +130,8 @@ package struct MetricsPage: Sendable {
         text.single(.connectionsAccepted, self.sum(\.connectionsAccepted))
         text.single(.connectionsRefused, self.sum(\.connectionsRefused))
         text.single(.acceptFailures, self.sum(\.acceptFailures))
+        text.single(.connectionsRelieved, self.sum(\.connectionsRelieved))
+        text.single(.interimsDropped, self.sum(\.interimsDropped))
         text.single(.tunnelsActive, self.sum(\.tunnelsActive))
         text.single(.exchangesActive, self.sum(\.exchangesActive))
         text.family(.rejected)

@@ -59,7 +59,7 @@ final class ListenerHandle: Handle {
         fcntl(self.socket.descriptor, F_DUPFD_CLOEXEC, 0)
     }
 
-    override func ready(_ flags: UInt32) {
+    override func ready(_ readiness: Readiness) {
         _ = self.accept(atMost: Self.burst)
     }
 
@@ -87,7 +87,7 @@ final class ListenerHandle: Handle {
 
     /// Looks away for a while, or the loop would spin: what waits stays queued.
     private func pause(_ cause: SystemError) {
-        self.core.acceptFailures &+= 1
+        self.core.counts.acceptFailures &+= 1
         self.isTroubled = true
         if self.core.now >= self.nextReport {
             self.nextReport = self.core.now + Self.reportInterval
@@ -124,17 +124,18 @@ final class ListenerHandle: Handle {
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
-        let limits = self.core.runtime.table.spec.limits
+        let limits = self.core.plan.table.spec.limits
         let perClient = Int(limits.connectionsPerClient)
         guard self.core.shared.admit(client, limit: Int(limits.connections), limitPerClient: perClient) else {
-            self.core.connectionsRefused &+= 1
+            self.core.counts.connectionsRefused &+= 1
             socket.close()
             return
         }
-        self.core.connectionsAccepted &+= 1
-        let connection = Downstream(core: self.core, socket: socket, client: client, isCountedPerClient: perClient > 0)
+        self.core.counts.connectionsAccepted &+= 1
+        let connection = HTTP1Client(
+            core: self.core, socket: socket, peer: client, isCountedPerClient: perClient > 0)
         connection.start()
-        if self.core.draining { connection.drain(grace: Self.settle) }
+        if self.core.isDraining { connection.drain(grace: Self.settle) }
     }
 
     // MARK: ending

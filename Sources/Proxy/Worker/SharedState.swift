@@ -8,6 +8,8 @@ final class SharedState: Sendable {
     private let clients = Mutex<[IPAddress: Int]>([:])
     /// Counts the times a worker found an endpoint's connections used up. Looked at once a turn.
     let roomWanted = Atomic<UInt64>(0)
+    /// Bytes that connections and exchanges of all workers hold.
+    private let held = Atomic<Int>(0)
     private let loops = Mutex<[EventLoop]>([])
     let accessLog: AccessLogSink?
 
@@ -49,6 +51,11 @@ final class SharedState: Sendable {
         self.loops.withLock { loops in
             for loop in loops { loop.wake() }
         }
+    }
+
+    /// Adds a worker's change. Answers the sum.
+    func addHeld(_ change: Int) -> Int {
+        self.held.wrappingAdd(change, ordering: .relaxed).newValue
     }
 
     /// Counts a new client connection in, unless a limit (0 is none) says no.

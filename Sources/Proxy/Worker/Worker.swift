@@ -11,11 +11,11 @@ actor Worker {
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
     init(
-        index: Int, shared: SharedState, table: RoutingTable, pacing: TurnPacing, seed: UInt64
+        index: Int, shared: SharedState, plan: TablePlan, pacing: TurnPacing, seed: UInt64
     ) throws(SystemError) {
         let loop = try EventLoop()
         self.loop = loop
-        self.core = WorkerCore(index: index, loop: loop, shared: shared, table: table, pacing: pacing, seed: seed)
+        self.core = WorkerCore(index: index, loop: loop, shared: shared, plan: plan, pacing: pacing, seed: seed)
     }
 
     /// Serves on a thread of its own until `stop`. The thread keeps the actor alive.
@@ -39,9 +39,12 @@ actor Worker {
         self.loop.stop()
     }
 
-    func adopt(_ table: RoutingTable) {
-        self.core.adopt(table)
-    }
+    /// Adopts a plan. Answers the generations that exchanges of this worker still pin.
+    func adopt(_ plan: TablePlan) -> Set<UInt64> { self.core.adopt(plan) }
+
+    func pinnedGenerations() -> Set<UInt64> { self.core.pinnedGenerations() }
+
+    func forgetMetrics(_ numbers: [Int]) { self.core.forgetMetrics(numbers) }
 
     /// Serves a listening socket; the worker owns the descriptor from now on.
     func serve(listener name: String, identifier: UInt64, descriptor: Int32) {
@@ -75,11 +78,13 @@ actor Worker {
     }
 
     /// Client connections still open.
-    func openConnections() -> Int { self.core.connections }
+    func openConnections() -> Int { self.core.counts.connections }
 
     func closeAll() {
         self.core.closeAll()
     }
 
-    func snapshot() -> WorkerSnapshot { self.core.snapshot() }
+    func snapshot(names: ContiguousArray<CounterRegistry.Series?>) -> WorkerSnapshot {
+        self.core.snapshot(names: names)
+    }
 }

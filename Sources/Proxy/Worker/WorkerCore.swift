@@ -1,74 +1,57 @@
-import CEpoll
 import Glibc
 import HTTPWire
 import Reactor
 import Synchronization
 import Traffic
 
-/// Everything one worker owns: connections, pools, buffers, timers, counters. Not Sendable; lives inside the `Worker`
-/// actor and is touched on its loop's thread only. No lock, and once warm no allocation, on the path of a request.
+/// Everything one worker owns: connections, exchanges, pools, buffers, timers, counters. Not Sendable; lives inside the
+/// `Worker` actor and is touched on its loop's thread only. No lock, and once warm no allocation, on the path of a request.
 ///
-/// `@exclusivity(unchecked)` on what every request touches: one thread reaches it, and no method keeps an access open while
-/// it calls out, which the debug build, where the attribute stands too but bounds and isolation checks are the same,
-/// cannot show; the scenario suite under ThreadSanitizer does.
+/// No method keeps a borrow of `memory`, `buffers` or `handles` open while it calls out. Debug builds check that.
 final class WorkerCore {
     let index: Int
     let loop: EventLoop
     let shared: SharedState
     private let pacing: TurnPacing
     /// Milliseconds and microseconds of the monotonic clock at the start of this turn.
-    @exclusivity(unchecked) private(set) var now: UInt64
-    @exclusivity(unchecked) private(set) var nowMicroseconds: UInt64
+    private(set) var now: UInt64
+    private(set) var nowMicroseconds: UInt64
 
-    @exclusivity(unchecked) var handles = HandleTable()
-    @exclusivity(unchecked) var wheel: TimerWheel
-    @exclusivity(unchecked) var buffers = BufferPool()
-    /// Where every read lands. One for all connections: it stays in the cache, and idle connections own nothing.
-    @exclusivity(unchecked) private(set) var scratch: UnsafeMutableRawBufferPointer
-    /// Where rewritten heads and local replies are built.
-    @exclusivity(unchecked) private(set) var headScratch: UnsafeMutableRawBufferPointer
-    /// Chunk sizes (first 32 bytes) and what ends a chunk, trailers included (the rest).
-    let frameScratch: UnsafeMutableRawBufferPointer
-    let pieces: UnsafeMutableBufferPointer<iovec>
-    /// The fields of the head parsed last.
-    @exclusivity(unchecked) var fields = FieldTable(capacity: 256)
-    @exclusivity(unchecked) var fieldReferences: ContiguousArray<FieldReference> = []
-    @exclusivity(unchecked) var random: SplitMix64
+    var handles = HandleTable()
+    var wheel: TimerWheel
+    var buffers = BufferPool()
+    var memory = WorkerMemory()
+    var exchangePool = ExchangePool()
+    var random: SplitMix64
 
-    @exclusivity(unchecked) var runtime: TableRuntime
+    private(set) var plan: WorkerPlan
+    /// Plans that exchanges still pin.
+    private var retired: [WorkerPlan] = []
     private var pools: ContiguousArray<EndpointPool?> = []
     private var upstreamStates: [String: UpstreamState] = [:]
-    private var metrics: [MetricsKey: RouteMetrics] = [:]
+    /// By the numbers of the `CounterRegistry`.
+    private var metrics: ContiguousArray<RouteMetrics?> = []
     private var rejected: [UInt16: UInt64] = [:]
     var listeners: [ListenerHandle] = []
-    var acceptFailures: UInt64 = 0
 
-    @exclusivity(unchecked) private var runnable: ContiguousArray<UInt64> = []
-    @exclusivity(unchecked) private var expired: ContiguousArray<Int32> = []
+    private var runnable: ContiguousArray<UInt64> = []
+    private var expired: ContiguousArray<Int32> = []
+    private var expiredTokens: ContiguousArray<UInt64> = []
     /// Upstreams with requests waiting for a slot.
-    @exclusivity(unchecked) private var queues: ContiguousArray<UpstreamState> = []
+    private var queues: ContiguousArray<UpstreamState> = []
 
-    @exclusivity(unchecked) private var roomGiven: UInt64 = 0
-    @exclusivity(unchecked) private(set) var draining = false
-    /// Client connections open in this worker.
-    var connections = 0
-    var connectionsAccepted: UInt64 = 0
-    var connectionsRefused: UInt64 = 0
-    var tunnels = 0
-    @exclusivity(unchecked) var exchanges = 0
+    private var roomGiven: UInt64 = 0
+    private(set) var isDraining = false
+    /// Bytes of `buffers` lent out when the process was last told.
+    private var reportedHeld = 0
+    private var lastRelief: UInt64 = 0
+    var counts = WorkerCounts()
+    private var dateSecond: UInt64 = 0
+    private var dateField = DateField(seconds: 0)
     let log: AccessLogBuffer?
 
-    private struct MetricsKey: Hashable {
-        var route: String
-        var upstream: String
-    }
-
-    /// One read takes at most this: large enough that a megabyte needs few system calls, small enough to stay in the
-    /// second-level cache until it is written out.
-    static let scratchSize = 262_144
-
     init(
-        index: Int, loop: EventLoop, shared: SharedState, table: RoutingTable, pacing: TurnPacing, seed: UInt64
+        index: Int, loop: EventLoop, shared: SharedState, plan: TablePlan, pacing: TurnPacing, seed: UInt64
     ) {
         self.index = index
         self.loop = loop
@@ -77,27 +60,14 @@ final class WorkerCore {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         self.wheel = TimerWheel(now: self.nowMicroseconds / 1_000)
-        self.scratch = .allocate(byteCount: Self.scratchSize, alignment: 64)
-        self.headScratch = .allocate(byteCount: 131_072, alignment: 64)
-        self.frameScratch = .allocate(byteCount: 32_768, alignment: 64)
-        self.pieces = .allocate(capacity: 8)
-        self.pieces.initialize(repeating: iovec())
         self.random = SplitMix64(seed: seed)
-        self.runtime = TableRuntime(
-            table: table, routes: [], upstreams: [], unrouted: RouteMetrics(route: "", upstream: ""))
+        self.plan = WorkerPlan(shared: plan, upstreams: [])
         self.log = shared.accessLog.map { AccessLogBuffer(sink: $0) }
         self.runnable.reserveCapacity(256)
         self.expired.reserveCapacity(256)
-        self.fieldReferences.reserveCapacity(128)
-        self.adopt(table)
+        self.expiredTokens.reserveCapacity(256)
+        _ = self.adopt(plan)
         shared.join(loop)
-    }
-
-    deinit {
-        self.scratch.deallocate()
-        self.headScratch.deallocate()
-        self.frameScratch.deallocate()
-        self.pieces.deallocate()
     }
 
     // MARK: the turn
@@ -106,12 +76,12 @@ final class WorkerCore {
     func turn(_ batch: EventBatch) -> NextTurn {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
-        // Idle upstream connections first: see UpstreamConnection.
+        // Idle endpoint connections first: see EndpointConnection.
         for position in 0..<batch.count where self.handles.isUrgent(batch.token(position)) {
-            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.flags(position)) }
+            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.readiness(position)) }
         }
         for position in 0..<batch.count {
-            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.flags(position)) }
+            self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.readiness(position)) }
         }
         self.wheel.advance(to: self.now, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
@@ -122,54 +92,62 @@ final class WorkerCore {
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
+        if self.buffers.lent != self.reportedHeld { self.reportHeld() }
         self.log?.offer()
         var next = NextTurn(timeout: self.nextWait())
         if next.timeout != 0, self.pacing.spacing > 0 {
             let elapsed = MonotonicClock.microseconds() &- self.nowMicroseconds
-            next.pause = self.pacing.pause(events: batch.count, inFlight: self.exchanges, elapsed: elapsed)
+            next.pause = self.pacing.pause(events: batch.count, inFlight: self.counts.exchanges, elapsed: elapsed)
         }
         return next
-    }
-
-    /// Somebody waits for a connection that an idle one of ours may keep from being made.
-    private func giveRoom(_ wanted: UInt64) {
-        self.roomGiven = wanted
-        for case let pool? in self.pools where pool.isFull { pool.closeIdle() }
     }
 
     private func nextWait() -> Int32 {
         if !self.runnable.isEmpty { return 0 }
         var wait = Int32(-1)
         if let next = self.wheel.nextVisit(after: self.now) { wait = Int32(clamping: next + 1) }
-        // Slots that another worker frees are noticed by looking.
+        // Another worker frees a slot without a word to this one: it looks every few milliseconds while requests wait.
         if !self.queues.isEmpty { wait = wait < 0 ? 5 : min(wait, 5) }
         if let log, log.hasPending { wait = wait < 0 ? 20 : min(wait, 20) }
         return wait
     }
 
+    /// Tokens, not slots: what one deadline ends may free a slot that another handle takes within this very loop.
     private func fireTimers() {
+        for slot in self.expired { self.expiredTokens.append(self.handles.token(at: Int(slot))) }
+        self.expired.removeAll(keepingCapacity: true)
         var position = 0
-        while position < self.expired.count {
-            self.handles.at(slot: Int(self.expired[position]))?.expired()
+        while position < self.expiredTokens.count {
+            self.handles.find(self.expiredTokens[position])?.takeUnretainedValue().expired()
             position += 1
         }
-        self.expired.removeAll(keepingCapacity: true)
+        self.expiredTokens.removeAll(keepingCapacity: true)
     }
 
     private func runPending(_ rounds: Int) {
         for position in 0..<rounds {
             guard let handle = self.handles.find(self.runnable[position])?.takeUnretainedValue() else { continue }
             handle.isRunnable = false
-            handle.run()
+            handle.resume()
         }
         self.runnable.removeFirst(rounds)
     }
 
-    /// Calls `handle.run` later in this turn, or in the next one.
+    /// Calls `handle.resume` later in this turn, or in the next one.
     func makeRunnable(_ handle: Handle) {
         guard !handle.isRunnable, handle.slot >= 0 else { return }
         handle.isRunnable = true
         self.runnable.append(handle.token)
+    }
+
+    /// The present Date field, made once a second.
+    var date: DateField {
+        let second = MonotonicClock.wallMilliseconds() / 1_000
+        if second != self.dateSecond {
+            self.dateSecond = second
+            self.dateField = DateField(seconds: second)
+        }
+        return self.dateField
     }
 
     // MARK: handles
@@ -184,95 +162,109 @@ final class WorkerCore {
         self.handles.remove(handle)
     }
 
-    /// Keeps the unsent rest of `pieces` in `queue`.
-    func spill(_ pieces: UnsafeMutableBufferPointer<iovec>, skipping sent: Int, into queue: inout ByteQueue) {
-        var skip = sent
-        for piece in pieces {
-            if skip >= piece.iov_len {
-                skip -= piece.iov_len
-                continue
-            }
-            let rest = UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len).dropFirst(skip)
-            queue.append(UnsafeRawBufferPointer(rebasing: rest), pool: &self.buffers)
-            skip = 0
+    // MARK: memory for slow peers
+
+    /// Adds what changed to the process's sum; over `limits.buffered`, frees some of it.
+    private func reportHeld() {
+        let change = self.buffers.lent - self.reportedHeld
+        self.reportedHeld = self.buffers.lent
+        let held = self.shared.addHeld(change)
+        guard change > 0, held > Int(clamping: self.plan.table.spec.limits.buffered) else { return }
+        // A look at every connection costs; what it frees lasts a while.
+        guard self.now >= self.lastRelief + 10 else { return }
+        self.lastRelief = self.now
+        self.relieve(held - Int(clamping: self.plan.table.spec.limits.buffered))
+    }
+
+    /// Resets the connections that hold most and have moved least, until `excess` bytes are free.
+    private func relieve(_ excess: Int) {
+        var holders: [(score: UInt64, token: UInt64, held: Int)] = []
+        for token in self.handles.tokens {
+            guard let handle = self.handles.find(token)?.takeUnretainedValue() as? ClientConnection else { continue }
+            let held = handle.heldOutput
+            guard held > 0 else { continue }
+            let still = self.now - min(self.now, handle.lastProgress) + 1
+            holders.append((UInt64(held) &* still, token, held))
+        }
+        holders.sort { $0.score > $1.score }
+        var freed = 0
+        for holder in holders where freed < excess {
+            guard let handle = self.handles.find(holder.token)?.takeUnretainedValue() as? ClientConnection
+            else { continue }
+            freed += holder.held
+            self.counts.connectionsRelieved &+= 1
+            handle.relieve()
         }
     }
 
     // MARK: waiting for a slot
 
-    func enqueue(_ downstream: Downstream, on state: UpstreamState, limit: Int) -> Bool {
-        guard state.waiting.count < limit else { return false }
-        if state.waiting.isEmpty { self.queues.append(state) }
-        state.waiting.append(downstream.token)
-        return true
+    /// Puts an exchange at the end of the queue; nil if there is no room.
+    func enqueue(_ token: UInt64, on state: UpstreamState, limit: Int) -> SlotQueue.Place? {
+        guard let place = state.waiting.enter(token, limit: limit) else { return nil }
+        if !state.isListed {
+            state.isListed = true
+            self.queues.append(state)
+        }
+        return place
     }
 
-    func leaveQueue(_ downstream: Downstream, _ state: UpstreamState) {
-        state.waiting.removeAll { $0 == downstream.token }
-        if state.waiting.isEmpty { self.queues.removeAll { $0 === state } }
-    }
-
+    /// First come first served: each queue is served until its first finds no slot.
     private func serveQueues() {
         for state in self.queues {
-            // First come first served: stop at the first that still finds no slot.
             while let token = state.waiting.first {
-                guard let downstream = self.handles.find(token)?.takeUnretainedValue() as? Downstream else {
-                    state.waiting.removeFirst()
+                guard let exchange = self.handles.find(token)?.takeUnretainedValue() as? Exchange else {
+                    _ = state.waiting.removeFirst()
                     continue
                 }
-                guard downstream.retryFromQueue() else { break }
-                state.waiting.removeAll { $0 == token }
+                guard exchange.takeSlot() else { break }
             }
+            if state.waiting.isEmpty { state.isListed = false }
         }
-        self.queues.removeAll { $0.waiting.isEmpty }
+        self.queues.removeAll { !$0.isListed }
+    }
+
+    /// An endpoint's connections are used up, and idle ones, of this worker or another, may hold them.
+    private func giveRoom(_ wanted: UInt64) {
+        self.roomGiven = wanted
+        for case let pool? in self.pools where pool.isFull { pool.closeIdle() }
     }
 
     // MARK: table
 
-    /// Makes the worker's view of a table. Pools, budgets and counters are kept by identity.
-    func adopt(_ table: RoutingTable) {
+    /// Adopts a plan: looks up pools, budgets and queues, which are kept by identity. Answers the generations that
+    /// exchanges of this worker still pin, its own included.
+    func adopt(_ shared: TablePlan) -> Set<UInt64> {
+        let table = shared.table
         let upstreams = ContiguousArray(
             table.upstreams.map { upstream in
-                UpstreamRuntime(
-                    upstream: upstream,
-                    pools: ContiguousArray(upstream.endpoints.map { self.pool(for: $0, spec: upstream.spec) }),
+                UpstreamPlan(
+                    group: upstream,
+                    pools: ContiguousArray(upstream.endpoints.map { self.pool(for: $0, upstream) }),
                     state: self.upstreamState(upstream))
             })
-        let routes = ContiguousArray(
-            table.routes.map { route in
-                let names = route.split?.entries.map { table.upstreams[$0.upstream].name } ?? []
-                return RouteRuntime(
-                    route: route, forwarding: table.spec.forwarding,
-                    metrics: ContiguousArray(names.map { self.metrics(route: route.name, upstream: $0) }),
-                    local: self.metrics(route: route.name, upstream: ""))
-            })
-        self.runtime = TableRuntime(
-            table: table, routes: routes, upstreams: upstreams, unrouted: self.metrics(route: "", upstream: ""))
-        self.growScratch(for: table)
+        self.retired.append(self.plan)
+        self.plan = WorkerPlan(shared: shared, upstreams: upstreams)
+        self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         self.closeAbandonedPools(table)
+        return self.pinnedGenerations()
     }
 
-    private func growScratch(for table: RoutingTable) {
-        // A head, and its rewriting with what routes add, must always fit.
-        let needed = Int(table.spec.limits.headerBytes) * 2 + 65_536
-        if self.headScratch.count < needed {
-            self.headScratch.deallocate()
-            self.headScratch = .allocate(byteCount: needed, alignment: 64)
-        }
-        if self.scratch.count < needed {
-            self.scratch.deallocate()
-            self.scratch = .allocate(byteCount: needed, alignment: 64)
-        }
+    /// Drops plans that no exchange pins any more. Answers the generations of the others.
+    func pinnedGenerations() -> Set<UInt64> {
+        self.retired.removeAll { $0.exchanges == 0 }
+        var pinned = Set(self.retired.map(\.table.generation))
+        pinned.insert(self.plan.table.generation)
+        return pinned
     }
 
-    private func pool(for endpoint: Endpoint, spec: UpstreamSpec) -> EndpointPool {
+    private func pool(for endpoint: Endpoint, _ upstream: Upstream) -> EndpointPool {
         while endpoint.id >= self.pools.count { self.pools.append(nil) }
         if let pool = self.pools[endpoint.id] {
-            pool.capacity = Int(spec.idleConnections)
-            pool.maximumConnections = Int(spec.maxConnections)
+            pool.adopt(upstream.spec)
             return pool
         }
-        let pool = EndpointPool(endpoint: endpoint, spec: spec)
+        let pool = EndpointPool(endpoint: endpoint, spec: upstream.spec, state: self.upstreamState(upstream))
         self.pools[endpoint.id] = pool
         return pool
     }
@@ -282,9 +274,12 @@ final class WorkerCore {
         for upstream in table.upstreams { for endpoint in upstream.endpoints { named.insert(endpoint.id) } }
         for (identifier, pool) in self.pools.enumerated() {
             guard let pool, !named.contains(identifier) else { continue }
-            pool.capacity = 0
-            pool.closeIdle()
+            pool.retire()
             self.pools[identifier] = nil
+        }
+        let names = Set(table.upstreams.map(\.name))
+        for (name, state) in self.upstreamStates where !names.contains(name) && state.waiting.isEmpty {
+            self.upstreamStates[name] = nil
         }
     }
 
@@ -293,17 +288,30 @@ final class WorkerCore {
             state.budget.adopt(upstream.spec.retry)
             return state
         }
-        let state = UpstreamState(name: upstream.name, budget: RetryBudget(upstream.spec.retry))
+        let state = UpstreamState(record: upstream.record, budget: RetryBudget(upstream.spec.retry))
         self.upstreamStates[upstream.name] = state
         return state
     }
 
-    private func metrics(route: String, upstream: String) -> RouteMetrics {
-        let key = MetricsKey(route: route, upstream: upstream)
-        if let metrics = self.metrics[key] { return metrics }
-        let metrics = RouteMetrics(route: route, upstream: upstream)
-        self.metrics[key] = metrics
-        return metrics
+    // MARK: counters
+
+    /// The counters of a series; made when the first request of this worker needs them.
+    @inline(__always)
+    func metrics(_ number: Int) -> Reference<RouteMetrics> {
+        if number < self.metrics.count, let metrics = self.metrics[number] { return Reference(to: metrics) }
+        return self.makeMetrics(number)
+    }
+
+    private func makeMetrics(_ number: Int) -> Reference<RouteMetrics> {
+        while number >= self.metrics.count { self.metrics.append(nil) }
+        let metrics = RouteMetrics()
+        self.metrics[number] = metrics
+        return Reference(to: metrics)
+    }
+
+    /// Forgets the counters of series that are gone.
+    func forgetMetrics(_ numbers: [Int]) {
+        for number in numbers where number < self.metrics.count { self.metrics[number] = nil }
     }
 
     func countRejected(_ status: UInt16) {
@@ -315,35 +323,37 @@ final class WorkerCore {
     /// No new work: responses say `Connection: close`, idle connections end after a grace in which a request that is
     /// already on its way may still come.
     func beginDrain(idleGraceMilliseconds: UInt64) {
-        self.draining = true
+        self.isDraining = true
         for pool in self.pools { pool?.closeIdle() }
-        self.handles.forEach { ($0 as? Downstream)?.drain(grace: idleGraceMilliseconds) }
+        for token in self.handles.tokens {
+            self.handles.find(token)?.takeUnretainedValue().drain(grace: idleGraceMilliseconds)
+        }
     }
 
     /// Ends whatever is still open.
     func closeAll() {
-        self.handles.forEach { ($0 as? Downstream)?.abandon() }
+        for token in self.handles.tokens { self.handles.find(token)?.takeUnretainedValue().abandon() }
     }
 
     // MARK: reading out
 
-    func snapshot() -> WorkerSnapshot {
-        var snapshot = WorkerSnapshot(worker: self.index, generation: self.runtime.table.generation)
-        snapshot.connectionsActive = UInt64(self.connections)
-        snapshot.connectionsAccepted = self.connectionsAccepted
-        snapshot.connectionsRefused = self.connectionsRefused
-        snapshot.acceptFailures = self.acceptFailures
-        snapshot.tunnelsActive = UInt64(self.tunnels)
-        snapshot.exchangesActive = UInt64(self.exchanges)
+    /// `names`: of the series of counters, by number.
+    func snapshot(names: ContiguousArray<CounterRegistry.Series?>) -> WorkerSnapshot {
+        var snapshot = WorkerSnapshot(worker: self.index, generation: self.plan.table.generation)
+        snapshot.connectionsActive = UInt64(self.counts.connections)
+        snapshot.connectionsAccepted = self.counts.connectionsAccepted
+        snapshot.connectionsRefused = self.counts.connectionsRefused
+        snapshot.connectionsRelieved = self.counts.connectionsRelieved
+        snapshot.acceptFailures = self.counts.acceptFailures
+        snapshot.tunnelsActive = UInt64(self.counts.tunnels)
+        snapshot.exchangesActive = UInt64(self.counts.exchanges)
+        snapshot.interimsDropped = self.counts.interimsDropped
         snapshot.rejected = self.rejected
-        snapshot.routes = self.metrics.values.map(\.snapshot)
-        for case let pool? in self.pools {
-            snapshot.endpoints.append(
-                EndpointCounters(
-                    upstream: pool.endpoint.upstream, address: pool.endpoint.address, requests: pool.requests,
-                    connectFailures: pool.connectFailures, connectionsOpened: pool.connectionsOpened,
-                    connectionsIdle: UInt64(pool.idleCount)))
+        for (number, metrics) in self.metrics.enumerated() {
+            guard let metrics, number < names.count, let series = names[number] else { continue }
+            snapshot.routes.append(metrics.snapshot(route: series.route, upstream: series.upstream))
         }
+        for case let pool? in self.pools { snapshot.endpoints.append(pool.counters) }
         for (name, state) in self.upstreamStates {
             snapshot.retries[name] = state.retries
             snapshot.retriesDenied[name] = state.retriesDenied
@@ -351,4 +361,20 @@ final class WorkerCore {
         snapshot.accessLogDropped = self.log?.dropped ?? 0
         return snapshot
     }
+}
+
+/// What a worker counts of itself.
+struct WorkerCounts {
+    /// Client connections open.
+    var connections = 0
+    var connectionsAccepted: UInt64 = 0
+    var connectionsRefused: UInt64 = 0
+    /// Times that a listener could not accept, or not be watched.
+    var acceptFailures: UInt64 = 0
+    /// Reset because the process held more than `limits.buffered`.
+    var connectionsRelieved: UInt64 = 0
+    var tunnels = 0
+    var exchanges = 0
+    /// Interim responses beyond `limits.interimResponses`.
+    var interimsDropped: UInt64 = 0
 }

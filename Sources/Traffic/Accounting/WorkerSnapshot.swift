@@ -8,8 +8,12 @@ package struct WorkerSnapshot: Sendable {
     package var connectionsRefused: UInt64 = 0
     /// Times that a listener could not accept and looked away for a while: descriptors or memory ran out.
     package var acceptFailures: UInt64 = 0
+    /// Reset because slow clients held more than `limits.buffered` of the process's memory.
+    package var connectionsRelieved: UInt64 = 0
     package var tunnelsActive: UInt64 = 0
     package var exchangesActive: UInt64 = 0
+    /// Interim (1xx) responses beyond `limits.interimResponses`, which were dropped.
+    package var interimsDropped: UInt64 = 0
     /// Requests that never reached a route (bad request, time-out), by status.
     package var rejected: [UInt16: UInt64] = [:]
     package var routes: [RouteCounters] = []

@@ -47,7 +47,7 @@ package enum EjectionState: Sendable, Equatable {
 
 /// An endpoint's availability in words, for operators.
 package struct EndpointExplanation: Sendable, Equatable {
-    /// `up`, `down`, `starting`, `draining`, `maintenance` or `ejected`.
+    /// `up`, `down`, `starting`, `draining`, `maintenance`, `ejected` or `refused`.
     package var availability: String
     /// One clause; empty if there is nothing to say.
     package var reason: String

@@ -97,7 +97,9 @@ extension Endpoint {
     func beginAnew(probed: Bool, now: UInt64) {
         self.state.withLock { state in
             state = EndpointState(since: now)
-            let word = EndpointWord(operational: probed ? .unknown : .up)
+            var word = EndpointWord(operational: probed ? .unknown : .up)
+            // Whether it is this process does not hang on the life that ended.
+            word.isRefused = self.loadWord().isRefused
             self.publish(word)
             self.trial.store(0, ordering: .relaxed)
             self.endSlowStart()
@@ -123,6 +125,12 @@ extension Endpoint {
     package func explain(now: UInt64, slowStart: UInt32 = 0) -> EndpointExplanation {
         self.state.withLock { state in
             let word = self.loadWord()
+            if word.isRefused {
+                return EndpointExplanation(
+                    availability: "refused",
+                    reason: "it is a listener of this balancer itself: each request would come back",
+                    since: state.operationalSince)
+            }
             switch (word.administrative, word.operational) {
             case (.maintenance, _):
                 return EndpointExplanation(

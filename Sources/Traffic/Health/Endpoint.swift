@@ -10,6 +10,8 @@ import Synchronization
 ///                                          ▲                                        │ failure, for longer
 ///                                          └────────────────────────────────────────┘
 ///
+/// An endpoint that is this process itself is refused, whatever else is said of it.
+///
 /// A probe that passes does not end an ejection: what real traffic saw, only real traffic takes back. An operator who
 /// sets an endpoint ready again from maintenance does end it.
 package final class Endpoint: Sendable {
@@ -65,6 +67,10 @@ package final class Endpoint: Sendable {
 
     package var operational: Operational { self.loadWord().operational }
     package var administrative: Administrative { self.loadWord().administrative }
+    /// Milliseconds: since when the operator's word is what it is.
+    package var administrativeSince: UInt64 { self.state.withLock { $0.administrativeSince } }
+    /// Whether it is a listener of this process: nothing is ever sent there.
+    package var isRefused: Bool { self.loadWord().isRefused }
     var isEjected: Bool { self.loadWord().ejectedUntil != 0 }
     func isEjected(now: UInt64) -> Bool { now < self.loadWord().ejectedUntil }
 
@@ -115,6 +121,14 @@ package final class Endpoint: Sendable {
         }
     }
 
+    func setRefused(_ isRefused: Bool) {
+        self.state.withLock { _ in
+            var word = self.loadWord()
+            word.isRefused = isRefused
+            self.publish(word)
+        }
+    }
+
     /// Whether a new request may come here: up, ready, and not ejected, or due for its trial.
     package func isSelectable(now: UInt64) -> Bool { self.admission(now: now) != .closed }
 
@@ -124,9 +138,8 @@ package final class Endpoint: Sendable {
         let word = self.loadWord()
         // The steady state is one comparison.
         if word == .inService { return .open }
-        guard word.administrative == .ready, word.operational != .down, word.operational != .joining else {
-            return .closed
-        }
+        guard word.administrative == .ready, word.operational != .down, word.operational != .joining, !word.isRefused
+        else { return .closed }
         if word.operational == .unknown, self.record.hasVerdict { return .closed }
         if word.ejectedUntil == 0 { return .open }
         return now >= word.ejectedUntil && self.isTrialFree(self.trial.load(ordering: .relaxed), now: now)

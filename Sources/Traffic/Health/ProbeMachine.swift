@@ -43,20 +43,29 @@ package enum ProbeVerdict: Sendable, Equatable { case up, down }
 package struct ProbeMachine: Sendable {
     package static let historyLimit = 64
 
-    private let rise: UInt32
-    private let fall: UInt32
+    private var rise: UInt32
+    private var fall: UInt32
     /// The last results, oldest first.
     package private(set) var history: [ProbeResult] = []
-    package private(set) var operational = Operational.unknown
+    package private(set) var operational: Operational
     /// When the operational state last changed; nil before the first result.
     package private(set) var since: UInt64?
     /// Results in a row that speak against the present state.
     private var contrary: UInt32 = 0
 
-    package init(_ spec: ProbeSpec) {
+    /// `operational`: what is known of the endpoint already; an endpoint that counts as up without ever having been probed is
+    /// taken out by `fall` failures, not by the first.
+    package init(_ spec: ProbeSpec, operational: Operational = .unknown) {
+        self.operational = operational
         self.rise = max(spec.rise, 1)
         self.fall = max(spec.fall, 1)
         self.history.reserveCapacity(Self.historyLimit)
+    }
+
+    /// Goes on with another probe: what the old one found, and how often in a row, still counts.
+    package mutating func adopt(_ spec: ProbeSpec) {
+        self.rise = max(spec.rise, 1)
+        self.fall = max(spec.fall, 1)
     }
 
     /// Takes a result in. Answers the new state if it changed.
@@ -89,12 +98,15 @@ package struct ProbeMachine: Sendable {
         case .unknown, .joining: return "no probe has answered yet"
         case .up:
             guard self.contrary > 0 else { return "probes pass" }
-            return "\(last.words); \(Self.count(self.fall - self.contrary, "failing")) would take it down"
+            return "\(last.words); \(Self.count(self.missing(of: self.fall), "failing")) would take it down"
         case .down:
             let cause = self.history.last { $0.cause != .ok }?.words ?? "its probes failed"
-            return "\(cause); \(Self.count(self.rise - self.contrary, "passing")) would bring it back"
+            return "\(cause); \(Self.count(self.missing(of: self.rise), "passing")) would bring it back"
         }
     }
+
+    /// At least one: a probe that asks for fewer than there have been decides with its next result.
+    private func missing(of wanted: UInt32) -> UInt32 { wanted > self.contrary ? wanted - self.contrary : 1 }
 
     private static func count(_ probes: UInt32, _ kind: String) -> String {
         probes == 1 ? "1 more \(kind) probe" : "\(probes) more \(kind) probes"

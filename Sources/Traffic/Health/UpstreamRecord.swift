@@ -15,6 +15,8 @@ package final class UpstreamRecord: Sendable {
     private let ejectedCount = Atomic<Int>(0)
     private let decidedCount = Atomic<Int>(0)
     private let cursor = Atomic<UInt64>(0)
+    /// Requests of all workers that wait because the endpoints have as many connections as they may.
+    package let connectionsWanted = Atomic<Int>(0)
 
     init(name: String) { self.name = name }
 

@@ -49,6 +49,16 @@ package struct EndpointSliceLookup: Sendable, Hashable {
     }
 }
 
+extension DiscoverySpec {
+    /// Milliseconds; nil: without bound. A watch of EndpointSlices has none.
+    package var staleFor: UInt32? {
+        switch self {
+        case .dns(let lookup, _), .srv(let lookup): lookup.staleFor
+        case .endpointSlices: nil
+        }
+    }
+}
+
 extension DiscoverySpec: CustomStringConvertible {
     /// In one line, for operators.
     package var description: String {

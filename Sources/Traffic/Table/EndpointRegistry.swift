@@ -21,6 +21,7 @@ package final class EndpointRegistry: Sendable {
         var upstreams: [String: Entry<UpstreamRecord>] = [:]
         var routes: [String: Entry<RouteRecord>] = [:]
         var nextID = 0
+        var own = OwnAddresses()
 
         mutating func upstream(_ name: String) -> UpstreamRecord {
             if let entry = self.upstreams[name] { return entry.record }
@@ -54,6 +55,7 @@ package final class EndpointRegistry: Sendable {
             let endpoint = Endpoint(
                 id: records.nextID, record: records.upstream(upstream), address: address, probed: probed,
                 now: self.began)
+            if records.own.contains(address) { endpoint.setRefused(true) }
             records.nextID += 1
             records.endpoints[identity] = Entry(record: endpoint)
             return (endpoint, nil)
@@ -64,6 +66,15 @@ package final class EndpointRegistry: Sendable {
             endpoint.setOperational(.up, now: self.began)
         }
         return endpoint
+    }
+
+    /// Refuses endpoints where this process listens, those that come later too, and no others.
+    package func refuse(_ own: OwnAddresses) {
+        self.records.withLock { records in
+            guard records.own != own else { return }
+            records.own = own
+            for entry in records.endpoints.values { entry.record.setRefused(own.contains(entry.record.address)) }
+        }
     }
 
     package func upstreamRecord(_ name: String) -> UpstreamRecord { self.records.withLock { $0.upstream(name) } }

@@ -134,6 +134,46 @@ struct DiscoveryProcessTests {
         #expect(balancer.stop() == 0)
     }
 
+    @Test("A pod that turns out to be the balancer itself gets nothing, and no request goes round")
+    func own() throws {
+        let pod = try self.pod("one")
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let port = reserved.number
+        let server = try FakeAPIServer(
+            list: { _ in
+                (
+                    200,
+                    Slices.list(
+                        10,
+                        [
+                            self.slice(pod, 5),
+                            Slices.slice(
+                                "self", 6, ports: "[{\"name\": \"http\", \"port\": \(port)}]",
+                                members: [("127.0.0.1", "{\"ready\": true}")]),
+                        ])
+                )
+            },
+            watch: { _, watch in
+                watch.begin()
+                watch.hold()
+            })
+        defer { for upstream in [pod, server.upstream] { upstream.stop() } }
+        let text = self.configuration(server.url)
+            .replacingOccurrences(of: "127.0.0.1:0\"}], \"admin\"", with: "0.0.0.0:\(port)\"}], \"admin\"")
+        let balancer = try BalancerProcess(text)
+        #expect(balancer.port == port)
+        for _ in 0..<20 { #expect(try balancer.request().text == "one") }
+        let requests = pod.requests.filter { !$0.start.contains("/health") }.count
+        #expect(requests == 20, "none went round")
+        let upstreams = try balancer.json("/api/v1/upstreams")["upstreams"] as? [[String: Any]] ?? []
+        let endpoints = upstreams.flatMap { $0["endpoints"] as? [[String: Any]] ?? [] }
+        let own = try #require(endpoints.first { $0["address"] as? String == "127.0.0.1:\(port)" })
+        #expect(own["availability"] as? String == "refused")
+        #expect((own["reason"] as? String)?.contains("itself") == true)
+        #expect(eventually { balancer.program.errors.contains { $0.contains("this balancer itself") } })
+    }
+
     @Test("An API server that nobody answers at does not keep a balancer from starting")
     func unreachable() throws {
         let gone = try ScriptedUpstream { _, _ in }

@@ -172,6 +172,28 @@ struct EndpointSliceSourceTests {
         #expect(server.versions == ["10"])
     }
 
+    @Test("Slices without a ready pod are told as none, in a list and by an event")
+    func empty() async throws {
+        let server = try FakeAPIServer(
+            list: { _ in (200, Slices.list(10, [Slices.slice("a", 5, hosts: [1])])) },
+            watch: { number, watch in
+                watch.begin()
+                if number == 0 { watch.send(Slices.event("DELETED", Slices.slice("a", 11, hosts: [1]))) }
+                watch.hold()
+            })
+        try await self.follow(server) { listening in
+            #expect(await listening.wait(for: []))
+            #expect(listening.failures.isEmpty)
+        }
+        let bare = try FakeAPIServer(
+            list: { _ in (200, Slices.list(10, [])) },
+            watch: { _, watch in
+                watch.begin()
+                watch.hold()
+            })
+        try await self.follow(bare) { listening in #expect(await listening.wait(for: [])) }
+    }
+
     @Test("An event that is cut off comes again: the next watch goes on from the version before it")
     func cut() async throws {
         let server = try FakeAPIServer(

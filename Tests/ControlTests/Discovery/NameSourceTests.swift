@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import Traffic
 
-@Suite("Endpoints by DNS")
+@Suite("Endpoints by DNS", .timeLimit(.minutes(2)))
 struct NameSourceTests {
     private let dialer: Dialer
 
@@ -178,7 +178,7 @@ struct NameSourceTests {
             found: { _ in times.withLock { $0.append(MonotonicClock.milliseconds()) } }, failed: { _ in },
             isTroubled: { true })
         let running = Task { await source.run(listener) }
-        while times.withLock({ $0.count }) < 3 { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(await happens { times.withLock { $0.count } >= 3 })
         running.cancel()
         await running.value
         let seen = times.withLock { $0 }
@@ -216,13 +216,160 @@ struct NameSourceTests {
         try "nameserver 127.0.0.253\nsearch here.test\n".write(toFile: path, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let source = NameSource(
-            addressesOf: NameLookup(name: "gateway"), port: 80, dialer: self.dialer, clock: .system, resolverFile: path)
+            addressesOf: NameLookup(name: "gateway"), port: 80, dialer: self.dialer, clock: .system,
+            resolver: { .system(path) })
         #expect(await self.failure(source).contains("127.0.0.253:53 cannot be asked"))
+    }
+
+    // MARK: search domains
+
+    private func searching(_ server: ScriptedNameServer, _ domains: [String]) -> NameSource {
+        var configuration = ResolverConfiguration(servers: [server.address])
+        configuration.search = domains.compactMap { DNSName($0) }
+        configuration.ndots = 5
+        return NameSource(
+            addressesOf: NameLookup(name: "gateway.test"), port: 80, dialer: self.dialer, clock: .system,
+            resolver: { [configuration] in configuration })
+    }
+
+    @Test(
+        "A search domain that fails, or is silent, does not hide the name as it stands",
+        arguments: [UInt16(2), 5, nil])
+    func searchFails(code: UInt16?) async throws {
+        let server = try ScriptedNameServer { query in
+            guard query.question.name == DNSName("gateway.test") else {
+                return code.map { [query.response(code: $0)] } ?? []
+            }
+            return [query.addresses(1)]
+        }
+        defer { server.stop() }
+        let source = self.searching(server, ["one.test", "two.test"])
+        #expect(try await self.resolve(source) == ["10.0.0.1:80"])
+        // Who is silent for one domain is not asked for the other.
+        #expect(server.queries.contains { $0.text == "gateway.test.two.test a" } == (code != nil))
+    }
+
+    @Test("Where the endpoints were found last, a failure is one: another domain's do not take their place")
+    func knownName() async throws {
+        let fails = Mutex(false)
+        let server = try ScriptedNameServer { query in
+            if query.question.name == DNSName("gateway.test") { return [query.addresses(9)] }
+            return [fails.withLock { $0 } ? query.response(code: 2) : query.addresses(1)]
+        }
+        defer { server.stop() }
+        let source = self.searching(server, ["one.test"])
+        #expect(try await self.resolve(source) == ["10.0.0.1:80"])
+        fails.withLock { $0 = true }
+        #expect(await self.failure(source).contains("SERVFAIL"))
+        fails.withLock { $0 = false }
+        #expect(try await self.resolve(source) == ["10.0.0.1:80"])
+    }
+
+    // MARK: families and aliases
+
+    @Test("Addresses are used at once although the other family's question is never answered")
+    func familyLost() async throws {
+        let host = Mutex<UInt8>(1)
+        let server = try ScriptedNameServer { query in
+            query.question.type == .a ? [query.addresses(host.withLock { $0 })] : []
+        }
+        defer { server.stop() }
+        let source = self.source(server)
+        for number in UInt8(1)...2 {
+            host.withLock { $0 = number }
+            let began = MonotonicClock.milliseconds()
+            let early = Mutex<(after: UInt64, endpoints: [String])>((0, []))
+            let found = try await source.resolve { endpoints in
+                early.withLock { $0 = (MonotonicClock.milliseconds() - began, endpoints.map(\.description)) }
+            }
+            #expect(found.map(\.description) == ["10.0.0.\(number):80"])
+            #expect(early.withLock { $0.endpoints } == ["10.0.0.\(number):80"])
+            // The delay is 50 ms; without it the question's own patience would be four seconds.
+            #expect(early.withLock { $0.after } < 900)
+            #expect(MonotonicClock.milliseconds() - began < 3_500)
+        }
+    }
+
+    @Test("A family that is late is taken in when it comes")
+    func familyLate() async throws {
+        let server = try ScriptedNameServer { query in
+            if query.question.type == .a { return [query.addresses(1)] }
+            usleep(300_000)
+            return [query.response([(nil, .v6(2))])]
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)) == ["10.0.0.1:80", "[fd00::2]:80"])
+    }
+
+    @Test("An alias that an answer leaves open is asked for")
+    func openAlias() async throws {
+        let server = try ScriptedNameServer { query in
+            switch query.text {
+            case "gateway.test a", "gateway.test aaaa": [query.response([(nil, .alias("one.test"))])]
+            case "one.test a", "one.test aaaa":
+                [query.response([(nil, .alias("two.test")), ("two.test", .alias("three.test"))])]
+            case "three.test a": [query.addresses(3)]
+            default: [query.response()]
+            }
+        }
+        defer { server.stop() }
+        #expect(try await self.resolve(self.source(server)) == ["10.0.0.3:80"])
+    }
+
+    @Test("Aliases that lead in a circle, within an answer or over several, end", arguments: [true, false])
+    func circle(within: Bool) async throws {
+        let server = try ScriptedNameServer { query in
+            if within {
+                return [query.response([(nil, .alias("one.test")), ("one.test", .alias("gateway.test"))])]
+            }
+            let next = query.question.name == DNSName("gateway.test") ? "one.test" : "gateway.test"
+            return [query.response([(nil, .alias(next))])]
+        }
+        defer { server.stop() }
+        #expect(await self.failure(self.source(server)).contains("do not end"))
+        #expect(server.queries.count <= 20)
+    }
+
+    // MARK: pace
+
+    @Test("A success resets the back-off: the next failure is tried again soon")
+    func backoff() async throws {
+        // Time that passes only by waiting.
+        let now = Mutex<UInt64>(1_000_000)
+        let clock = ControlClock(
+            monotonic: { now.withLock { $0 } }, wall: { now.withLock { $0 } },
+            sleep: { milliseconds in
+                now.withLock { $0 += milliseconds }
+                try await Task.sleep(for: .milliseconds(1))
+            })
+        let failed = Mutex<[UInt64]>([])
+        let found = Mutex<[UInt64]>([])
+        let server = try ScriptedNameServer { query in
+            // Six failures, a success, a failure, a success.
+            let attempts = failed.withLock { $0.count } + found.withLock { min($0.count, 1) }
+            return [attempts < 6 || attempts == 7 ? query.response(code: 3) : query.addresses(1)]
+        }
+        defer { server.stop() }
+        var lookup = NameLookup(name: "gateway.test")
+        lookup.resolver = server.address
+        lookup.interval = 60_000
+        let source = NameSource(addressesOf: lookup, port: 80, dialer: self.dialer, clock: clock)
+        let listener = SourceListener(
+            found: { _ in found.withLock { $0.append(now.withLock { $0 }) } },
+            failed: { _ in failed.withLock { $0.append(now.withLock { $0 }) } }, isTroubled: { false })
+        let running = Task { await source.run(listener) }
+        #expect(await happens { failed.withLock { $0.count } == 7 && found.withLock { $0.count } >= 2 })
+        running.cancel()
+        await running.value
+        let last = try #require(failed.withLock { $0.last })
+        let next = try #require(found.withLock { times in times.first { $0 > last } })
+        // The first wait is at most 250 ms, the seventh would be at least 8 s.
+        #expect(next - last < 4_000)
     }
 }
 
 /// A name server as Debian ships it.
-@Suite("Endpoints by a real name server", .serialized)
+@Suite("Endpoints by a real name server", .serialized, .timeLimit(.minutes(2)))
 struct RealNameServerTests {
     /// dnsmasq with these records, at a loopback address that no other process of the tests has.
     private struct Dnsmasq {
@@ -284,6 +431,23 @@ struct RealNameServerTests {
         #expect(try await self.resolve(large).count == 120)
         let missing = NameSource(addressesOf: self.lookup("no.test", server), port: 1, dialer: dialer, clock: .system)
         await #expect(throws: DiscoveryFailure("no.test does not exist (NXDOMAIN)")) { try await missing.resolve() }
+    }
+
+    @Test(
+        "A search domain that a real server refuses does not hide the name behind it; an alias out of its zone is open")
+    func search() async throws {
+        let server = try Dnsmasq(["--host-record=gateway.test,10.0.0.1", "--cname=alias.test,gateway.test"])
+        defer { server.stop() }
+        // dnsmasq without a server to forward to refuses what is not its own.
+        var configuration = ResolverConfiguration(servers: [server.address])
+        configuration.search = ["elsewhere.example", "other.example"].compactMap { DNSName($0) }
+        configuration.ndots = 5
+        for name in ["gateway.test", "alias.test"] {
+            let source = NameSource(
+                addressesOf: NameLookup(name: name), port: 80, dialer: try Dialer(), clock: .system,
+                resolver: { [configuration] in configuration })
+            #expect(try await self.resolve(source) == ["10.0.0.1:80"])
+        }
     }
 
     @Test("SRV")

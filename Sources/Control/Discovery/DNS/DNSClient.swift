@@ -8,6 +8,8 @@ struct DNSClient: Sendable {
     static let patience: UInt32 = 2_000
     /// How often the servers are gone through.
     static let rounds = 2
+    /// Questions asked one after the other because each was answered with an alias for another name.
+    private static let aliasLimit = 8
 
     private let dialer: Dialer
 
@@ -18,7 +20,7 @@ struct DNSClient: Sendable {
     func ask(_ question: DNSQuestion, servers: [SocketAddress]) async throws(DiscoveryFailure) -> DNSResponse {
         var failure = DiscoveryFailure("no name server is known")
         for _ in 0..<Self.rounds {
-            for server in servers {
+            for server in servers where !Task.isCancelled {
                 do throws(DiscoveryFailure) {
                     let response = try await self.try(question, at: server)
                     switch response.code {
@@ -31,6 +33,21 @@ struct DNSClient: Sendable {
             }
         }
         throw failure
+    }
+
+    /// The answer to a question, and to those that its aliases leave open: a server that is not asked to do so, or cannot,
+    /// answers with an alias and leaves what it stands for to whoever asked.
+    func follow(_ question: DNSQuestion, servers: [SocketAddress]) async throws(DiscoveryFailure) -> DNSAnswer {
+        var question = question
+        let first = question.name
+        for _ in 0..<Self.aliasLimit {
+            let response = try await self.ask(question, servers: servers)
+            guard let end = response.end(of: question.name) else { break }
+            let isOpen = response.code == .noError && end != question.name && !response.hasRecords(of: end)
+            guard isOpen else { return DNSAnswer(name: end, response: response) }
+            question.name = end
+        }
+        throw DiscoveryFailure("the aliases of \(first) do not end")
     }
 
     private func `try`(

@@ -12,7 +12,9 @@ enum DNSDatagram {
             with: server, send: query, milliseconds: milliseconds, accept: accept)
         switch result.end {
         case .complete: return .success(result.bytes)
-        case .responseTimeout, .connectTimeout: return .failure(DiscoveryFailure("\(server) does not answer"))
+        case .responseTimeout, .connectTimeout:
+            return .failure(DiscoveryFailure("\(server) does not answer", isSilence: true))
+        case .cancelled: return .failure(DiscoveryFailure("\(server) has not answered in time", isSilence: true))
         case .refused: return Self.failure(server, "nobody listens there")
         case .exhausted: return Self.failure(server, "this process has no descriptor left")
         case .unreachable, .reset, .closed, .limit: return Self.failure(server, "it cannot be reached")

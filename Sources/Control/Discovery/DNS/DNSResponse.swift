@@ -40,6 +40,17 @@ struct DNSResponse: Equatable, Sendable {
     var additional: [DNSRecord] = []
 }
 
+/// An answer whose aliases have been followed.
+struct DNSAnswer: Equatable, Sendable {
+    /// What the question's aliases end at.
+    var name: DNSName
+    var response: DNSResponse
+
+    var exists: Bool { self.response.code == .noError }
+    var addresses: [IPAddress] { self.response.addresses(of: self.name) }
+    var services: [DNSService] { self.response.services(of: self.name) }
+}
+
 extension DNSResponse.Code {
     init(_ value: UInt8) {
         switch value {
@@ -71,17 +82,25 @@ extension DNSResponse {
     /// Aliases followed within one answer.
     private static let aliasLimit = 16
 
-    /// The records of `name` itself, or of what its chain of aliases ends at.
-    private func contents(of name: DNSName) -> [DNSRecord.Content] {
+    /// The name that the chain of aliases from `name` ends at within this answer; nil if it does not end.
+    func end(of name: DNSName) -> DNSName? {
         var name = name
         for _ in 0...Self.aliasLimit {
-            let own = self.answers.filter { $0.name == name }.map(\.content)
-            guard case .alias(let next)? = own.first(where: { if case .alias = $0 { true } else { false } }) else {
-                return own
-            }
+            let next = self.answers.lazy.compactMap { record -> DNSName? in
+                if record.name == name, case .alias(let next) = record.content { next } else { nil }
+            }.first
+            guard let next else { return name }
             name = next
         }
-        return []
+        return nil
+    }
+
+    func hasRecords(of name: DNSName) -> Bool { self.answers.contains { $0.name == name } }
+
+    /// The records of `name` itself, or of what its chain of aliases ends at.
+    private func contents(of name: DNSName) -> [DNSRecord.Content] {
+        guard let end = self.end(of: name) else { return [] }
+        return self.answers.filter { $0.name == end }.map(\.content)
     }
 
     func addresses(of name: DNSName) -> [IPAddress] {

@@ -2,6 +2,10 @@ import Reactor
 import Traffic
 
 /// Endpoints by DNS: asks, waits, asks again.
+///
+/// Both families are asked for at once. What has come is used 50 ms after the first addresses have (RFC 8305 §3 calls it the
+/// resolution delay), so that a family whose answer is lost does not hold the other one's change up; what comes within a
+/// second is still taken in.
 actor NameSource: EndpointSource {
     /// SRV targets looked at, and how many of them are asked for at a time.
     static let targetLimit = 512
@@ -11,53 +15,61 @@ actor NameSource: EndpointSource {
     private static let glance: UInt64 = 250
     private static let restraint: UInt64 = 1_000
 
+    /// Milliseconds from the first addresses until they are used without what is still missing, and until that is given up.
+    private static let resolutionDelay: UInt64 = 50
+    private static let straggling: UInt64 = 1_000
+
     private enum Kind { case addresses(port: UInt16), services }
 
     private let lookup: NameLookup
     private let kind: Kind
     private let client: DNSClient
     private let clock: ControlClock
-    private let resolverFile: String
+    private let resolver: @Sendable () -> ResolverConfiguration
     /// The last answers by question. A question that fails keeps its last answer as long as others succeed, so that
     /// a lost datagram does not take half the endpoints away.
     private var known: [DNSQuestion: [IPAddress]] = [:]
+    /// The candidate that endpoints were found at last.
+    private var knownName: DNSName?
 
     init(
         addressesOf lookup: NameLookup, port: UInt16, dialer: Dialer, clock: ControlClock,
-        resolverFile: String = "/etc/resolv.conf"
+        resolver: @escaping @Sendable () -> ResolverConfiguration = { .system() }
     ) {
         (self.lookup, self.kind) = (lookup, .addresses(port: port))
-        (self.client, self.clock, self.resolverFile) = (DNSClient(dialer: dialer), clock, resolverFile)
+        (self.client, self.clock, self.resolver) = (DNSClient(dialer: dialer), clock, resolver)
     }
 
     init(
         servicesOf lookup: NameLookup, dialer: Dialer, clock: ControlClock,
-        resolverFile: String = "/etc/resolv.conf"
+        resolver: @escaping @Sendable () -> ResolverConfiguration = { .system() }
     ) {
         (self.lookup, self.kind) = (lookup, .services)
-        (self.client, self.clock, self.resolverFile) = (DNSClient(dialer: dialer), clock, resolverFile)
+        (self.client, self.clock, self.resolver) = (DNSClient(dialer: dialer), clock, resolver)
     }
 
     func run(_ listener: SourceListener) async {
         var backoff = Backoff(first: 250, limit: UInt64(self.lookup.interval))
         while !Task.isCancelled {
             let began = self.clock.monotonic()
-            let pause: UInt64
+            let end: UInt64
             do throws(DiscoveryFailure) {
-                await listener.found(try await self.resolve())
+                let endpoints = try await self.resolve { await listener.found($0) }
+                await listener.found(endpoints)
                 backoff.reset()
-                // Give or take a tenth, so that replicas do not ask in step.
-                pause = UInt64(self.lookup.interval) * UInt64.random(in: 900...1_100) / 1_000
+                // Give or take a tenth, so that replicas do not ask in step. From when it was asked: an answer that took long
+                // must not delay the next change by as much.
+                end = began + UInt64(self.lookup.interval) * UInt64.random(in: 900...1_100) / 1_000
             } catch {
+                if Task.isCancelled { return }
                 await listener.failed(error)
-                pause = backoff.next()
+                end = self.clock.monotonic() + backoff.next()
             }
-            await self.wait(pause, since: began, listener)
+            await self.wait(until: end, since: began, listener)
         }
     }
 
-    private func wait(_ pause: UInt64, since began: UInt64, _ listener: SourceListener) async {
-        let end = self.clock.monotonic() + pause
+    private func wait(until end: UInt64, since began: UInt64, _ listener: SourceListener) async {
         while !Task.isCancelled {
             let now = self.clock.monotonic()
             guard now < end else { return }
@@ -68,48 +80,67 @@ actor NameSource: EndpointSource {
 
     // MARK: resolving
 
-    /// Never empty: an empty answer is a failure.
-    func resolve() async throws(DiscoveryFailure) -> [SocketAddress] {
+    /// Never empty: an empty answer is a failure. `early` is told of addresses that are good to use while others may still
+    /// come.
+    func resolve(
+        early: @Sendable ([SocketAddress]) async -> Void = { _ in }
+    ) async throws(DiscoveryFailure) -> [SocketAddress] {
         let configuration = self.configuration
         let names = configuration.candidates(self.lookup.name)
+        let plain = DNSName(self.lookup.name)
         var asked: [DNSQuestion: [IPAddress]] = [:]
-        var failure = DiscoveryFailure("\(self.lookup.name) does not exist (NXDOMAIN)")
+        var isMissing = DiscoveryFailure("\(self.lookup.name) does not exist (NXDOMAIN)")
+        var failure: DiscoveryFailure?
         for name in names {
-            let found: (endpoints: [SocketAddress], exists: Bool)
-            switch self.kind {
-            case .addresses(let port):
-                let answer = try await self.addresses(of: name, configuration.servers, asked: &asked)
-                found = (answer.addresses.map { SocketAddress(ip: $0, port: port) }, answer.exists)
-            case .services: found = try await self.services(of: name, configuration.servers, asked: &asked)
+            // Who does not answer for one domain will not for the next; the name as it stands is tried in any case.
+            if let failure, failure.isSilence, name != plain { continue }
+            do throws(DiscoveryFailure) {
+                let found = try await self.look(name, configuration.servers, asked: &asked, early: early)
+                if !found.endpoints.isEmpty {
+                    self.known = asked
+                    self.knownName = name
+                    return found.endpoints
+                }
+                if found.exists { isMissing = DiscoveryFailure("\(name) has no address") }
+            } catch {
+                // A search domain that fails must not hide the names behind it, but where the endpoints were found last nobody
+                // else's take their place because a server is ill for a moment.
+                if name == self.knownName { throw error }
+                failure = failure ?? error
             }
-            if !found.endpoints.isEmpty {
-                self.known = asked
-                return found.endpoints
-            }
-            if found.exists { failure = DiscoveryFailure("\(name) has no address") }
         }
-        throw failure
+        throw failure ?? isMissing
+    }
+
+    private func look(
+        _ name: DNSName, _ servers: [SocketAddress], asked: inout [DNSQuestion: [IPAddress]],
+        early: @Sendable ([SocketAddress]) async -> Void
+    ) async throws(DiscoveryFailure) -> (endpoints: [SocketAddress], exists: Bool) {
+        switch self.kind {
+        case .services: return try await self.services(of: name, servers, asked: &asked, early: early)
+        case .addresses(let port):
+            let answers = await self.ask([.a, .aaaa].map { DNSQuestion(name: name, type: $0) }, servers) { answers in
+                var asked: [DNSQuestion: [IPAddress]] = [:]
+                let addresses = (try? self.merge(answers, asked: &asked))?.addresses ?? []
+                // Empty it would say that there is none.
+                guard !addresses.isEmpty else { return }
+                await early(addresses.map { SocketAddress(ip: $0, port: port) })
+            }
+            let found = try self.merge(answers, asked: &asked)
+            return (found.addresses.map { SocketAddress(ip: $0, port: port) }, found.exists)
+        }
     }
 
     private var configuration: ResolverConfiguration {
         if let server = self.lookup.resolver { return ResolverConfiguration(servers: [server]) }
-        // Read each time: it may be replaced. Without it the defaults hold.
-        let bytes = (try? WholeFile.read(self.resolverFile)) ?? []
-        return ResolverConfiguration(parsing: String(decoding: bytes, as: UTF8.self))
+        return self.resolver()
     }
 
     private typealias Addresses = (addresses: [IPAddress], exists: Bool)
 
-    private func addresses(
-        of name: DNSName, _ servers: [SocketAddress], asked: inout [DNSQuestion: [IPAddress]]
-    ) async throws(DiscoveryFailure) -> Addresses {
-        let answers = await Self.ask([.a, .aaaa].map { DNSQuestion(name: name, type: $0) }, servers, self.client)
-        return try self.merge(answers, asked: &asked)
-    }
-
     /// Throws if neither family has an answer, or one has failed and the other is empty.
     private func merge(
-        _ answers: [DNSQuestion: Result<DNSResponse, DiscoveryFailure>], asked: inout [DNSQuestion: [IPAddress]]
+        _ answers: Answers, asked: inout [DNSQuestion: [IPAddress]]
     ) throws(DiscoveryFailure) -> Addresses {
         var addresses: [IPAddress] = []
         var failure: DiscoveryFailure?
@@ -117,8 +148,8 @@ actor NameSource: EndpointSource {
         for (question, answer) in answers {
             switch answer {
             case .success(let response):
-                exists = exists || response.code == .noError
-                asked[question] = response.addresses(of: question.name)
+                exists = exists || response.exists
+                asked[question] = response.addresses
             case .failure(let reason):
                 failure = reason
                 asked[question] = self.known[question]
@@ -130,27 +161,23 @@ actor NameSource: EndpointSource {
     }
 
     private func services(
-        of name: DNSName, _ servers: [SocketAddress], asked: inout [DNSQuestion: [IPAddress]]
+        of name: DNSName, _ servers: [SocketAddress], asked: inout [DNSQuestion: [IPAddress]],
+        early: @Sendable ([SocketAddress]) async -> Void
     ) async throws(DiscoveryFailure) -> (endpoints: [SocketAddress], exists: Bool) {
-        let response = try await self.client.ask(DNSQuestion(name: name, type: .srv), servers: servers)
-        let services = response.services(of: name).filter { !$0.target.isRoot }
+        let answer = try await self.client.follow(DNSQuestion(name: name, type: .srv), servers: servers)
+        let services = answer.services.filter { !$0.target.isRoot }
         // Those with the lowest number are to be used as long as there is one (RFC 2782); weights are left to the
         // upstream's own way of choosing.
         let best = services.map(\.priority).min()
         let wanted = Array(services.filter { $0.priority == best }.prefix(Self.targetLimit))
-        guard !wanted.isEmpty else { return ([], response.code == .noError) }
+        guard !wanted.isEmpty else { return ([], answer.exists) }
 
         let extra = Dictionary(
-            grouping: response.additional.compactMap { record -> (DNSName, IPAddress)? in
+            grouping: answer.response.additional.compactMap { record -> (DNSName, IPAddress)? in
                 if case .address(let address) = record.content { (record.name, address) } else { nil }
-            }, by: \.0)
-        if wanted.allSatisfy({ extra[$0.target] != nil }) {
-            return (
-                wanted.flatMap { service in
-                    (extra[service.target] ?? []).map { SocketAddress(ip: $0.1, port: service.port) }
-                }, true
-            )
-        }
+            }, by: \.0
+        ).mapValues { $0.map(\.1) }
+        if wanted.allSatisfy({ extra[$0.target] != nil }) { return (Self.endpoints(wanted, extra), true) }
         let targets = Array(Set(wanted.map(\.target)))
         var byTarget: [DNSName: [IPAddress]] = [:]
         var failure: DiscoveryFailure?
@@ -159,43 +186,108 @@ actor NameSource: EndpointSource {
             let questions = batch.flatMap { target in
                 [DNSType.a, .aaaa].map { DNSQuestion(name: target, type: $0) }
             }
-            let answers = await Self.ask(questions, servers, self.client)
+            let before = byTarget
+            let isLast = batch.endIndex == targets.endIndex
+            let answers = await self.ask(questions, servers) { answers in
+                guard isLast else { return }
+                var present = before
+                for target in batch { present[target] = self.addresses(of: target, answers).addresses }
+                let endpoints = Self.endpoints(wanted, present)
+                if !endpoints.isEmpty { await early(endpoints) }
+            }
             for target in batch {
-                let own = answers.filter { $0.key.name == target }
-                do throws(DiscoveryFailure) {
-                    byTarget[target] = try self.merge(own, asked: &asked).addresses
-                } catch {
-                    failure = error
-                    byTarget[target] = own.keys.flatMap { self.known[$0] ?? [] }
-                }
+                let found = self.addresses(of: target, answers)
+                byTarget[target] = found.addresses
+                asked.merge(found.asked) { $1 }
+                failure = found.failure ?? failure
             }
         }
-        let endpoints = wanted.flatMap { service in
-            (byTarget[service.target] ?? []).map { SocketAddress(ip: $0, port: service.port) }
-        }
+        let endpoints = Self.endpoints(wanted, byTarget)
         if endpoints.isEmpty, let failure { throw failure }
         return (endpoints, true)
     }
 
-    /// All at once.
-    private nonisolated static func ask(
-        _ questions: [DNSQuestion], _ servers: [SocketAddress], _ client: DNSClient
-    ) async -> [DNSQuestion: Result<DNSResponse, DiscoveryFailure>] {
-        await withTaskGroup(of: (DNSQuestion, Result<DNSResponse, DiscoveryFailure>).self) { group in
+    private static func endpoints(_ services: [DNSService], _ addresses: [DNSName: [IPAddress]]) -> [SocketAddress] {
+        services.flatMap { service in
+            (addresses[service.target] ?? []).map { SocketAddress(ip: $0, port: service.port) }
+        }
+    }
+
+    /// Of one target of several; where asking has failed, what was known.
+    private func addresses(
+        of target: DNSName, _ answers: Answers
+    ) -> (addresses: [IPAddress], asked: [DNSQuestion: [IPAddress]], failure: DiscoveryFailure?) {
+        let own = answers.filter { $0.key.name == target }
+        var asked: [DNSQuestion: [IPAddress]] = [:]
+        do throws(DiscoveryFailure) {
+            let found = try self.merge(own, asked: &asked)
+            return (found.addresses, asked, nil)
+        } catch {
+            return (own.keys.flatMap { self.known[$0] ?? [] }, asked, error)
+        }
+    }
+
+    // MARK: asking
+
+    private typealias Answers = [DNSQuestion: Result<DNSAnswer, DiscoveryFailure>]
+
+    private enum Event: Sendable {
+        case answer(DNSQuestion, Result<DNSAnswer, DiscoveryFailure>)
+        case delayOver
+        case stragglingOver
+    }
+
+    /// All at once. Once each name has addresses, `early` gets what there is after the resolution delay, and what has not
+    /// come a second later counts as failed.
+    private func ask(
+        _ questions: [DNSQuestion], _ servers: [SocketAddress], early: (Answers) async -> Void
+    ) async -> Answers {
+        var answers: Answers = [:]
+        for question in questions {
+            answers[question] = .failure(DiscoveryFailure("\(question.name) is not answered in time", isSilence: true))
+        }
+        var open = Set(questions)
+        var bare = Set(questions.map(\.name))
+        let client = self.client
+        let clock = self.clock
+        await withTaskGroup(of: Event.self) { group in
             for question in questions {
                 group.addTask {
                     // The answer first, then the pair: optimised by Swift 6.3.1, a pair begun before an await loses its
                     // first half.
-                    let answer: Result<DNSResponse, DiscoveryFailure>
+                    let answer: Result<DNSAnswer, DiscoveryFailure>
                     do throws(DiscoveryFailure) {
-                        answer = .success(try await client.ask(question, servers: servers))
+                        answer = .success(try await client.follow(question, servers: servers))
                     } catch {
                         answer = .failure(error)
                     }
-                    return (question, answer)
+                    return .answer(question, answer)
                 }
             }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            events: for await event in group {
+                switch event {
+                case .answer(let question, let answer):
+                    answers[question] = answer
+                    open.remove(question)
+                    if open.isEmpty { break events }
+                    guard case .success(let found) = answer, !found.addresses.isEmpty,
+                        bare.remove(question.name) != nil, bare.isEmpty
+                    else { continue }
+                    group.addTask {
+                        try? await clock.sleep(Self.resolutionDelay)
+                        return .delayOver
+                    }
+                case .delayOver:
+                    await early(answers)
+                    group.addTask {
+                        try? await clock.sleep(Self.straggling)
+                        return .stragglingOver
+                    }
+                case .stragglingOver: break events
+                }
+            }
+            group.cancelAll()
         }
+        return answers
     }
 }

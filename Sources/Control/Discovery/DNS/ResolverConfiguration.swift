@@ -1,3 +1,4 @@
+import Reactor
 import Traffic
 
 /// What /etc/resolv.conf says, as far as it matters here. Pure.
@@ -38,6 +39,11 @@ struct ResolverConfiguration: Equatable, Sendable {
         if self.servers.isEmpty {
             self.servers = [SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 53)]
         }
+    }
+
+    /// What the file says now: it may be replaced at any time. Without it the defaults hold.
+    static func system(_ file: String = "/etc/resolv.conf") -> ResolverConfiguration {
+        ResolverConfiguration(parsing: String(decoding: (try? WholeFile.read(file)) ?? [], as: UTF8.self))
     }
 
     /// The names to ask for, in order, until one exists.

@@ -1,0 +1,115 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// One JSON line per request. Field names are a public contract (docs/access-log.md).
+enum AccessRecord {
+    static func write(
+        _ exchange: Exchange, _ client: ClientConnection, microseconds: UInt64, to log: AccessLogBuffer
+    ) {
+        guard let head = exchange.kept.head else { return }
+        let core = exchange.core
+        var writer = ByteWriter(core.memory.head)
+        Self.begin(client, requestID: exchange.requestID, into: &writer)
+        if exchange.clientAddress != client.peer {
+            writer.append("\",\"forwardedFor\":\"")
+            writer.append(utf8: exchange.clientAddress.description)
+        }
+        writer.append("\",\"status\":")
+        writer.append(decimal: UInt64(exchange.status))
+        let kept = exchange.kept.bytes.bindMemory(to: UInt8.self)
+        let span = kept.span
+        writer.append(",\"method\":\"")
+        Self.escape(span, head.methodRange, limit: 32, into: &writer)
+        writer.append("\",\"target\":\"")
+        Self.escape(span, head.target, limit: 2_048, into: &writer)
+        writer.append("\",\"host\":\"")
+        Self.escape(span, head.host, limit: 256, into: &writer)
+        writer.append("\",\"protocol\":\"")
+        writer.append(client.protocolName(exchange.clientStream))
+        writer.append("\",\"requestBytes\":")
+        writer.append(decimal: exchange.requestBytes)
+        writer.append(",\"responseBytes\":")
+        writer.append(decimal: exchange.answerBytes)
+        writer.append(",\"durationMicroseconds\":")
+        writer.append(decimal: microseconds)
+        if let route = exchange.route?.object {
+            writer.append(",\"route\":\"")
+            writer.append(utf8: route.name)
+            writer.append("\"")
+        }
+        if let member = exchange.placement.member, let route = exchange.route?.object, member < route.memberNames.count
+        {
+            writer.append(",\"upstream\":\"")
+            writer.append(bytes: route.memberNames[member])
+            writer.append("\"")
+        }
+        if let pool = exchange.pool?.object {
+            writer.append(",\"endpoint\":\"")
+            writer.append(bytes: pool.authority)
+            writer.append("\",\"attempts\":")
+            writer.append(decimal: UInt64(exchange.retries) + 1)
+        }
+        if let reason = exchange.reason {
+            writer.append(",\"reason\":\"")
+            writer.append(reason.word)
+            writer.append("\"")
+        }
+        writer.append("}\n")
+        Self.finish(&writer, core: core, log: log)
+    }
+
+    /// Input that was no request.
+    static func writeRejected(
+        _ client: ClientConnection, requestID: (UInt64, UInt64), status: UInt16, word: String,
+        to log: AccessLogBuffer
+    ) {
+        var writer = ByteWriter(client.core.memory.head)
+        Self.begin(client, requestID: requestID, into: &writer)
+        writer.append("\",\"status\":")
+        writer.append(decimal: UInt64(status))
+        writer.append(",\"reason\":\"")
+        writer.append(utf8: word)
+        writer.append("\"}\n")
+        Self.finish(&writer, core: client.core, log: log)
+    }
+
+    private static func begin(_ client: ClientConnection, requestID: (UInt64, UInt64), into writer: inout ByteWriter) {
+        writer.append("{\"time\":\"")
+        HTTPDate.writeISO(milliseconds: MonotonicClock.wallMilliseconds(), into: &writer)
+        writer.append("\",\"requestId\":\"")
+        writer.append(paddedHex: requestID.0)
+        writer.append(paddedHex: requestID.1)
+        writer.append("\",\"client\":\"")
+        writer.append(bytes: client.context.peer)
+    }
+
+    private static func finish(_ writer: inout ByteWriter, core: WorkerCore, log: AccessLogBuffer) {
+        guard !writer.overflowed else { return }
+        log.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(core.memory.head)[0..<writer.count]))
+    }
+
+    /// Bytes as JSON text: what could end the string or the line, or is no ASCII, becomes an escape.
+    private static func escape(
+        _ span: borrowing Span<UInt8>, _ range: ByteRange, limit: Int, into writer: inout ByteWriter
+    ) {
+        let upper = min(Int(range.upper), Int(range.lower) + limit, span.count)
+        var index = Int(range.lower)
+        while index < upper {
+            let byte = span[index]
+            if byte == 0x22 || byte == 0x5C {
+                writer.append(0x5C)
+                writer.append(byte)
+            } else if byte < 0x20 || byte >= 0x7F {
+                writer.append("\\u00")
+                let high = byte >> 4
+                let low = byte & 0xF
+                writer.append(high < 10 ? 0x30 + high : 0x57 + high)
+                writer.append(low < 10 ? 0x30 + low : 0x57 + low)
+            } else {
+                writer.append(byte)
+            }
+            index += 1
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// A client's connection, whatever protocol it speaks: what an exchange asks of it, and what all of them share.
+///
+/// Subclasses are leaves: they turn bytes into requests, open an exchange for each, and turn answers into bytes. A
+/// connection that ends tells its exchanges before it leaves the worker's table.
+class ClientConnection: Handle {
+    /// The core outlives every handle: it owns the table that holds them.
+    final unowned(unsafe) let core: WorkerCore
+    final var channel: Channel
+    final let peer: IPAddress
+    /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
+    final var context: RequestContext
+    final let isCountedPerClient: Bool
+    /// When output last moved, in milliseconds.
+    final var lastProgress: UInt64
+
+    init(core: WorkerCore, socket: consuming Socket, peer: IPAddress, isCountedPerClient: Bool) {
+        self.core = core
+        self.channel = Channel(socket)
+        self.peer = peer
+        self.context = RequestContext(
+            peer: Array(peer.description.utf8), isPeerTrusted: false, requestID: (0, 0), upgrades: false,
+            endpointHost: nil)
+        self.isCountedPerClient = isCountedPerClient
+        self.lastProgress = core.now
+        super.init()
+    }
+
+    /// Counts itself in and registers; false if the kernel has no room, and then it is closed.
+    final func enter() -> Bool {
+        self.core.counts.connections += 1
+        self.core.register(self)
+        do throws(SystemError) {
+            try self.channel.register(with: self.core.loop, token: self.token)
+            return true
+        } catch {
+            self.leave()
+            return false
+        }
+    }
+
+    /// Closes the channel and leaves the worker's table.
+    final func leave() {
+        self.channel.close(pool: &self.core.buffers)
+        self.core.counts.connections -= 1
+        self.core.shared.leave(self.peer, counted: self.isCountedPerClient)
+        self.core.forget(self)
+    }
+
+    final func arm(at deadline: UInt64) {
+        self.core.wheel.schedule(self.slot, at: deadline)
+    }
+
+    /// Bytes held because the client does not take them.
+    final var heldOutput: Int { self.channel.unsent.held }
+
+    /// Nothing can be written to the client any more.
+    final var isLost: Bool { self.channel.isBroken }
+
+    // MARK: what an exchange asks
+
+    /// Gives the answer's head with the first piece of its body: one write.
+    func answer(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, _ piece: BodyPiece,
+        _ data: UnsafeRawPointer?, on stream: StreamID
+    ) -> Flow { .gone }
+
+    /// An interim (1xx) answer.
+    func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow { .gone }
+
+    /// A 101, with what the endpoint sent behind it. From here both directions carry bytes.
+    func answerSwitch(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, early: UnsafeRawBufferPointer,
+        on stream: StreamID
+    ) -> Flow { .gone }
+
+    /// A further piece of the answer's body.
+    func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow { .gone }
+
+    /// An answer of the balancer's own, whole.
+    func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow { .gone }
+
+    /// `100 Continue`: the balancer itself asks for the body.
+    func sendContinue(on stream: StreamID) {}
+
+    /// The answer is whole although the request still comes: a client that was told that the connection ends sees the end.
+    func endAnswer(_ stream: StreamID) {}
+
+    /// Whether all that was given has left.
+    func isClear(_ stream: StreamID) -> Bool { true }
+
+    /// Bytes given that the client's kernel has not acknowledged: how a slow client is told from a stalled one.
+    func unacknowledged() -> Int { self.channel.unacknowledged() }
+
+    /// The exchange takes body bytes again. They are read later in the turn, not within this call.
+    func wantBody(_ stream: StreamID) {}
+
+    /// The exchange is over and recorded.
+    func finish(_ stream: StreamID, _ end: AnswerEnd) {}
+
+    /// The endpoint's side of a tunnel was cut: this side ends alike. The exchange is recorded already.
+    func unreachable() {}
+
+    /// The process holds too much for slow clients, and this one is among those that hold most and move least.
+    func relieve() {}
+
+    /// HTTP version for the access log, such as `HTTP/1.1`.
+    func protocolName(_ stream: StreamID) -> StaticString { "" }
+}

@@ -1,0 +1,121 @@
+import Glibc
+import HTTPWire
+import Reactor
+import Traffic
+
+/// A connection to an endpoint, whatever protocol it speaks: what an exchange asks of it, and what all of them share.
+///
+///     dialling ──connected──▶ leased ──clean end──▶ idle ──lease──▶ leased
+///         │                     │                    │
+///         └───────failed────────┴─unclean, surplus───┴─any readiness──▶ closed
+///
+/// Races worth knowing: an idle connection may become readable (closed, or bytes that answer no request) in the same batch
+/// of events in which a request wants to lease it. The worker takes idle connections' events before all others, so the
+/// lease never sees it.
+class EndpointConnection: Handle {
+    enum State { case dialling, leased, idle, closed }
+
+    /// The core outlives every handle: it owns the table that holds them.
+    final unowned(unsafe) let core: WorkerCore
+    final let pool: EndpointPool
+    final var channel: Channel
+    final var state = State.dialling
+    private final let born: UInt64
+    private final let lifetime: UInt64
+
+    init(core: WorkerCore, socket: consuming Socket, pool: EndpointPool, lifetime: UInt32) {
+        self.core = core
+        self.channel = Channel(socket)
+        self.pool = pool
+        self.born = core.now
+        self.lifetime = UInt64(lifetime)
+        super.init()
+        pool.connectionsOpened &+= 1
+    }
+
+    /// Registers with the worker; throws, having closed itself, if the kernel has no room.
+    final func enter() throws(SystemError) {
+        self.core.register(self)
+        do throws(SystemError) {
+            try self.channel.register(with: self.core.loop, token: self.token)
+        } catch {
+            self.close()
+            throw error
+        }
+    }
+
+    /// It has lived as long as it may.
+    final var isOld: Bool { self.core.now &- self.born >= self.lifetime }
+
+    /// Takes an idle connection out of its rest. False, and closed, if it must not be used: too old, or (asked only if
+    /// `checking`) no longer quiet.
+    final func wake(checking: Bool) -> Bool {
+        if self.isOld || (checking && !self.channel.isQuiet()) {
+            self.close()
+            return false
+        }
+        // Its timer runs on, and means nothing until it rests again: moving it later then costs a store.
+        self.core.handles.setUrgent(self, false)
+        self.state = .leased
+        return true
+    }
+
+    /// Puts itself into the pool; false if it must not, or there is no room.
+    final func rest(idleMilliseconds: UInt32) -> Bool {
+        guard self.channel.isClear, !self.channel.isBroken, !self.channel.isReadable, !self.channel.isPeerClosing,
+            !self.core.isDraining, !self.isOld, self.pool.park(self)
+        else { return false }
+        self.state = .idle
+        self.core.handles.setUrgent(self, true)
+        self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(idleMilliseconds))
+        return true
+    }
+
+    override func expired() {
+        guard self.state == .idle else { return }
+        self.pool.remove(self)
+        self.close()
+    }
+
+    /// Closes and leaves the worker's table. Its exchange, if any, has let go of it before.
+    func close() {
+        guard self.state != .closed else { return }
+        self.state = .closed
+        self.channel.close(pool: &self.core.buffers)
+        self.pool.connectionClosed()
+        self.core.forget(self)
+    }
+
+    // MARK: what an exchange asks
+
+    /// Attaches the exchange.
+    func open(for exchange: Exchange) -> StreamID { 0 }
+
+    /// Sends the head, rewritten as the route wants it, with the first piece of the body: one write.
+    func request(
+        _ head: RequestHead, _ fields: FieldList, _ source: UnsafeRawBufferPointer, policy: RequestPolicy,
+        context: UnsafePointer<RequestContext>,
+        _ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID
+    ) -> Flow { .gone }
+
+    /// A further piece of the request's body.
+    func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow { .gone }
+
+    /// Whether all that was given has left.
+    func isClear(_ stream: StreamID) -> Bool { true }
+
+    /// Whether bytes can still be given.
+    func isWritable(_ stream: StreamID) -> Bool { true }
+
+    /// Bytes given that the endpoint's kernel has not acknowledged.
+    func unacknowledged() -> Int { self.channel.unacknowledged() }
+
+    /// Whether the endpoint has said anything in the present exchange.
+    var hasAnswered: Bool { false }
+
+    /// The client takes the answer again.
+    func readAnswer(_ stream: StreamID) {}
+
+    /// Lets the exchange go.
+    func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {}
+}

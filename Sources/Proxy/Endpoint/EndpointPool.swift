@@ -1,0 +1,96 @@
+import Synchronization
+import Traffic
+
+/// One worker's connections to one endpoint that are waiting for work, newest on top: the last used is the likeliest to
+/// be alive and to have a warm congestion window, and the rest can age out.
+final class EndpointPool {
+    let endpoint: Endpoint
+    /// The endpoint's address as an authority, for routes that rewrite Host.
+    let authority: [UInt8]
+    /// From the newest table.
+    private var capacity: Int
+    private var maximumConnections: Int
+    private let state: UpstreamState
+    /// The worker's table owns them.
+    private var idle: ContiguousArray<Reference<EndpointConnection>> = []
+    var requests: UInt64 = 0
+    var connectFailures: UInt64 = 0
+    var connectionsOpened: UInt64 = 0
+
+    init(endpoint: Endpoint, spec: UpstreamSpec, state: UpstreamState) {
+        self.endpoint = endpoint
+        self.state = state
+        self.authority = Array(endpoint.address.description.utf8)
+        self.capacity = Int(spec.idleConnections)
+        self.maximumConnections = Int(spec.maxConnections)
+        self.idle.reserveCapacity(min(self.capacity, 128))
+    }
+
+    /// Bounds of another table; what is over the new one goes.
+    func adopt(_ spec: UpstreamSpec) {
+        self.capacity = Int(spec.idleConnections)
+        self.maximumConnections = Int(spec.maxConnections)
+        while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
+    }
+
+    /// No table names the endpoint any more.
+    func retire() {
+        self.capacity = 0
+        self.closeIdle()
+    }
+
+    /// Whether the endpoint has as many connections as it may, whoever holds them.
+    var isFull: Bool {
+        self.maximumConnections > 0
+            && self.endpoint.connections.load(ordering: .relaxed) >= self.maximumConnections
+    }
+
+    /// Counts a new connection in, unless the endpoint has as many as it may.
+    func admitConnection() -> Bool {
+        let held = self.endpoint.connections.add(1, ordering: .relaxed).newValue
+        guard self.maximumConnections > 0, held > self.maximumConnections else { return true }
+        self.endpoint.connections.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    func connectionClosed() {
+        self.endpoint.connections.subtract(1, ordering: .relaxed)
+    }
+
+    /// Takes the newest idle connection.
+    @inline(__always)
+    func lease() -> Reference<EndpointConnection>? {
+        self.idle.popLast()
+    }
+
+    /// Keeps a connection for reuse; false if there is no room, or requests of other workers wait for the place that it
+    /// takes: then it is theirs as often as they are among those that wait.
+    func park(_ connection: EndpointConnection) -> Bool {
+        guard self.idle.count < self.capacity else { return false }
+        if self.maximumConnections > 0, self.isFull {
+            let wanted = self.state.record.connectionsWanted.load(ordering: .relaxed)
+            let own = self.state.waiting.count
+            if wanted > own, connection.core.random.below(wanted) >= own { return false }
+        }
+        self.idle.append(Reference(to: connection))
+        return true
+    }
+
+    /// An idle connection ended by itself.
+    func remove(_ connection: EndpointConnection) {
+        // From the end: what was parked last is what most often ends here.
+        if let index = self.idle.lastIndex(where: { $0.object === connection }) { self.idle.remove(at: index) }
+    }
+
+    /// Closes whatever is idle.
+    func closeIdle() {
+        while let connection = self.idle.popLast() { connection.object.close() }
+    }
+
+    var counters: EndpointCounters {
+        EndpointCounters(
+            upstream: self.endpoint.upstream, address: self.endpoint.address, requests: self.requests,
+            connectFailures: self.connectFailures, connectionsOpened: self.connectionsOpened,
+            connectionsIdle: UInt64(self.idle.count))
+    }
+}

@@ -1,0 +1,309 @@
+import Glibc
+import HTTPWire
+import Reactor
+import Traffic
+
+/// An endpoint that speaks HTTP/1: one exchange at a time.
+final class HTTP1Endpoint: EndpointConnection {
+    private unowned(unsafe) var exchange: Exchange?
+    /// An answer's head that is not complete, or part of a chunk's frame.
+    private var inbound = ByteQueue()
+    private var scan = HeadScan()
+    private var hasScanned = false
+    private var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
+    private var requestFraming = BodyFraming.none
+    /// The final head has been read: what follows is body.
+    private var isInBody = false
+    /// The answer's head allows another exchange, and nothing has come that belongs to none.
+    private var mayBeKept = false
+    /// `inbound`'s bytes are being parsed in place: its memory must stay.
+    private var isParsing = false
+    /// Bytes have come in the present exchange.
+    private var hasHeard = false
+    /// In a tunnel: the client has ended, which the endpoint sees once all of it has left.
+    private var finishesWhenClear = false
+
+    /// Reads per event: enough for a few hundred kilobytes, then others get their turn.
+    private static let readsPerEvent = 4
+    /// Once a client has shown itself slow, less is read at a time, so that less waits for it in memory.
+    private static let slowRead = 65_536
+    /// Room for the rest of a head.
+    private static let headRoom = 4_096
+
+    // MARK: events
+
+    override func ready(_ readiness: Readiness) {
+        switch self.state {
+        case .idle:
+            // Writability alone is no news. Anything else means closed, or bytes that belong to no request.
+            if readiness != .output {
+                self.pool.remove(self)
+                self.close()
+            }
+        case .dialling:
+            guard !readiness.isDisjoint(with: [.output, .error, .hangUp]) else { return }
+            self.channel.note(readiness)
+            let code = self.channel.takeError()
+            guard let exchange else { return self.close() }
+            if code == 0 {
+                self.state = .leased
+                exchange.dialled()
+            } else {
+                exchange.dialFailed(code)
+            }
+        case .leased:
+            self.channel.note(readiness)
+            if readiness.contains(.output), !self.channel.isClear { self.flush() }
+            self.readAnswers()
+        case .closed: break
+        }
+    }
+
+    override func resume() { self.readAnswers() }
+
+    private func flush() {
+        let (flow, moved) = self.channel.flush(pool: &self.core.buffers)
+        if moved > 0 { self.exchange?.endpointMoved() }
+        guard flow == .clear else { return }
+        if self.finishesWhenClear {
+            self.finishesWhenClear = false
+            self.channel.finishWriting()
+        }
+        self.exchange?.endpointClear()
+    }
+
+    // MARK: the request
+
+    override func open(for exchange: Exchange) -> StreamID {
+        self.exchange = exchange
+        self.hasHeard = false
+        self.mayBeKept = false
+        self.isInBody = false
+        self.hasScanned = false
+        return 0
+    }
+
+    override func request(
+        _ head: RequestHead, _ fields: FieldList, _ source: UnsafeRawBufferPointer, policy: RequestPolicy,
+        context: UnsafePointer<RequestContext>,
+        _ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID
+    ) -> Flow {
+        self.requestFraming = head.framing
+        var writer = ByteWriter(self.core.memory.head)
+        RequestRewriter.write(
+            head, fields: fields, source: source.bindMemory(to: UInt8.self).span, policy: policy,
+            context: context.pointee, into: &writer)
+        guard !writer.overflowed else { return .tooLarge }
+        return self.write(head: writer.count, piece, data)
+    }
+
+    override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
+        let flow = self.write(head: 0, piece, data)
+        if self.requestFraming == .untilClose, piece.isEnd {
+            if flow == .clear { self.channel.finishWriting() } else { self.finishesWhenClear = true }
+        }
+        return flow
+    }
+
+    private func write(head: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?) -> Flow {
+        let pieces = self.core.memory.gather(head: head, piece, data, as: self.requestFraming)
+        switch self.channel.write(pieces, pool: &self.core.buffers) {
+        case .clear: return .clear
+        case .waits: return .waits
+        case .gone: return .gone
+        }
+    }
+
+    override func isClear(_ stream: StreamID) -> Bool { self.channel.isClear }
+    override func isWritable(_ stream: StreamID) -> Bool { !self.channel.isBroken && self.state == .leased }
+
+    // MARK: the answer
+
+    override var hasAnswered: Bool { self.hasHeard }
+
+    override func readAnswer(_ stream: StreamID) { self.readAnswers() }
+
+    private func readAnswers() {
+        var reads = 0
+        while self.state == .leased, self.channel.isReadable, let exchange, exchange.takesAnswer {
+            if reads == Self.readsPerEvent {
+                self.core.makeRunnable(self)
+                return
+            }
+            reads += 1
+            if !self.isInBody, !self.inbound.isEmpty { self.readBehindPart(exchange) } else { self.read(exchange) }
+        }
+    }
+
+    private func read(_ exchange: Exchange) {
+        let input = self.core.memory.input
+        // Part of a chunk's frame may wait for the rest of it.
+        let held = self.inbound.count
+        if held > 0 { input.copyMemory(from: self.inbound.bytes) }
+        let limit = exchange.isClientSlow ? min(input.count, held + Self.slowRead) : input.count
+        switch self.channel.read(into: UnsafeMutableRawBufferPointer(rebasing: input[held..<limit])) {
+        case .bytes(let count):
+            self.hasHeard = true
+            self.inbound.clear(pool: &self.core.buffers)
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: input[0..<held + count])
+            let used = self.take(bytes)
+            if used < bytes.count, self.state == .leased {
+                self.inbound.append(
+                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[used...]), pool: &self.core.buffers)
+            }
+        case .dry: break
+        case .ended: self.ended(exchange)
+        case .failed: self.broke(exchange)
+        }
+    }
+
+    /// A head that came in part: the rest is read behind it, so that bytes which come one at a time are moved once.
+    private func readBehindPart(_ exchange: Exchange) {
+        let room = self.inbound.room(atLeast: Self.headRoom, pool: &self.core.buffers)
+        switch self.channel.read(into: room) {
+        case .bytes(let count):
+            self.inbound.commit(count)
+            self.isParsing = true
+            let used = self.take(self.inbound.mutableBytes)
+            self.isParsing = false
+            if self.state == .leased {
+                if used > 0 { self.inbound.consume(used, pool: &self.core.buffers) }
+            } else {
+                self.inbound.clear(pool: &self.core.buffers)
+            }
+        case .dry: break
+        case .ended: self.ended(exchange)
+        case .failed: self.broke(exchange)
+        }
+    }
+
+    /// Takes bytes of the answer. Answers how many were used; the rest is to be presented again with more behind it.
+    private func take(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        if self.isInBody { return self.takeBody(bytes) }
+        var offset = 0
+        while offset < bytes.count, self.state == .leased, let exchange {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[offset...])
+            let source = UnsafeRawBufferPointer(rest)
+            let span = source.bindMemory(to: UInt8.self).span
+            let limits = exchange.answerHeadLimits
+            if self.hasScanned, offset == 0, !self.scan.mayBeComplete(span, limits: limits) { return offset }
+            do throws(HeadError) {
+                guard
+                    let head = try HeadParser.response(
+                        span, to: exchange.method, limits: limits, fields: &self.core.memory.fields)
+                else {
+                    self.scan = HeadScan()
+                    self.hasScanned = true
+                    _ = self.scan.mayBeComplete(span, limits: limits)
+                    return offset
+                }
+                self.hasScanned = false
+                offset += head.length
+                if head.status == 101 {
+                    self.beginTunnel(head, rest, exchange)
+                    return bytes.count
+                }
+                if head.status < 200 {
+                    exchange.interim(head, source)
+                    continue
+                }
+                return offset + self.beginBody(head, rest, exchange)
+            } catch {
+                exchange.malformedAnswer(.badResponse)
+                return bytes.count
+            }
+        }
+        return offset
+    }
+
+    /// The final head, and as much of the body as came with it.
+    private func beginBody(_ head: ResponseHead, _ bytes: UnsafeMutableRawBufferPointer, _ exchange: Exchange) -> Int {
+        let limits = exchange.limits
+        self.isInBody = true
+        self.mayBeKept = head.persistent && head.framing != .untilClose
+        self.reader = BodyReader(
+            head.framing, of: .response, extensionLimit: Int(limits.chunkExtensionBytes),
+            trailerLimit: Int(limits.trailerBytes))
+        let body = UnsafeMutableRawBufferPointer(rebasing: bytes[head.length...])
+        var piece = BodyPiece(isEnd: self.reader.isEnded)
+        do throws(ChunkError) {
+            if !self.reader.isEnded, !body.isEmpty {
+                piece = try self.reader.take(
+                    body, frames: self.core.memory.frames, trailers: exchange.answerTrailers)
+            }
+        } catch {
+            exchange.answerBegan(head, UnsafeRawBufferPointer(bytes), BodyPiece(), nil)
+            if self.exchange === exchange { exchange.answerBroke(.badResponse, isMalformed: true) }
+            return body.count
+        }
+        if self.reader.isEnded, piece.consumed < body.count { self.mayBeKept = false }
+        exchange.answerBegan(head, UnsafeRawBufferPointer(bytes), piece, UnsafeRawPointer(body.baseAddress))
+        return piece.consumed
+    }
+
+    private func takeBody(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        guard let exchange else { return bytes.count }
+        guard !self.reader.isEnded else {
+            // The answer is whole, the request still goes up: what comes now belongs to no answer.
+            self.mayBeKept = false
+            return bytes.count
+        }
+        do throws(ChunkError) {
+            let piece = try self.reader.take(
+                bytes, frames: self.core.memory.frames, trailers: exchange.answerTrailers)
+            if self.reader.isEnded, piece.consumed < bytes.count { self.mayBeKept = false }
+            if piece.data > 0 || piece.isEnd { exchange.answerBody(piece, UnsafeRawPointer(bytes.baseAddress)) }
+            // Surplus is nobody's: it goes with the connection.
+            return self.reader.isEnded ? bytes.count : piece.consumed
+        } catch {
+            exchange.answerBroke(.badResponse, isMalformed: true)
+            return bytes.count
+        }
+    }
+
+    private func beginTunnel(
+        _ head: ResponseHead, _ bytes: UnsafeMutableRawBufferPointer, _ exchange: Exchange
+    ) {
+        guard exchange.switched(head, UnsafeRawBufferPointer(bytes)) else { return }
+        self.isInBody = true
+        self.reader = BodyReader(.untilClose, extensionLimit: 0, trailerLimit: 0)
+        self.requestFraming = .untilClose
+    }
+
+    /// The endpoint has finished sending.
+    private func ended(_ exchange: Exchange) {
+        self.mayBeKept = false
+        if self.isInBody, !self.reader.isEnded, self.reader.inputEnded() {
+            exchange.answerBody(BodyPiece(isEnd: true), nil)
+        } else {
+            exchange.endpointEnded(hasPart: !self.inbound.isEmpty)
+        }
+    }
+
+    private func broke(_ exchange: Exchange) {
+        self.mayBeKept = false
+        exchange.endpointBroke()
+    }
+
+    // MARK: ends
+
+    override func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {
+        guard self.state == .leased || self.state == .dialling else { return }
+        self.exchange = nil
+        switch end {
+        case .clean:
+            guard self.mayBeKept, self.reader.isEnded, self.inbound.isEmpty || self.isParsing,
+                self.rest(idleMilliseconds: idleMilliseconds)
+            else { return self.close() }
+        case .closed: self.close()
+        case .cut:
+            self.channel.cut(pool: &self.core.buffers)
+            self.close()
+        }
+    }
+
+    override func close() {
+        if !self.isParsing { self.inbound.clear(pool: &self.core.buffers) }
+        super.close()
+    }
+}

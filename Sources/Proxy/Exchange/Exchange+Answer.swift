@@ -1,0 +1,155 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// The answer on its way down.
+extension Exchange {
+    /// What of an answer's trailers passes.
+    var answerTrailers: TrailerRules { self.route?.with { $0.answerTrailers } ?? TrailerRules() }
+
+    func interim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer) {
+        self.interims &+= 1
+        // Beyond the limit they are dropped: they only inform.
+        guard self.interims <= self.limits.interimResponses else {
+            self.core.counts.interimsDropped &+= 1
+            return
+        }
+        let stream = self.clientStream
+        if self.client?.with({ $0.answerInterim(head, source, on: stream) }) == .tooLarge {
+            self.core.counts.interimsDropped &+= 1
+        }
+    }
+
+    func answerBegan(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
+    ) {
+        guard let client, let route, self.phase.isUnanswered else { return }
+        let stream = self.clientStream
+        self.status = head.status
+        let flow = route.with { route in
+            client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
+        }
+        guard flow != .tooLarge else { return self.malformedAnswer(.answerTooLarge) }
+        self.phase.answerBegan()
+        self.isProxied = true
+        self.held.clear(pool: &self.core.buffers)
+        self.passed(piece, flow)
+    }
+
+    func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?) {
+        guard let client else { return }
+        let stream = self.clientStream
+        if self.phase.isTunnel { return self.tunnelDown(piece, data) }
+        self.passed(piece, client.with { $0.answerBody(piece, data, on: stream) })
+    }
+
+    private func passed(_ piece: BodyPiece, _ flow: Flow) {
+        self.answerBytes &+= UInt64(piece.data)
+        if flow == .waits { self.isClientSlow = true }
+        if piece.isEnd { return self.answerEnded() }
+        if flow == .gone { return self.abandonClient() }
+        self.deadline = self.core.now + self.answerBodyIdle
+        self.arm()
+    }
+
+    private func answerEnded() {
+        self.phase.answerEnded()
+        self.bodyDeadline = self.core.now + self.requestBodyIdle
+        if self.phase.request == .arriving {
+            // The upstream may read on: the rest of the body goes to it until it closes.
+            self.report(Outcome(status: self.status))
+            if self.endpoint?.object.isWritable(self.endpointStream) ?? false {
+                self.client?.object.endAnswer(self.clientStream)
+                self.flushOrArm()
+                self.client?.object.wantBody(self.clientStream)
+                return
+            }
+            self.phase.requestAbandoned()
+        }
+        self.letEndpointGoWhenClear()
+    }
+
+    /// The client sent all of it, and the endpoint gets all of it, although its answer is out.
+    func letEndpointGoWhenClear() {
+        let stream = self.endpointStream
+        let holds = self.endpoint?.with { !$0.isClear(stream) && $0.isWritable(stream) } ?? false
+        if holds, self.phase.request == .whole { self.flushOrArm() } else { self.letEndpointGo() }
+    }
+
+    /// Both messages have ended as far as the endpoint is concerned.
+    func letEndpointGo() {
+        self.report(Outcome(status: self.status))
+        self.release(self.phase.request == .whole ? .clean : .closed)
+        self.settle()
+    }
+
+    // MARK: what goes wrong
+
+    /// What came is no answer, or breaks a limit of ours. Never sent again: it was an answer of some kind.
+    func malformedAnswer(_ reason: LocalReason) {
+        self.release(.closed)
+        self.report(.malformed)
+        self.reply(reason)
+    }
+
+    /// The body of an answer that had begun breaks its framing.
+    func answerBroke(_ reason: LocalReason, isMalformed: Bool) {
+        self.release(.closed)
+        self.report(isMalformed ? .malformed : .failure)
+        self.cut(reason)
+    }
+
+    /// The endpoint ended cleanly, but not where a message ends. `hasPart`: part of a head had come.
+    func endpointEnded(hasPart: Bool) {
+        switch self.phase.answer {
+        case .none: self.attemptFailed(hasPart ? .badResponse : .closedEarly)
+        case .flowing: self.answerBroke(.truncated, isMalformed: false)
+        case .whole: self.abandonRest()
+        case .tunnel: self.cutTunnel()
+        }
+    }
+
+    /// The endpoint reset its connection.
+    func endpointBroke() {
+        switch self.phase.answer {
+        case .none: self.attemptFailed(.reset)
+        case .flowing: self.answerBroke(.truncated, isMalformed: false)
+        case .whole: self.abandonRest()
+        case .tunnel: self.cutTunnel()
+        }
+    }
+
+    /// The answer is whole and the upstream reads no further: what still comes of the request is thrown away.
+    func abandonRest() {
+        self.phase.requestAbandoned()
+        self.letEndpointGo()
+    }
+
+    /// The answer had begun and will not be whole. No last chunk is invented.
+    func cut(_ reason: LocalReason) {
+        self.reason = reason
+        self.isCut = true
+        self.phase.requestAbandoned()
+        self.phase.answerEnded()
+        self.settle()
+    }
+
+    // MARK: the client's side
+
+    func clientMoved() {
+        self.unacknowledged = .max
+        guard !self.phase.isTunnel else { return }
+        self.deadline = self.core.now + self.answerBodyIdle
+    }
+
+    /// The client took all that waited for it.
+    func clientClear() {
+        if self.phase.isTunnel {
+            if self.phase.isTunnelOver { return self.endTunnel() }
+        } else if self.phase.isComplete {
+            return self.endpoint == nil ? self.settle() : self.arm()
+        }
+        let stream = self.endpointStream
+        self.endpoint?.with { $0.readAnswer(stream) }
+    }
+}

@@ -1,0 +1,224 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// From the head to the decision who answers.
+extension Exchange {
+    /// An idempotent request whose body came whole with its head may be sent again: up to this size it is kept.
+    private static let replayLimit = 65_536
+
+    /// Begins with a parsed head at the start of `source`, whose fields are in the worker's memory. False if it was
+    /// answered here: the exchange may be over then.
+    func begin(
+        _ head: RequestHead, _ source: UnsafeRawBufferPointer, for client: ClientConnection, on stream: StreamID
+    ) -> Bool {
+        let plan = Reference(to: self.core.plan)
+        plan.with { $0.exchanges += 1 }
+        self.plan = plan
+        self.client = Reference(to: client)
+        self.clientStream = stream
+        self.method = head.method
+        self.clientAddress = client.peer
+        self.began = self.core.nowMicroseconds
+        self.requestID = (self.core.random.next(), self.core.random.next())
+        self.phase = ExchangePhase(hasBody: head.framing != .none && head.framing != .length(0))
+        self.keep(head, source)
+
+        guard head.method != .connect else {
+            self.reply(.connectRefused, endsConnection: true)
+            return false
+        }
+        let shared = plan.with { $0.shared }
+        let span = source.bindMemory(to: UInt8.self).span
+        if !shared.trustsNobody { self.identifyClient(span, shared) }
+        guard let index = self.match(head, span, table: shared.table), index < shared.routes.count else {
+            self.reply(.noRoute)
+            return false
+        }
+        return shared.routes[index].with { self.begin(head, span, $0) }
+    }
+
+    private func keep(_ head: RequestHead, _ source: UnsafeRawBufferPointer) {
+        let room = HeadBlock.room(bytes: head.length, fields: self.core.memory.fields.count)
+        let isKept = self.kept.keep(
+            head, fields: self.core.memory.fields, bytes: source, in: self.core.buffers.take(atLeast: room))
+        assert(isKept, "a block of HeadBlock.room holds its head")
+    }
+
+    func forgetHead() {
+        if let block = self.kept.clear() { self.core.buffers.give(back: block) }
+    }
+
+    private func begin(_ head: RequestHead, _ span: borrowing Span<UInt8>, _ route: RoutePlan) -> Bool {
+        self.route = Reference(to: route)
+        if route.policy.refusal(of: self.core.memory.fields) != nil {
+            self.reply(.badFieldName)
+            return false
+        }
+        guard
+            PassCount.of(self.core.memory.fields.list, in: span, pseudonym: route.policy.via) < route.maxPasses
+        else {
+            self.reply(.loop)
+            return false
+        }
+        // The last hop that the client wants to ask is this one (RFC 9110 7.6.2).
+        if head.maxForwards == 0, head.method == .options || head.method == .trace {
+            self.reply(head.method == .options ? .noForwards : .traceRefused)
+            return false
+        }
+        if case .length(let length) = head.framing, length > route.limits.body {
+            self.reply(.bodyTooLarge, endsConnection: true)
+            return false
+        }
+        if let redirect = route.redirect {
+            self.replyRedirect(redirect, head, span)
+            return false
+        }
+        if route.respond != 0 {
+            self.reply(.respond, status: route.respond)
+            return false
+        }
+        if head.wantsUpgrade { self.considerUpgrade(head, route, span) }
+        let forced = route.overrideHeader.flatMap { self.overridden(route, header: $0, span) }
+        let key = route.isSticky ? self.stickyKey(route, self.core.memory.fields.list, span) : nil
+        self.placement = Placement(forced: forced, stickyKey: key)
+        return true
+    }
+
+    /// Whether the body is taken in before an endpoint is asked: the route wants it so, or it is there already and a
+    /// further attempt might need it.
+    func collects(_ head: RequestHead, available: Int) -> Bool {
+        guard let route = self.route?.object else { return false }
+        let buffered = Int(route.buffering.request)
+        if buffered > 0 {
+            self.collectLimit = buffered
+            if head.expectContinue {
+                // The client waits for a word before it sends.
+                self.meetsExpectation = true
+                self.client?.object.sendContinue(on: self.clientStream)
+            }
+        } else if self.method.isIdempotent, case .length(let length) = head.framing, head.length < Self.replayLimit,
+            length <= UInt64(Self.replayLimit - head.length), UInt64(available) >= length
+        {
+            self.collectLimit = .max
+        } else {
+            return false
+        }
+        self.phase.collect()
+        self.startBodyClock()
+        self.arm()
+        return true
+    }
+
+    private func match(_ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable) -> Int? {
+        self.core.memory.fieldReferences.removeAll(keepingCapacity: true)
+        if table.needsHeaders {
+            for index in 0..<self.core.memory.fields.count {
+                let field = self.core.memory.fields[index]
+                self.core.memory.fieldReferences.append(
+                    FieldReference(
+                        nameLower: field.name.lower, nameUpper: field.name.upper, valueLower: field.value.lower,
+                        valueUpper: field.value.upper))
+            }
+        }
+        let references = self.core.memory.fieldReferences
+        if head.path.isEmpty || head.form == .asterisk {
+            // `OPTIONS *` asks the server as a whole, and an absolute target may leave the path out: both mean the root.
+            let root: [UInt8] = [0x2F]
+            return table.match(
+                method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
+                path: root.span, bytes: span, fields: references.span)
+        }
+        return table.match(
+            method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
+            path: span.extracting(head.path.bounds), bytes: span, fields: references.span)
+    }
+
+    /// Who the client is: the peer, or the last address that trusted peers name and that can be believed.
+    private func identifyClient(_ span: borrowing Span<UInt8>, _ plan: TablePlan) {
+        var identity = ClientIdentity(peer: self.clientAddress, trusted: plan.table.trusted)
+        guard identity.isPeerTrusted else { return }
+        self.isTrusted = true
+        defer { self.clientAddress = identity.address }
+        var index = self.core.memory.fields.count - 1
+        while index >= 0 {
+            let field = self.core.memory.fields[index]
+            index -= 1
+            guard field.id == .xForwardedFor else { continue }
+            var elements = ForwardedFor(field.value)
+            while let element = elements.previous(in: span) {
+                guard identity.offer(span.extracting(element.bounds), trusted: plan.table.trusted) else { return }
+            }
+        }
+    }
+
+    private func considerUpgrade(_ head: RequestHead, _ route: RoutePlan, _ span: borrowing Span<UInt8>) {
+        // A body and an upgrade together leave no place where the tunnel's bytes would clearly begin.
+        guard self.phase.request == .whole else { return }
+        // The upstream may choose from the whole list, so the whole list must be allowed. A request whose wish is not
+        // granted goes on as an ordinary one (RFC 9110 7.8).
+        var wishes = UpgradeList(head.upgrade)
+        var isGranted = false
+        while let wish = wishes.next(in: span) {
+            let name = UpgradeList.name(of: wish, in: span)
+            isGranted = false
+            for allowed in route.upgradeTokens where ASCII.equalsIgnoringCase(span, name, lowercase: allowed) {
+                isGranted = true
+            }
+            guard isGranted else { return }
+        }
+        self.grantsUpgrade = isGranted
+    }
+
+    /// The member of the split that the request itself names.
+    private func overridden(_ route: RoutePlan, header name: [UInt8], _ span: borrowing Span<UInt8>) -> Int? {
+        guard self.mayOverride(route) else { return nil }
+        for index in 0..<self.core.memory.fields.count {
+            let field = self.core.memory.fields[index]
+            guard ASCII.equalsIgnoringCase(span, field.name, lowercase: name) else { continue }
+            for (member, wanted) in route.memberNames.enumerated() where span.equals(field.value, wanted) {
+                return member
+            }
+        }
+        return nil
+    }
+
+    /// The addresses named decide about the client, whoever speaks for it; a trusted peer may only where none are named.
+    private func mayOverride(_ route: RoutePlan) -> Bool {
+        if !route.overrideTrusted.isEmpty { return route.overrideTrusted.contains(self.clientAddress) }
+        return !route.overrideTrustedOnly || self.isTrusted
+    }
+
+    private func stickyKey(_ route: RoutePlan, _ fields: FieldList, _ span: borrowing Span<UInt8>) -> UInt64? {
+        if route.stickyByAddress { return KeyHash.hash(self.clientAddress) }
+        return self.fieldKey(header: route.stickyHeader, cookie: route.stickyCookie, fields, span)
+    }
+
+    /// The hash of a field's, or a cookie's, value; nil if it is missing or empty.
+    func fieldKey(
+        header: [UInt8]?, cookie: [UInt8]?, _ fields: FieldList, _ span: borrowing Span<UInt8>
+    ) -> UInt64? {
+        for index in 0..<fields.count {
+            let field = fields[index]
+            if let header, ASCII.equalsIgnoringCase(span, field.name, lowercase: header) {
+                return field.value.isEmpty ? nil : KeyHash.hash(span.extracting(field.value.bounds))
+            }
+            if let cookie, field.id == .cookie, let value = Cookie.value(of: cookie, in: span, field.value) {
+                return value.isEmpty ? nil : KeyHash.hash(span.extracting(value.bounds))
+            }
+        }
+        return nil
+    }
+}
+
+extension ByteRange {
+    var bounds: Range<Int> { Int(self.lower)..<Int(self.upper) }
+}
+
+extension Span<UInt8> {
+    func equals(_ range: ByteRange, _ bytes: [UInt8]) -> Bool {
+        guard range.count == bytes.count else { return false }
+        for index in bytes.indices where self[Int(range.lower) + index] != bytes[index] { return false }
+        return true
+    }
+}

@@ -1,0 +1,175 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// One request and its answer, attempts included: between a client's connection and an endpoint's, and knowing nothing of
+/// either's protocol. It comes from a free list, has its own slot in the worker's table, and its own deadline.
+///
+/// `phase` says where it stands (see LIFECYCLE.md). What it does in each case is spread over its extensions: `+Begin` from
+/// the head to the decision, `+Dispatch` to an endpoint's connection, `+Request` and `+Answer` for what passes, `+Tunnel`,
+/// `+Deadlines`, `+End`.
+final class Exchange: Handle {
+    /// The core outlives every handle: it owns the table that holds them.
+    unowned(unsafe) let core: WorkerCore
+    /// nil: not in use.
+    var client: Reference<ClientConnection>?
+    var clientStream: StreamID = 0
+    var endpoint: Reference<EndpointConnection>?
+    var endpointStream: StreamID = 0
+
+    var phase = ExchangePhase(hasBody: false)
+
+    // The request. `plan` is pinned by its count of exchanges, and pins what it names.
+    var plan: Reference<WorkerPlan>?
+    var route: Reference<RoutePlan>?
+    var method = HTTPMethod.get
+    /// Its head, for further attempts, the match of an upgrade and the access log.
+    var kept = HeadBlock()
+    /// The upgrade was asked for, is allowed, and goes to the upstream.
+    var grantsUpgrade = false
+    var isTrusted = false
+    /// Peer, or the client that a trusted peer speaks for.
+    var clientAddress = IPAddress(high: 0, low: 0)
+    var requestID: (UInt64, UInt64) = (0, 0)
+    /// The body from its begin, as far as it is kept: taken in before an endpoint is asked, or for a further attempt.
+    var held = ByteQueue()
+    /// The trailers behind it.
+    var heldTrailers = KeptTrailers()
+    /// The client was asked for its body here: the upstream need not ask again.
+    var meetsExpectation = false
+    /// Taken in until so many bytes are there.
+    var collectLimit = 0
+    /// Body bytes that came from the client.
+    var requestBytes: UInt64 = 0
+
+    // Where it goes.
+    var placement = Placement()
+    /// Attempts after the first.
+    var retries: UInt32 = 0
+    var upstream: Reference<UpstreamPlan>?
+    /// Whose slot it holds.
+    var seat: Reference<Traffic.Endpoint>?
+    var pool: Reference<EndpointPool>?
+    /// Where it waits for a slot.
+    var queue: Reference<UpstreamState>?
+    var queuePlace: SlotQueue.Place?
+    /// It is counted among those that wait for a connection.
+    var wantsConnection = false
+    var isTrial = false
+    var isReused = false
+    var wantsFreshConnection = false
+
+    // The answer.
+    var status: UInt16 = 0
+    var interims: UInt32 = 0
+    var answerBytes: UInt64 = 0
+    var reason: LocalReason?
+    /// It is an endpoint's, not our own.
+    var isProxied = false
+    /// It ended before its end.
+    var isCut = false
+    /// A write to the client did not drain: less is read at a time from now on.
+    var isClientSlow = false
+
+    // Times: microseconds for what is measured, milliseconds for what is waited for.
+    var began: UInt64 = 0
+    /// When the exchange became a tunnel; 0: it did not.
+    var tunnelledAt: UInt64 = 0
+    var deadline: UInt64 = 0
+    var bodyDeadline: UInt64 = 0
+    /// When reading the body began, moved on by the time that the endpoint did not take it.
+    var bodyBegan: UInt64 = 0
+    var blockedSince: UInt64 = 0
+    /// What the peer's kernel had not acknowledged at the last check: a peer that takes bytes steadily, but fewer than it
+    /// needs to turn the socket writable again, is slow and not stalled.
+    var unacknowledged = Int.max
+
+    init(core: WorkerCore) {
+        self.core = core
+        super.init()
+    }
+
+    /// Back to the state of a new one. Memory was given back at the end of the last use.
+    func reset() {
+        self.phase = ExchangePhase(hasBody: false)
+        self.grantsUpgrade = false
+        self.isTrusted = false
+        self.meetsExpectation = false
+        self.collectLimit = 0
+        self.requestBytes = 0
+        self.retries = 0
+        self.isTrial = false
+        self.isReused = false
+        self.wantsFreshConnection = false
+        self.status = 0
+        self.interims = 0
+        self.answerBytes = 0
+        self.reason = nil
+        self.isProxied = false
+        self.isCut = false
+        self.isClientSlow = false
+        self.tunnelledAt = 0
+        self.blockedSince = 0
+        self.unacknowledged = .max
+    }
+
+    // MARK: what connections ask
+
+    /// Body bytes of the client have somewhere to go now.
+    var takesBody: Bool {
+        guard self.phase.takesBody else { return false }
+        let stream = self.endpointStream
+        return self.endpoint?.with { $0.isWritable(stream) && $0.isClear(stream) } ?? true
+    }
+
+    /// The answer's bytes have somewhere to go now.
+    var takesAnswer: Bool {
+        guard !self.phase.hasEndpointEnded else { return false }
+        let stream = self.clientStream
+        return self.client?.with { $0.isClear(stream) } ?? false
+    }
+
+    var limits: Limits { self.route?.with { $0.limits } ?? Limits() }
+
+    var answerHeadLimits: HeadLimits {
+        self.route?.with { $0.responseHeadLimits } ?? HeadLimits(requestLine: 8_192, bytes: 65_536, count: 200)
+    }
+
+    override func expired() { self.deadlinePassed() }
+
+    override func resume() {
+        guard self.client != nil, self.phase.attempt == .none, self.phase.isUnanswered else { return }
+        self.dispatch()
+    }
+}
+
+/// Exchanges that are not in use, the last used on top: its memory is warm. The worker's table owns them all.
+struct ExchangePool: ~Copyable {
+    private var free: ContiguousArray<Unmanaged<Exchange>> = []
+
+    mutating func take() -> Unmanaged<Exchange>? { self.free.popLast() }
+
+    mutating func give(back exchange: Exchange) { self.free.append(.passUnretained(exchange)) }
+}
+
+extension WorkerCore {
+    /// An exchange for a new request.
+    func openExchange() -> Exchange {
+        let exchange: Exchange
+        if let used = self.exchangePool.take() {
+            exchange = used.takeUnretainedValue()
+            self.handles.renew(exchange)
+        } else {
+            exchange = Exchange(core: self)
+            self.register(exchange)
+        }
+        self.counts.exchanges += 1
+        exchange.reset()
+        return exchange
+    }
+
+    func closeExchange(_ exchange: Exchange) {
+        self.counts.exchanges -= 1
+        self.exchangePool.give(back: exchange)
+    }
+}

@@ -1,0 +1,87 @@
+import HTTPWire
+import Traffic
+
+/// Why the balancer answered by itself: status and the word that `X-Balancer-Reason` and the access log carry.
+enum LocalReason: UInt8 {
+    case noRoute, redirect, respond, connectRefused
+    case badRequest, bodyTooLarge, headerTimeout, bodyTimeout, badChunk, clientClosed
+    case noEndpoint, queueFull, queueTimeout
+    case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse, tooManyInterims
+    case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
+    case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch
+
+    var word: StaticString {
+        switch self {
+        case .noRoute: "no-route"
+        case .redirect: "redirect"
+        case .respond: "answered-by-route"
+        case .connectRefused: "connect-method"
+        case .badRequest: "bad-request"
+        case .bodyTooLarge: "body-too-large"
+        case .headerTimeout: "request-header-timeout"
+        case .bodyTimeout: "request-body-timeout"
+        case .badChunk: "bad-chunk"
+        case .clientClosed: "client-closed"
+        case .noEndpoint: "no-endpoint-available"
+        case .queueFull: "queue-full"
+        case .queueTimeout: "queue-timeout"
+        case .refused: "connection-refused"
+        case .reset: "connection-reset"
+        case .connectTimeout: "connect-timeout"
+        case .unreachable: "unreachable"
+        case .closedEarly: "closed-before-response"
+        case .responseTimeout: "response-header-timeout"
+        case .badResponse: "bad-response"
+        case .tooManyInterims: "too-many-interim-responses"
+        case .unexpectedUpgrade: "unexpected-upgrade"
+        case .uploadStalled: "upload-stalled"
+        case .endpointDown: "endpoint-went-down"
+        case .truncated: "response-truncated"
+        case .shutdown: "shutdown"
+        case .shortage: "limit"
+        case .bodyTooSlow: "request-body-too-slow"
+        case .answerTooLarge: "response-head-too-large"
+        case .loop: "loop"
+        case .noForwards, .traceRefused: "max-forwards"
+        case .heldTooMuch: "client-too-slow"
+        case .badFieldName: "underscore-in-field-name"
+        }
+    }
+
+    var status: UInt16 {
+        switch self {
+        case .noRoute, .respond: 404
+        case .redirect: 308
+        case .connectRefused, .traceRefused: 405
+        case .badRequest, .badChunk, .badFieldName: 400
+        case .bodyTooLarge: 413
+        case .headerTimeout, .bodyTimeout, .bodyTooSlow: 408
+        case .clientClosed, .heldTooMuch: 499
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 503
+        case .refused, .reset, .unreachable, .closedEarly, .badResponse, .tooManyInterims, .unexpectedUpgrade,
+            .endpointDown, .truncated, .answerTooLarge:
+            502
+        case .loop: 508
+        case .noForwards: 200
+        case .connectTimeout, .responseTimeout, .uploadStalled: 504
+        }
+    }
+
+    /// What it means for another attempt.
+    var attemptFailure: AttemptFailure {
+        switch self {
+        case .refused: .refused
+        case .connectTimeout, .unreachable: .notConnected
+        case .reset, .closedEarly, .endpointDown, .badResponse: .lost
+        default: .final
+        }
+    }
+
+    /// Seconds for `Retry-After`; nil where trying again soon would not help.
+    var retryAfter: UInt64? {
+        switch self {
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 1
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import HTTPWire
+import Traffic
+
+/// A route with what the data plane derives from it once. Immutable, shared by all workers.
+final class RoutePlan: Sendable {
+    let route: Route
+    let name: String
+    let policy: RequestPolicy
+    let responseEdits: FieldEdits
+    let requestTrailers: TrailerRules
+    let answerTrailers: TrailerRules
+    let timeouts: Timeouts
+    let limits: Limits
+    let buffering: BufferingSpec
+    let maxPasses: Int
+    let rewritesHostToEndpoint: Bool
+    /// Lower case; nil if the route has no override.
+    let overrideHeader: [UInt8]?
+    let overrideTrustedOnly: Bool
+    let overrideTrusted: AddressSet
+    let stickyHeader: [UInt8]?
+    let stickyCookie: [UInt8]?
+    let stickyByAddress: Bool
+    let upgradeTokens: [[UInt8]]
+    let redirect: RedirectSpec?
+    /// The status that the route answers with by itself; 0: none.
+    let respond: UInt16
+    let responseHeadLimits: HeadLimits
+    let memberNames: [[UInt8]]
+    /// Where its counters stand in each worker (`CounterRegistry`): by member of the split, and for answers of our own.
+    let counters: ContiguousArray<Int>
+    /// By member of the split: the table's upstream.
+    private let sides: ContiguousArray<Int>
+    let localCounters: Int
+
+    var isSticky: Bool { self.stickyByAddress || self.stickyHeader != nil || self.stickyCookie != nil }
+
+    init(route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int) {
+        let spec = route.spec
+        self.route = route
+        self.name = spec.name
+        self.counters = counters
+        self.localCounters = localCounters
+        self.sides = ContiguousArray(route.split?.entries.map(\.upstream) ?? [])
+        self.policy = Self.policy(spec, forwarding: forwarding)
+        if case .endpoint = spec.hostRewrite {
+            self.rewritesHostToEndpoint = true
+        } else {
+            self.rewritesHostToEndpoint = false
+        }
+        self.responseEdits = FieldEdits(
+            set: spec.responseHeaders.set.map { ($0.name, $0.value) }, remove: spec.responseHeaders.remove)
+        self.requestTrailers = TrailerRules(requests: self.policy)
+        self.answerTrailers = TrailerRules(edits: self.responseEdits)
+        self.timeouts = spec.timeouts
+        self.limits = spec.limits
+        self.buffering = spec.buffering
+        self.maxPasses = Int(forwarding.maxPasses)
+        self.overrideHeader = spec.override.map { Array($0.header.utf8) }
+        self.overrideTrustedOnly = spec.override.map { $0.trustedOnly || !$0.trusted.isEmpty } ?? false
+        self.overrideTrusted = AddressSet(spec.override?.trusted ?? [])
+        var header: [UInt8]?
+        var cookie: [UInt8]?
+        var byAddress = false
+        switch spec.sticky {
+        case .clientAddress: byAddress = true
+        case .header(let name): header = Array(name.utf8)
+        case .cookie(let name): cookie = Array(name.utf8)
+        case nil: break
+        }
+        self.stickyHeader = header
+        self.stickyCookie = cookie
+        self.stickyByAddress = byAddress
+        self.upgradeTokens = spec.upgrade.map { Array($0.utf8) }
+        if case .redirect(let redirect) = spec.action { self.redirect = redirect } else { self.redirect = nil }
+        if case .respond(let status) = spec.action { self.respond = status } else { self.respond = 0 }
+        if case .split(let entries) = spec.action {
+            self.memberNames = entries.map { Array($0.upstream.utf8) }
+        } else {
+            self.memberNames = []
+        }
+        // Upstreams are ours and send larger heads than clients may (cookies being set): twice the room.
+        self.responseHeadLimits = HeadLimits(
+            requestLine: Int(spec.limits.requestLine), bytes: max(65_536, Int(spec.limits.headerBytes)),
+            count: max(200, Int(spec.limits.headerCount)))
+    }
+
+    /// The upstream of a member of the split, as a worker uses it.
+    @inline(__always)
+    func upstream(_ member: Int, of plan: WorkerPlan) -> Reference<UpstreamPlan> { plan.upstreams[self.sides[member]] }
+
+    private static func policy(_ spec: RouteSpec, forwarding: ForwardingSpec) -> RequestPolicy {
+        let path: RequestPolicy.Path
+        switch spec.pathRewrite {
+        case .keep: path = .keep
+        case .strip(let prefix): path = .replace(prefix: Array(prefix.utf8), with: [])
+        case .replace(let prefix, let replacement):
+            path = .replace(prefix: Array(prefix.utf8), with: Array(replacement.utf8))
+        }
+        var host: [UInt8]?
+        if case .literal(let text) = spec.hostRewrite { host = Array(text.utf8) }
+        let underscores: RequestPolicy.Underscores =
+            switch forwarding.underscores {
+            case .drop: .drop
+            case .keep: .keep
+            case .refuse: .refuse
+            }
+        return RequestPolicy(
+            path: path, host: host, via: Array(forwarding.via.utf8), xForwarded: forwarding.xForwarded,
+            forwarded: forwarding.forwarded, requestID: forwarding.requestID, underscores: underscores,
+            edits: FieldEdits(
+                set: spec.requestHeaders.set.map { ($0.name, $0.value) }, remove: spec.requestHeaders.remove))
+    }
+}

@@ -1,0 +1,57 @@
+import HTTPWire
+import Traffic
+
+/// A routing table with what the data plane derives from it. Built once, off the workers, and shared by them: a worker
+/// that adopts it only looks its upstreams' pools up.
+final class TablePlan: Sendable {
+    let table: RoutingTable
+    let routes: ContiguousArray<Reference<RoutePlan>>
+    private let owners: [RoutePlan]
+    let headLimits: HeadLimits
+    /// No peer's word on clients is believed.
+    let trustsNobody: Bool
+    /// Where no route was found.
+    let unrouted: Int
+    /// Every series of counters that this table writes.
+    let counters: Set<Int>
+    /// Bytes that a head, and its rewriting with what routes add, may take.
+    let headRoom: Int
+    /// Bytes that a body's framing, trailers included, may take.
+    let frameRoom: Int
+
+    /// `previous`: routes that are the very same need not be derived again.
+    init(_ table: RoutingTable, registry: CounterRegistry, previous: TablePlan?) {
+        self.table = table
+        let limits = table.spec.limits
+        self.headLimits = HeadLimits(
+            requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))
+        self.trustsNobody = table.trusted.isEmpty
+        self.headRoom = Int(limits.headerBytes) * 2 + 65_536
+        let trailers = table.spec.routes.reduce(limits.trailerBytes) { max($0, $1.limits.trailerBytes) }
+        self.frameRoom = BodyFrames.room(trailerLimit: Int(trailers))
+        let forwarding = table.spec.forwarding
+        let isSameForwarding = previous.map { $0.table.spec.forwarding == forwarding } ?? false
+        var used: Set<Int> = []
+        let owners = table.routes.map { route in
+            if isSameForwarding, let previous, route.index < previous.routes.count,
+                previous.owners[route.index].route === route
+            {
+                let kept = previous.owners[route.index]
+                used.formUnion(kept.counters)
+                used.insert(kept.localCounters)
+                return kept
+            }
+            let names = route.split?.entries.map { table.upstreams[$0.upstream].name } ?? []
+            let counters = ContiguousArray(names.map { registry.series(route: route.name, upstream: $0) })
+            let local = registry.series(route: route.name, upstream: "")
+            used.formUnion(counters)
+            used.insert(local)
+            return RoutePlan(route: route, forwarding: forwarding, counters: counters, localCounters: local)
+        }
+        self.owners = owners
+        self.routes = ContiguousArray(owners.map { Reference(to: $0) })
+        self.unrouted = registry.series(route: "", upstream: "")
+        used.insert(self.unrouted)
+        self.counters = used
+    }
+}
