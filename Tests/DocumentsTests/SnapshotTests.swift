@@ -10,8 +10,10 @@ struct SnapshotTests {
         FileManager.default.temporaryDirectory.appendingPathComponent("snapshot-\(UUID().uuidString).sqlite").path
     }
 
-    private func documents(_ count: Int) throws -> DocumentBatch {
-        try ExtendedJSON.batch((0..<count).map { #"{"address":"\#($0 % 7)","n":\#($0)}"# }, identified: true)
+    private func documents(_ count: Int, padding: Int = 0) throws -> DocumentBatch {
+        let padding = String(repeating: "x", count: padding)
+        return try ExtendedJSON.batch(
+            (0..<count).map { #"{"address":"\#($0 % 7)","n":\#($0),"padding":"\#(padding)"}"# }, identified: true)
     }
 
     @Test func theFileHoldsWhatTheDatabaseHolds() async throws {
@@ -30,13 +32,14 @@ struct SnapshotTests {
 
     @Test func anInterruptedCopyIsRefusedAndGoesOn() async throws {
         let server = try WireServer()
-        let documents = try documents(1600)
+        // Long enough that they come in several batches.
+        let documents = try documents(1600, padding: 8_192)
         try MongoWriter(uri: server.uri("otv")).insert(documents, into: .validators, database: "otv")
         let path = file()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let target = try EmbeddedStore(copyingTo: path)
         await #expect(throws: StoreError.self) {
-            try await MongoSnapshot(uri: server.uri("otv", "&retryReads=false"), deadline: .seconds(1)).copy(to: target)
+            try await MongoSnapshot(uri: server.uri("otv", "&retryReads=false"), deadline: .seconds(5)).copy(to: target)
             { progress in
                 // Two portions of this collection are stored; the third never comes.
                 if progress.collection == .validators, progress.copied == 1000 { server.stop() }
