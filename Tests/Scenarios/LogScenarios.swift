@@ -103,13 +103,16 @@ import Testing
         try balancer.awaitReady()
         let file = balancer.folder + "/routes.json"
         var round = 0
-        // A pipe has 64 KiB.
-        let isFull = try eventually(seconds: 60) {
+        // Until the pipe and the buffer before it are full.
+        let isFull = try eventually(seconds: 120) {
             round += 1
+            let failures = #"balancer_reloads_total{result="failure"}"#
+            let before = try balancer.counter(failures)
             try BalancerProcess.write(Self.rejected(round), to: file)
-            return pipe.held > 60_000
+            _ = try eventually { try balancer.counter(failures) > before }
+            return try balancer.counter("balancer_log_lines_dropped_total") > 0
         }
-        try #require(isFull)
+        try #require(isFull, "\(pipe.held) bytes in the pipe after \(round) loads")
         #expect(balancer.stop() == 0)
     }
 
