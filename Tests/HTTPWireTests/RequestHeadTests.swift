@@ -246,26 +246,6 @@ struct RequestHeadTests {
         #expect(parse("GET / HTTP/1.1\r\nHost: h\r\na: b\r\nc: d\r\n\r\n") == .refused(.tooManyFields))
     }
 
-    @Test("A dripping client is parsed again only when that can help")
-    func drip() {
-        let bytes = Parsing.bytes("GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n")
-        var parses = 0
-        for count in 1...bytes.count
-        where HeadParser.mayBeComplete(
-            Array(bytes[..<count]).span, scanned: count - 1, limits: Parsing.limits)
-        {
-            parses += 1
-            if count == bytes.count {
-                if case .request = Parsing.request(Array(bytes[..<count])) {} else { Issue.record("not complete") }
-            }
-        }
-        #expect(parses >= 1)
-        #expect(parses <= 4, "only near the blank line, not once a line or a byte")
-        let bareLF = Parsing.bytes("GET /\n")
-        let worthParsing = HeadParser.mayBeComplete(bareLF.span, scanned: 5, limits: Parsing.limits)
-        #expect(worthParsing)
-    }
-
     @Test("Mutations of good heads never trap, and ranges stay inside", arguments: 0..<8 as Range<UInt64>)
     func mutations(seed: UInt64) {
         var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1

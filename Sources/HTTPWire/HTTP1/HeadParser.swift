@@ -5,22 +5,6 @@ package enum HeadParser {
     static let space: UInt8 = 0x20
     static let tab: UInt8 = 0x09
 
-    /// Whether bytes that were no complete head when there were `scanned` of them are worth parsing again. A blank line,
-    /// a bare LF or too many bytes can only be in what is new, so a client that drips costs O(n), not O(n²).
-    package static func mayBeComplete(_ bytes: Span<UInt8>, scanned: Int, limits: HeadLimits) -> Bool {
-        if bytes.count > limits.bytes || bytes.count > limits.requestLine { return true }
-        var index = max(0, scanned - 3)
-        let end = bytes.count
-        while index < end {
-            if bytes[index] == Self.lf {
-                if index == 0 || bytes[index - 1] != Self.cr { return true }
-                if index >= 3, bytes[index - 2] == Self.lf, bytes[index - 3] == Self.cr { return true }
-            }
-            index += 1
-        }
-        return false
-    }
-
     /// Bytes at the start that are an empty line and no request (RFC 9112 2.2): 2 for CRLF, which may be skipped once
     /// before each request; 1 for a CR whose LF is still to come; else 0. A connection that holds no more than that has not
     /// begun a request.

@@ -6,7 +6,7 @@ enum LocalReason: UInt8 {
     case noRoute, redirect, respond, connectRefused
     case badRequest, bodyTooLarge, headerTimeout, bodyTimeout, badChunk, clientClosed
     case noEndpoint, queueFull, queueTimeout
-    case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse, tooManyInterims
+    case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse
     case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
     case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch
 
@@ -32,7 +32,6 @@ enum LocalReason: UInt8 {
         case .closedEarly: "closed-before-response"
         case .responseTimeout: "response-header-timeout"
         case .badResponse: "bad-response"
-        case .tooManyInterims: "too-many-interim-responses"
         case .unexpectedUpgrade: "unexpected-upgrade"
         case .uploadStalled: "upload-stalled"
         case .endpointDown: "endpoint-went-down"
@@ -58,7 +57,7 @@ enum LocalReason: UInt8 {
         case .headerTimeout, .bodyTimeout, .bodyTooSlow: 408
         case .clientClosed, .heldTooMuch: 499
         case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 503
-        case .refused, .reset, .unreachable, .closedEarly, .badResponse, .tooManyInterims, .unexpectedUpgrade,
+        case .refused, .reset, .unreachable, .closedEarly, .badResponse, .unexpectedUpgrade,
             .endpointDown, .truncated, .answerTooLarge:
             502
         case .loop: 508
