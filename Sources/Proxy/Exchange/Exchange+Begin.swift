@@ -172,7 +172,7 @@ extension Exchange {
 
     /// The member of the split that the request itself names.
     private func overridden(_ route: RoutePlan, header name: [UInt8], _ span: borrowing Span<UInt8>) -> Int? {
-        guard self.mayOverride(route) else { return nil }
+        guard route.overrideRule?.admits(self.clientAddress, isPeerTrusted: self.isTrusted) ?? false else { return nil }
         for index in 0..<self.core.memory.fields.count {
             let field = self.core.memory.fields[index]
             guard ASCII.equalsIgnoringCase(span, field.name, lowercase: name) else { continue }
@@ -181,12 +181,6 @@ extension Exchange {
             }
         }
         return nil
-    }
-
-    /// The addresses named decide about the client, whoever speaks for it; a trusted peer may only where none are named.
-    private func mayOverride(_ route: RoutePlan) -> Bool {
-        if !route.overrideTrusted.isEmpty { return route.overrideTrusted.contains(self.clientAddress) }
-        return !route.overrideTrustedOnly || self.isTrusted
     }
 
     private func stickyKey(_ route: RoutePlan, _ fields: FieldList, _ span: borrowing Span<UInt8>) -> UInt64? {

@@ -16,8 +16,7 @@ final class RoutePlan: Sendable {
     let rewritesHostToEndpoint: Bool
     /// Lower case; nil if the route has no override.
     let overrideHeader: [UInt8]?
-    let overrideTrustedOnly: Bool
-    let overrideTrusted: AddressSet
+    let overrideRule: OverrideRule?
     let stickyHeader: [UInt8]?
     let stickyCookie: [UInt8]?
     let stickyByAddress: Bool
@@ -57,8 +56,7 @@ final class RoutePlan: Sendable {
         self.buffering = spec.buffering
         self.maxPasses = Int(forwarding.maxPasses)
         self.overrideHeader = spec.override.map { Array($0.header.utf8) }
-        self.overrideTrustedOnly = spec.override.map { $0.trustedOnly || !$0.trusted.isEmpty } ?? false
-        self.overrideTrusted = AddressSet(spec.override?.trusted ?? [])
+        self.overrideRule = spec.override.map { OverrideRule($0) }
         var header: [UInt8]?
         var cookie: [UInt8]?
         var byAddress = false
