@@ -72,6 +72,12 @@ struct RunningServer: Sendable {
             }
     }
 
+    /// A connection that reads whatever comes, and says what a test writes to its channel.
+    func dial() async throws -> any Channel {
+        try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connect(host: "127.0.0.1", port: port).get()
+    }
+
     /// Sends pieces on one connection, each after a turn of the network, and reads until the server closes it. The last
     /// request must make it do so.
     func exchange(_ pieces: String...) async throws -> String {

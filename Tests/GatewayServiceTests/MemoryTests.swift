@@ -1,0 +1,188 @@
+import Documents
+import Foundation
+import NIOCore
+import Testing
+
+@testable import GatewayService
+
+/// What answers and requests may take of the process's memory, seen over HTTP.
+@Suite("Memory")
+struct MemoryTests {
+    /// A store whose lists are this long as JSON.
+    private static func store(_ bytes: Int) throws -> FullStore {
+        let text = String(repeating: "x", count: 1000)
+        return FullStore(try ExtendedJSON.batch((0..<(bytes / 1010)).map { _ in #"{"t":"\#(text)"}"# }))
+    }
+
+    private static func metric(_ name: String, _ server: RunningServer) async throws -> Int {
+        let text = try await server.send("GET", "/metrics").body
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return try #require(line?.split(separator: " ").last.flatMap { Int($0) }, "\(name)")
+    }
+
+    /// One target in a hundred words: a hundred keys, one answer in memory.
+    @Test func answersThatAreTheSameShareTheirMemory() async throws {
+        try await RunningServer.run({ $0.memoryBytes = 64 << 20 }, store: try Self.store(3 << 20)) {
+            server async throws in
+            let body = try await server.send("GET", "/validators").body
+            for number in 0..<100 {
+                let target = number % 2 == 0 ? "/validators?\(number)" : "/Validators?\(number)"
+                #expect(try await server.send("GET", target).body == body)
+            }
+            let used = try await Self.metric("gateway_memory_used_bytes", server)
+            #expect(used > body.utf8.count && used < 2 * body.utf8.count, "\(used)")
+        }
+    }
+
+    /// Two answers fit beside each other. The third is refused, with a word about when to come again; small ones and those
+    /// that are kept are given all the while. Readers that have stopped give way.
+    @Test func readersThatStopGiveWay() async throws {
+        let size = 12 << 20
+        try await RunningServer.run(
+            {
+                $0.memoryBytes = 32 << 20
+                $0.deadline = .seconds(2)
+            }, store: try Self.store(size)
+        ) { server async throws in
+            try await server.connect().executeThenClose { firstIn, firstOut in
+                try await server.connect().executeThenClose { _, secondOut in
+                    for (number, outbound) in [(1, firstOut), (2, secondOut)] {
+                        try await outbound.write(
+                            ByteBuffer(string: "GET /rewards/validator/\(number) HTTP/1.1\r\nHost: h\r\n\r\n"))
+                        // Until it is made. Nobody reads it.
+                        while try await Self.metric("gateway_memory_used_bytes", server) < number * size {
+                            try await Task.sleep(for: .milliseconds(10))
+                        }
+                    }
+                    let refused = try await server.send("GET", "/rewards/validator/3")
+                    #expect(refused.status == "HTTP/1.1 503 Service Unavailable")
+                    #expect(refused.headers.contains("Retry-After: 2"))
+                    #expect(try await server.send("GET", "/healthcheck").body == "Good!")
+                    #expect(try await server.send("GET", "/stats/totalRequests").body == "1")
+                    #expect(try await server.send("GET", "/candidate/nobody").status != refused.status)
+                    var status = refused.status
+                    let end = ContinuousClock.now + .seconds(60)
+                    while status == refused.status, .now < end {
+                        status = try await server.send("GET", "/rewards/validator/3").status
+                    }
+                    #expect(status == "HTTP/1.1 200 OK")
+                    #expect(try await Self.metric("gateway_connections_cut_total", server) > 0)
+                    // What was cut does not look whole. The first to stop is the first to go.
+                    var count = 0
+                    do {
+                        for try await chunk in firstIn { count += chunk.readableBytes }
+                    } catch {}
+                    #expect(count < size)
+                }
+            }
+            #expect(try await Self.metric("gateway_memory_refusals_total", server) > 0)
+        }
+    }
+
+    /// What is longer than everything there is ends while it is made, and leaves nothing behind.
+    @Test func anAnswerLongerThanTheMemoryIsRefused() async throws {
+        try await RunningServer.run({ $0.memoryBytes = 16 << 20 }, store: try Self.store(24 << 20)) {
+            server async throws in
+            for path in ["/validators", "/candidate/x", "/validators"] {
+                let answer = try await server.send("GET", path)
+                #expect(answer.status == "HTTP/1.1 503 Service Unavailable" || path == "/candidate/x")
+            }
+            #expect(try await server.send("GET", "/healthcheck").body == "Good!")
+            #expect(try await Self.metric("gateway_memory_used_bytes", server) < 1 << 20)
+            #expect(try await server.send("GET", "/metrics").body.contains("\ngateway_refused_total 2\n"))
+        }
+    }
+
+    // MARK: heads
+
+    /// Fields that are short enough each. The connection ends when the head is too long, whatever time it has left.
+    @Test func aHeadIsBoundedAsAWhole() async throws {
+        try await RunningServer.run { server async throws in
+            let field = "X: " + String(repeating: "x", count: 19_990) + "\r\n"
+            let start = "GET /blockindex HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+            // As long as it may be, and in one piece or many.
+            let long = start + String(repeating: field, count: 3) + "\r\n"
+            #expect(try await server.exchange(long).hasPrefix("HTTP/1.1 200 OK\r\n"))
+            try await server.connect().executeThenClose { inbound, outbound in
+                try await outbound.write(ByteBuffer(string: start))
+                for _ in 0..<4 { try await outbound.write(ByteBuffer(string: field)) }
+                // The bytes that make it too long, and no more: what the server leaves unread would reset the connection.
+                try await outbound.write(ByteBuffer(string: String(field.prefix(4000))))
+                var reader = ResponseReader(inbound)
+                #expect(
+                    try await reader.head()?.hasPrefix("HTTP/1.1 431 Request Header Fields Too Large\r\n") == true)
+                #expect(try await reader.head() == nil)
+            }
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(metrics.contains(#"gateway_requests_total{route="none",status="431"} 1"#))
+        }
+    }
+
+    /// What a client may send without an end beside a head.
+    @Test(arguments: [
+        "0\r\n" + String(repeating: "T: " + String(repeating: "t", count: 10_000) + "\r\n", count: 40),
+        "1;" + String(repeating: "e", count: 400_000), String(repeating: "0", count: 400_000),
+    ])
+    func whatStandsAroundABodyIsBoundedToo(text: String) async throws {
+        try await RunningServer.run { server async throws in
+            let head =
+                "POST /nope HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            let start = ContinuousClock.now
+            // Returns when the server has closed, which may reset what it has not read.
+            _ = try? await server.exchange(head, text)
+            #expect(ContinuousClock.now - start < .seconds(20))
+            #expect(try await server.send("GET", "/healthcheck").body == "Good!")
+        }
+    }
+
+    /// Many heads that do not end, of every length: together they have their bound, and others are served.
+    @Test func headsThatDoNotEndShareTheMemory() async throws {
+        try await RunningServer.run({ $0.memoryBytes = 16 << 20 }) { server async throws in
+            let text = ByteBuffer(
+                string: "GET / HTTP/1.1\r\n"
+                    + String(repeating: "X: " + String(repeating: "x", count: 990) + "\r\n", count: 60))
+            var channels: [any Channel] = []
+            for _ in 0..<120 { channels.append(try await server.dial()) }
+            for channel in channels { channel.writeAndFlush(text, promise: nil) }
+            // 68 of them fit; the others have been told.
+            let end = ContinuousClock.now + .seconds(60)
+            var refused = 0
+            while refused < 40, .now < end {
+                let metrics = try await server.send("GET", "/metrics").body
+                refused =
+                    metrics.firstMatch(of: #/gateway_requests_total\{route="none",status="503"\} (\d+)/#)
+                    .flatMap { Int($0.1) } ?? 0
+            }
+            #expect(refused >= 40)
+            #expect(try await Self.metric("gateway_memory_used_bytes", server) <= 16 << 20)
+            for channel in channels { try? await channel.close() }
+            while try await Self.metric("gateway_memory_used_bytes", server) > 1 << 20, .now < end {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            #expect(try await server.send("GET", "/blockindex").status == "HTTP/1.1 200 OK")
+        }
+    }
+
+    /// Beyond the bound the one that has been silent longest gives way; one that is at work does not.
+    @Test func connectionsAreBounded() async throws {
+        let inner = try EmbeddedStore(reading: .memory)
+        try inner.insert(SampleData(shape: .small).documents())
+        let store = SlowStore(inner)
+        try await RunningServer.run({ $0.connections = 8 }, store: store) { server async throws in
+            try await server.connect().executeThenClose { inbound, outbound in
+                var working = ResponseReader(inbound)
+                try await outbound.write(ByteBuffer(string: "GET /validators HTTP/1.1\r\nHost: h\r\n\r\n"))
+                var calls = store.calls.makeAsyncIterator()
+                await calls.next()
+                var silent: [any Channel] = []
+                for _ in 0..<40 { silent.append(try await server.dial()) }
+                for _ in 0..<20 { #expect(try await server.send("GET", "/livez").body == "alive\n") }
+                #expect(try await Self.metric("gateway_connections", server) <= 8)
+                #expect(try await Self.metric("gateway_connections_cut_total", server) >= 32)
+                store.open()
+                #expect(try await working.next()?.head.hasPrefix("HTTP/1.1 200 OK") == true)
+                for channel in silent { try? await channel.close() }
+            }
+        }
+    }
+}
