@@ -27,7 +27,7 @@ struct DeadlineTests {
             #expect(ready.body == "not ready: database: timed out\n")
             #expect(store.count.deadlines == store.count.calls)
             let metrics = try await server.send("GET", "/metrics").body
-            #expect(metrics.contains("\ngateway_database_errors_total 3\n"))
+            #expect(metrics.contains("\ngateway_database_errors_total{reason=\"timeout\"} 3\n"))
             store.open()
         }
     }
@@ -43,7 +43,7 @@ struct DeadlineTests {
             #expect(ready.status == "HTTP/1.1 503 Service Unavailable")
             #expect(ready.body == "not ready: database: unreachable\n")
             let metrics = try await server.send("GET", "/metrics").body
-            #expect(metrics.contains("\ngateway_database_errors_total 3\n"))
+            #expect(metrics.contains("\ngateway_database_errors_total{reason=\"unreachable\"} 3\n"))
         }
     }
 

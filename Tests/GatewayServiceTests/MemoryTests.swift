@@ -1,6 +1,7 @@
 import Documents
 import Foundation
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import GatewayService
@@ -161,6 +162,33 @@ struct MemoryTests {
             }
             #expect(try await server.send("GET", "/blockindex").status == "HTTP/1.1 200 OK")
         }
+    }
+
+    /// Who gives way first: one that never asked, one that has stopped, one that rests, and never one at work.
+    @Test func whatAConnectionIsWorth() throws {
+        let channel = EmbeddedChannel()
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
+        let state = ConnectionState()
+        let connections = Connections(budget: MemoryBudget(1 << 20), limit: 10)
+        let handler = ShortcutHandler(
+            nil, connections.on(channel.embeddedEventLoop), state, ConnectionLimits(GatewayConfiguration()))
+        try channel.pipeline.syncOperations.addHandler(handler)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        #expect(handler.worth(before: .distantFuture) == .nothing)
+        state.heads = 1
+        #expect(handler.worth(before: .distantFuture) == .resting)
+        // An answer is being made, however long that takes.
+        state.outstanding = 1
+        #expect(handler.worth(before: .distantFuture) == nil)
+        state.isReading = true
+        #expect(handler.worth(before: .distantPast) == nil)
+        #expect(handler.worth(before: .distantFuture) == .stopped)
+        state.isReading = false
+        channel.triggerUserOutboundEvent(BodyBegins(), promise: nil)
+        #expect(handler.worth(before: .distantPast) == nil)
+        #expect(handler.worth(before: .distantFuture) == .stopped)
+        #expect(ShortcutHandler.Worth.nothing.rawValue < ShortcutHandler.Worth.stopped.rawValue)
+        #expect(ShortcutHandler.Worth.stopped.rawValue < ShortcutHandler.Worth.resting.rawValue)
     }
 
     /// Beyond the bound the one that has been silent longest gives way; one that is at work does not.

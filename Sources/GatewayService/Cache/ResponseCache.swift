@@ -54,6 +54,9 @@ package final class ResponseCache<Body: Sendable>: Sendable {
         var holders: [ObjectIdentifier: Int] = [:]
         /// The place of the answer to a question that was stored last.
         var newest: [String: Int] = [:]
+        /// How many were given up because they were too old, and how many to make room.
+        var expired = 0
+        var evicted = 0
 
         mutating func moveToFront(_ place: Int) {
             if byUse.newest == place { return }
@@ -111,7 +114,16 @@ package final class ResponseCache<Body: Sendable>: Sendable {
         }
 
         mutating func removeAll(storedBefore limit: ContinuousClock.Instant) {
-            while byAge.oldest >= 0, slots[byAge.oldest].stored < limit { remove(byAge.oldest) }
+            while byAge.oldest >= 0, slots[byAge.oldest].stored < limit {
+                expired += 1
+                remove(byAge.oldest)
+            }
+        }
+
+        /// Gives up the least recently used.
+        mutating func evict() {
+            evicted += 1
+            remove(byUse.oldest)
         }
     }
 
@@ -192,7 +204,7 @@ package final class ResponseCache<Body: Sendable>: Sendable {
             state.removeAll(storedBefore: now - (lifetime + staleFor))
             guard own + size <= bytes else { return }
             while state.places.count >= capacity || state.cost > bytes - own - state.sizeOf(size, identity) {
-                state.remove(state.byUse.oldest)
+                state.evict()
             }
             state.add(
                 Slot(
@@ -209,7 +221,7 @@ package final class ResponseCache<Body: Sendable>: Sendable {
     package func shrink(by bytes: Int) {
         changing { state in
             let least = state.cost > bytes ? state.cost - bytes : 0
-            while state.cost > least, state.byUse.oldest >= 0 { state.remove(state.byUse.oldest) }
+            while state.cost > least, state.byUse.oldest >= 0 { state.evict() }
         }
     }
 
@@ -228,4 +240,22 @@ package final class ResponseCache<Body: Sendable>: Sendable {
 
     /// The memory that they take.
     package var cost: Int { state.withLock { $0.cost } }
+
+    /// What there is, and what became of what was there.
+    var use: CacheUse {
+        state.withLock {
+            CacheUse(entries: $0.places.count, bytes: $0.cost, expired: $0.expired, evicted: $0.evicted)
+        }
+    }
+}
+
+/// How full a cache is, and what it has given up.
+struct CacheUse: Sendable, Equatable {
+    var entries = 0
+    /// The memory that entries take.
+    var bytes = 0
+    /// Given up because they were too old.
+    var expired = 0
+    /// Given up to make room.
+    var evicted = 0
 }

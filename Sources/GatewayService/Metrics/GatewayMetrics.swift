@@ -14,7 +14,8 @@ package final class GatewayMetrics: Sendable {
 
     /// Upper bounds of the latency histogram in microseconds.
     private static let bounds: [Int64] = [
-        100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000,
+        100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 350_000, 500_000, 750_000, 1_000_000,
+        2_500_000,
     ]
 
     private final class Counter: Sendable {
@@ -40,13 +41,18 @@ package final class GatewayMetrics: Sendable {
     private let rows: [Row]
     private let immediate: [Counter]
     private let hits: [Counter]
-    private let databaseErrors = Counter()
+    private let databaseErrors = DatabaseFailure.allCases.map { _ in Counter() }
     private let refusals = Counter()
     private let stale = Counter()
+    private let inFlight = Counter()
+    /// Seconds since 1970.
+    private let start: Double
     /// -1 as long as nobody has asked.
     private let database = Atomic<Int64>(-1)
 
-    package init() {
+    /// - Parameter upSince: when the process began, in milliseconds since 1970.
+    package init(upSince: Int64 = 0) {
+        start = Double(upSince) / 1000
         rows =
             Route.allCases.map { Row($0.template) }
             + ["/healthcheck", "operations", "documentation", "none"].map(Row.init)
@@ -81,8 +87,18 @@ package final class GatewayMetrics: Sendable {
         hits[index(of: kind)].add()
     }
 
-    package func countDatabaseError() {
-        databaseErrors.add()
+    package func count(_ failure: DatabaseFailure) {
+        guard let place = DatabaseFailure.allCases.firstIndex(of: failure) else { return }
+        databaseErrors[place].add()
+    }
+
+    /// Notes that a request is being answered; to be balanced by ``endRequest()``.
+    func beginRequest() {
+        inFlight.add()
+    }
+
+    func endRequest() {
+        inFlight.add(-1)
     }
 
     /// Counts a request that was refused because too much is going on.
@@ -114,11 +130,7 @@ package final class GatewayMetrics: Sendable {
     }
 
     /// Everything in Prometheus' text format.
-    ///
-    /// - Parameters:
-    ///   - use: how busy the database's clients are; nil for a store without any.
-    ///   - connections: the process's connections, and the memory for what they are sent.
-    func text(store use: StoreUse?, _ connections: Connections) -> String {
+    func text(_ state: State) -> String {
         var text = """
             # HELP gateway_requests_total Requests answered, by route template and status; cache hits included.
             # TYPE gateway_requests_total counter
@@ -146,56 +158,26 @@ package final class GatewayMetrics: Sendable {
             """
         for row in rows { text += Self.histogram(row) }
         text += """
-            # HELP gateway_database_errors_total Requests and readiness checks that the database failed.
+            # HELP gateway_database_errors_total Requests and readiness checks that the database failed, by reason.
             # TYPE gateway_database_errors_total counter
-            gateway_database_errors_total \(databaseErrors.current)
 
             """
+        // All of them from the start: of a series that begins with 1 nobody sees the rise.
+        for (failure, counter) in zip(DatabaseFailure.allCases, databaseErrors) {
+            text += "gateway_database_errors_total{reason=\"\(failure.rawValue)\"} \(counter.current)\n"
+        }
+        var page = MetricsPage(text: text)
         let up = database.load(ordering: .relaxed)
         if up >= 0 {
-            text += Self.metric(
-                "gateway_database_up", "gauge", "Whether the database answered the last readiness check.", Int(up))
+            page.gauge("gateway_database_up", "Whether the database answered the last readiness check.", Int(up))
         }
-        if let use { text += Self.gauges(use) }
-        text += Self.metric(
-            "gateway_refused_total", "counter", "Requests answered with 503 because too much was going on.",
+        page.counter(
+            "gateway_refused_total", "Requests answered with 503 because too much was going on.",
             Int(refusals.current))
-        text += Self.metric(
-            "gateway_stale_answers_total", "counter", "Answers given although they were too old.", Int(stale.current))
-        return text + Self.gauges(connections)
-    }
-
-    private static func metric(_ name: String, _ type: String, _ help: String, _ value: Int) -> String {
-        "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
-    }
-
-    private static func gauges(_ connections: Connections) -> String {
-        let count = connections.count
-        let budget = connections.budget
-        return metric("gateway_connections", "gauge", "Connections of clients.", count.open)
-            + metric(
-                "gateway_connections_cut_total", "counter",
-                "Connections ended to make room: readers that had stopped, and idle ones beyond the bound.", count.cut)
-            + metric(
-                "gateway_memory_budget_bytes", "gauge", "Memory for answers that are made, kept and sent.", budget.total
-            )
-            + metric("gateway_memory_used_bytes", "gauge", "How much of it is taken.", budget.used)
-            + metric(
-                "gateway_memory_refusals_total", "counter", "How often there was none left for something.",
-                budget.refusals)
-    }
-
-    private static func gauges(_ use: StoreUse) -> String {
-        """
-        # HELP gateway_database_clients Clients in the pool of connections to the database.
-        # TYPE gateway_database_clients gauge
-        gateway_database_clients{state="busy"} \(use.running)
-        gateway_database_clients{state="idle"} \(max(0, use.capacity - use.running))
-        # HELP gateway_database_waiting Queries that wait for a client.
-        # TYPE gateway_database_waiting gauge
-        gateway_database_waiting \(use.waiting)
-
-        """
+        page.counter("gateway_stale_answers_total", "Answers given although they were too old.", Int(stale.current))
+        page.gauge("gateway_requests_in_flight", "Requests that are being answered.", Int(inFlight.current))
+        page.add(state, start: start)
+        return page.text
     }
 
     private static func histogram(_ row: Row) -> String {

@@ -24,9 +24,16 @@ final class Connections: Sendable {
         self.limit = limit
     }
 
-    /// How many there are, and how many were cut off because they had stopped reading, or to make room.
-    var count: (open: Int, cut: Int) {
-        (open.load(ordering: .relaxed), cut.load(ordering: .relaxed))
+    /// How many there are, what they are sent, and what that takes. Asks every event loop.
+    func use() async -> ConnectionUse {
+        var unsent = 0
+        for loop in loops.withLock({ Array($0.values) }) {
+            // A loop that has ended has no connections.
+            unsent += (try? await loop.loop.submit { loop.connections.value.unsentBytes }.get()) ?? 0
+        }
+        return ConnectionUse(
+            open: open.load(ordering: .relaxed), limit: limit, cut: cut.load(ordering: .relaxed), unsent: unsent,
+            budget: budget.total, used: budget.used, waiting: budget.waiting, refusals: budget.refusals)
     }
 
     /// Those of one event loop; to be called on it.
@@ -61,6 +68,25 @@ final class Connections: Sendable {
     }
 }
 
+/// The process's connections, and the memory for what they are sent.
+struct ConnectionUse: Sendable, Equatable {
+    var open = 0
+    /// The most at a time.
+    var limit = 0
+    /// How many were cut off because they had stopped reading, or to make room.
+    var cut = 0
+    /// Bytes of answers that wait for their clients.
+    var unsent = 0
+    /// The memory for answers, in bytes.
+    var budget = 0
+    /// How much of it is taken.
+    var used = 0
+    /// How many wait for some of it.
+    var waiting = 0
+    /// How often there was none.
+    var refusals = 0
+}
+
 /// The connections of one event loop.
 final class LoopConnections {
     /// Who has taken nothing for so long has stopped, when others need the memory. The kernel takes in large pieces: a reader
@@ -81,21 +107,31 @@ final class LoopConnections {
 
     var budget: MemoryBudget { all.budget }
 
-    /// Takes in a new connection. When there are too many, one that has nothing to do gives way: first those that have never
-    /// asked for anything, then those that have been silent longest.
+    /// What waits to be sent on all of them.
+    var unsentBytes: Int { handlers.values.reduce(0) { $0 + $1.unsentBytes } }
+
+    /// Takes in a new connection. When there are too many, the one that is of least use gives way, see
+    /// ``ShortcutHandler/Worth``; of those that are equal the one that has been silent longest.
     ///
     /// - Returns: false when none can: then it is the new one that has to go.
     func open(_ handler: ShortcutHandler) -> Bool {
         let isRoom = all.opened()
         handlers[ObjectIdentifier(handler)] = handler
         if isRoom { return true }
-        let resting = handlers.values.filter { $0 !== handler && $0.isResting }
-        let victim = resting.min { left, right in
-            left.hasAsked == right.hasAsked ? left.lastActivity < right.lastActivity : !left.hasAsked
+        let before = NIODeadline.now() - Self.patience
+        var victim: (handler: ShortcutHandler, worth: ShortcutHandler.Worth)?
+        for other in handlers.values where other !== handler {
+            guard let worth = other.worth(before: before) else { continue }
+            if let known = victim,
+                (known.worth.rawValue, known.handler.lastActivity) <= (worth.rawValue, other.lastActivity)
+            {
+                continue
+            }
+            victim = (other, worth)
         }
         all.countCut()
         guard let victim else { return false }
-        victim.cut()
+        victim.handler.cut()
         return true
     }
 

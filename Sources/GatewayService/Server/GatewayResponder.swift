@@ -50,7 +50,7 @@ package struct GatewayResponder: HTTPResponder {
         self.failures = failures
         operations = Operations(
             store: store, mustHave: configuration.mustHave, metrics: metrics, drain: drain,
-            deadline: configuration.deadline, connections: connections, failures: failures)
+            deadline: configuration.deadline, connections: connections, cache: cache, failures: failures)
         deadline = configuration.deadline
         core = configuration.role == .core ? CoreStandIn(upSince: upSince) : nil
         health = core?.health ?? Health.gateway
@@ -62,6 +62,8 @@ package struct GatewayResponder: HTTPResponder {
 
     package func respond(to request: Request, context: Context) async throws -> Response {
         let start = ContinuousClock.now
+        metrics.beginRequest()
+        defer { metrics.endRequest() }
         let (reply, response) = try await answer(request, context.channel)
         ledger.record(request, reply, response, .now - start)
         guard let identity else { return response }
@@ -150,7 +152,7 @@ package struct GatewayResponder: HTTPResponder {
 
     private func failure(_ error: any Error, _ match: RouteTable.Match, _ target: String) -> Reply {
         let cause = Cause(error)
-        if error is StoreError || cause == .database, cause != .busy { metrics.countDatabaseError() }
+        if error is StoreError || cause == .database, cause != .busy { metrics.count(DatabaseFailure(error)) }
         if cause == .busy { metrics.countRefusal() }
         failures.record(error, route: match.route.template)
         if cause != .answer, let stale = cache.stale(for: target, now: .now) {

@@ -35,11 +35,11 @@ package struct GatewayServer: Service {
 
     /// Serves until the surrounding service group shuts down, then drains: see ``Drain``.
     package func run() async throws {
-        let metrics = GatewayMetrics()
+        let metrics = GatewayMetrics(upSince: upSince)
         let drain = Drain(configuration.drain)
         let log = configuration.logsRequests ? RequestLog(output: requestLog) : nil
         let ledger = Ledger(metrics: metrics, log: log)
-        let plan = MemoryPlan(configuration, limit: .current(), descriptors: Self.descriptors)
+        let plan = MemoryPlan(configuration, limit: .current(), descriptors: ProcessFigures.limitOfDescriptors())
         let connections = Connections(budget: MemoryBudget(plan.answers), limit: plan.connections)
         logger.info(
             "memory",
@@ -79,13 +79,6 @@ package struct GatewayServer: Service {
         }
         log?.close()
         await store?.close()
-    }
-
-    /// How many files the process may have open.
-    private static var descriptors: Int {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
-        return Int(clamping: limit.rlim_cur)
     }
 
     /// A line at the start about collections that the service reads and the database does not have. Some databases have never

@@ -15,6 +15,8 @@ struct Operations: Sendable {
     /// Collections without which there is nothing to be served.
     private let mustHave: [String]
     private let connections: Connections
+    /// nil for a service that keeps nothing.
+    private let cache: ResponseCache<Reply>?
     private let failures: FailureLog?
     private let checks = SingleFlight<[String]>()
 
@@ -25,10 +27,12 @@ struct Operations: Sendable {
     ///   - failures: told what a client of `/readyz` is not.
     init(
         store: (any DocumentStore)?, mustHave: [String], metrics: GatewayMetrics, drain: Drain, deadline: Duration,
-        connections: Connections, obstacle: String? = nil, failures: FailureLog? = nil
+        connections: Connections, cache: ResponseCache<Reply>? = nil, obstacle: String? = nil,
+        failures: FailureLog? = nil
     ) {
         self.mustHave = mustHave
         self.connections = connections
+        self.cache = cache
         self.obstacle = obstacle
         self.failures = failures
         self.store = store
@@ -41,9 +45,15 @@ struct Operations: Sendable {
         switch path {
         case "/livez": Self.alive
         case "/readyz": await readiness()
-        case "/metrics": .ok(Reply.text, Body(metrics.text(store: store?.use, connections)), .operations)
+        case "/metrics": .ok(Reply.text, Body(metrics.text(await state())), .operations)
         default: nil
         }
+    }
+
+    private func state() async -> GatewayMetrics.State {
+        GatewayMetrics.State(
+            store: store?.use, cache: cache?.use, composing: store == nil ? (0, 0) : Composer.load,
+            connections: await connections.use())
     }
 
     /// Ready when the database answers within the deadline and has what it must have, if nothing else keeps the process from
@@ -57,12 +67,12 @@ struct Operations: Sendable {
             metrics.setDatabase(isUp: true)
             guard !missing.isEmpty else { return .ok(Reply.text, Body("ready\n"), .operations) }
             // Another database than was meant, more likely than not: it would answer, and every answer would be empty.
-            metrics.countDatabaseError()
+            metrics.count(.missing)
             failures?.record(MissingCollections(names: missing), route: "/readyz")
             return Self.notReady("database: has no \(missing.joined(separator: ", "))")
         } catch {
             metrics.setDatabase(isUp: false)
-            metrics.countDatabaseError()
+            metrics.count(DatabaseFailure(error))
             failures?.record(error, route: "/readyz")
             return Self.notReady("database: \((error as? StoreError ?? .timedOut).reason)")
         }

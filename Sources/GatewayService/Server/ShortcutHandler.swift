@@ -252,14 +252,32 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     // MARK: giving way
 
-    /// Whether nothing is under way: nothing asked, nothing being sent.
-    var isResting: Bool {
-        guard let context else { return false }
-        return state.outstanding == 0 && !isWorking && sending == 0 && unsentBytes(context) == 0
+    /// How much a connection is worth that another one could have the place of, the least first.
+    enum Worth: Int {
+        /// It has never asked for anything.
+        case nothing
+        /// It has stopped: it takes no more of an answer, or sends no more of a request.
+        case stopped
+        /// It has nothing to do now, and will have: a proxy's, or a browser's.
+        case resting
     }
 
+    /// What it is worth; nil while it is at work.
+    ///
+    /// - Parameter limit: what has not moved since then has stopped.
+    func worth(before limit: NIODeadline) -> Worth? {
+        guard let context, !isWorking else { return nil }
+        if sending > 0 { return lastTaken < limit ? .stopped : nil }
+        if state.isReading || headTimer != nil, hasAsked { return lastActivity < limit ? .stopped : nil }
+        guard state.outstanding == 0, unsentBytes(context) == 0 else { return nil }
+        return hasAsked ? .resting : .nothing
+    }
+
+    /// What waits to be sent.
+    var unsentBytes: Int { context.map(unsentBytes) ?? 0 }
+
     /// Whether it has ever asked for anything.
-    var hasAsked: Bool { state.heads > 0 || hasShortcut }
+    private var hasAsked: Bool { state.heads > 0 || hasShortcut }
 
     /// Notes whether something has been taken since the last look.
     func noteTaken() {
