@@ -1,7 +1,7 @@
 import ArgumentParser
 import AsyncHTTPClient
 import Control
-import Foundation
+import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
@@ -84,16 +84,8 @@ struct AdminClient: Sendable {
     }
 
     /// A name as one segment of a path.
-    static func segment(_ name: String) -> String {
-        var allowed = CharacterSet.alphanumerics
-        allowed.insert(charactersIn: "-._~:")
-        return name.addingPercentEncoding(withAllowedCharacters: allowed) ?? name
-    }
+    static func segment(_ name: String) -> String { PercentCoding.encoded(name, keeping: ":") }
 
     /// A value in a query.
-    static func query(_ value: String) -> String {
-        var allowed = CharacterSet.alphanumerics
-        allowed.insert(charactersIn: "-._~/:")
-        return value.addingPercentEncoding(withAllowedCharacters: allowed) ?? value
-    }
+    static func query(_ value: String) -> String { PercentCoding.encoded(value, keeping: "/:") }
 }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 
 struct EndpointCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

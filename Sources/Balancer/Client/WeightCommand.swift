@@ -1,6 +1,6 @@
 import ArgumentParser
 import Control
-import Foundation
+import FoundationEssentials
 
 struct WeightCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import Hummingbird
 import RoutesFile
 
@@ -56,7 +56,7 @@ enum AdminJSON {
 
     private static func isJSON(_ type: String?) -> Bool {
         guard let type else { return false }
-        let name = type.prefix { $0 != ";" }
-        return name.trimmingCharacters(in: .whitespaces).lowercased() == "application/json"
+        let words = type.prefix { $0 != ";" }.split { $0 == " " || $0 == "\t" }
+        return words.count == 1 && words[0].lowercased() == "application/json"
     }
 }

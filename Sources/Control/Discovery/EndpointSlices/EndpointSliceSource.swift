@@ -1,5 +1,5 @@
 import AsyncHTTPClient
-import Foundation
+import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 import Traffic
@@ -128,7 +128,7 @@ struct EndpointSliceSource: EndpointSource {
         let response = try await self.ask(
             client,
             self.path + "&watch=1&allowWatchBookmarks=true&timeoutSeconds=\(seconds)&resourceVersion="
-                + (slices.version.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""))
+                + PercentCoding.encoded(slices.version))
         if response.status == .gone { return .expired }
         guard response.status == .ok else { throw DiscoveryFailure("watching is answered by \(response.status)") }
         isWatching = true
