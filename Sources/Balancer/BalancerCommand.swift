@@ -29,6 +29,20 @@ struct BalancerCommand: AsyncParsableCommand {
                 Glibc.exit(1)
             }
         }
+        Self.suggest(for: CommandLine.arguments.dropFirst().first)
         await self.main(nil)
+    }
+
+    /// Ends the process when the first word is no command, with the one that was meant.
+    private static func suggest(for word: String?) {
+        guard let word, !word.hasPrefix("-"), word != "help" else { return }
+        let names = Self.configuration.subcommands.compactMap { $0.configuration.commandName }
+        if names.contains(word) { return }
+        let meant = CommandSuggestion.nearest(to: word, among: names)
+        // Whatever the word is, it fits into a narrow terminal's line.
+        let shown = word.utf8.count > 24 ? String(decoding: word.utf8.prefix(24), as: UTF8.self) + "..." : word
+        Output.error("balancer: there is no command \"\(shown)\".".visible)
+        Output.error(meant.map { "Did you mean `balancer \($0)`?" } ?? "`balancer --help` lists the commands.")
+        Glibc.exit(64)
     }
 }

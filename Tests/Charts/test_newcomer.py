@@ -157,6 +157,51 @@ class Run(Folder):
         self.assertIn("ADMIN_PORT is 99999, which is no port", said)
 
 
+class Mistakes(unittest.TestCase):
+    """At the command line, where nothing runs that could be asked."""
+
+    def fits(self, said):
+        """A terminal of 60 columns."""
+        for line in said.splitlines():
+            self.assertLessEqual(len(line), 60, line)
+
+    def test_a_misspelt_command(self):
+        for word, meant in {"rotes": "routes", "weigth": "weight", "Status": "status", "upstream": "upstreams", "serv": "serve"}.items():
+            status, said = ran(program("balancer"), word)
+            self.assertEqual(status, 64)
+            self.assertEqual(
+                said, f'balancer: there is no command "{word}".\nDid you mean `balancer {meant}`?\n'
+            )
+        for word in ("deploy", "x", "", "a" * 100000, "\x1b[2J\n", "ä" * 100):
+            status, said = ran(program("balancer"), word)
+            self.assertEqual(status, 64)
+            self.assertTrue(said.endswith("\n`balancer --help` lists the commands.\n"), said)
+            self.assertNotIn("\x1b", said)
+            self.fits(said)
+        for words in (["--version"], ["help"], ["--help"], ["help", "routes"]):
+            self.assertEqual(ran(program("balancer"), *words)[0], 0)
+
+    def test_an_admin_address_that_is_none(self):
+        for address in ("nonsense", "127.0.0.1", "127.0.0.1:", ":9901", "127.0.0.1:0", "127.0.0.1:99999", "https://127.0.0.1:9901", "http://127.0.0.1:1/api", "a b:1", "fd00::1:9901"):
+            for words in (["routes"], ["health"], ["status"]):
+                status, said = ran(program("balancer"), *words, "--admin", address)
+                self.assertEqual(status, 64, address)
+                self.assertIn("--admin is not HOST:PORT,\nsuch as 127.0.0.1:9901", said)
+                status, said = ran(program("balancer"), *words, BALANCER_ADMIN=address, COLUMNS="60")
+                self.assertEqual(status, 64, address)
+                self.assertIn("BALANCER_ADMIN is not HOST:PORT", said)
+                self.fits(said)
+
+    def test_an_admin_address_as_people_copy_it(self):
+        """From a browser or from the words of `make run`: the same as without scheme and slash."""
+        wanted = ran(program("balancer"), "routes", "--admin", "127.0.0.1:1")
+        self.assertEqual(wanted[0], 2)
+        for address in ("http://127.0.0.1:1", "http://127.0.0.1:1/", "HTTP://127.0.0.1:1/", "127.0.0.1:1/"):
+            self.assertEqual(ran(program("balancer"), "routes", "--admin", address), wanted)
+        for address in ("[::1]:1", "localhost:1"):
+            self.assertEqual(ran(program("balancer"), "routes", "--admin", address)[0], 2)
+
+
 class Words(unittest.TestCase):
     def test_no_process_is_killed_by_a_pattern(self):
         """`pkill -f 'port 3301'` ends whatever has these words in its command line, an editor or somebody's shell too."""

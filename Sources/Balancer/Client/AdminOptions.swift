@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 
 /// Where the running balancer is asked, and how the answer is shown.
 struct AdminOptions: ParsableArguments {
@@ -13,7 +13,16 @@ struct AdminOptions: ParsableArguments {
 
     /// The address that holds: what was given, else the environment's, else the default.
     static func base(_ given: String?) -> String {
-        let address = given ?? ProcessInfo.processInfo.environment["BALANCER_ADMIN"] ?? ""
-        return address.isEmpty ? "127.0.0.1:9901" : address
+        AdminAddress.base(given, environment: ProcessInfo.processInfo.environment)
+    }
+
+    func validate() throws { try Self.validate(self.address) }
+
+    /// Before anything is sent: a name without a port would be looked up, and the fault told as the network's.
+    static func validate(_ given: String?) throws {
+        guard AdminAddress.isAddress(Self.base(given)) else {
+            throw ValidationError(
+                "\(AdminAddress.source(given)) is not HOST:PORT,\nsuch as \(AdminAddress.standard)")
+        }
     }
 }

@@ -21,7 +21,7 @@ struct HealthCommand: AsyncParsableCommand {
     var url: String?
 
     func validate() throws {
-        guard let url else { return }
+        guard let url else { return try AdminOptions.validate(self.address) }
         guard address == nil else { throw ValidationError("Give --admin or --url, not both.") }
         guard url.hasPrefix("http://"), url.dropFirst("http://".count).first.map({ $0 != "/" }) == true else {
             throw ValidationError("A URL is http://HOST:PORT/PATH.")
