@@ -26,6 +26,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
 package struct AdminSpec: Sendable, Equatable {
     /// Loopback by default: the API has no authentication of its own.
     package var address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 9901)
+    /// A second address, for probes and metrics only, so that the first may stay on loopback; nil: none.
+    package var observe: SocketAddress?
     /// Host names, in lower case and without port, that `Host` may have besides addresses and `localhost`. A name that is
     /// not known here may be another site's that was pointed at this address (DNS rebinding).
     package var hosts: [String] = []

@@ -49,7 +49,7 @@ struct AcceptedTests {
     func topLevel() throws {
         let configuration = try Document(
             top: """
-                "$schema": "x", "admin": { "address": "[::1]:0", "hosts": ["Balancer.Internal", "[::1]"] }, "accessLog": { "path": "/var/log/access" },
+                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"] }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
@@ -66,6 +66,7 @@ struct AcceptedTests {
                 """
         ).parse()
         #expect(configuration.admin?.address == (try address("[::1]:0")))
+        #expect(configuration.admin?.observe == (try address("0.0.0.0:0")))
         #expect(configuration.admin?.hosts == ["balancer.internal", "[::1]"])
         #expect(configuration.accessLog == .file(path: "/var/log/access"))
         #expect(configuration.operationalLog == .debug)

@@ -23,6 +23,53 @@ import Testing
         #expect(balancer.stop() == 0)
     }
 
+    @Test("Probes and metrics have an address of their own, which a take-over passes on and a reload leaves")
+    func observe() throws {
+        let upstream = try ScriptedUpstream.plain("ok")
+        let reserved = try [ReservedPort(), ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let observe = reserved[1].number
+        func write(observe port: UInt16) throws {
+            let text = Listening.file(upstream.port, [("public", "127.0.0.1:\(reserved[0].number)")], takeover: folder)
+            let admin = #""admin": {"address": "127.0.0.1:0""#
+            try BalancerProcess.write(
+                text.replacing(admin, with: admin + #", "observe": "127.0.0.1:\#(port)""#), to: folder + "/routes.json")
+        }
+        try write(observe: observe)
+        let first = try BalancerProcess("", folder: folder)
+        #expect(first.program.output.contains("observe 127.0.0.1:\(observe)"))
+        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/api/v1/status", 404)] {
+            #expect(try get(path, port: observe).status == status)
+        }
+        #expect(try first.admin("/api/v1/status").status == 200)
+        try write(observe: reserved[2].number)
+        #expect(try eventually { try first.admin("/api/v1/status").text.contains(#""needsRestart":["$.admin"]"#) })
+        #expect(try get("/readyz", port: observe).status == 200)
+        try write(observe: observe)
+        let second = try BalancerProcess("", folder: folder)
+        #expect(first.program.awaitExit(seconds: 60) == 0)
+        #expect(second.program.output.contains("observe 127.0.0.1:\(observe)"))
+        let page = try get("/metrics", port: observe).text
+        #expect(page.contains("balancer_admin_connections_active 1\n"))
+        #expect(second.stop() == 0)
+    }
+
+    @Test("An address for probes and metrics that is taken ends the start with the reason")
+    func observeTaken() throws {
+        let taken = try ScriptedUpstream.plain("x")
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let text = Routes.configuration(upstreams: [("core", [taken.port])]).replacing(
+            #""admin": {"address": "127.0.0.1:0"}"#,
+            with: #""admin": {"address": "127.0.0.1:0", "observe": "127.0.0.1:\#(taken.port)"}"#)
+        try BalancerProcess.write(text, to: folder + "/routes.json")
+        let ended = try Program.run("balancer", ["serve", "--config", folder + "/routes.json"])
+        #expect(ended.status == 1)
+        #expect(ended.errors.contains("cannot serve probes and metrics on 127.0.0.1:\(taken.port)"))
+    }
+
     @Test("With every descriptor taken by traffic the admin port still answers, and nothing spins")
     func exhausted() throws {
         try raiseOpenFiles(to: 4_000)

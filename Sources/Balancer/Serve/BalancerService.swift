@@ -1,5 +1,5 @@
 import Control
-import Foundation
+import FoundationEssentials
 import Glibc
 import Logging
 import Proxy
@@ -24,8 +24,10 @@ final class BalancerService: Sendable {
     /// For names that are looked up, which blocks.
     private let lookUps: BlockingThreads
     private let lifecycle = Lifecycle()
-    /// The one that serves, or tries to.
-    private let admin = Mutex<AdminServer?>(nil)
+    /// Those that serve, or try to.
+    private let admin = Mutex<[AdminScope: AdminServer]>([:])
+    private let adminConnections = AdminConnections()
+    private let observeConnections = AdminConnections()
     /// A predecessor serves the same sockets and does not know yet that this process does, too.
     private let isFollowing = Atomic(false)
 
@@ -157,9 +159,11 @@ final class BalancerService: Sendable {
             Glibc.exit(1)
         }
         guard await self.begin(successor) else { return false }
-        if let address = self.options.admin, let reason = await self.startAdmin(address, in: &group) {
-            Output.error("balancer: \(reason)")
-            return false
+        for scope in AdminScope.allCases {
+            if let address = self.options.admin(scope), let reason = await self.startAdmin(address, scope, in: &group) {
+                Output.error("balancer: \(reason)")
+                return false
+            }
         }
         // Told to stop meanwhile.
         guard self.lifecycle.current == .serving else { return true }
@@ -248,7 +252,8 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, lifecycle: self.lifecycle,
+            discovery: self.discovery, lifecycle: self.lifecycle, adminConnections: self.adminConnections,
+            observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },
             lookUp: { [threads = self.lookUps] name in
                 await threads.run { (try? HostResolver.system.addresses(of: name)) ?? [] }
@@ -262,11 +267,13 @@ extension BalancerService {
     }
 
     /// Returns when the admin API is served, or need not be waited for; else the reason why it cannot be.
-    private func startAdmin(_ address: SocketAddress, in group: inout TaskGroup<Void>) async -> String? {
+    private func startAdmin(
+        _ address: SocketAddress, _ scope: AdminScope, in group: inout TaskGroup<Void>
+    ) async -> String? {
         // Where processes follow each other, the address is the other one's for a while.
         let patient = self.options.takeover != nil
         let (events, event) = AsyncStream<AdminEvent>.makeStream()
-        group.addTask { await self.serveAdmin(address, patient: patient, events: event) }
+        group.addTask { await self.serveAdmin(address, scope, patient: patient, events: event) }
         if patient {
             group.addTask {
                 try? await Task.sleep(for: .milliseconds(Self.adminPatience))
@@ -279,7 +286,8 @@ extension BalancerService {
             switch event {
             case .bound: return nil
             case .failed(let text):
-                reason = "cannot serve the admin API on \(address): \(text)"
+                let what = scope == .everything ? "the admin API" : "probes and metrics"
+                reason = "cannot serve \(what) on \(address): \(text)"
                 if !patient { return reason }
             case .late:
                 self.logger.error("\(reason); trying on")
@@ -290,17 +298,17 @@ extension BalancerService {
     }
 
     private func serveAdmin(
-        _ address: SocketAddress, patient: Bool, events: AsyncStream<AdminEvent>.Continuation
+        _ address: SocketAddress, _ scope: AdminScope, patient: Bool, events: AsyncStream<AdminEvent>.Continuation
     ) async {
         while !Task.isCancelled, self.lifecycle.current != .draining {
             let server = AdminServer(
-                plane: self.plane, address: address, hosts: self.options.configuration.admin?.hosts ?? [],
-                logger: self.logger
+                plane: self.plane, scope: scope, address: address,
+                hosts: self.options.configuration.admin?.hosts ?? [], logger: self.logger
             ) { real in
-                Output.line("admin \(real)")
+                Output.line("\(scope == .everything ? "admin" : "observe") \(real)")
                 events.yield(.bound)
             }
-            self.admin.withLock { $0 = server }
+            self.admin.withLock { $0[scope] = server }
             do {
                 try await server.run()
                 return
@@ -349,7 +357,7 @@ extension BalancerService {
             },
             completed: {
                 self.lifecycle.beginDraining()
-                await self.admin.withLock({ $0 })?.stop()
+                for server in self.admin.withLock({ Array($0.values) }) { await server.stop() }
                 self.signals.stop(.handedOver)
             })
         group.addTask { await server.run(steps) }

@@ -8,9 +8,9 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serves traffic.",
         discussion: """
-            Prints "listening NAME ADDRESS" for each listener, "admin ADDRESS", then "ready". SIGHUP loads the file \
-            again and reopens the logs, SIGUSR1 only the latter; SIGTERM and SIGINT finish what runs and exit 0; a second \
-            one exits at once with 130.
+            Prints "listening NAME ADDRESS" for each listener, "admin ADDRESS", "observe ADDRESS" where there is one, then \
+            "ready". SIGHUP loads the file again and reopens the logs, SIGUSR1 only the latter; SIGTERM and SIGINT finish \
+            what runs and exit 0; a second one exits at once with 130.
             """)
 
     @Option(name: .shortAndLong, help: "The configuration file, such as routes.json.")

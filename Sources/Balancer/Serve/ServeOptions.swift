@@ -1,3 +1,4 @@
+import Control
 import Reactor
 import RoutesFile
 import Traffic
@@ -14,8 +15,14 @@ struct ServeOptions: Sendable {
     /// Local socket for take-overs.
     var takeover: String?
 
-    /// nil: no admin API.
-    var admin: SocketAddress? { self.configuration.admin?.address }
+    /// Where the admin API listens for this; nil: nowhere.
+    func admin(_ scope: AdminScope) -> SocketAddress? {
+        switch scope {
+        case .everything: self.configuration.admin?.address
+        case .observation: self.configuration.admin?.observe
+        }
+    }
+
     var accessLog: AccessLogSpec { self.configuration.accessLog }
     var logLevel: OperationalLogLevel { self.configuration.operationalLog }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Hummingbird
 import RoutesFile
 import Traffic
@@ -6,11 +5,13 @@ import Traffic
 /// The admin API: every path, what it asks of the control plane, and how the answer is said.
 package struct AdminAPI: Sendable {
     let plane: ControlPlane
+    let scope: AdminScope
     private let names: AdminNames
 
-    package init(plane: ControlPlane, names: AdminNames) {
+    package init(plane: ControlPlane, names: AdminNames, scope: AdminScope = .everything) {
         self.plane = plane
         self.names = names
+        self.scope = scope
     }
 
     func router() -> Router<AdminRequestContext> {
@@ -18,9 +19,11 @@ package struct AdminAPI: Sendable {
         router.middlewares.add(FailureAnswers())
         router.middlewares.add(HostCheck(names: self.names))
         self.addHealth(to: router)
-        self.addRoutes(to: router)
-        self.addUpstreams(to: router)
-        self.addInsight(to: router)
+        if self.scope == .everything {
+            self.addRoutes(to: router)
+            self.addUpstreams(to: router)
+            self.addInsight(to: router)
+        }
         router.middlewares.add(MethodCheck(router.routes))
         return router
     }
@@ -136,7 +139,7 @@ package struct AdminAPI: Sendable {
     /// A segment of the path, decoded: clients may write the colon of an address either way.
     private static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {
         let text = try context.parameters.require(name)
-        return text.removingPercentEncoding ?? text
+        return PercentCoding.decoded(text) ?? text
     }
 
     /// Every value of a parameter of a query, decoded as forms are: a plus sign is a blank, `%2B` is a plus sign.
@@ -144,7 +147,7 @@ package struct AdminAPI: Sendable {
         query.split(separator: "&").compactMap { pair in
             guard pair.hasPrefix(name + "=") else { return nil }
             let value = String(pair.dropFirst(name.count + 1).map { $0 == "+" ? " " : $0 })
-            return value.removingPercentEncoding ?? value
+            return PercentCoding.decoded(value) ?? value
         }
     }
 

@@ -9,6 +9,8 @@ package struct ControlPlane: Sendable {
     package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
     package var adminConnections: AdminConnections
+    /// Those of the address for probes and metrics only.
+    package var observeConnections: AdminConnections
     /// Lines of the operational log that were not written.
     package var logLinesDropped: @Sendable () -> UInt64
     /// Addresses of a host name, as the file's endpoints have them; it may wait for a name service.
@@ -23,6 +25,7 @@ package struct ControlPlane: Sendable {
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
         discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
         adminConnections: AdminConnections = AdminConnections(),
+        observeConnections: AdminConnections = AdminConnections(),
         logLinesDropped: @escaping @Sendable () -> UInt64 = { 0 },
         lookUp: @escaping @Sendable (String) async -> [IPAddress] = { _ in [] }, clock: ControlClock = .system
     ) {
@@ -33,6 +36,7 @@ package struct ControlPlane: Sendable {
         self.discovery = discovery
         self.lifecycle = lifecycle
         self.adminConnections = adminConnections
+        self.observeConnections = observeConnections
         self.logLinesDropped = logLinesDropped
         self.lookUp = lookUp
         self.clock = clock
@@ -70,7 +74,7 @@ package struct ControlPlane: Sendable {
         MetricsPage(
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
             probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
-            report: await self.reloader.report, admin: self.adminConnections.counts,
+            report: await self.reloader.report, admin: self.adminConnections.counts + self.observeConnections.counts,
             logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
     }

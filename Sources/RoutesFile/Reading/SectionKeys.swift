@@ -17,7 +17,7 @@ package struct SectionKeys: Sendable, Equatable {
             "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
         ])
     package static let listener = SectionKeys("listener", ["name", "address"])
-    package static let admin = SectionKeys("admin", ["address", "hosts"])
+    package static let admin = SectionKeys("admin", ["address", "observe", "hosts"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
     package static let batching = SectionKeys("batching", ["enabled"])

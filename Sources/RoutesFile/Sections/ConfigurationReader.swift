@@ -41,11 +41,15 @@ struct ConfigurationReader {
     private func readProcess(_ document: Section, into configuration: inout BalancerConfiguration) {
         if let node = document["admin"] {
             let admin = self.admin(node)
-            if let address = admin?.address,
-                let listener = configuration.listeners.first(where: { $0.address.collides(with: address) })
-            {
-                (node.member("address") ?? node).fail(
-                    "the address \(address) is already taken by the listener \(listener.name.quoted)")
+            for (key, address) in [("address", admin?.address), ("observe", admin?.observe)] {
+                guard let address else { continue }
+                if let listener = configuration.listeners.first(where: { $0.address.collides(with: address) }) {
+                    (node.member(key) ?? node).fail(
+                        "the address \(address) is already taken by the listener \(listener.name.quoted)")
+                }
+            }
+            if let admin, let observe = admin.observe, observe.collides(with: admin.address) {
+                node.member("observe")?.fail("the address \(observe) is already taken by $.admin.address")
             }
             configuration.admin = admin
         } else if let admin = configuration.admin,
@@ -75,6 +79,7 @@ struct ConfigurationReader {
         var admin = AdminSpec()
         guard let section = node.section(.admin, "an object or false") else { return admin }
         section.read("address", into: &admin.address) { $0.listenAddress() }
+        section.read("observe", into: &admin.observe) { $0.listenAddress() }
         section.read("hosts", into: &admin.hosts) { node in
             node.elements("a list of host names such as [\"balancer.internal\"]", maximum: 64)?
                 .compactMap(self.adminHost)

@@ -29,6 +29,10 @@ package final class AdminConnections: Sendable {
         package var active: UInt64 = 0
         /// Closed, or not let in, because of the bound.
         package var refused: UInt64 = 0
+
+        static func + (left: Counts, right: Counts) -> Counts {
+            Counts(active: left.active + right.active, refused: left.refused &+ right.refused)
+        }
     }
 
     private let state = Mutex(State())

@@ -13,15 +13,16 @@ package struct AdminServer: Sendable {
 
     /// `hosts` are further names by which it may be called. `bound` is called once with the address really bound.
     package init(
-        plane: ControlPlane, address: Traffic.SocketAddress, hosts: [String] = [], limits: AdminLimits = AdminLimits(),
-        logger: Logger, bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void
+        plane: ControlPlane, scope: AdminScope = .everything, address: Traffic.SocketAddress, hosts: [String] = [],
+        limits: AdminLimits = AdminLimits(), logger: Logger,
+        bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void
     ) {
         var quiet = logger
         // Its own start and stop messages say nothing that ours do not.
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Self.application(
-            AdminAPI(plane: plane, names: AdminNames(bound: address.ip, hosts: hosts)), address: address,
-            limits: limits, logger: quiet, bound: bound)
+            AdminAPI(plane: plane, names: AdminNames(bound: address.ip, hosts: hosts), scope: scope),
+            address: address, limits: limits, logger: quiet, bound: bound)
         self.group = ServiceGroup(
             configuration: .init(services: [.init(service: application)], logger: quiet))
     }
@@ -32,7 +33,8 @@ package struct AdminServer: Sendable {
         _ api: AdminAPI, address: Traffic.SocketAddress, limits: AdminLimits = AdminLimits(), logger: Logger,
         bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void = { _ in }
     ) -> some ApplicationProtocol {
-        let connections = api.plane.adminConnections
+        // Clients of the one take nothing from the other.
+        let connections = api.scope == .everything ? api.plane.adminConnections : api.plane.observeConnections
         let reserve = DescriptorReserve()
         return Application(
             router: api.router(),
