@@ -106,7 +106,7 @@ def here(text, upstreams):
     routes = json.loads(text)
     for listener in routes["listeners"]:
         listener["address"] = "127.0.0.1:0"
-    routes["admin"]["address"] = "127.0.0.1:0"
+    routes["admin"].update(address="127.0.0.1:0", observe="127.0.0.1:0")
     for name, upstream in routes["upstreams"].items():
         if name in upstreams:
             del upstream["discovery"]
@@ -118,20 +118,22 @@ def here(text, upstreams):
 
 
 @contextlib.contextmanager
-def balancer(objects, upstreams):
-    spec = objects.one("Deployment", "otv-balancer")["spec"]["template"]["spec"]
-    text = objects.one("ConfigMap", "otv-balancer")["data"]["routes.json"]
+def balancer(objects, upstreams, name="otv-balancer"):
+    spec = objects.one("Deployment", name)["spec"]["template"]["spec"]
+    text = objects.one("ConfigMap", name)["data"]["routes.json"]
     with started("balancer", spec, {"routes.json": here(text, upstreams)}, {}) as running:
         running.public = int(running.wait_for(r"^listening public 127\.0\.0\.1:([0-9]+)")[1])
         running.admin = int(running.wait_for(r"^admin 127\.0\.0\.1:([0-9]+)")[1])
+        running.observe = int(running.wait_for(r"^observe 127\.0\.0\.1:([0-9]+)")[1])
         running.wait_for("^ready")
         yield running
 
 
-def asked(port, path):
-    """Status and body."""
+def asked(port, path, host=None):
+    """Status and body. `host`: what the field Host says instead of the address."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

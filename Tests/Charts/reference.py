@@ -104,6 +104,7 @@ RULES = {
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "ports.public": PORT,
     "ports.admin": PORT,
+    "ports.observe": PORT,
     "service.port": PORT,
     "health.port": PORT,
     "networkPolicy.databasePort": PORT,

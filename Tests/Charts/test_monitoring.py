@@ -181,7 +181,7 @@ class Alerts(unittest.TestCase):
         self.assertNotEqual(promtool("check", broken)[0], 0)
 
 
-SCOPE = 'namespace="kusama", service="otv-balancer-admin"'
+SCOPE = 'namespace="kusama", service="otv-balancer-metrics"'
 
 
 def series(name, values, scope=SCOPE, **labels):
@@ -240,7 +240,7 @@ CASES = [
             series("balancer_route_share", "0x20", route="api", upstream="other", **POD),
             series("balancer_route_weight", "0x20", route="api", upstream="other", **POD),
         ],
-        [{"route": "api", "upstream": "core", "service": "otv-balancer-admin", **POD}],
+        [{"route": "api", "upstream": "core", "service": "otv-balancer-metrics", **POD}],
     ),
     (
         "BalancerUpstreamDown",
@@ -278,7 +278,7 @@ CASES = [
         "BalancerConfigurationRejected",
         "3m",
         [series("balancer_config_last_reload_successful", "1 0x20", **POD)],
-        [{"service": "otv-balancer-admin", **POD}],
+        [{"service": "otv-balancer-metrics", **POD}],
     ),
     (
         "BalancerWeightsDiffer",
@@ -299,7 +299,7 @@ CASES = [
             series("balancer_route_weight", "90x40", route="api", upstream="core", **POD),
             series("balancer_route_weight", "50x40", route="api", upstream="gateway", **POD),
         ],
-        [{"route": "api", "upstream": "gateway", "service": "otv-balancer-admin", **POD}],
+        [{"route": "api", "upstream": "gateway", "service": "otv-balancer-metrics", **POD}],
     ),
     (
         "BalancerWeightsNotLasting",
@@ -314,7 +314,7 @@ CASES = [
         "BalancerDiscoveryStale",
         "6m",
         [series("balancer_discovery_stale", "1x20", upstream="core", **POD)],
-        [{"upstream": "core", "service": "otv-balancer-admin", **POD}],
+        [{"upstream": "core", "service": "otv-balancer-metrics", **POD}],
     ),
     (
         "BalancerRetriesDenied",
@@ -404,7 +404,7 @@ class Firing(unittest.TestCase):
             for labels in firing:
                 scope = {"namespace": "kusama"}
                 if alert == "BalancerAbsent":
-                    scope["service"] = "otv-balancer-admin"
+                    scope["service"] = "otv-balancer-metrics"
                 expected.append(
                     {
                         "exp_labels": {"severity": texts[alert]["labels"]["severity"], **scope, **labels},

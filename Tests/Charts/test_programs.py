@@ -76,6 +76,9 @@ class Programs(unittest.TestCase):
             for path, wanted in {
                 "/metrics": 404,
                 "/metrics/": 404,
+                "/Metrics": 404,
+                "/%6Detrics": 404,
+                "//metrics": 404,
                 "/readyz": 404,
                 "/livez": 404,
                 "/status": 410,
@@ -88,14 +91,36 @@ class Programs(unittest.TestCase):
                 self.assertEqual("answered-by-route" in words, wanted != 200, path)
             until(lambda: asked(front.public, "/candidates")[0] == 200, "the API answers")
             for probe, path in probes(objects, "Deployment", "otv-balancer").items():
-                self.assertEqual(asked(front.admin, path)[0], 200, probe)
+                self.assertEqual(asked(front.observe, path)[0], 200, probe)
             self.assertEqual(front.stop(), 0)
+
+    def test_scrapes_by_the_name_of_their_service(self):
+        """The program refuses names that it does not know: a page may have pointed its own there."""
+        for name in ("otv", "a"):
+            objects = render("otv", at("otv-balancer.serviceMonitor.enabled", True), name)
+            service = f"{name}-balancer-metrics"
+            port = objects.one("Service", service)["spec"]["ports"][0]["port"]
+            with balancer(objects, {}, f"{name}-balancer") as front:
+                for ending in ("", ".kusama", ".kusama.svc", ".kusama.svc.cluster.local"):
+                    said = f"{service}{ending}:{port}"
+                    self.assertEqual(asked(front.observe, "/metrics", said)[0], 200, ending)
+                for foreign in (f"{name}-balancer", "evil.example", f"{service}.other"):
+                    self.assertEqual(asked(front.observe, "/metrics", foreign)[0], 403, foreign)
+
+    def test_the_pods_address_changes_nothing(self):
+        """Weights are changed where programs can be run in the pod, which the API server decides."""
+        objects = render("otv")
+        with balancer(objects, {}) as front:
+            for path in ("/api/v1/status", "/api/v1/routes", "/api/v1/openapi.json"):
+                self.assertEqual(asked(front.admin, path)[0], 200, path)
+                self.assertEqual(asked(front.observe, path)[0], 404, path)
+            self.assertEqual(asked(front.observe, "/metrics")[0], 200)
 
     def test_upstreams_that_are_down_leave_the_balancer_ready(self):
         objects = render("otv")
         with balancer(objects, {}) as front:
             for probe, path in probes(objects, "Deployment", "otv-balancer").items():
-                self.assertEqual(asked(front.admin, path)[0], 200, probe)
+                self.assertEqual(asked(front.observe, path)[0], 200, probe)
             self.assertEqual(asked(front.public, "/candidates")[0], 503)
 
     def test_changed_values_are_loaded_and_live_weights_stay_until_then(self):

@@ -59,19 +59,13 @@ class Safety(Everywhere):
         }
         self.assertEqual(render("otv-balancer", own).one("Role")["metadata"]["namespace"], "kusama")
 
-    def test_the_admin_port_is_never_public(self):
+    def test_what_is_for_operators_is_never_public(self):
         for objects in self.each():
-            for item in objects.of("Deployment"):
-                if item["metadata"]["labels"]["app.kubernetes.io/name"] != "otv-balancer":
-                    continue
-                ports = {
-                    p["name"]: p["containerPort"] for p in item["spec"]["template"]["spec"]["containers"][0]["ports"]
-                }
             exposed = [
                 service
                 for service in objects.of("Service")
                 for port in service["spec"].get("ports", [])
-                if port["targetPort"] in ("admin", 9901)
+                if port["targetPort"] in ("admin", "observe", 9901, 9902)
             ]
             for service in exposed:
                 self.assertEqual(service["spec"]["type"], "ClusterIP")
@@ -87,8 +81,8 @@ class Safety(Everywhere):
                         self.assertNotIn(backend["name"], public)
             for policy in objects.of("NetworkPolicy"):
                 for rule in policy["spec"].get("ingress", []):
-                    if any(port["port"] in ("admin", 9901) for port in rule.get("ports", [])):
-                        self.assertTrue(rule.get("from"), "anybody reaches the admin port")
+                    if any(port["port"] in ("admin", "observe", 9901, 9902) for port in rule.get("ports", [])):
+                        self.assertTrue(rule.get("from"), "anybody reads the metrics")
 
     def test_the_public_comes_in_through_the_balancer_only(self):
         for objects in self.each():
@@ -158,7 +152,10 @@ class Safety(Everywhere):
                 if labels["app.kubernetes.io/name"] == "otv-balancer":
                     routes = json.loads(objects.one("ConfigMap", item["metadata"]["name"])["data"]["routes.json"])
                     self.assertEqual(routes["listeners"][0]["address"], f"0.0.0.0:{ports['http']}")
-                    self.assertEqual(routes["admin"]["address"], f"0.0.0.0:{ports['admin']}")
+                    self.assertEqual(routes["admin"]["observe"], f"0.0.0.0:{ports['observe']}")
+                    # Not on the pod's address: it has no login.
+                    self.assertRegex(routes["admin"]["address"], "^127[.]0[.]0[.]1:")
+                    self.assertNotIn("admin", ports)
 
     def test_probes_mean_what_they_say(self):
         for objects in self.each():
@@ -252,7 +249,8 @@ class Safety(Everywhere):
         self.assertEqual(rolled({}, at("otv-balancer.config.limits.body", "1MiB")), set())
         for key, value in {"workers": 4, "accessLog": {"enabled": False}, "operationalLog": {"level": "debug"}}.items():
             self.assertEqual(rolled({}, at(f"otv-balancer.config.{key}", value)), {"otv-balancer"}, key)
-        self.assertEqual(rolled({}, at("otv-balancer.ports.admin", 9902)), {"otv-balancer"})
+        self.assertEqual(rolled({}, at("otv-balancer.ports.admin", 9903)), {"otv-balancer"})
+        self.assertEqual(rolled({}, at("otv-balancer.ports.observe", 9903)), {"otv-balancer"})
         self.assertEqual(rolled(at("otv-balancer.apply", "roll"), weights), {"otv-balancer"})
 
     def test_a_changed_file_reaches_the_pods_that_run(self):

@@ -136,7 +136,8 @@ class Switches(unittest.TestCase):
             validate(objects)
             routes = json.loads(routes_of(objects)[0])
             self.assertEqual(
-                [routes["listeners"][0]["address"], routes["admin"]["address"]], [f"{every}:8080", f"{every}:9901"]
+                [routes["listeners"][0]["address"], routes["admin"]["address"], routes["admin"]["observe"]],
+                [f"{every}:8080", "127.0.0.1:9901", f"{every}:9902"],
             )
             self.assertEqual(check_routes(routes_of(objects)[0])[0], 0)
             seen = objects.of("Service")

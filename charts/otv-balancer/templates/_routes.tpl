@@ -58,7 +58,12 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- /* `[::]` takes IPv4 as well, but a node may have IPv6 switched off. */ -}}
 {{- $every := ternary "[::]" "0.0.0.0" (eq (include "otv.hasIPv6" .) "true") -}}
 {{- $listeners := list (dict "name" "public" "address" (printf "%s:%d" $every (int .Values.ports.public))) -}}
-{{- $admin := dict "address" (printf "%s:%d" $every (int .Values.ports.admin)) -}}
+{{- /* The names of the Service that scrapes go to; any other name is refused, lest a page point its own there. */ -}}
+{{- $scraped := printf "%s-metrics" (include "otv.fullname" .) -}}
+{{- $namespaced := printf "%s.%s" $scraped .Release.Namespace -}}
+{{- $hosts := list $scraped $namespaced (printf "%s.svc" $namespaced) (printf "%s.svc.%s" $namespaced .Values.discovery.clusterDomain) -}}
+{{- /* Who reaches the pod's address reads at most; who may run programs in the pod may change. */ -}}
+{{- $admin := dict "address" (printf "127.0.0.1:%d" (int .Values.ports.admin)) "observe" (printf "%s:%d" $every (int .Values.ports.observe)) "hosts" $hosts -}}
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}
