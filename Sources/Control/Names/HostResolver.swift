@@ -1,4 +1,5 @@
 import Glibc
+import Reactor
 import Traffic
 
 /// Looks host names up. A value with a closure, so that tests need no name service; it runs a few times per load, never
@@ -29,27 +30,25 @@ package struct HostResolver: Sendable {
         var addresses: [IPAddress] = []
         var next = list
         while let entry = next?.pointee {
-            if let address = entry.ai_addr.flatMap({ Self.address(UnsafeRawPointer($0)) }) { addresses.append(address) }
+            if let address = entry.ai_addr.flatMap({ Self.address($0, length: Int(entry.ai_addrlen)) }) {
+                addresses.append(address)
+            }
             next = entry.ai_next
         }
         return addresses.isEmpty ? .failure(LookUpFailure(reason: "it has no address")) : .success(addresses)
     }
 
-    private static func address(_ raw: UnsafeRawPointer) -> IPAddress? {
-        switch Int32(raw.loadUnaligned(as: sockaddr.self).sa_family) {
-        case AF_INET:
-            return IPAddress(v4: UInt32(bigEndian: raw.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr))
-        case AF_INET6:
-            let address = raw.loadUnaligned(as: sockaddr_in6.self)
-            // A link-local address means nothing without its interface, which an endpoint cannot name.
-            guard address.sin6_scope_id == 0 else { return nil }
-            return withUnsafeBytes(of: address.sin6_addr) { bytes in
-                IPAddress(
-                    high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
-                    low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-            }
-        default: return nil
+    private static func address(_ name: UnsafeRawPointer, length: Int) -> IPAddress? {
+        var storage = sockaddr_storage()
+        let scope = withUnsafeMutableBytes(of: &storage) { bytes in
+            let count = min(bytes.count, length)
+            bytes.copyMemory(from: UnsafeRawBufferPointer(start: name, count: count))
+            // The last member of sockaddr_in6: family, port, flow information and address stand before it.
+            return bytes.load(fromByteOffset: 24, as: UInt32.self)
         }
+        // A link-local address means nothing without its interface, which an endpoint cannot name.
+        if Int32(storage.ss_family) == AF_INET6, scope != 0 { return nil }
+        return IPEndpoint.read(storage)?.ip
     }
 }
 
