@@ -18,12 +18,13 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        binutils jq libbson-dev libmongoc-dev libsqlite3-dev pkg-config zlib1g-dev \
+        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libzstd-dev pkg-config zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Package.resolved, where there is one, fixes the versions.
 COPY Package.swift Package.resolve[d] ./
-# The three targets that are not Swift are small and change with the Debian packages above, not with the code.
+# The four targets that are not Swift are small and change with the Debian packages above, not with the code.
+COPY Sources/CCompression Sources/CCompression
 COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CMongoC Sources/CMongoC
 COPY Sources/CAllocator Sources/CAllocator
@@ -100,7 +101,7 @@ FROM ${RUNTIME_IMAGE} AS runtime-gateway
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates libbson-1.0-0 libmongoc-1.0-0 libsqlite3-0 libstdc++6 zlib1g \
+        ca-certificates libbrotli1 libbson-1.0-0 libmongoc-1.0-0 libsqlite3-0 libstdc++6 libzstd1 zlib1g \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build-gateway /out/ /opt/otv/
 COPY LICENSE /usr/share/doc/otv/LICENSE

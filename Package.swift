@@ -39,6 +39,8 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["HTTPWire", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CAllocator"),
+        .systemLibrary(
+            name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .target(
             name: "Documents",
@@ -66,7 +68,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "Documents",
+                "CCompression", "Documents",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -127,7 +129,7 @@ let package = Package(
         .testTarget(
             name: "GatewayServiceTests",
             dependencies: [
-                "GatewayService", "Documents", "CMongoC", "TestSupport",
+                "GatewayService", "Documents", "CCompression", "CMongoC", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

@@ -48,6 +48,25 @@ struct ConfigurationTests {
         #expect(configuration.database == .mongodb(uri: "mongodb://h/x"))
     }
 
+    @Test func formsOfBodies() throws {
+        func codings(_ value: String) throws -> [ContentCoding] {
+            try read(#"{"server":{"port":1,"compression":\#(value)},"db":{"uri":"sqlite:x"}}"#).codings
+        }
+        #expect(try codings("true") == [.zstd, .br, .gzip])
+        #expect(try codings("null") == [.zstd, .br, .gzip])
+        #expect(try codings("false") == [])
+        #expect(try codings("[]") == [])
+        #expect(try codings(#"["gzip","br"]"#) == [.gzip, .br])
+        for value in ["1", #""gzip""#, #"["gzip","deflate"]"#, #"["gzip","gzip"]"#, "[true]", "{}"] {
+            #expect(
+                problems(#"{"server":{"port":1,"compression":\#(value)},"db":{"uri":"sqlite:x"}}"#)
+                    == ["$.server.compression"], "\(value)")
+        }
+        #expect(try !read(#"{"server":{"port":1},"db":{"uri":"sqlite:x"}}"#).sendsValidators)
+        #expect(try read(#"{"server":{"port":1,"validators":true},"db":{"uri":"sqlite:x"}}"#).sendsValidators)
+        #expect(problems(#"{"server":{"port":1,"validators":1},"db":{"uri":"sqlite:x"}}"#) == ["$.server.validators"])
+    }
+
     @Test func howLongToWaitAndToDrain() throws {
         let database = #""db":{"uri":"sqlite:x"}"#
         let standard = try read(#"{"server":{"port":1},\#(database)}"#)

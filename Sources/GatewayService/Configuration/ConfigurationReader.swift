@@ -112,6 +112,8 @@ package struct ConfigurationReader {
                 problem("$.server.limitCap", "expected a positive whole number")
             }
         }
+        if let value = server?[key: "compression"], value != .null { setCompression(value) }
+        configuration.sendsValidators = flag(server, "validators") ?? false
         configuration.redactsAddresses = flag(server, "redactAddresses") ?? false
         configuration.logsRequests = flag(server, "requestLog") ?? false
         let isEnabled = flag(server, "enable") ?? true
@@ -120,6 +122,25 @@ package struct ConfigurationReader {
             configuration.service = .retired
         } else if !isEnabled || onlyHealth {
             configuration.service = .healthOnly
+        }
+    }
+
+    private mutating func setCompression(_ value: JSONValue) {
+        if let isWanted = value.bool {
+            configuration.codings = isWanted ? ContentCoding.allCases : []
+            return
+        }
+        var codings: [ContentCoding] = []
+        var isFine = false
+        if case .array(let names) = value {
+            codings = names.compactMap { $0.string.flatMap { ContentCoding(rawValue: $0) } }
+            isFine = codings.count == names.count && Set(codings).count == names.count
+        }
+        if isFine {
+            configuration.codings = codings
+        } else {
+            let names = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
+            problem("$.server.compression", "expected true, false, or a list of different ones of \(names)")
         }
     }
 

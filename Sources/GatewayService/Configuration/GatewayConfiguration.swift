@@ -43,6 +43,10 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var database = Database.sample
     /// How long an answer may be given again.
     package var cacheLifetime = Duration.milliseconds(18_000)
+    /// The forms in which bodies may be sent to clients that ask for them, the preferred one first; none for their own alone.
+    package var codings = ContentCoding.allCases
+    /// Says what tells a body from others, and how long it may be used without asking again.
+    package var sendsValidators = false
     /// How much longer an answer is kept for times when the database has none; zero for not at all.
     package var staleFor = Duration.zero
     /// The most memory that answers take while they are made, kept and sent, in bytes; nil for a part of what the process may

@@ -14,6 +14,10 @@ package struct Body: Sendable {
     package private(set) var count = 0
     /// The memory that it is accounted for with, until the last who has it lets it go; nil for what is always there.
     var lease: MemoryLease?
+    /// Its other forms; nil for a body that is only sent as it is.
+    var forms: EncodedForms?
+    /// What tells it from other bodies, without quotes; nil when nobody wants to know.
+    var tag: String?
 
     package init() {}
 

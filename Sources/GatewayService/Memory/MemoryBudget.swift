@@ -67,6 +67,11 @@ package final class MemoryBudget: Sendable {
         grow(by: bytes) ? MemoryLease(self, bytes) : nil
     }
 
+    /// Memory for something that can be done without: for that nobody gives way.
+    func leaseSpare(_ bytes: Int) -> MemoryLease? {
+        take(bytes, room: room(for: .max)) ? MemoryLease(self, bytes) : nil
+    }
+
     /// More for what is being made. Does not wait: it is called on threads that work.
     fileprivate func grow(by bytes: Int) -> Bool {
         if take(bytes, room: total) { return true }

@@ -44,6 +44,7 @@ package final class GatewayMetrics: Sendable {
     private let databaseErrors = DatabaseFailure.allCases.map { _ in Counter() }
     private let refusals = Counter()
     private let stale = Counter()
+    private let encodings = ContentCoding.allCases.map { _ in Counter() }
     private let inFlight = Counter()
     /// Seconds since 1970.
     private let start: Double
@@ -90,6 +91,12 @@ package final class GatewayMetrics: Sendable {
     package func count(_ failure: DatabaseFailure) {
         guard let place = DatabaseFailure.allCases.firstIndex(of: failure) else { return }
         databaseErrors[place].add()
+    }
+
+    /// Counts a body that was put into another form.
+    func count(_ coding: ContentCoding) {
+        guard let place = ContentCoding.allCases.firstIndex(of: coding) else { return }
+        encodings[place].add()
     }
 
     /// Notes that a request is being answered; to be balanced by ``endRequest()``.
@@ -165,6 +172,14 @@ package final class GatewayMetrics: Sendable {
         // All of them from the start: of a series that begins with 1 nobody sees the rise.
         for (failure, counter) in zip(DatabaseFailure.allCases, databaseErrors) {
             text += "gateway_database_errors_total{reason=\"\(failure.rawValue)\"} \(counter.current)\n"
+        }
+        text += """
+            # HELP gateway_encodings_total Bodies put into another form, by coding; each is kept with its answer.
+            # TYPE gateway_encodings_total counter
+
+            """
+        for (coding, counter) in zip(ContentCoding.allCases, encodings) {
+            text += "gateway_encodings_total{coding=\"\(coding.rawValue)\"} \(counter.current)\n"
         }
         var page = MetricsPage(text: text)
         let up = database.load(ordering: .relaxed)

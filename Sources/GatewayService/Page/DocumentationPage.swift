@@ -9,18 +9,20 @@ struct DocumentationPage: Sendable {
     private let files: [Substring: Reply]
 
     /// Reads the page's files, which the build puts beside the executable. Without them the page is the plain list.
-    init() {
+    init(_ encoding: BodyEncoding) {
         let assets = Self.assets()
-        page = Reply.ok(Reply.html, Body(Self.html(isRich: assets["swagger-ui-bundle.js"] != nil)), .page)
+        page = Reply.ok(
+            Reply.html, encoding.prepared(Body(Self.html(isRich: assets["swagger-ui-bundle.js"] != nil))), .page)
         var files: [Substring: Reply] = [
-            "/openapi.json": .ok(Reply.json, Body(OpenAPIDescription.json), .page),
+            "/openapi.json": .ok(Reply.json, encoding.prepared(Body(OpenAPIDescription.json)), .page),
             "/favicon.png": .ok("image/png", assets["favicon-32x32.png"] ?? Body(Self.pixel), .page),
         ]
         if let script = assets["swagger-ui-bundle.js"] {
-            files["/swagger-ui/swagger-ui-bundle.js"] = .ok("text/javascript; charset=utf-8", script, .page)
+            files["/swagger-ui/swagger-ui-bundle.js"] = .ok(
+                "text/javascript; charset=utf-8", encoding.prepared(script), .page)
         }
         if let style = assets["swagger-ui.css"] {
-            files["/swagger-ui/swagger-ui.css"] = .ok("text/css; charset=utf-8", style, .page)
+            files["/swagger-ui/swagger-ui.css"] = .ok("text/css; charset=utf-8", encoding.prepared(style), .page)
         }
         self.files = files
     }

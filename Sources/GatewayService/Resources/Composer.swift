@@ -48,6 +48,11 @@ struct Pace {
         self.deadline = deadline
     }
 
+    /// To be called between two longer pieces of work.
+    func check() throws(ResourceError) {
+        if let deadline, deadline <= .now { throw .deadline }
+    }
+
     /// To be called once for each document.
     mutating func step() throws(ResourceError) {
         count &+= 1

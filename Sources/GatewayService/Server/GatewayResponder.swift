@@ -27,7 +27,10 @@ package struct GatewayResponder: HTTPResponder {
     private let deadline: Duration
     private let metrics: GatewayMetrics
     private let operations: Operations
-    private let documentation = DocumentationPage()
+    private let documentation: DocumentationPage
+    private let encoding: BodyEncoding
+    /// How long an answer may be used that is told from others by its tag; nil when answers have no tags.
+    private let freshFor: Duration?
     let health: Reply
     /// nil when the process does not stand in for the core.
     private let core: CoreStandIn?
@@ -45,6 +48,10 @@ package struct GatewayResponder: HTTPResponder {
         resources = Resources(
             store: store,
             options: .init(limitCap: configuration.limitCap, redactsAddresses: configuration.redactsAddresses))
+        encoding = BodyEncoding(
+            configuration.codings, budget: connections.budget, metrics: metrics, limit: configuration.deadline)
+        documentation = DocumentationPage(encoding)
+        freshFor = configuration.sendsValidators ? configuration.cacheLifetime : nil
         self.cache = cache
         self.metrics = metrics
         self.failures = failures
@@ -86,19 +93,32 @@ package struct GatewayResponder: HTTPResponder {
 
         let target = request.head.path ?? "/"
         let isRead = request.method == .get || request.method == .head
-        let reply: Reply
-        if isRead, let kept = cache.body(for: target, now: .now) {
-            metrics.countHit(kept.route)
-            reply = kept
+        var reply: Reply
+        var left = Duration.zero
+        if isRead, let kept = cache.entry(for: target, now: .now) {
+            metrics.countHit(kept.body.route)
+            reply = kept.body
+            left = kept.left
         } else {
             reply = await self.reply(target, isRead: isRead)
+            if case .route(let route) = reply.route, route.isCached { left = freshFor ?? .zero }
         }
-        if isRead, reply.status == .ok, Conditional.isFresh(request.headers) {
-            return (
-                reply,
-                Reply(status: .notModified).response(to: request, varyEncoding: true, isLast: isLast, over: channel)
-            )
+        if isRead, reply.status == .ok {
+            var unchanged = Reply(status: .notModified)
+            var isFresh = Conditional.isFresh(request.headers)
+            if let tag = reply.body?.tag, reply.more.isEmpty {
+                reply.more.append(Reply.maxAge(left))
+                let known = Conditional.known(tag, request.headers)
+                isFresh = isFresh || known != nil
+                unchanged.more = [HTTPField(name: .eTag, value: "\"\(known ?? tag)\"")] + reply.more
+            }
+            if isFresh {
+                return (
+                    reply, unchanged.response(to: request, varyEncoding: true, isLast: isLast, over: channel)
+                )
+            }
         }
+        reply = await encoding.reply(reply, accepting: request.headers[values: .acceptEncoding])
         return (reply, reply.response(to: request, varyEncoding: true, isLast: isLast, over: channel))
     }
 
@@ -145,6 +165,8 @@ package struct GatewayResponder: HTTPResponder {
             // As long as nothing has changed, all who have asked share the memory of one answer.
             if let known = cache.newest(to: question), known.body == body { body = known.body ?? body }
             if body.lease == nil { body.lease = budget.charge(body.storage) }
+            body = encoding.prepared(body)
+            if freshFor != nil, body.tag == nil { body.tag = BodyHash.text(of: body) }
             return Made(
                 reply: Reply.ok(Reply.json, body, .route(match.route)), isKept: isKept && match.route.isCached)
         }
@@ -233,6 +255,23 @@ enum Conditional {
         guard headers[.ifNoneMatch] == "*", headers[.ifModifiedSince] == nil else { return false }
         guard let control = headers[.cacheControl] else { return true }
         return !control.split(separator: ",").contains { $0.allSatisfy(\.isASCII) && $0.trimmingSpace == "no-cache" }
+    }
+
+    /// The tag by which a client knows the body, in its own form or another.
+    ///
+    /// - Parameter tag: the body's own, without quotes.
+    static func known(_ tag: String, _ headers: HTTPFields) -> String? {
+        let ours = [tag] + ContentCoding.allCases.map { "\(tag)-\($0.rawValue)" }
+        for field in headers[values: .ifNoneMatch] {
+            for member in field.split(separator: ",") {
+                // Whether a client holds it for weak changes nothing here, RFC 9110 §13.1.2.
+                var name = member.trimmingSpace
+                if name.hasPrefix("W/") { name = name.dropFirst(2) }
+                guard name.count > 2, name.first == "\"", name.last == "\"" else { continue }
+                if let known = ours.first(where: { $0 == name.dropFirst().dropLast() }) { return known }
+            }
+        }
+        return nil
     }
 }
 

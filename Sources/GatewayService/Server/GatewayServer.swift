@@ -68,7 +68,7 @@ package struct GatewayServer: Service {
                 responder, drain, [sweep], connections, plan,
                 KeptAnswers(
                     cache: cache, fixed: ["/healthcheck": responder.health, "/livez": Operations.alive],
-                    ledger: ledger, drain: drain, identity: configuration.identity))
+                    ledger: ledger, drain: drain, identity: configuration.identity, codings: configuration.codings))
         } else {
             try await serve(
                 BareResponder(configuration, connections: connections, ledger: ledger, drain: drain), drain, [],

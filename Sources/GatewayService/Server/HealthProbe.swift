@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 
@@ -44,11 +45,22 @@ package struct HealthProbe: Sendable {
             case let error as NIOConnectionError:
                 error.connectionErrors.isEmpty
                     ? "there is no host \(host)"
-                    : "\(place) does not accept connections: \(error.connectionErrors.map { "\($0.error)" }.joined(separator: ", "))"
+                    : "\(place) does not accept connections: \(Self.reason(error))"
             case is CancellationError: "no answer from \(place) within \(limit)"
             default: "\(place): \(error)"
             }
         }
+    }
+
+    /// The system's own words, each once.
+    private static func reason(_ error: NIOConnectionError) -> String {
+        var reasons: [String] = []
+        for attempt in error.connectionErrors {
+            let code = (attempt.error as? IOError)?.errnoCode
+            let reason = code.map { String(cString: strerror($0)) } ?? "\(attempt.error)"
+            if !reasons.contains(reason) { reasons.append(reason) }
+        }
+        return reasons.joined(separator: ", ")
     }
 
     /// The status that is answered.

@@ -1,3 +1,4 @@
+import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -20,6 +21,8 @@ final class KeptAnswers: Sendable {
     private var metrics: GatewayMetrics { ledger.metrics }
     private let drain: Drain
     private let identity: String?
+    /// The codings that may be used, the preferred one first.
+    let codings: [ContentCoding]
     private let clock = DateText.HeaderClock()
     private let loops = Mutex<[ObjectIdentifier: NIOLoopBound<LoopAnswers>]>([:])
 
@@ -27,9 +30,12 @@ final class KeptAnswers: Sendable {
     ///   - cache: nil for a service that keeps nothing.
     ///   - fixed: answers that never change, by path.
     ///   - identity: the value of `X-Served-By`, nil for no such header.
+    ///   - codings: those that may be used, the preferred one first.
     init(
-        cache: ResponseCache<Reply>?, fixed: [String: Reply], ledger: Ledger, drain: Drain, identity: String?
+        cache: ResponseCache<Reply>?, fixed: [String: Reply], ledger: Ledger, drain: Drain, identity: String?,
+        codings: [ContentCoding] = []
     ) {
+        self.codings = codings
         self.cache = cache
         self.fixed = fixed
         self.ledger = ledger
@@ -51,14 +57,19 @@ final class KeptAnswers: Sendable {
         }
     }
 
-    /// The whole response to a plain GET, from the first byte to the last, and how long it may be given again.
-    func whole(for target: [UInt8]) -> (response: ByteBuffer, until: NIODeadline, count: Count)? {
+    /// The whole response to a plain GET, from the first byte to the last, and how long it may be given again. nil also
+    /// when it is kept, and not in the form that the client likes best.
+    func whole(
+        for target: [UInt8], as coding: ContentCoding? = nil
+    ) -> (response: ByteBuffer, until: NIODeadline, count: Count)? {
         let target = String(decoding: target, as: UTF8.self)
-        let reply: Reply
+        var reply: Reply
         var until = NIODeadline.distantFuture
         let isHit: Bool
         if let kept = cache?.entry(for: target, now: .now) {
-            reply = kept.body
+            guard let known = kept.body.known(as: coding) else { return nil }
+            reply = known
+            if reply.body?.tag != nil { reply.more.append(Reply.maxAge(kept.left)) }
             let (seconds, attoseconds) = kept.left.components
             until = .now() + .seconds(min(seconds, 3600)) + .nanoseconds(attoseconds / 1_000_000_000)
             isHit = true
@@ -97,7 +108,10 @@ final class KeptAnswers: Sendable {
             default: break
             }
         }
-        guard let reply = cache.body(for: head.uri, now: .now) else { return nil }
+        guard let kept = cache.entry(for: head.uri, now: .now) else { return nil }
+        let coding = ContentCoding.preferred(in: head.headers["Accept-Encoding"], of: codings)
+        guard var reply = kept.body.known(as: coding) else { return nil }
+        if reply.body?.tag != nil { reply.more.append(Reply.maxAge(kept.left)) }
         ledger.record(head, kept: reply)
         return reply
     }
@@ -115,6 +129,9 @@ final class KeptAnswers: Sendable {
             ("Access-Control-Allow-Origin", Reply.allowedOrigin(origin)),
         ]
         if let contentType = reply.contentType { fields.append(("Content-Type", contentType)) }
+        if let coding = reply.coding { fields.append(("Content-Encoding", coding.rawValue)) }
+        if let tag = reply.body?.tag { fields.append(("ETag", "\"\(tag)\"")) }
+        for field in reply.more { fields.append((field.name.rawName, field.value)) }
         fields.append(("Content-Length", String(reply.body?.count ?? 0)))
         fields.append(("Date", clock.now()))
         fields.append(("Connection", "keep-alive"))

@@ -9,6 +9,7 @@ final class LoopAnswers {
     private struct Entry {
         var hash: UInt64 = 0
         var target: [UInt8] = []
+        var coding: ContentCoding?
         var response = ByteBuffer()
         var second = Int.min
         var until = NIODeadline.distantFuture
@@ -34,27 +35,34 @@ final class LoopAnswers {
     }
 
     /// The response to a plain GET of the target at `range`; nil when none is kept.
-    func response(to bytes: RawSpan, target range: Range<Int>) -> ByteBuffer? {
+    ///
+    /// - Parameter accepted: where the value of `Accept-Encoding` lies.
+    func response(to bytes: RawSpan, target range: Range<Int>, accepting accepted: Range<Int> = 0..<0) -> ByteBuffer? {
         guard answers.isOpen else { return nil }
         // FNV-1a: what a target hashes to decides about speed alone.
         var hash: UInt64 = 14_695_981_039_346_656_037
         for index in range {
             hash = (hash ^ UInt64(bytes.byte(index))) &* 1_099_511_628_211
         }
+        let coding =
+            accepted.isEmpty ? nil : ContentCoding.preferred(in: bytes, accepted, of: answers.codings)
+        hash &+= coding?.salt ?? 0
         let place = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
         let second = DateText.HeaderClock.second()
-        if entries[place].hash == hash, entries[place].second == second, NIODeadline.now() <= entries[place].until,
+        if entries[place].hash == hash, entries[place].coding == coding, entries[place].second == second,
+            NIODeadline.now() <= entries[place].until,
             isEqual(entries[place].target, bytes, range), let count = entries[place].count
         {
             answers.count(count)
             return entries[place].response
         }
         let target = bytes.withUnsafeBytes { Array($0[range]) }
-        guard let whole = answers.whole(for: target) else { return nil }
+        guard let whole = answers.whole(for: target, as: coding) else { return nil }
         answers.count(whole.count)
         keep(
             Entry(
-                hash: hash, target: target, response: whole.response, second: second, until: whole.until,
+                hash: hash, target: target, coding: coding, response: whole.response, second: second,
+                until: whole.until,
                 count: whole.count), at: place)
         return whole.response
     }

@@ -13,6 +13,8 @@ struct Reply: Sendable {
     var isError = false
     /// What is said beside what every answer says.
     var more: [HTTPField] = []
+    /// The form that the body has; nil for its own.
+    var coding: ContentCoding?
     /// What was asked for, as the metrics count it.
     var route = GatewayMetrics.Kind.unknown
 
@@ -63,6 +65,8 @@ struct Reply: Sendable {
         // A HEAD that finds no route tells nothing of the body it does not send.
         let isBare = body == nil || isHead && status == .notFound
         if let contentType, !isBare { headers[.contentType] = contentType }
+        if let coding, !isBare { headers[.contentEncoding] = coding.rawValue }
+        if let tag = body?.tag, status == .ok { headers[.eTag] = "\"\(tag)\"" }
         if let body, !isBare { headers[.contentLength] = String(body.count) }
         // Its place only: the time is filled in last.
         headers[.date] = ""
@@ -79,6 +83,11 @@ struct Reply: Sendable {
         var response = Response(status: status, headers: headers)
         if isBare { response.headers[.contentLength] = nil }
         return response
+    }
+
+    /// How long it may be used without asking again.
+    static func maxAge(_ left: Duration) -> HTTPField {
+        HTTPField(name: .cacheControl, value: "max-age=\(max(0, left.components.seconds))")
     }
 
     /// Whoever asks; everybody when nobody says who asks.

@@ -9,7 +9,8 @@ enum RequestPeek: Equatable {
     ///
     /// - `target`: where the raw target lies.
     /// - `isPlain`: a GET without a condition, an origin, or a wish about the connection other than to keep it.
-    case request(length: Int, target: Range<Int>, isPlain: Bool)
+    /// - `accepted`: where the codings lie that the client accepts; empty when it says nothing of them.
+    case request(length: Int, target: Range<Int>, isPlain: Bool, accepted: Range<Int> = 0..<0)
 
     /// Looks at the request that begins at `start`.
     static func look(_ bytes: RawSpan, from start: Int) -> RequestPeek {
@@ -20,10 +21,14 @@ enum RequestPeek: Equatable {
             guard !method.isEmpty, !target.isEmpty else { return .unclear }
             try cursor.expect("HTTP/1.1\r\n", bytes)
             var isPlain = bytes.isGet(method)
+            var accepted = 0..<0
             while let (name, value) = try cursor.field(bytes) {
                 switch name.count {
                 case 6 where bytes.matches(name, "origin"), 13 where bytes.matches(name, "if-none-match"):
                     isPlain = false
+                case 15 where bytes.matches(name, "accept-encoding"):
+                    // Two such fields are one list: left to those who can join them.
+                    if accepted.isEmpty { accepted = value } else { isPlain = false }
                 case 10 where bytes.matches(name, "connection"):
                     if !bytes.matches(value, "keep-alive") { isPlain = false }
                 case 6 where bytes.matches(name, "expect"), 7 where bytes.matches(name, "upgrade"),
@@ -32,7 +37,7 @@ enum RequestPeek: Equatable {
                 default: break
                 }
             }
-            return .request(length: cursor.position - start, target: target, isPlain: isPlain)
+            return .request(length: cursor.position - start, target: target, isPlain: isPlain, accepted: accepted)
         } catch {
             return error == .end ? .incomplete : .unclear
         }
@@ -100,7 +105,7 @@ extension RawSpan {
     func byte(_ index: Int) -> UInt8 { unsafeLoad(fromByteOffset: index, as: UInt8.self) }
 
     /// Whether the bytes in `range` are `text`, which is in lower case, in any letter case.
-    fileprivate func matches(_ range: Range<Int>, _ text: StaticString) -> Bool {
+    func matches(_ range: Range<Int>, _ text: StaticString) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
         let start = text.utf8Start
         for index in 0..<range.count where byte(range.lowerBound + index).lowercasedASCII != start[index] {
@@ -116,7 +121,7 @@ extension RawSpan {
     }
 
     /// The range without the blanks at its ends.
-    fileprivate func trimmed(_ range: Range<Int>) -> Range<Int> {
+    func trimmed(_ range: Range<Int>) -> Range<Int> {
         var (lower, upper) = (range.lowerBound, range.upperBound)
         while lower < upper, byte(lower) == 0x20 || byte(lower) == 0x09 { lower += 1 }
         while lower < upper, byte(upper - 1) == 0x20 || byte(upper - 1) == 0x09 { upper -= 1 }

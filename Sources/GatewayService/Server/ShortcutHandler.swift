@@ -123,10 +123,11 @@ final class ShortcutHandler: ChannelDuplexHandler {
                 break
             }
             switch RequestPeek.look(buffer.readableBytesSpan, from: 0) {
-            case .request(let length, let target, let isPlain):
+            case .request(let length, let target, let isPlain, let accepted):
                 endHeadTimer()
                 if isPlain, state.outstanding == 0, !state.isReading,
-                    let response = answers.response(to: buffer.readableBytesSpan, target: target)
+                    let response = answers.response(
+                        to: buffer.readableBytesSpan, target: target, accepting: accepted)
                 {
                     buffer.moveReaderIndex(forwardBy: length)
                     context.write(wrapOutboundOut(response), promise: nil)

@@ -1,0 +1,4 @@
+#pragma once
+#include <brotli/encode.h>
+#include <zlib.h>
+#include <zstd.h>
