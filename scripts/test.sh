@@ -10,6 +10,7 @@ swift_tests=(Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-
 # Whoever names tests wants those alone.
 if (($# > 0)); then exec "${swift_tests[@]}"; fi
 scripts/test-charts.sh
+scripts/test-gateway-client.sh .build/debug/gateway
 "${swift_tests[@]}"
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes

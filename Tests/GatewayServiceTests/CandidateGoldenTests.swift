@@ -35,7 +35,7 @@ struct CandidateGoldenTests {
             """#
         let big =
             #"{"slotId":2,"stash":"T","rank":null,"bonded":{"$long":"9007199254740993"},"valid":true,"unknown":1}"#
-        let fixture = Fixture(
+        var fixture = Fixture(
             Fixture.metadata, (.candidates, [candidate, big]),
             (
                 .validatorScores,
@@ -45,6 +45,7 @@ struct CandidateGoldenTests {
                 .nominatorStakes,
                 [#"{"validator":"S","era":1,"activeNominators":[],"inactiveNominators":[1,{"a":2},"x"]}"#]
             ))
+        fixture.isForeign = true
         let first =
             #"{"slotId":1,"rank":"7","faults":null,"inclusion":{"$numberDecimal":"25"},"name":5,"stash":"S","commission":{"low":1,"high":2097152,"unsigned":false},"active":"1970-01-01T00:00:00.000Z","bonded":25,"valid":true,"score":{"address":"S","session":1,"total":"3"},"total":"3","nominations":{"activeNominators":0,"inactiveNominators":3}}"#
         let second =
@@ -56,11 +57,12 @@ struct CandidateGoldenTests {
 
     /// Joins look for what the schemas make of a candidate's own values.
     @Test func castsOfJoinKeys() async throws {
-        let fixture = Fixture(
+        var fixture = Fixture(
             Fixture.metadata,
             (.candidates, [#"{"slotId":"","stash":true,"valid":true}"#, #"{"slotId":"7","stash":8,"valid":true}"#]),
             (.validatorScores, [#"{"address":"true","session":1}"#, #"{"address":"8","session":2}"#]),
             (.locations, [#"{"slotId":0,"city":"zero"}"#, #"{"city":"none"}"#, #"{"slotId":7,"city":"seven"}"#]))
+        fixture.isForeign = true
         #expect(
             try await fixture.get("/candidates/valid")
                 == #"[{"slotId":"","rank":0,"stash":true,"bonded":null,"valid":true,"score":{"address":"true","session":1},"total":0,"location":"none","nominations":{}},{"slotId":"7","rank":0,"stash":8,"bonded":null,"valid":true,"score":{"address":"8","session":2},"total":0,"location":"seven","nominations":{}}]"#
@@ -89,7 +91,8 @@ struct CandidateGoldenTests {
     @Test func nullsStayNullAndNullBondedIsZero() async throws {
         let candidate =
             #"{"slotId":null,"rank":null,"stash":"S1","bonded":null,"valid":null,"invalidity":null,"identity":null}"#
-        let fixture = Fixture(Fixture.metadata, (.candidates, [candidate]))
+        var fixture = Fixture(Fixture.metadata, (.candidates, [candidate]))
+        fixture.isForeign = true
         let card =
             #"{"slotId":null,"rank":0,"stash":"S1","identity":null,"bonded":0,"valid":null,"validity":null,"score":null,"total":0,"nominations":{}}"#
         #expect(try await fixture.get("/candidate/S1") == card)

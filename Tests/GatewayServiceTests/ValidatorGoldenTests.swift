@@ -85,7 +85,7 @@ struct ValidatorGoldenTests {
 
     /// What is stored is what is sent; it is looked for as text.
     @Test func aSetWithMembersThatAreNoText() async throws {
-        let fixture = Fixture(
+        var fixture = Fixture(
             (.validatorSets, [#"{"validators":[5,"A",null,true],"session":5}"#]),
             (
                 .locations,
@@ -95,6 +95,7 @@ struct ValidatorGoldenTests {
                     #"{"address":"true","updated":5,"name":"yes"}"#,
                 ]
             ))
+        fixture.isForeign = true
         let expected = [
             #"{"address":5,"locations":[{"name":"five","address":"5","updated":1}]}"#,
             #"{"address":"A","locations":[]}"#,
