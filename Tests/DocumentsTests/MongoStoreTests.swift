@@ -44,6 +44,26 @@ struct MongoStoreTests {
         await store.close()
     }
 
+    /// MongoDB 3.6, 6, 7 and 8 as they introduce themselves, and one that is too new for this driver to speak to, or too old.
+    @Test(arguments: [(0...6, true), (0...17, true), (0...21, true), (0...25, true), (18...30, false), (0...5, false)])
+    func whichServersTheDriverSpeaksTo(versions: ClosedRange<Int>, isSpokenTo: Bool) async throws {
+        let server = try WireServer(versions: versions)
+        let store = try MongoStore(uri: server.uri("otv"), deadline: .seconds(2))
+        if isSpokenTo {
+            try filled(server)
+            try await store.check()
+            #expect(try await store.find(Query(.validators)).count == 500)
+            #expect(try await store.missing(among: ["validators", "nothing"]) == ["nothing"])
+        } else {
+            let (error, _) = await trouble { try await store.check() }
+            guard case .failed(let details) = error else {
+                return #expect(Bool(false), "\(String(describing: error))")
+            }
+            #expect(details.contains("wire version \(versions.lowerBound > 0 ? 18 : 5)"), "\(details)")
+        }
+        await store.close()
+    }
+
     @Test func aServerThatComesBackIsUsedAgain() async throws {
         let server = try WireServer()
         try filled(server)

@@ -20,14 +20,16 @@ final class WireServer: Sendable {
 
     struct DidNotStart: Error {}
 
-    /// - Parameter port: 0 takes any free one.
-    init(port: Int = 0) throws {
+    /// - Parameters:
+    ///   - port: 0 takes any free one.
+    ///   - versions: those of the wire protocol that it says it speaks.
+    init(port: Int = 0, versions: ClosedRange<Int> = 0...17) throws {
         guard let python = Self.python else { throw DidNotStart() }
         let script = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
             .appendingPathComponent("WireServer/wire_server.py")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = [script.path, String(port)]
+        process.arguments = [script.path, String(port), String(versions.lowerBound), String(versions.upperBound)]
         let output = Pipe()
         input = Pipe()
         process.standardInput = input

@@ -239,7 +239,7 @@ async def reply(command, login):
                 os._exit(1)
     encoded = re.sub(rb"\x0a(undefined[A-Za-z]*\0)", b"\x06\\1", bson.encode(answer(command, login)))
     batch = b"nextBatch\0" if TEST["malform"] == 3 else b"firstBatch\0"
-    if TEST["malform"] and batch in encoded:
+    if TEST["malform"] and batch in encoded and b".$cmd.listCollections\0" not in encoded:
         encoded = malformed(bytearray(encoded), encoded.index(batch) + len(batch), TEST["malform"])
         TEST["malform"] = 0
     return encoded
@@ -314,6 +314,9 @@ def end_with_parent():
 
 async def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    # Which versions of the protocol it says it speaks.
+    if len(sys.argv) > 3:
+        HELLO["minWireVersion"], HELLO["maxWireVersion"] = map(int, sys.argv[2:4])
     server = await asyncio.start_server(serve, "127.0.0.1", port, limit=2**26)
     threading.Thread(target=end_with_parent, daemon=True).start()
     print(server.sockets[0].getsockname()[1], flush=True)
