@@ -23,9 +23,10 @@ RUN apt-get update \
 WORKDIR /source
 # Package.resolved, where there is one, fixes the versions.
 COPY Package.swift Package.resolve[d] ./
-# The four targets that are not Swift are small and change with the Debian packages above, not with the code.
+# The targets that are not Swift are small and change with the Debian packages above, not with the code.
 COPY Sources/CCompression Sources/CCompression
 COPY Sources/CEpoll Sources/CEpoll
+COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CMongoC Sources/CMongoC
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.

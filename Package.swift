@@ -12,6 +12,11 @@ let strict: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
+/// Release programs export nothing, for nothing is loaded into them.
+let lean: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+]
+
 let package = Package(
     name: "balancer",
     products: [
@@ -84,15 +89,18 @@ let package = Package(
             swiftSettings: strict),
 
         // floor 3: arguments and wiring
+        .target(
+            name: "CFoundationStandIn",
+            cSettings: [.define("FOUNDATION_STAND_IN", .when(configuration: .release))]),
         .executableTarget(
             name: "Balancer",
             dependencies: [
-                "Proxy", "Control", "RoutesFile", "Reactor", "Traffic",
+                "Proxy", "Control", "RoutesFile", "Reactor", "Traffic", "CFoundationStandIn",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: lean),
         .executableTarget(
             name: "Gateway",
             dependencies: [
@@ -102,7 +110,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: lean),
 
         // tests
         .target(

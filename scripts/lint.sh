@@ -31,6 +31,13 @@ found=$(grep -rnE 'return \(.+,.*\bawait ' Sources --include='*.swift')
 found=$(grep -rn '@unchecked Sendable' Sources --include='*.swift' | grep -v '^Sources/Reactor/EventLoop.swift' | grep -v '// RULE:')
 [[ -z $found ]] || complain "@unchecked Sendable outside the event loop:"$'\n'"$found"
 
+found=$(grep -rn 'URLEncodedForm' Sources --include='*.swift')
+[[ -z $found ]] || complain "release programs have nothing behind this (Sources/CFoundationStandIn):"$'\n'"$found"
+for target in Balancer Control Proxy RoutesFile; do
+    found=$(grep -rnE '^(@testable |package |internal |private )?import Foundation$' "Sources/$target")
+    [[ -z $found ]] || complain "FoundationEssentials is enough, and a third of the size:"$'\n'"$found"
+done
+
 while read -r lines file; do
     [[ $file == total ]] && continue
     ((lines <= 600)) || complain "$file has $lines lines, more than 600"
