@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes each chart's values.schema.json and the table of values in its README from its values.yaml.
+"""Makes each chart's values.schema.json and the table of values in its README from its values.yaml, and the plain manifests of
+examples/manifests from the production values.
 
 reference.py           says which of them are not up to date (status 1)
 reference.py --write   writes them
@@ -167,7 +168,10 @@ RULES = {
     "otv-balancer/config": {"$ref": "#/definitions/config"},
 }
 # Objects whose keys are Kubernetes', or another chart's, to know.
-OPEN = {"secret", "affinity", "podSecurityContext", "securityContext", "dnsConfig", "behavior"}
+OPEN = {
+    "secret", "affinity", "podSecurityContext", "securityContext", "dnsConfig", "behavior",
+    "startup", "liveness", "readiness", "strategy",
+}
 
 
 def schema(chart, value, path=""):
@@ -227,6 +231,8 @@ def document(chart, values):
     made = schema(chart, values)
     # The umbrella switches charts off by `enabled`, and shares `global`.
     made["properties"].setdefault("global", OBJECT)
+    # Helm puts the values of every dependency there, also where it has none.
+    made["properties"]["otv-common"] = OBJECT
     if chart != "otv":
         made["properties"]["enabled"] = {"type": "boolean"}
     if chart == "otv-balancer":
@@ -269,27 +275,77 @@ def table(text, values):
     return "\n".join(lines) + "\n"
 
 
+# As Helm installs: what others need comes first.
+ORDER = [
+    "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap", "Role", "RoleBinding", "Service", "Deployment",
+    "HorizontalPodAutoscaler", "StatefulSet", "Ingress",
+]
+PLAIN = """\
+# Made from examples/production/{network}.yaml and stage 1-core-only (scripts/test-charts.sh --write): for who has no Helm, and to read.
+#   kubectl create namespace {network}, the Secrets of docs/deployment.md, then: kubectl apply --server-side -f examples/manifests/{network}.yaml
+# Without Helm nothing checks routes.json before an upgrade: `balancer check` does. The Prometheus operator's kinds are at the end.
+"""
+
+
+class Plain(yaml.SafeDumper):
+    """Files in a ConfigMap stay readable, and nothing is a reference."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def _text(dumper, text):
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Plain.add_representer(str, _text)
+
+
+def manifests(network):
+    # Only here: it takes Helm's engine.
+    from rendering import load, merged, render
+
+    values = merged(load("examples", "production", f"{network}.yaml"), load("examples", "stages", "1-core-only", "values.yaml"))
+    objects = []
+    for item in render("otv", values, "otv", network, bare=True):
+        if "helm.sh/hook" in item["metadata"].get("annotations", {}):
+            continue
+        item["metadata"]["namespace"] = network
+        for label in ("app.kubernetes.io/managed-by", "helm.sh/chart"):
+            item["metadata"]["labels"].pop(label)
+        objects.append(item)
+    objects.sort(key=lambda item: ORDER.index(item["kind"]) if item["kind"] in ORDER else len(ORDER))
+    return PLAIN.format(network=network) + yaml.dump_all(objects, Dumper=Plain, sort_keys=False, explicit_start=True, width=120)
+
+
+def put(wanted, write):
+    """Writes what is not as it should be, or says which."""
+    stale = []
+    for path, content in wanted.items():
+        if os.path.exists(path) and open(path, encoding="utf-8").read() == content:
+            continue
+        if write:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            open(path, "w", encoding="utf-8").write(content)
+        else:
+            stale.append(os.path.relpath(path, ROOT))
+    return stale
+
+
 def main():
     write = "--write" in sys.argv[1:]
-    stale = []
+    wanted = {}
     for chart in CHARTS:
         folder = os.path.join(ROOT, "charts", chart)
         text = open(os.path.join(folder, "values.yaml"), encoding="utf-8").read()
         values = yaml.safe_load(text)
         readme = open(os.path.join(folder, "README.md"), encoding="utf-8").read()
         head = readme.split("## Values\n")[0]
-        wanted = {
-            "values.schema.json": json.dumps(document(chart, values), indent=2) + "\n",
-            "README.md": head + "## Values\n\n" + table(text, values),
-        }
-        for name, content in wanted.items():
-            path = os.path.join(folder, name)
-            if os.path.exists(path) and open(path, encoding="utf-8").read() == content:
-                continue
-            if write:
-                open(path, "w", encoding="utf-8").write(content)
-            else:
-                stale.append(os.path.relpath(path, ROOT))
+        wanted[os.path.join(folder, "values.schema.json")] = json.dumps(document(chart, values), indent=2) + "\n"
+        wanted[os.path.join(folder, "README.md")] = head + "## Values\n\n" + table(text, values)
+    stale = put(wanted, write)
+    # By the schemas as they are now.
+    stale += put({os.path.join(ROOT, "examples", "manifests", f"{network}.yaml"): manifests(network) for network in ("kusama", "polkadot")}, write)
     if stale:
         print("not made from the present values.yaml (scripts/test-charts.sh --write):", *stale)
     return 1 if stale else 0

@@ -60,24 +60,23 @@ def at(path, value):
     return value
 
 
+def _copied(source, to):
+    # Without what `helm dependency update` may have left there.
+    shutil.copytree(source, to, ignore=lambda folder, _: {"charts", "Chart.lock"} if folder == source else set())
+
+
 @functools.cache
-def umbrella():
-    """The chart otv as `helm dependency build` would leave it: all that it depends on is here."""
+def folder_of(chart):
+    """The chart as `helm dependency update` leaves it: what it depends on is in it, but nothing in that."""
     folder = tempfile.mkdtemp(prefix="otv-charts-")
     atexit.register(shutil.rmtree, folder)
-    chart = os.path.join(folder, "otv")
-    # Without what `helm dependency update` may have left here.
-    shutil.copytree(os.path.join(ROOT, "charts", "otv"), chart, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
-    inner = os.path.join(chart, "charts")
-    for dependency in load("charts", "otv", "Chart.yaml")["dependencies"]:
-        name = dependency["name"]
-        folder_here = os.path.join(ROOT, "charts", "otv", dependency["repository"].removeprefix("file://"))
-        shutil.copytree(folder_here, os.path.join(inner, name))
-    return chart
-
-
-def folder_of(chart):
-    return umbrella() if chart == "otv" else os.path.join(ROOT, "charts", chart)
+    made = os.path.join(folder, chart)
+    source = os.path.join(ROOT, "charts", chart)
+    _copied(source, made)
+    for dependency in load("charts", chart, "Chart.yaml").get("dependencies", []):
+        there = os.path.normpath(os.path.join(source, dependency["repository"].removeprefix("file://")))
+        _copied(there, os.path.join(made, "charts", dependency["name"]))
+    return made
 
 
 class Objects(list):

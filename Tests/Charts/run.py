@@ -12,7 +12,7 @@ import rendering  # noqa: E402  (its folder is on the path only now)
 
 def main():
     began = time.monotonic()
-    rendering.umbrella()
+    rendering.folder_of("otv")
     names = sys.argv[1:]
     loader = unittest.TestLoader()
     suite = loader.loadTestsFromNames(names) if names else loader.discover(os.path.dirname(os.path.abspath(__file__)))

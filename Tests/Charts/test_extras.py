@@ -160,6 +160,22 @@ class Extras(unittest.TestCase):
             with self.assertRaises(helm.HelmError):
                 render(chart, at("podDisruptionBudget.minAvailable", "most"))
 
+    def test_probes_and_how_pods_are_replaced(self):
+        for chart in ("otv-balancer", "otv-gateway"):
+            usual = render(chart).one("Deployment")["spec"]
+            given = {
+                "probes": {"startup": {"failureThreshold": 99}, "readiness": {"successThreshold": 2}},
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%"}},
+            }
+            objects = render(chart, given)
+            valid(objects)
+            changed = objects.one("Deployment")["spec"]
+            self.assertEqual(changed["strategy"], given["strategy"])
+            before, after = (spec["template"]["spec"]["containers"][0] for spec in (usual, changed))
+            self.assertEqual(after["startupProbe"], {**before["startupProbe"], "failureThreshold": 99})
+            self.assertEqual(after["readinessProbe"], {**before["readinessProbe"], "successThreshold": 2})
+            self.assertEqual(after["livenessProbe"], before["livenessProbe"])
+
     def test_scrapes(self):
         drop = [{"action": "drop", "regex": "x", "sourceLabels": ["a"]}]
         for chart in ("otv-balancer", "otv-gateway", "otv-core"):

@@ -1,6 +1,7 @@
 """What the charts render is valid, and mistakes in values are found before anything is installed."""
 
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -109,29 +110,55 @@ class Rendering(unittest.TestCase):
         )
         self.assertEqual(ran.returncode, 0, ran.stdout)
 
-    def test_the_shared_templates_are_the_same_file(self):
-        copies = {read("charts", chart, "templates", "_helpers.tpl") for chart in CHARTS}
-        self.assertEqual(len(copies), 1)
+    def test_what_is_shared_is_written_once(self):
+        """In the library; a chart defines its own things under its own name."""
+        common = load("charts", "otv-common", "Chart.yaml")
+        self.assertEqual(common["type"], "library")
+        shared = set()
+        for name in sorted(os.listdir(os.path.join(ROOT, "charts", "otv-common", "templates"))):
+            self.assertTrue(name.startswith("_"), name)
+            found = re.findall(r'define "([^"]+)"', read("charts", "otv-common", "templates", name))
+            self.assertEqual([each for each in found if not each.startswith("otv.")], [])
+            self.assertFalse(shared & set(found))
+            shared |= set(found)
+        used = set()
+        for chart in [*CHARTS, "otv"]:
+            dependencies = {d["name"]: d for d in load("charts", chart, "Chart.yaml")["dependencies"]}
+            self.assertEqual(
+                dependencies["otv-common"],
+                {"name": "otv-common", "version": common["version"], "repository": "file://../otv-common"},
+            )
+            for place, _, names in os.walk(os.path.join(ROOT, "charts", chart, "templates")):
+                for name in names:
+                    text = read(place, name)
+                    self.assertNotRegex(text, r'define "otv[.]', (chart, name))
+                    used |= set(re.findall(r'include ["`](otv[.][^"`]+)["`]', text))
+        texts = "".join(
+            read("charts", "otv-common", "templates", name)
+            for name in os.listdir(os.path.join(ROOT, "charts", "otv-common", "templates"))
+        )
+        used |= set(re.findall(r'include "(otv[.][^"]+)"', texts))
+        self.assertEqual(used, shared)
 
     def test_what_a_chart_says_of_itself(self):
         versions = set()
-        for chart in [*CHARTS, "otv"]:
+        for chart in [*CHARTS, "otv", "otv-common"]:
             said = load("charts", chart, "Chart.yaml")
             for key in ("description", "home", "sources", "keywords", "maintainers", "kubeVersion"):
                 self.assertTrue(said[key], (chart, key))
             self.assertEqual(said["annotations"]["artifacthub.io/license"], "Apache-2.0")
             self.assertIn("Apache License", read("LICENSE"))
-            if chart not in ("otv-mongodb", "otv-redis"):
+            if chart not in ("otv-mongodb", "otv-redis", "otv-common"):
                 versions.add(said["appVersion"])
-        # One version of ours, which test_programs.py compares with the program's.
+        # One version of ours, which test_version.py compares with the programs's.
         self.assertEqual(len(versions), 1)
 
     def test_versions_of_the_umbrella(self):
         dependencies = load("charts", "otv", "Chart.yaml")["dependencies"]
-        for chart in CHARTS:
+        for chart in [*CHARTS, "otv-common"]:
             version = load("charts", chart, "Chart.yaml")["version"]
             self.assertEqual([d["version"] for d in dependencies if d["name"] == chart], [version], chart)
-        self.assertEqual({d["name"] for d in dependencies if "condition" in d}, {d["name"] for d in dependencies})
+        self.assertEqual({d["name"] for d in dependencies if "condition" not in d}, {"otv-common"})
 
 
 class Rejected(unittest.TestCase):

@@ -1,0 +1,48 @@
+{{- /* Names and labels. */ -}}
+
+{{- define "otv.component" -}}
+{{- trimPrefix "otv-" .Chart.Name -}}
+{{- end }}
+
+{{- /* list ROOT COMPONENT: the name of a part of this release. At most 52 characters: a StatefulSet's pods carry it with ten more
+in a label. The release's name gives way, so that no two parts ever have one name. */ -}}
+{{- define "otv.nameOf" -}}
+{{- $release := (index . 0).Release.Name | replace "." "-" -}}
+{{- $component := index . 1 -}}
+{{- printf "%s-%s" ($release | trunc (int (sub 51 (len $component))) | trimSuffix "-") $component -}}
+{{- end }}
+
+{{- define "otv.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- if gt (len .Values.fullnameOverride) 52 }}{{ fail (printf "fullnameOverride %s is longer than 52 characters" .Values.fullnameOverride) }}{{ end -}}
+{{- .Values.fullnameOverride -}}
+{{- else -}}
+{{- include "otv.nameOf" (list . (include "otv.component" .)) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "otv.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* Without a version: a new chart alone replaces no pod. */ -}}
+{{- define "otv.podLabels" -}}
+{{ include "otv.selectorLabels" . }}
+app.kubernetes.io/component: {{ include "otv.component" . }}
+app.kubernetes.io/part-of: otv
+{{- end }}
+
+{{- define "otv.labels" -}}
+{{ include "otv.podLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "otv.runbook" -}}
+{{ .root.Values.runbookUrl }}#{{ .page }}
+{{- end }}
