@@ -46,6 +46,43 @@ class Production(unittest.TestCase):
             self.assertEqual([o["kind"] for o in objects if o["kind"] in ("Ingress", "HTTPRoute", "StatefulSet")], [])
 
 
+class Manifests(unittest.TestCase):
+    """What the production values make, for who has no Helm; test_rendering.py looks whether it is up to date."""
+
+    def test_they_are_whole_and_plain(self):
+        for network in NETWORKS:
+            text = read("examples", "manifests", f"{network}.yaml")
+            objects = [item for item in yaml.safe_load_all(text) if item]
+            validate(objects)
+            self.assertEqual({item["metadata"]["namespace"] for item in objects}, {network})
+            kinds = [item["kind"] for item in objects]
+            for kind in ("Deployment", "StatefulSet", "Service", "ConfigMap", "Ingress", "NetworkPolicy"):
+                self.assertIn(kind, kinds)
+            # What is mounted comes before who mounts it; no hook, which nothing would run; nobody manages them.
+            self.assertLess(kinds.index("ConfigMap"), kinds.index("Deployment"))
+            for word in ("helm.sh/", "managed-by", "&id"):
+                self.assertNotIn(word, text)
+            self.assertNotRegex(text, r"mongodb(\+srv)?://[^/ ]*@", "a password")
+
+
+class Cluster(unittest.TestCase):
+    """What scripts/smoke-cluster.sh installs, as far as it can be told without a cluster."""
+
+    def test_it_renders_for_each_stage_that_it_takes(self):
+        script = read("scripts", "smoke-cluster.sh")
+        values = load("Tests", "Cluster", "values.yaml")
+        for name, weights in {"1-core-only": {"core": 100, "gateway": 0}, "2-by-weight": {"core": 90, "gateway": 10}}.items():
+            objects = render("otv", merged(values, stage(name), {"otv-core": {"image": {"tag": "abc"}}, "global": {"imageTag": "abc"}}), bare=True)
+            validate(objects)
+            images = {c["image"] for _, spec, _ in pods(objects) for c in spec["containers"]}
+            # Ours are loaded into it; of others there is the database alone.
+            self.assertLess({f"web3f/otv-{name}:abc" for name in ("balancer", "gateway", "core")}, images)
+            self.assertEqual(len(images), 4)
+            routes = json.loads(routes_of(objects)[0])["routes"]
+            self.assertEqual(next(r["split"] for r in routes if r["name"] == "api"), weights)
+            self.assertIn(f"stage {name}\nawait '{json.dumps(weights)}'", script)
+
+
 class GitOps(unittest.TestCase):
     """Both tools' files: their values exist, and render."""
 
@@ -76,8 +113,3 @@ class GitOps(unittest.TestCase):
         self.assertEqual(chart["valuesFiles"][0], "charts/otv/values.yaml")
         self.rendered(chart["valuesFiles"], ".")
 
-    def test_they_name_the_version_that_is_here(self):
-        version = "v" + load("charts", "otv", "Chart.yaml")["appVersion"]
-        self.assertEqual(load("examples", "gitops", "argocd.yaml")["spec"]["source"]["targetRevision"], version)
-        for network in NETWORKS:
-            self.assertEqual(load("examples", "production", f"{network}.yaml")["global"]["imageTag"], version)

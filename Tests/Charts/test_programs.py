@@ -183,9 +183,3 @@ class Programs(unittest.TestCase):
         )
         self.assertEqual(check_routes(given)[0], 0)
         self.assertNotEqual(check_routes(given.replace('"1s"', '"1x"'))[0], 0)
-
-    def test_the_charts_are_of_the_version_that_the_program_has(self):
-        ran = subprocess.run([program("balancer"), "--version"], capture_output=True, text=True, timeout=30, check=True)
-        self.assertIn(
-            render("otv-balancer").one("Deployment")["metadata"]["labels"]["app.kubernetes.io/version"], ran.stdout
-        )

@@ -14,6 +14,8 @@ EVERY = merged(
 # Maps that their reader knows no keys of: Helm merges them, so `{}` clears nothing that a chart put there.
 FREE = ("annotations", "labels", "podAnnotations", "podLabels", "nodeSelector", "affinity", "config", "secret", "weights")
 
+VERSION = read("VERSION").strip()
+
 
 def workloads(objects):
     return {item["metadata"]["name"]: spec for item, spec, _ in pods(objects)}
@@ -34,8 +36,8 @@ class Switches(unittest.TestCase):
         self.assertEqual(
             images,
             {
-                "mirror.example/docker/web3f/otv-balancer:0.1.0",
-                "mirror.example/docker/web3f/otv-gateway:0.1.0",
+                f"mirror.example/docker/web3f/otv-balancer:{VERSION}",
+                f"mirror.example/docker/web3f/otv-gateway:{VERSION}",
                 "mirror.example/docker/web3f/otv-backend:v3.3.5",
                 "mirror.example/docker/web3f/otv-worker:v1",
                 "mirror.example/docker/web3f/otv-telemetry:v1",
@@ -44,7 +46,7 @@ class Switches(unittest.TestCase):
             },
         )
         named = merged(at("global.imageRegistry", "m"), at("otv-gateway.image.repository", "ghcr.io/w3f/otv-gateway"))
-        self.assertIn("m/w3f/otv-gateway:0.1.0", [s["containers"][0]["image"] for s in workloads(render("otv", named)).values()])
+        self.assertIn(f"m/w3f/otv-gateway:{VERSION}", [s["containers"][0]["image"] for s in workloads(render("otv", named)).values()])
 
     def test_a_digest_goes_before_a_tag(self):
         digest = "sha256:" + "a" * 64

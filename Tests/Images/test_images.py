@@ -172,8 +172,9 @@ class TheTree(unittest.TestCase):
             stripped = os.path.getsize(program) / 1e6
             packed = int(run("bash", "-c", f"tar -C '{IMAGES[package].tree}/opt/otv' -c . | gzip -6 | wc -c")) / 1e6
             print(f"test-images: otv-{package}: program {stripped:.1f} MB, /opt/otv packed {packed:.1f} MB", flush=True)
-            self.assertLess(stripped, 100)
-            self.assertLess(packed, 60)
+            # More than that in the balancer is Foundation's tables of languages (Sources/CFoundationStandIn).
+            self.assertLess(stripped, 40 if package == "balancer" else 100)
+            self.assertLess(packed, 30 if package == "balancer" else 60)
             self.assertEqual(run("readelf", "--sections", "--wide", program).count(".debug_"), 0)
 
 
@@ -532,72 +533,147 @@ class ThePipeline(unittest.TestCase):
     def test_every_job_exists_and_is_used(self):
         self.assertEqual(self.config["version"], 2.1)
         self.assertEqual({job for job, _ in self.jobs.values()}, set(self.config["jobs"]))
-        self.assertEqual(set(self.jobs), {"test", "helmLint", "buildImage", "publishImage"})
+        self.assertEqual(
+            set(self.jobs),
+            {"test", "helmLint", "version", "buildImage", "cluster", "publishImage", "publishCharts", "page"})
         for job, settings in self.jobs.values():
             self.assertLessEqual(set(settings.get("requires", [])), set(self.jobs), job)
             known = set(self.config["jobs"][job].get("parameters", {}))
             self.assertLessEqual(set(settings) - {"name", "matrix", "filters", "requires", "context"}, known)
+            given = settings.get("matrix", {}).get("parameters", {})
+            self.assertEqual(set(given), known, job)
+            for name, values in given.items():
+                self.assertEqual(values, self.config["jobs"][job]["parameters"][name]["enum"])
+                if name == "package":
+                    self.assertEqual(values, list(PACKAGES))
+                self.assertIn(f"<< matrix.{name} >>", settings["name"])
 
-    def test_the_images_are_built_and_published_by_one_job(self):
-        for name, publish in {"buildImage": False, "publishImage": True}.items():
-            job, settings = self.jobs[name]
-            self.assertEqual((job, settings.get("publish", False)), ("image", publish))
-            self.assertEqual(settings["matrix"]["parameters"], {"package": list(PACKAGES)})
-            self.assertIn("<< matrix.package >>", settings["name"])
-        job = self.config["jobs"]["image"]
-        self.assertEqual(job["parameters"]["package"]["enum"], list(PACKAGES))
-        self.assertEqual(job["environment"]["IMAGE"], "web3f/otv-<< parameters.package >>")
+    def test_images_are_for_both_processors(self):
+        self.assertEqual(self.jobs["buildImage"][1]["matrix"]["parameters"]["machine"], ["large", "arm.large"])
+        self.assertEqual(self.config["jobs"]["image"]["resource_class"], "<< parameters.machine >>")
 
     def test_what_runs_when(self):
-        for name in ("test", "helmLint", "buildImage"):
+        for name in ("test", "helmLint", "version", "buildImage"):
             # Without this a tag would run nothing.
             self.assertEqual(self.jobs[name][1]["filters"], {"tags": {"only": "/.*/"}})
         settings = self.jobs["publishImage"][1]
-        self.assertEqual(set(settings["requires"]), {"test", "helmLint", "buildImage"})
-        self.assertEqual(settings["filters"]["branches"], {"only": "staging"})
-        pattern = settings["filters"]["tags"]["only"].strip("/")
-        for tag, published in {"v1": True, "v1.2.3": True, "v10.20": True, "1.2.3": False, "v1.2.3-rc1": False, "vnext": False}.items():
-            self.assertEqual(bool(re.fullmatch(pattern, tag)), published, tag)
+        self.assertEqual(set(settings["requires"]), {"test", "helmLint", "version", "buildImage", "cluster"})
+        self.assertEqual(self.jobs["publishCharts"][1]["requires"], ["publishImage"])
+        self.assertEqual(self.jobs["page"][1]["requires"], ["publishCharts"])
+        for name, branches in {"cluster": {"only": "staging"}, "publishImage": {"only": "staging"},
+                               "publishCharts": {"ignore": "/.*/"}, "page": {"ignore": "/.*/"}}.items():
+            settings = self.jobs[name][1]
+            self.assertEqual(settings["filters"]["branches"], branches, name)
+            pattern = settings["filters"]["tags"]["only"].strip("/")
+            for tag, published in {"v1.2.3": True, "v10.20.30": True, "v1": False, "1.2.3": False, "v1.2.3-rc1": False, "vnext": False}.items():
+                self.assertEqual(bool(re.fullmatch(pattern, tag)), published, tag)
 
     def test_secrets_are_where_they_are_needed_only(self):
-        self.assertEqual([name for name, (_, settings) in self.jobs.items() if "context" in settings], ["publishImage"])
-        steps = json.dumps(self.config["jobs"]["image"]["steps"])
-        build, publish = (next(step[kind]["steps"] for step in self.config["jobs"]["image"]["steps"] if kind in step)
-                          for kind in ("unless", "when"))
-        self.assertNotIn("DOCKER_", json.dumps(build))
-        self.assertNotRegex(steps, r"set -\w*x|--password |printenv|\benv\b")
-        self.assertIn("--password-stdin", json.dumps(publish))
-        # A pushed image is the one that was tried, not one built beside secrets.
-        self.assertNotIn("docker build", json.dumps(publish))
+        with_secrets = {name: settings["context"] for name, (_, settings) in self.jobs.items() if "context" in settings}
+        self.assertEqual(
+            with_secrets, {"publishImage": "dockerhub-bot", "publishCharts": "github-bot", "page": "github-bot"})
+        for name, job in self.config["jobs"].items():
+            steps = json.dumps(job["steps"])
+            self.assertNotRegex(steps, r"set -\w*x|--password |printenv|(?<!-)\benv\b")
+            if name not in with_secrets:
+                self.assertNotRegex(steps, r"DOCKER_|TOKEN|publish-")
+            else:
+                # What is pushed is what was tried, not what is built beside secrets.
+                self.assertNotIn("docker build", steps)
+        for name in ("publish-image", "publish-charts"):
+            self.assertIn("--password-stdin", read(f".ci/{name}"))
+        for name in ("tools", "publish-image", "publish-charts"):
+            self.assertNotRegex(read(f".ci/{name}"), r"set -\w*x|--password |printenv")
 
     def test_the_commands_are_shell(self):
         for name, job in self.config["jobs"].items():
             for command in self.commands(job["steps"]):
                 run("bash", "-n", "-c", re.sub(r"<< [\w.]+ >>", "x", command))
+        for name in ("check-release", "tools", "publish-image", "publish-charts"):
+            run("bash", "-n", os.path.join(ROOT, ".ci", name))
+        run("bash", "-n", os.path.join(ROOT, "scripts", "smoke-cluster.sh"))
 
     def commands(self, steps):
         for step in steps:
-            if isinstance(step, dict):
-                for kind, value in step.items():
-                    if kind == "run":
-                        yield value["command"]
-                    elif kind in ("when", "unless"):
-                        yield from self.commands(value["steps"])
+            if isinstance(step, dict) and "run" in step:
+                yield step["run"]["command"]
+
+    def released(self, program, *words, **variables):
+        """A publishing program, with tools that only write down what they are told; what they were told."""
+        tree = folder(f"release-{program}-{variables.get('CIRCLE_TAG', 'branch')}")
+        for name in (".ci", "scripts", "charts", "VERSION", "CHANGELOG.md", "Sources", "examples", "docs"):
+            run("cp", "-R", os.path.join(ROOT, name), tree)
+        run("sed", "-i", "s/^## Unreleased$/## 1.2.3 (2026-12-01)\\n\\nWhat is new./", os.path.join(tree, "CHANGELOG.md"))
+        run(os.path.join(tree, "scripts", "version.py"), "1.2.3")
+        os.mkdir(os.path.join(tree, "images"))
+        for processor in ("amd64", "arm64"):
+            open(os.path.join(tree, "images", f"core-{processor}.tar.gz"), "w", encoding="utf-8").close()
+        programs = os.path.join(tree, "bin")
+        os.mkdir(programs)
+        digest = "sha256:" + "ab" * 32
+        scripts = {
+            "docker": f"""case "$1 $2 $3" in
+login*) read -r secret; set -- "$@" "<$secret" ;;
+"buildx imagetools inspect") echo {digest} ;;
+"run --rm --user")
+    while [ "$1" != /work ]; do shift; done; shift
+    case "$2" in
+    push) echo "Digest: {digest}" ;;
+    repo) : >release/index.yaml ;;
+    package) : >"release/$(basename "$6")-1.2.3.tgz" ;;
+    scan) : >release/core.spdx.json ;;
+    esac ;;
+esac""",
+            "circleci": "echo token",
+        }
+        for name, text in scripts.items():
+            path = os.path.join(programs, name)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f'#!/bin/sh\n{text}\necho "{name} $*" >>"$TOLD"\n')
+            os.chmod(path, 0o755)
+        told = os.path.join(tree, "told")
+        run(os.path.join(tree, ".ci", program), *words, cwd=tree, env={
+            "PATH": f"{programs}:{os.environ['PATH']}", "HOME": tree, "TMPDIR": tree, "TOLD": told, "CIRCLE_SHA1": "abc",
+            "DOCKER_USER": "bot", "DOCKER_PASSWORD": "secret", "GITHUB_TOKEN": "other", **variables})
+        # The login went with the folder that it was in.
+        self.assertEqual([name for name in os.listdir(tree) if name.startswith("tmp.")], [])
+        with open(told, encoding="utf-8") as file:
+            return tree, [line for line in file.read().splitlines() if not line.startswith("circleci")]
 
     def test_the_tags_that_are_pushed(self):
-        """The publishing step itself, with a docker that only writes down what it is told."""
-        bin_folder = folder("fake-docker")
-        with open(os.path.join(bin_folder, "docker"), "w", encoding="utf-8") as file:
-            file.write('#!/bin/sh\nif [ "$1" = login ]; then read -r secret; set -- "$@" "<$secret"; fi\necho "$@"\n')
-        os.chmod(os.path.join(bin_folder, "docker"), 0o755)
-        step = list(self.commands(self.config["jobs"]["image"]["steps"]))[-1].replace("<< parameters.package >>", "core")
-        for variables, tags in [({"CIRCLE_BRANCH": "staging"}, ["staging"]), ({"CIRCLE_TAG": "v1.2.3"}, ["1.2.3", "v1.2.3"])]:
-            said = run("bash", "-eo", "pipefail", "-c", step, env={
-                "PATH": f"{bin_folder}:{os.environ['PATH']}", "IMAGE": "web3f/otv-core", "CIRCLE_SHA1": "abc",
-                "DOCKER_USER": "bot", "DOCKER_PASSWORD": "secret", **variables}).splitlines()
-            self.assertEqual(said[:2], ["load --input images/core.tar.gz", "login --username bot --password-stdin <secret"])
-            self.assertEqual([line for line in said if line.startswith("push")], [f"push web3f/otv-core:{tag}" for tag in tags])
-            self.assertEqual(said[-1], "logout")
+        image = "web3f/otv-core"
+        for variables, names in [({"CIRCLE_BRANCH": "staging"}, ["staging"]), ({"CIRCLE_TAG": "v1.2.3"}, ["v1.2.3", "1.2.3"])]:
+            _, told = self.released("publish-image", "core", **variables)
+            self.assertEqual(told[0], "docker login --username bot --password-stdin <secret")
+            parts = [f"{image}:{names[0]}-{processor}" for processor in ("amd64", "arm64")]
+            self.assertEqual([line for line in told if line.startswith("docker push")], [f"docker push {part}" for part in parts])
+            self.assertEqual(
+                sorted(line for line in told if "imagetools create" in line),
+                sorted(f"docker buildx imagetools create --tag {image}:{name} {' '.join(parts)}" for name in names))
+            signed = [line for line in told if "cosign" in line and f"{image}@sha256:" in line]
+            # Signed, with its parts and its origin: what a tag makes, and that only.
+            self.assertEqual(len(signed), 3 if "CIRCLE_TAG" in variables else 0)
+            for word, line in zip((" sign ", "spdxjson", "slsaprovenance1"), signed):
+                self.assertIn(word, line)
+
+    def test_the_charts_that_are_pushed(self):
+        tree, told = self.released("publish-charts", CIRCLE_TAG="v1.2.3", CIRCLE_REPOSITORY_URL="x", CIRCLE_BUILD_URL="y")
+        self.assertEqual(told[0], "docker login --username w3f --password-stdin ghcr.io <other")
+        charts = sorted(os.listdir(os.path.join(ROOT, "charts")))
+        pushed = [re.search(r"push release/(\S+)-1[.]2[.]3[.]tgz oci://ghcr[.]io/w3f/charts$", line)[1]
+                  for line in told if " push release/" in line]
+        self.assertEqual(sorted(pushed), charts)
+        self.assertEqual((pushed[0], pushed[-1]), ("otv-common", "otv"))
+        self.assertEqual(len([line for line in told if "cosign" in line and "sign --yes" in line]), len(charts))
+        with open(os.path.join(tree, "release", "notes.md"), encoding="utf-8") as file:
+            self.assertIn("What is new.", file.read())
+
+    def test_a_tag_of_another_version_is_refused(self):
+        for tag in ("v9.9.9", "v" + read("VERSION").strip() + "0"):
+            done = subprocess.run([os.path.join(ROOT, ".ci", "check-release")], env={**os.environ, "CIRCLE_TAG": tag},
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(tag, done.stderr)
 
 
 class TheStandIns(unittest.TestCase):
