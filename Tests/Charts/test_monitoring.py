@@ -13,7 +13,7 @@ import unittest
 import yaml
 from matrix import MONITORED, stage
 from programs import asked, balancer, families, gateway, until
-from rendering import at, merged, read, render
+from rendering import at, merged, program, read, render
 
 # What Prometheus adds to every series that it reads from a pod. `honorLabels` lets the metric's own go before them.
 TARGET = {"namespace", "service", "pod", "container", "job", "instance", "endpoint"}
@@ -354,6 +354,41 @@ CASES = [
         ],
         [{}],
     ),
+    # 3 of 100 a minute, and readiness checks that fail, which are no requests.
+    (
+        "GatewayErrors",
+        "12m",
+        [
+            series("gateway_requests_total", "0+97x20", GATEWAY, route="/candidates", status="200"),
+            series("gateway_requests_total", "0+3x20", GATEWAY, route="/candidates", status="500"),
+        ],
+        [{}],
+    ),
+    (
+        "GatewayErrors",
+        "12m",
+        [
+            series("gateway_requests_total", "0+99x20", GATEWAY, route="/candidates", status="200"),
+            series("gateway_requests_total", "0+1x20", GATEWAY, route="/score/:address/:session", status="500"),
+            series("gateway_requests_total", "0+60x20", GATEWAY, route="operations", status="503"),
+        ],
+        [],
+    ),
+    ("GatewayRefusing", "12m", [series("gateway_refused_total", "0+1x20", GATEWAY)], [{}]),
+    ("GatewayRefusing", "12m", [series("gateway_refused_total", "9x20", GATEWAY)], []),
+    (
+        "GatewayMemoryShort",
+        "12m",
+        [
+            series("gateway_memory_used_bytes", "95x20", GATEWAY, **POD),
+            series("gateway_memory_budget_bytes", "100x20", GATEWAY, **POD),
+            series("gateway_memory_used_bytes", "50x20", GATEWAY, pod="b"),
+            series("gateway_memory_budget_bytes", "100x20", GATEWAY, pod="b"),
+        ],
+        [POD],
+    ),
+    ("GatewayStale", "12m", [series("gateway_stale_answers_total", "0+1x20", GATEWAY)], [{}]),
+    ("GatewayStale", "12m", [series("gateway_stale_answers_total", "4x20", GATEWAY)], []),
     ("GatewayDatabaseErrors", "12m", [series("gateway_database_errors_total", "0+1x20", GATEWAY)], [{}]),
     ("GatewayDatabaseErrors", "12m", [series("gateway_database_errors_total", "7x20", GATEWAY)], []),
     (
@@ -423,6 +458,49 @@ class Firing(unittest.TestCase):
             )
         status, words = promtool(
             "test", groups(), {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+        )
+        self.assertEqual(status, 0, words)
+
+
+class Outage(unittest.TestCase):
+    @needs_promtool
+    def test_one_that_only_probes_see(self):
+        """What a gateway says while its database is there, and when it is not: scraped, and replayed a minute apart."""
+        counted = {}
+        with tempfile.TemporaryDirectory(prefix="otv-outage-") as folder:
+            file = os.path.join(folder, "data.sqlite")
+            subprocess.run([program("gateway"), "sample", "--to", file], check=True, stdout=subprocess.DEVNULL)
+            with gateway(objects(), database=f"sqlite:{file}") as api:
+                for minute in range(20):
+                    if minute == 5:
+                        os.truncate(file, 4096)
+                    # As often as the kubelet asks; nobody else does.
+                    statuses = {asked(api.port, "/readyz")[0] for _ in range(6)}
+                    self.assertEqual(statuses, {200 if minute < 5 else 503})
+                    text = asked(api.port, "/metrics")[1]
+                    for reason, value in re.findall(
+                        r'^gateway_database_errors_total\{reason="(\w+)"\} (\d+)$', text, re.MULTILINE
+                    ):
+                        counted.setdefault(reason, []).append(value)
+        self.assertEqual(counted["unreachable"][4:6], ["0", "6"])
+        rule = {rule["alert"]: rule for _, rule in rules()}["GatewayDatabaseErrors"]
+        fires = {
+            "exp_labels": {"severity": "critical", "namespace": "kusama"},
+            "exp_annotations": rule["annotations"],
+        }
+        test = {
+            "interval": "1m",
+            "input_series": [
+                series("gateway_database_errors_total", " ".join(values), GATEWAY, reason=reason, **POD)
+                for reason, values in counted.items()
+            ],
+            "alert_rule_test": [
+                {"eval_time": time, "alertname": "GatewayDatabaseErrors", "exp_alerts": alerts}
+                for time, alerts in (("4m", []), ("8m", []), ("11m", [fires]), ("19m", [fires]))
+            ],
+        }
+        status, words = promtool(
+            "test", groups(), {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
         )
         self.assertEqual(status, 0, words)
 
