@@ -21,7 +21,7 @@ from objects import key_of
 from pods import Pod
 
 # Ports of the charts. Where one is taken on this machine, another one stands for it.
-PORTS = [3300, 3301, 8080, 9901]
+PORTS = [3300, 3301, 8080, 9901, 9902]
 
 
 class Cluster:

@@ -82,7 +82,10 @@ class Pod:
             return text
         if "listeners" not in document:
             return text
-        for place in [*document["listeners"], document["admin"]]:
+        # A pod has a loopback of its own, which is another's here too.
+        admin = document["admin"]
+        admin.update({key: admin[key].replace("127.0.0.1", self.ip).replace("0.0.0.0", self.ip) for key in ("address", "observe")})
+        for place in document["listeners"]:
             place["address"] = place["address"].replace("0.0.0.0", self.ip)
         for upstream in document["upstreams"].values():
             if "dns" in upstream.get("discovery", {}):
