@@ -123,6 +123,16 @@ def bson_text(name, text):
     return b"\2" + name.encode() + b"\0" + struct.pack("<i", len(value)) + value
 
 
+def bson_number(name, number):
+    return b"\x10" + name.encode() + b"\0" + struct.pack("<i", number)
+
+
+def message(members):
+    """A command of these members, as it is sent."""
+    body = struct.pack("<I", 0) + b"\0" + struct.pack("<i", len(members) + 5) + members + b"\0"
+    return struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body
+
+
 def insert(connection, collection, documents):
     """One insert of documents that are BSON already."""
     command = bson_text("insert", collection) + bson_text("$db", "bench")
@@ -141,12 +151,12 @@ def insert(connection, collection, documents):
 
 
 @contextlib.contextmanager
-def wire_server(data):
-    """The tests' MongoDB wire server with the documents of a SQLite file; its connection string."""
+def wire_server(data, port=0):
+    """The tests' MongoDB wire server with the documents of a SQLite file; its connection string. Port 0 takes any free one."""
     home = os.path.join(ROOT, "Tests", "DocumentsTests", "WireServer")
     # A pipe of its own: the server ends when its standard input does.
     command = [os.path.join(home, "with-wire-server"), "sh", "-c",
-               f'exec taskset -c {CORES - 1} "$GATEWAY_TEST_PYTHON" "{home}/wire_server.py"']
+               f'exec taskset -c {CORES - 1} "$GATEWAY_TEST_PYTHON" "{home}/wire_server.py" {port}']
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         port = int(process.stdout.readline())
@@ -166,9 +176,11 @@ def wire_server(data):
 
 # --- the load
 
-def load(port, path, seconds, script=None, connections=CONNECTIONS):
+def load(port, path, seconds, script=None, connections=CONNECTIONS, header=None):
     """Requests answered, and requests per second. All answers must be 2xx, unless a script sends what it likes."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "60"]
+    if header:
+        command += ["-H", header]
     if CORES > 1:
         command = ["taskset", "-c", "1"] + command
     if script:
@@ -179,11 +191,11 @@ def load(port, path, seconds, script=None, connections=CONNECTIONS):
     return count, "Non-2xx" in text, float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
 
 
-def measure(server, path, seconds, script=None, connections=CONNECTIONS):
+def measure(server, path, seconds, script=None, connections=CONNECTIONS, header=None):
     """CPU microseconds per request, and requests per second."""
     process, port = server
     before = cpu_seconds(process.pid)
-    count, has_failures, rate = load(port, path, seconds, script, connections)
+    count, has_failures, rate = load(port, path, seconds, script, connections, header)
     if has_failures or count == 0:
         sys.exit(f"bench_gateway: {path} does not answer as it should")
     return (cpu_seconds(process.pid) - before) / count * 1e6, rate
@@ -199,19 +211,21 @@ def one_by_one(server, path, count, stamp):
     return (cpu_seconds(process.pid) - before) / count * 1e6, count / (time.monotonic() - begin)
 
 
-def sending_floor(folder, port, cases):
+def sending_floor(folder, port, cases, header=""):
     """The command of the floor, with the responses that a server sends now."""
     command = [os.path.join(folder, "floor")]
     subprocess.run(["gcc", "-O2", "-o", command[0], os.path.join(HERE, "floor.c")], check=True)
-    for number, (_, path, size) in enumerate(cases):
+    for number, (_, path, _) in enumerate(cases):
         with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-            response = b""
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n{header}\r\n".encode())
+            response, size = b"", 1
             while len(response.partition(b"\r\n\r\n")[2]) < size:
                 part = connection.recv(1 << 20)
                 if not part:
                     sys.exit(f"bench_gateway: {path} is cut short")
                 response += part
+                if found := re.search(rb"Content-Length: (\d+)\r\n", response[:2048]):
+                    size = int(found[1])
         command += [path, os.path.join(folder, f"response{number}")]
         with open(command[-1], "wb") as file:
             file.write(response)
@@ -248,6 +262,30 @@ def kept(store, servers, cases, options):
                     f"{statistics.median(rates[1]):,.0f} |")
         print("  " + rows[-1], flush=True)
     return rows, ratios
+
+
+def in_other_forms(server, cases, options, folder):
+    """Rows of kept answers that are sent as zstd, br or gzip, beside the floor that sends the same bytes."""
+    rows = []
+    for coding in ("zstd", "br", "gzip"):
+        header = f"Accept-Encoding: {coding}"
+        place = os.path.join(folder, coding)
+        os.mkdir(place)
+        with running(sending_floor(place, server[1], cases, header + "\r\n"), r"^(\d+)$") as floor:
+            for number, (name, path, size) in enumerate(cases):
+                costs, rate = [[], []], []
+                for _ in range(options.rounds):
+                    for each, cost in zip((server, floor), costs):
+                        measured = measure(each, path, options.seconds, header=header)
+                        cost.append(measured[0])
+                        if each is server:
+                            rate.append(measured[1])
+                length = os.path.getsize(os.path.join(place, f"response{number}"))
+                rows.append(f"| `{name}` | {coding} | {length:,} of {size:,} | {spread(costs[0])} | {spread(costs[1])} | "
+                            f"{statistics.median(costs[1]) / statistics.median(costs[0]):.2f} | "
+                            f"{statistics.median(rate):,.0f} |")
+                print("  " + rows[-1], flush=True)
+    return rows
 
 
 def anew(store, server, cases, options, folder):
@@ -358,6 +396,7 @@ def run(options, folder):
             kept_rows += rows
             rows, costs[store] = anew(store, server, cases[1:], options, folder)
             anew_rows += rows
+        form_rows = in_other_forms(sqlite, cases[1:], options, folder)
     soaked = None
     if options.minutes:
         # With everything as it is by itself: answers are kept for 18 seconds.
@@ -365,10 +404,10 @@ def run(options, folder):
             soaked = soak(server, address, options.minutes, folder)
     with contextlib.closing(sqlite3.connect(f"file:{data}?mode=ro", uri=True)) as database:
         count = database.execute("SELECT count(*) FROM candidates").fetchone()[0]
-    return render(options, count, kept_rows, anew_rows, ratios, costs, soaked)
+    return render(options, count, kept_rows, form_rows, anew_rows, ratios, costs, soaked)
 
 
-def render(options, count, kept_rows, anew_rows, ratios, costs, soaked):
+def render(options, count, kept_rows, form_rows, anew_rows, ratios, costs, soaked):
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     lines = ["## The gateway", "",
              f"{datetime.date.today().isoformat()} · {bench.machine()} · `python3 Benchmarks/gateway/bench_gateway.py "
@@ -382,6 +421,9 @@ def render(options, count, kept_rows, anew_rows, ratios, costs, soaked):
              "| answer | store | bytes | gateway CPU µs | Node CPU µs | floor CPU µs | times Node per CPU second | floor: times "
              "Node | gateway/s | Node/s |",
              "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|", *kept_rows, "",
+             "### Kept answers in another form", "",
+             "| answer | coding | bytes | gateway CPU µs | floor CPU µs | of the floor's requests per CPU second | gateway/s |",
+             "|---|---|---:|---:|---:|---:|---:|", *form_rows, "",
              "### Answers made anew", "", "| answer | store | CPU ms | requests/s |", "|---|---|---:|---:|", *anew_rows, ""]
     goals = [f"- `{name}` kept, over {store}, against Node per CPU second: {ratio:.2f} (goal ≥ {TIMES_NODE}): "
              + verdict(ratio >= TIMES_NODE)
