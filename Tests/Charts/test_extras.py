@@ -176,6 +176,23 @@ class Extras(unittest.TestCase):
             self.assertEqual(after["readinessProbe"], {**before["readinessProbe"], "successThreshold": 2})
             self.assertEqual(after["livenessProbe"], before["livenessProbe"])
 
+    def test_alerts(self):
+        """What is an outage is for its owner to say."""
+        more = {"alert": "Mine", "expr": "vector(1)", "labels": {"severity": "none"}}
+        for chart in ("otv-balancer", "otv-gateway", "otv-core"):
+            given = merged(MONITORED, at("prometheusRule.extraRules", [more]))
+            if chart != "otv-core":
+                given = merged(given, at("prometheusRule.errorShare", 0.05), at("prometheusRule.slowSeconds", 7.5))
+            objects = render(chart, given)
+            valid(objects)
+            found = {rule["alert"]: rule for rule in objects.one("PrometheusRule")["spec"]["groups"][0]["rules"]}
+            self.assertEqual(found["Mine"], more)
+            if chart != "otv-core":
+                name = chart.removeprefix("otv-").capitalize()
+                self.assertIn("> 0.05", found[f"{name}Errors"]["expr"])
+                self.assertTrue(found[f"{name}Slow"]["expr"].endswith("> 7.5"))
+                self.assertIn("longer than 7.5 s", found[f"{name}Slow"]["annotations"]["summary"])
+
     def test_scrapes(self):
         drop = [{"action": "drop", "regex": "x", "sourceLabels": ["a"]}]
         for chart in ("otv-balancer", "otv-gateway", "otv-core"):
