@@ -18,15 +18,17 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libzstd-dev pkg-config zlib1g-dev \
+        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libzstd-dev pkg-config python3 zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
-# Package.resolved, where there is one, fixes the versions.
-COPY Package.swift Package.resolve[d] ./
+# Package.versions fixes the versions, and Package.resolved, where there is one, the commits.
+COPY Package.swift Package.versions Package.resolve[d] ./
+COPY scripts/packages.py scripts/
 # The targets that are not Swift are small and change with the Debian packages above, not with the code.
 COPY Sources/CCompression Sources/CCompression
 COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
+COPY Sources/CLanguageData Sources/CLanguageData
 COPY Sources/CMongoC Sources/CMongoC
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.
@@ -44,13 +46,14 @@ RUN swift package dump-package >/tmp/package.json \
         | while read -r folder; do mkdir -p "$folder"; done
 RUN --mount=type=cache,target=/root/.cache/org.swift.swiftpm,sharing=locked \
     swift package resolve \
+    && python3 scripts/packages.py --hold \
     && swift build -c release --static-swift-stdlib --product balancer \
     && swift build -c release --static-swift-stdlib --product gateway
 
 # --- build: the project's own modules
 FROM dependencies AS sources
 COPY Sources Sources
-COPY scripts/strip-apart.sh scripts/
+COPY scripts/strip-apart.sh scripts/language_data.py scripts/
 RUN find Sources -name Placeholder.swift -delete
 
 # Beside each program the toolchain's own, which tells where it was when it crashed; it needs nothing of the toolchain.
@@ -61,7 +64,8 @@ RUN swift build -c release --static-swift-stdlib --product balancer \
 
 FROM sources AS build-gateway
 # The page's files are looked for beside the executable.
-RUN swift build -c release --static-swift-stdlib --product gateway \
+RUN python3 scripts/language_data.py \
+    && swift build -c release --static-swift-stdlib --product gateway \
     && scripts/strip-apart.sh .build/release/gateway /out /symbols \
     && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/ \
     && cp -R .build/release/balancer_GatewayService.resources /out/

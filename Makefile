@@ -20,6 +20,7 @@ run: build
 	@scripts/run.sh
 
 build: setup
+	python3 scripts/language_data.py
 	swift build -c release --static-swift-stdlib --product balancer
 	swift build -c release --static-swift-stdlib --product gateway
 

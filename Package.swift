@@ -90,6 +90,12 @@ let package = Package(
 
         // floor 3: arguments and wiring
         .target(
+            name: "CLanguageData",
+            // Where scripts/language_data.py puts what it makes.
+            cSettings: [
+                .headerSearchPath("../../.build/language-data"), .define("RELEASE_BUILD", .when(configuration: .release)),
+            ]),
+        .target(
             name: "CFoundationStandIn",
             cSettings: [.define("FOUNDATION_STAND_IN", .when(configuration: .release))]),
         .executableTarget(
@@ -104,7 +110,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "GatewayService", "Documents", "CAllocator",
+                "GatewayService", "Documents", "CAllocator", "CLanguageData",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -31,6 +31,9 @@ found=$(grep -rnE 'return \(.+,.*\bawait ' Sources --include='*.swift')
 found=$(grep -rn '@unchecked Sendable' Sources --include='*.swift' | grep -v '^Sources/Reactor/EventLoop.swift' | grep -v '// RULE:')
 [[ -z $found ]] || complain "@unchecked Sendable outside the event loop:"$'\n'"$found"
 
+if [[ -e Package.resolved ]] && command -v python3 >/dev/null; then
+    scripts/packages.py || complain "packages are others than Package.versions says: \`scripts/packages.py --hold\`, or --write"
+fi
 found=$(grep -rn 'URLEncodedForm' Sources --include='*.swift')
 [[ -z $found ]] || complain "release programs have nothing behind this (Sources/CFoundationStandIn):"$'\n'"$found"
 for target in Balancer Control Proxy RoutesFile; do

@@ -4,6 +4,11 @@
 #   scripts/test.sh [OPTION…]   options of `swift test`, such as --filter NAME: those tests alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Where nothing is resolved yet, the versions that everybody has.
+if [[ ! -e Package.resolved ]]; then
+    swift package resolve
+    scripts/packages.py --hold
+fi
 swift build --build-tests
 # The document stores are tested against a MongoDB wire server in a Python environment of its own.
 swift_tests=(Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-build --no-parallel "$@")
@@ -15,6 +20,7 @@ scripts/test-gateway-client.sh .build/debug/gateway
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes
 # of roll-outs and try charts and waits more than compiled code.
+scripts/language_data.py
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
 BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway \

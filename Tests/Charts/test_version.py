@@ -1,6 +1,7 @@
 """One version for programs, charts, images and examples: that of the file VERSION."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -74,3 +75,62 @@ class Version(unittest.TestCase):
         self.assertIn("charts/otv/Chart.yaml:5 says 9.9.9, not ", told)
         for word in ("1.2", "v1.2.3", "1.2.3-rc1", "", "1.2.3\n"):
             self.assertNotEqual(self.ran(folder, word)[0], 0, word)
+
+
+class Packages(unittest.TestCase):
+    """Versions of the Swift packages, held without their commits."""
+
+    PINS = {"swift-log": "1.16.2", "swift-nio": "2.101.2"}
+
+    def folder(self, pins=None):
+        folder = tempfile.mkdtemp(prefix="otv-packages-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.mkdir(os.path.join(folder, "scripts"))
+        shutil.copy2(os.path.join(ROOT, "scripts", "packages.py"), os.path.join(folder, "scripts"))
+        if pins is not None:
+            self.resolved(folder, pins)
+        return folder
+
+    def resolved(self, folder, pins):
+        with open(os.path.join(folder, "Package.resolved"), "w", encoding="utf-8") as file:
+            json.dump({"pins": [{"identity": name, "state": {"version": version}} for name, version in pins.items()]}, file)
+
+    def ran(self, folder, *words, path=None):
+        done = subprocess.run(
+            [sys.executable, os.path.join(folder, "scripts", "packages.py"), *words],
+            capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PATH": path or os.environ["PATH"]},
+        )
+        return done.returncode, done.stderr
+
+    def test_what_differs_is_told(self):
+        folder = self.folder(self.PINS)
+        self.assertEqual(self.ran(folder, "--write"), (0, ""))
+        self.assertEqual(self.ran(folder), (0, ""))
+        self.resolved(folder, {"swift-log": "1.17.0", "swift-metrics": "2.0.0"})
+        status, told = self.ran(folder)
+        self.assertEqual(status, 1)
+        self.assertEqual(
+            told,
+            "packages: swift-log is 1.17.0, Package.versions has 1.16.2\n"
+            "packages: swift-metrics is 2.0.0, Package.versions has none\n"
+            "packages: swift-nio is not used, Package.versions has 2.101.2\n",
+        )
+
+    def test_what_is_newer_is_taken_back(self):
+        folder = self.folder(self.PINS)
+        self.ran(folder, "--write")
+        self.resolved(folder, {**self.PINS, "swift-log": "1.17.0"})
+        programs = os.path.join(folder, "bin")
+        os.mkdir(programs)
+        with open(os.path.join(programs, "swift"), "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\n[ "$*" = "package resolve swift-log --version 1.16.2" ] && sed -i s/1.17.0/1.16.2/ Package.resolved\n')
+        os.chmod(file.name, 0o755)
+        self.assertEqual(self.ran(folder, "--hold", path=f"{programs}:{os.environ['PATH']}"), (0, ""))
+
+    def test_the_list_names_what_package_swift_does(self):
+        held = dict(line.split() for line in read("Package.versions").splitlines() if not line.startswith("#"))
+        asked = re.findall(r'\.package\(url: "https://github\.com/[^/]+/([^"]+)", from: "([^"]+)"\)', read("Package.swift"))
+        self.assertGreater(len(asked), 5)
+        for name, oldest in asked:
+            version = held[name.removesuffix(".git").lower()]
+            self.assertGreaterEqual([int(part) for part in version.split(".")], [int(part) for part in oldest.split(".")], name)
