@@ -20,7 +20,7 @@ run: build
 	@scripts/run.sh
 
 build: setup
-	python3 scripts/language_data.py
+	@if command -v python3 >/dev/null; then scripts/language_data.py; fi
 	swift build -c release --static-swift-stdlib --product balancer
 	swift build -c release --static-swift-stdlib --product gateway
 
