@@ -80,6 +80,8 @@ class Cluster(unittest.TestCase):
             self.assertEqual(len(images), 4)
             routes = json.loads(routes_of(objects)[0])["routes"]
             self.assertEqual(next(r["split"] for r in routes if r["name"] == "api"), weights)
+            main = json.loads(objects.one("Secret", "otv-gateway")["stringData"]["main.json"])
+            self.assertEqual(main["db"], {"mustHave": [], "mongo": {"uri": "mongodb://otv-mongodb:27017/otv"}})
             self.assertIn(f"stage {name}\nawait '{json.dumps(weights)}'", script)
 
 
