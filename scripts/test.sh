@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds once, then runs every test; `swift test` closes with its own counts. What needs root (images) is skipped with a
-# reason where there is none.
+# reason where there is none. What failed is said once more at the very end.
 #   scripts/test.sh [OPTION…]   options of `swift test`, such as --filter NAME: those tests alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,18 +10,34 @@ if [[ ! -e Package.resolved ]]; then
     scripts/packages.py --hold
 fi
 swift build --build-tests
+output=$(mktemp -t balancer-tests.XXXXXX)
+trap 'rm -f "$output"' EXIT
+
 # The document stores are tested against a MongoDB wire server in a Python environment of its own.
-swift_tests=(Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-build --no-parallel "$@")
+swift_tests() {
+    local status=0
+    Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-build --no-parallel "$@" 2>&1 | tee "$output" || status=$?
+    if ((status != 0)); then
+        echo
+        echo "What failed:"
+        grep -aE '^✘ Test |^↳ |error:|Fatal|crash' "$output" | grep -avE '^↳ (Testing Library|Target Platform)|^✘ Test run' | tail -60 || true
+        tail -1 "$output"
+        exit "$status"
+    fi
+}
 # Whoever names tests wants those alone.
-if (($# > 0)); then exec "${swift_tests[@]}"; fi
+if (($# > 0)); then
+    swift_tests "$@"
+    exit
+fi
 scripts/test-charts.sh
 scripts/test-gateway-client.sh .build/debug/gateway
-"${swift_tests[@]}"
+swift_tests
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes
 # of roll-outs and try charts and waits more than compiled code.
 scripts/language_data.py
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
-BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway \
-    "${swift_tests[@]}" --filter '^Scenarios\.' --skip Runbook
+export BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway
+swift_tests --filter '^Scenarios\.' --skip Runbook
