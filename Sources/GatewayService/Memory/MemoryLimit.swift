@@ -96,8 +96,9 @@ package struct MemoryPlan: Sendable, Equatable {
         answers = configuration.memoryBytes ?? limit.bytes / 100 * 60
         kept = min(configuration.cacheBytes ?? 256 << 20, answers / 2)
         let most = limit.bytes / 5 / Self.ofConnection
-        // Some are needed for the database, the log and the listener.
-        connections = max(1, min(configuration.connections ?? min(max(most, 64), 10_000), descriptors - 64))
+        // Some are needed for the database, the log and the listener; where few are to be had, half of them.
+        connections = max(
+            1, min(configuration.connections ?? min(max(most, 64), 10_000), descriptors - min(64, descriptors / 2)))
         unsent = limit.isOfGroup ? Self.ofConnection / 2 : nil
     }
 }
