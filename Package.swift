@@ -123,6 +123,8 @@ let package = Package(
             name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], exclude: ["FuzzCases"], swiftSettings: strict),
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["RoutesFile", "Traffic"], swiftSettings: strict),

@@ -72,8 +72,7 @@ private func roundTrip(_ head: RequestHead, fields: borrowing FieldTable, bytes:
     let policy = RequestPolicy(
         path: .keep, host: nil, via: [0x62], xForwarded: true, forwarded: true, requestID: true, edits: .none)
     let context = RequestContext(
-        peer: Array("192.0.2.1".utf8), isPeerTrusted: false, requestID: (1, 2), upgrades: head.wantsUpgrade,
-        endpointHost: nil)
+        peer: AddressText("192.0.2.1".utf8), isPeerTrusted: false, requestID: (1, 2), upgrades: head.wantsUpgrade)
     RequestRewriter.write(head, fields: fields, source: bytes.span, policy: policy, context: context, into: &writer)
     guard !writer.overflowed else { return }
     let written = Array(buffer[..<writer.count])

@@ -24,6 +24,10 @@ forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Control|GatewaySer
 forbid_imports Control 'Proxy|GatewayService|Documents'
 forbid_imports GatewayService 'Proxy|Control|RoutesFile|Traffic|Reactor'
 
+# an exchange knows neither its client's protocol nor its endpoint's, nor what carries them: comments may name both
+found=$(grep -rnE '^[^/]*(HTTP1|HTTP2|Channel|Socket)' Sources/Proxy/Exchange --include='*.swift')
+[[ -z $found ]] || complain "Sources/Proxy/Exchange must name no protocol's connection and no socket:"$'\n'"$found"
+
 found=$(grep -rnE 'try!|fatalError\(|as!' Sources --include='*.swift' | grep -v '// RULE:')
 [[ -z $found ]] || complain "a trap that input might reach:"$'\n'"$found"
 found=$(grep -rnE 'return \(.+,.*\bawait ' Sources --include='*.swift')

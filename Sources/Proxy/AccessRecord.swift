@@ -46,7 +46,7 @@ enum AccessRecord {
         }
         if let pool = exchange.pool?.object {
             writer.append(",\"endpoint\":\"")
-            writer.append(bytes: pool.authority)
+            writer.append(raw: pool.authority)
             writer.append("\",\"attempts\":")
             writer.append(decimal: UInt64(exchange.retries) + 1)
         }
@@ -81,7 +81,7 @@ enum AccessRecord {
         writer.append(paddedHex: requestID.0)
         writer.append(paddedHex: requestID.1)
         writer.append("\",\"client\":\"")
-        writer.append(bytes: client.context.peer)
+        client.context.peer.write(into: &writer)
     }
 
     private static func finish(_ writer: inout ByteWriter, core: WorkerCore, log: AccessLogBuffer) {

@@ -30,16 +30,17 @@ package final class ProxyServer: DataPlane {
         let count = max(1, count)
         let (troubles, trouble) = AsyncStream<ListenerTrouble>.makeStream(bufferingPolicy: .bufferingNewest(64))
         self.listenerTroubles = troubles
-        let shared = SharedState(
-            accessLog: accessLog, ceiling: SharedState.ceiling(descriptors: descriptors, workers: count),
+        let admission = Admission(
+            accessLog: accessLog, ceiling: Admission.ceiling(descriptors: descriptors, workers: count),
             trouble: trouble)
-        self.connectionCeiling = shared.ceiling
+        self.connectionCeiling = admission.ceiling
         let plans = PlanHistory(table)
         var workers: [Worker] = []
         for index in 0..<count {
             // Seeds differ, so that workers do not march in step.
             let seed = UInt64.random(in: .min ... .max)
-            workers.append(try Worker(index: index, shared: shared, plan: plans.first, pacing: pacing, seed: seed))
+            workers.append(
+                try Worker(index: index, admission: admission, plan: plans.first, pacing: pacing, seed: seed))
         }
         self.workers = workers
         self.listeners = ListenerSet()

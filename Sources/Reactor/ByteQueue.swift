@@ -4,15 +4,15 @@
 package struct ByteQueue {
     private var base: UnsafeMutableRawPointer?
     private var capacity: UInt32 = 0
-    private var lower: UInt32 = 0
-    private var upper: UInt32 = 0
+    @usableFromInline var lower: UInt32 = 0
+    @usableFromInline var upper: UInt32 = 0
 
     package init() {}
 
     @inline(__always)
     package var count: Int { Int(self.upper - self.lower) }
     @inline(__always)
-    package var isEmpty: Bool { self.upper == self.lower }
+    @inlinable package var isEmpty: Bool { self.upper == self.lower }
     /// Bytes of memory held.
     package var held: Int { Int(self.capacity) }
 

@@ -40,7 +40,8 @@ package struct Channel: ~Copyable {
         self.socket = socket
     }
 
-    package var isClear: Bool { self.unsent.isEmpty }
+    /// Nothing waits for the kernel.
+    @inlinable package var isClear: Bool { self.unsent.isEmpty }
 
     /// Registers both directions with a loop, edge-triggered.
     package borrowing func register(with loop: EventLoop, token: UInt64) throws(SystemError) {

@@ -36,8 +36,21 @@ package struct TimerWheel: ~Copyable {
 
     /// Sets or moves the deadline of `identifier` (milliseconds).
     package mutating func schedule(_ identifier: Int, at deadline: UInt64) {
-        while identifier >= self.entries.count { self.entries.append(Entry()) }
         let deadline = max(deadline, 1)
+        if identifier < self.entries.count {
+            // It will be looked at in time: all that most requests change.
+            let entry = self.entries[identifier]
+            if entry.deadline != 0, entry.bucket != Self.none, entry.visit <= self.dueTick(of: deadline) {
+                self.entries[identifier].deadline = deadline
+                return
+            }
+        }
+        self.enter(identifier, at: deadline)
+    }
+
+    @inline(never)
+    private mutating func enter(_ identifier: Int, at deadline: UInt64) {
+        while identifier >= self.entries.count { self.entries.append(Entry()) }
         if self.entries[identifier].deadline == 0 { self.count += 1 }
         self.entries[identifier].deadline = deadline
         let due = self.dueTick(of: deadline)

@@ -103,6 +103,7 @@ struct MetricsTests {
             balancer_ejections_total{upstream="gateway",endpoint="127.0.0.1:3302"} 0
             balancer_endpoint_requests_total{upstream="core",endpoint="127.0.0.1:3300"} 10
             balancer_endpoint_connect_failures_total{upstream="core",endpoint="127.0.0.1:3300"} 2
+            balancer_endpoint_malformed_answers_total{upstream="core",endpoint="127.0.0.1:3300"} 0
             balancer_endpoint_connections_opened_total{upstream="core",endpoint="127.0.0.1:3300"} 4
             balancer_endpoint_connections_idle{upstream="core",endpoint="127.0.0.1:3300"} 2
             balancer_probe_results_total{upstream="core",endpoint="127.0.0.1:3300",cause="ok"} 7

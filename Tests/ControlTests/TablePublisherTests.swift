@@ -28,6 +28,23 @@ struct TablePublisherTests {
         #expect(await bench.publisher.current.etag == before)
     }
 
+    @Test("What is gone is forgotten after its grace although nothing changes any more")
+    func forgetting() async throws {
+        let bench = Bench()
+        _ = try await bench.load(Sample.configuration())
+        let before = bench.registry.counts
+        var other = Sample.configuration()
+        for index in other.table.routes.indices { other.table.routes[index].name += "-renamed" }
+        _ = try await bench.load(other)
+        #expect(bench.registry.counts.routes == 2 * before.routes)
+        bench.time.advance(EndpointRegistry.grace - 1)
+        await bench.publisher.forgetDeparted()
+        #expect(bench.registry.counts.routes == 2 * before.routes)
+        bench.time.advance(1)
+        await bench.publisher.forgetDeparted()
+        #expect(bench.registry.counts == before)
+    }
+
     @Test("A listener that cannot be bound rejects the whole load and leaves everything as it was")
     func bindFailure() async throws {
         let bench = Bench()

@@ -11,7 +11,7 @@ struct HeadBlockTests {
         defer { buffer.deallocate() }
         var writer = ByteWriter(buffer)
         let context = RequestContext(
-            peer: Array("192.0.2.1".utf8), isPeerTrusted: false, requestID: (1, 2), upgrades: false, endpointHost: nil)
+            peer: AddressText("192.0.2.1".utf8), isPeerTrusted: false, requestID: (1, 2), upgrades: false)
         RequestRewriter.write(
             head, fields: fields, source: bytes.bindMemory(to: UInt8.self).span, policy: Rewriting.policy(),
             context: context, into: &writer)

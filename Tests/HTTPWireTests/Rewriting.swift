@@ -29,11 +29,15 @@ enum Rewriting {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8_192, alignment: 1)
         defer { buffer.deallocate() }
         var writer = ByteWriter(buffer)
-        let context = RequestContext(
-            peer: Array(peer.utf8), scheme: scheme, isPeerTrusted: trusted, requestID: (1, 2), upgrades: upgrades,
-            endpointHost: endpointHost.map { Array($0.utf8) })
-        let isWhole = RequestRewriter.write(
-            head, fields: fields, source: bytes.span, policy: policy, context: context, into: &writer)
+        var context = RequestContext(
+            peer: AddressText(peer.utf8), scheme: scheme, isPeerTrusted: trusted, requestID: (1, 2),
+            upgrades: upgrades)
+        let host = Array((endpointHost ?? "").utf8)
+        let isWhole = host.withUnsafeBytes { host in
+            if endpointHost != nil { context.endpointHost = host }
+            return RequestRewriter.write(
+                head, fields: fields, source: bytes.span, policy: policy, context: context, into: &writer)
+        }
         #expect(isWhole)
         let lines = String(decoding: buffer[..<writer.count], as: UTF8.self).split(
             separator: "\r\n", omittingEmptySubsequences: false)

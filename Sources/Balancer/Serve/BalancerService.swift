@@ -138,6 +138,7 @@ final class BalancerService: Sendable {
     private func live(_ successor: Successor?) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.health.run() }
+            group.addTask { await self.publisher.run() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
             group.addTask { await self.names.run(publishing: self.publisher) }

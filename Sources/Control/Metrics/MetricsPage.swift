@@ -177,6 +177,7 @@ package struct MetricsPage: Sendable {
         let counters = self.endpointCounters
         self.writeCounter(&text, .endpointRequests, counters, \.requests)
         self.writeCounter(&text, .endpointConnectFailures, counters, \.connectFailures)
+        self.writeCounter(&text, .endpointMalformedAnswers, counters, \.malformedAnswers)
         self.writeCounter(&text, .endpointConnectionsOpened, counters, \.connectionsOpened)
         self.writeCounter(&text, .endpointConnectionsIdle, counters, \.connectionsIdle)
     }
@@ -204,6 +205,7 @@ package struct MetricsPage: Sendable {
             }
             sum.requests &+= counters.requests
             sum.connectFailures &+= counters.connectFailures
+            sum.malformedAnswers &+= counters.malformedAnswers
             sum.connectionsOpened &+= counters.connectionsOpened
             sum.connectionsIdle &+= counters.connectionsIdle
             merged[key] = sum

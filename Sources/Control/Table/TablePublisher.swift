@@ -137,6 +137,20 @@ package actor TablePublisher {
         self.record(transition, ChangeOrigin(.discovery, who: "host \(host)"))
     }
 
+    // MARK: what is gone
+
+    /// Forgets, now and then, what tables have not named for a while. Without this only the next change would.
+    package func run() async {
+        while !Task.isCancelled {
+            do { try await self.clock.sleep(EndpointRegistry.grace) } catch { return }
+            self.forgetDeparted()
+        }
+    }
+
+    func forgetDeparted() {
+        self.registry.settle(on: self.table, now: self.clock.monotonic())
+    }
+
     // MARK: take-over
 
     /// Stops changes and gives out what operators changed by hand, for the process that takes over.
@@ -188,7 +202,7 @@ package actor TablePublisher {
         self.settle(transition)
         guard transition.publishes else { return }
         if transition.movesEndpoints {
-            self.registry.settle(on: self.table, now: self.clock.monotonic())
+            self.forgetDeparted()
         }
         await self.published(self.table)
     }

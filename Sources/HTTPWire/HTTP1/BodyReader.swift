@@ -52,17 +52,27 @@ package struct BodyReader: Sendable {
         _ bytes: UnsafeMutableRawBufferPointer, frames: UnsafeMutableRawBufferPointer, trailers: borrowing TrailerRules
     ) throws(ChunkError) -> BodyPiece {
         guard !self.isEnded else { return BodyPiece() }
+        if self.isChunked { return try self.takeChunks(bytes, frames: frames, trailers: trailers) }
+        return self.takePlain(bytes.count)
+    }
+
+    package var isChunked: Bool {
+        if case .chunked = self.framing { true } else { false }
+    }
+
+    /// As `take`, of a body that is not chunked: its bytes are data and stay where they are.
+    package mutating func takePlain(_ available: Int) -> BodyPiece {
+        guard !self.isEnded else { return BodyPiece() }
         switch self.framing {
-        case .none: return BodyPiece()
+        case .none, .chunked: return BodyPiece()
         case .length(let length):
-            let count = Int(min(UInt64(bytes.count), length - self.count))
+            let count = Int(min(UInt64(available), length - self.count))
             self.count += UInt64(count)
             self.isEnded = self.count == length
             return BodyPiece(data: count, consumed: count, isEnd: self.isEnded)
         case .untilClose:
-            self.count += UInt64(bytes.count)
-            return BodyPiece(data: bytes.count, consumed: bytes.count)
-        case .chunked: return try self.takeChunks(bytes, frames: frames, trailers: trailers)
+            self.count += UInt64(available)
+            return BodyPiece(data: available, consumed: available)
         }
     }
 

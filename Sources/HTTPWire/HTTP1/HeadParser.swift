@@ -58,34 +58,57 @@ package enum HeadParser {
                 throw fault
             }
             let name = ByteRange(start, cursor)
-            cursor += 1
-            if cursor < end, bytes[cursor] == Self.space { cursor += 1 }
-            while cursor < end, bytes[cursor] == Self.space || bytes[cursor] == Self.tab { cursor += 1 }
+            // Nearly all lines are as we would write them: one blank before the value, none behind it.
+            let isUsual =
+                Self.pair(bytes, at: cursor) == Self.colonBlank && cursor &+ 2 < end && bytes[cursor &+ 2] > 0x20
+            cursor = isUsual ? cursor &+ 2 : Self.valueStart(bytes, behind: cursor)
             let valueStart = cursor
             cursor = ByteScan.control(bytes, from: cursor)
-            guard cursor < end else { return nil }
-            guard bytes[cursor] == Self.cr else {
-                throw .malformed(bytes[cursor] == Self.lf ? .bareLF : .forbiddenByte)
+            if Self.pair(bytes, at: cursor) != Self.lineEnd {
+                guard cursor < end else { return nil }
+                guard bytes[cursor] == Self.cr else {
+                    throw .malformed(bytes[cursor] == Self.lf ? .bareLF : .forbiddenByte)
+                }
+                guard cursor + 1 < end else { return nil }
+                throw .malformed(.bareCR)
             }
-            guard cursor + 1 < end else { return nil }
-            guard bytes[cursor + 1] == Self.lf else { throw .malformed(.bareCR) }
             var valueEnd = cursor
-            while valueEnd > valueStart, bytes[valueEnd - 1] == Self.space || bytes[valueEnd - 1] == Self.tab {
-                valueEnd -= 1
+            while valueEnd > valueStart, bytes[valueEnd &- 1] == Self.space || bytes[valueEnd &- 1] == Self.tab {
+                valueEnd &-= 1
             }
             guard fields.count < limits.count else { throw .tooManyFields }
             let value = ByteRange(valueStart, valueEnd)
             let id = hasUnderscore ? .other : fields.index.name(bytes, name)
             var traits: Field.Traits = hasUnderscore ? .underscore : []
-            if valueStart == nameEnd + 2, bytes[nameEnd + 1] == Self.space, valueEnd == cursor {
-                traits.insert(.canonical)
-            }
-            cursor += 2
+            // Of an empty value it is enough that the blank is there.
+            let isCanonical =
+                isUsual || (valueStart == nameEnd &+ 2 && bytes[nameEnd &+ 1] == Self.space)
+            if isCanonical, valueEnd == cursor { traits.insert(.canonical) }
+            cursor &+= 2
             fields.append(Field(name: name, value: value, id: id, traits: traits))
             if id != .other { try Self.note(id, value, bytes, &summary) }
         }
         if summary.hasConnection { try Self.readConnection(bytes, &fields, &summary) }
         return summary
+    }
+
+    /// Two bytes as they are compared below.
+    private static let colonBlank: UInt16 = 0x203A
+    private static let lineEnd: UInt16 = 0x0A0D
+
+    /// The two bytes at `index`, the first one lowest; 0 if there are not so many.
+    @inline(__always)
+    private static func pair(_ bytes: borrowing Span<UInt8>, at index: Int) -> UInt16 {
+        guard index >= 0, index <= bytes.count &- 2 else { return 0 }
+        return UInt16(
+            littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: index, as: UInt16.self) })
+    }
+
+    /// Where the value begins behind the colon: blanks and tabs are skipped.
+    private static func valueStart(_ bytes: borrowing Span<UInt8>, behind colon: Int) -> Int {
+        var index = colon + 1
+        while index < bytes.count, bytes[index] == Self.space || bytes[index] == Self.tab { index += 1 }
+        return index
     }
 
     /// What is wrong where a name should have ended; nil: the next byte will tell.
@@ -191,6 +214,14 @@ package enum HeadParser {
     ) throws(HeadError) {
         var options = 0
         for index in 0..<fields.count where fields[index].id == .connection {
+            // The two that nearly all are, alone.
+            let isKeepAlive = ASCII.isToken(bytes, fields[index].value, "keep-alive")
+            if isKeepAlive || ASCII.isToken(bytes, fields[index].value, "close") {
+                if isKeepAlive { summary.keepAlive = true } else { summary.close = true }
+                options += 1
+                guard options <= Self.connectionOptions else { throw .malformed(.tooManyConnectionOptions) }
+                continue
+            }
             var position = Int(fields[index].value.lower)
             let end = Int(fields[index].value.upper)
             while position < end {
@@ -201,11 +232,11 @@ package enum HeadParser {
                 guard !option.isEmpty else { continue }
                 options += 1
                 guard options <= Self.connectionOptions else { throw .malformed(.tooManyConnectionOptions) }
-                if option.count == 5, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "close") {
+                if ASCII.isToken(bytes, option, "close") {
                     summary.close = true
-                } else if option.count == 10, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "keep-alive") {
+                } else if ASCII.isToken(bytes, option, "keep-alive") {
                     summary.keepAlive = true
-                } else if option.count == 7, ASCII.hasPrefixIgnoringCase(bytes, option, lowercase: "upgrade") {
+                } else if ASCII.isToken(bytes, option, "upgrade") {
                     summary.connectionUpgrade = true
                 } else {
                     Self.nominate(option, bytes, &fields)

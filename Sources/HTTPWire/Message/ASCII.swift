@@ -50,6 +50,47 @@ package enum ASCII {
         }
     }
 
+    /// Whether the bytes are `token`, in any case: a constant of 1 to 16 lower-case letters and hyphens.
+    @inline(__always)
+    static func isToken(_ source: borrowing Span<UInt8>, _ range: ByteRange, _ token: StaticString) -> Bool {
+        let count = token.utf8CodeUnitCount
+        guard range.count == count else { return false }
+        let lower = Int(range.lower)
+        let size = min(count, 8)
+        guard
+            (self.word(source, at: lower, count: size) ^ self.word(token, 0, size)) & self.caseless(token, 0, size) == 0
+        else { return false }
+        guard count > 8 else { return true }
+        let last = count &- 8
+        return (self.word(source, at: lower &+ last, count: 8) ^ self.word(token, last, 8))
+            & self.caseless(token, last, 8) == 0
+    }
+
+    /// Up to eight bytes of a constant, from `start`, as a number. Folded by the compiler.
+    @inline(__always)
+    private static func word(_ text: StaticString, _ start: Int, _ count: Int) -> UInt64 {
+        var word: UInt64 = 0
+        var index = start &+ count
+        while index > start {
+            index &-= 1
+            word = word << 8 | UInt64(text.utf8Start[index])
+        }
+        return word
+    }
+
+    /// All bits but those that tell a letter's case.
+    @inline(__always)
+    private static func caseless(_ text: StaticString, _ start: Int, _ count: Int) -> UInt64 {
+        var mask: UInt64 = 0
+        var index = start &+ count
+        while index > start {
+            index &-= 1
+            let byte = text.utf8Start[index]
+            mask = mask << 8 | (byte >= 0x61 && byte <= 0x7A ? 0xDF : 0xFF)
+        }
+        return mask
+    }
+
     /// Up to eight bytes of a constant as a number, to compare with `word(_:at:count:)`. Folded by the compiler.
     @inline(__always)
     static func word(_ text: StaticString) -> UInt64 {

@@ -5,6 +5,16 @@ package enum BodyFraming: Equatable, Sendable {
     case chunked
     /// Responses only.
     case untilClose
+
+    /// Written out, so that a comparison with a constant is a look at the case wherever it stands.
+    @inlinable @inline(__always)
+    package static func == (left: BodyFraming, right: BodyFraming) -> Bool {
+        switch (left, right) {
+        case (.none, .none), (.chunked, .chunked), (.untilClose, .untilClose): true
+        case (.length(let left), .length(let right)): left == right
+        default: false
+        }
+    }
 }
 
 /// RFC 9112 3.2.

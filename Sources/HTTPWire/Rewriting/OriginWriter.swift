@@ -17,7 +17,7 @@ enum OriginWriter {
             if !edited.contains(.xForwardedFor) {
                 writer.append("X-Forwarded-For: ")
                 if carried.forwardedFor { self.writeAddresses(fields, source: source, into: &writer) }
-                writer.append(bytes: context.peer)
+                context.peer.write(into: &writer)
                 writer.append("\r\n")
             }
             if !carried.proto, !edited.contains(.xForwardedProto) {
@@ -57,9 +57,9 @@ enum OriginWriter {
         _ head: RequestHead, source: borrowing Span<UInt8>, context: borrowing RequestContext,
         into writer: inout ByteWriter
     ) {
-        let isV6 = context.peer.contains(0x3A)
+        let isV6 = context.peer.isV6
         writer.append(isV6 ? "Forwarded: for=\"[" : "Forwarded: for=")
-        writer.append(bytes: context.peer)
+        context.peer.write(into: &writer)
         if isV6 { writer.append("]\"") }
         switch context.scheme {
         case .http: writer.append(";proto=http")

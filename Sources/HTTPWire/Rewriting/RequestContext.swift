@@ -7,7 +7,7 @@ package struct RequestContext {
     }
 
     /// The peer's address as text.
-    package var peer: [UInt8]
+    package var peer: AddressText
     package var scheme: Scheme
     /// Whether the peer may speak for clients behind it.
     package var isPeerTrusted: Bool
@@ -15,12 +15,12 @@ package struct RequestContext {
     package var requestID: (UInt64, UInt64)
     /// `Connection: upgrade` goes along.
     package var upgrades: Bool
-    /// The endpoint's own authority if the route asks for it; else nil.
-    package var endpointHost: [UInt8]?
+    /// The endpoint's own authority if the route asks for it; else nil. Lent for the time of the rewriting.
+    package var endpointHost: UnsafeRawBufferPointer?
 
     package init(
-        peer: [UInt8], scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,
-        endpointHost: [UInt8]?
+        peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,
+        endpointHost: UnsafeRawBufferPointer? = nil
     ) {
         self.peer = peer
         self.scheme = scheme
@@ -28,5 +28,32 @@ package struct RequestContext {
         self.requestID = requestID
         self.upgrades = upgrades
         self.endpointHost = endpointHost
+    }
+}
+
+/// An address as text, in place: at most the 45 bytes of an IPv6 address that ends as an IPv4 one (RFC 4291 2.2).
+package struct AddressText: Sendable {
+    private static let capacity = 47
+
+    private var bytes = InlineArray<47, UInt8>(repeating: 0)
+    private var count: UInt8 = 0
+
+    /// What does not fit is left out; no address is longer.
+    package init(_ text: some Sequence<UInt8>) {
+        for byte in text where Int(self.count) < Self.capacity {
+            self.bytes[Int(self.count)] = byte
+            self.count += 1
+        }
+    }
+
+    /// Of an IPv6 address.
+    var isV6: Bool {
+        for index in 0..<Int(self.count) where self.bytes[index] == 0x3A { return true }
+        return false
+    }
+
+    @inline(__always)
+    package func write(into writer: inout ByteWriter) {
+        writer.append(self.bytes.span, 0..<Int(self.count))
     }
 }

@@ -77,7 +77,7 @@ package enum RequestRewriter {
         if let host = context.endpointHost {
             run.flush(source, into: &writer)
             writer.append("Host: ")
-            writer.append(bytes: host)
+            writer.append(raw: host)
             writer.append("\r\n")
         } else if !policy.hostLine.isEmpty {
             run.flush(source, into: &writer)

@@ -7,8 +7,8 @@ import Traffic
 /// Subclasses are leaves: they turn bytes into requests, open an exchange for each, and turn answers into bytes. A
 /// connection that ends tells its exchanges before it leaves the worker's table.
 class ClientConnection: Handle {
-    /// The core outlives every handle: it owns the table that holds them.
-    final unowned(unsafe) let core: WorkerCore
+    /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
+    final let core: WorkerCore
     final var channel: Channel
     final let peer: IPAddress
     /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
@@ -22,8 +22,7 @@ class ClientConnection: Handle {
         self.channel = Channel(socket)
         self.peer = peer
         self.context = RequestContext(
-            peer: Array(peer.description.utf8), isPeerTrusted: false, requestID: (0, 0), upgrades: false,
-            endpointHost: nil)
+            peer: AddressText(peer.description.utf8), isPeerTrusted: false, requestID: (0, 0), upgrades: false)
         self.isCountedPerClient = isCountedPerClient
         self.lastProgress = core.now
         super.init()
@@ -46,7 +45,7 @@ class ClientConnection: Handle {
     final func leave() {
         self.channel.close(pool: &self.core.buffers)
         self.core.counts.connections -= 1
-        self.core.shared.leave(self.peer, counted: self.isCountedPerClient)
+        self.core.admission.leave(self.peer, counted: self.isCountedPerClient)
         self.core.forget(self)
     }
 

@@ -60,7 +60,7 @@ extension HTTP1Client {
     /// Begins the requests that stand in `bytes` until one has to wait or the bytes end. Answers how many were used.
     private func parse(_ bytes: UnsafeMutableRawBufferPointer, _ budget: inout Int) -> Int {
         var offset = 0
-        let limits = self.core.plan.shared.headLimits
+        let limits = self.core.headLimits
         while offset < bytes.count, self.state == .idle || self.state == .head, self.channel.isClear, !self.isLast {
             guard budget > 0 else {
                 self.hasUntried = true
@@ -112,15 +112,19 @@ extension HTTP1Client {
         self.reader = BodyReader(head.framing, extensionLimit: 0, trailerLimit: 0)
         let exchange = self.core.openExchange()
         self.exchange = exchange
+        return exchange.with { self.serve(head, in: bytes, by: $0) }
+    }
+
+    private func serve(_ head: RequestHead, in bytes: UnsafeMutableRawBufferPointer, by exchange: Exchange) -> Int {
         guard exchange.begin(head, UnsafeRawBufferPointer(bytes), for: self, on: 0) else { return head.length }
         if self.reader.isEnded {
             if exchange.attach() { exchange.send(head, UnsafeRawBufferPointer(bytes), BodyPiece(), nil) }
             return head.length
         }
         if head.framing == .chunked {
-            let limits = exchange.limits
+            let limits = exchange.chunkLimits
             self.reader = BodyReader(
-                head.framing, extensionLimit: Int(limits.chunkExtensionBytes), trailerLimit: Int(limits.trailerBytes))
+                head.framing, extensionLimit: limits.extension, trailerLimit: limits.trailers)
         }
         let body = UnsafeMutableRawBufferPointer(rebasing: bytes[head.length...])
         if exchange.collects(head, available: body.count) {
@@ -161,11 +165,13 @@ extension HTTP1Client {
         guard let exchange else { return 0 }
         do throws(ChunkError) {
             let piece = try self.reader.take(
-                bytes, frames: self.core.memory.frames, trailers: exchange.requestTrailers)
-            if piece.data > 0 || piece.isEnd { exchange.requestBody(piece, UnsafeRawPointer(bytes.baseAddress)) }
+                bytes, frames: self.core.memory.frames, trailers: exchange.with { $0.requestTrailers })
+            if piece.data > 0 || piece.isEnd {
+                exchange.with { $0.requestBody(piece, UnsafeRawPointer(bytes.baseAddress)) }
+            }
             return piece.consumed
         } catch {
-            exchange.requestBroke(.badChunk)
+            exchange.with { $0.requestBroke(.badChunk) }
             return bytes.count
         }
     }
@@ -191,11 +197,11 @@ extension HTTP1Client {
         case .dry: break
         case .ended:
             if self.isTunnel {
-                self.exchange?.requestBody(BodyPiece(isEnd: true), nil)
+                self.exchange?.with { $0.requestBody(BodyPiece(isEnd: true), nil) }
             } else {
                 // The body was cut: no one may take it for whole.
                 self.skipsLinger = true
-                if self.exchange?.requestCut() != true { self.lost() }
+                if self.exchange?.with({ $0.requestCut() }) != true { self.lost() }
             }
         case .failed: self.lost()
         }

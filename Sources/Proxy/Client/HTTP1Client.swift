@@ -28,7 +28,7 @@ final class HTTP1Client: ClientConnection {
     var scan = HeadScan()
     var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
     private var answerFraming = BodyFraming.none
-    unowned(unsafe) var exchange: Exchange?
+    var exchange: Reference<Exchange>?
     /// Bytes of `inbound` that nothing has looked at.
     var hasUntried = false
     /// `inbound`'s bytes are being parsed in place: its memory must stay.
@@ -70,7 +70,7 @@ final class HTTP1Client: ClientConnection {
         self.arm(at: self.core.now + UInt64(self.timeouts.requestHeader))
     }
 
-    var timeouts: Timeouts { self.core.plan.table.spec.timeouts }
+    var timeouts: Timeouts { self.core.timeouts }
 
     // MARK: events
 
@@ -102,7 +102,7 @@ final class HTTP1Client: ClientConnection {
                 guard budget > 0 else { return self.core.makeRunnable(self) }
                 self.hasUntried ? self.parseHeld(&budget) : self.readHead(&budget)
             case .serving:
-                guard let exchange, exchange.takesBody else { return }
+                guard let exchange, exchange.with({ $0.takesBody }) else { return }
                 if self.hasUntried {
                     self.feedHeld()
                     continue
@@ -142,7 +142,7 @@ final class HTTP1Client: ClientConnection {
 
     override func abandon() {
         guard self.state != .closed else { return }
-        let isCut = !self.channel.isClear || self.exchange.map { !$0.phase.isUnanswered } ?? false
+        let isCut = !self.channel.isClear || self.exchange?.with { !$0.phase.isUnanswered } ?? false
         self.give(up: .shutdown)
         if isCut { self.channel.cut(pool: &self.core.buffers) }
         self.close()
@@ -170,7 +170,7 @@ final class HTTP1Client: ClientConnection {
     private func give(up reason: LocalReason) {
         guard let exchange else { return }
         self.exchange = nil
-        exchange.clientGone(reason)
+        exchange.with { $0.clientGone(reason) }
     }
 
     func close() {
@@ -192,10 +192,9 @@ final class HTTP1Client: ClientConnection {
     ) -> Flow {
         self.answerFraming = head.framing
         if head.framing == .chunked, self.minorVersion == 0 { self.answerFraming = .untilClose }
-        // A body that still comes need not be waited for once the answer is out; and bytes that may be a tunnel's early
-        // data must not be read as a request.
+        // A body that still comes need not be waited for once the answer is out.
         if self.answerFraming == .untilClose || !self.reader.isEnded || self.core.isDraining { self.isLast = true }
-        if self.wishesUpgrade, !self.inbound.isEmpty || self.channel.isReadable { self.isLast = true }
+        if self.wishesUpgrade { self.refuseUpgrade() }
         let persistence: ResponseRewriter.Persistence =
             self.isLast ? .close : (self.minorVersion == 0 ? .keepAlive : .implicit)
         var writer = ByteWriter(self.core.memory.head)
@@ -205,6 +204,13 @@ final class HTTP1Client: ClientConnection {
             date: self.core.date, into: &writer)
         guard !writer.overflowed else { return .tooLarge }
         return self.write(head: writer.count, piece, data)
+    }
+
+    /// The answer is no switch of protocols. What the client has sent behind its wish may be meant for a tunnel, and must not
+    /// be read as a request.
+    private func refuseUpgrade() {
+        // The kernel is asked: what has come need not have been reported yet.
+        if !self.inbound.isEmpty || !self.channel.isQuiet() { self.isLast = true }
     }
 
     override func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow {
@@ -247,6 +253,7 @@ final class HTTP1Client: ClientConnection {
 
     override func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow {
         if !self.reader.isEnded || self.core.isDraining || answer.endsConnection { self.isLast = true }
+        if self.wishesUpgrade { self.refuseUpgrade() }
         self.answerFraming = .length(UInt64(answer.bodyLength))
         var writer = ByteWriter(self.core.memory.head)
         writer.append("HTTP/1.1 ")
@@ -298,7 +305,7 @@ final class HTTP1Client: ClientConnection {
         if moved > 0 {
             self.lastProgress = self.core.now
             if let exchange {
-                exchange.clientMoved()
+                exchange.with { $0.clientMoved() }
             } else if self.state == .closing {
                 self.arm(at: self.core.now + UInt64(self.timeouts.responseBodyIdle))
             }
@@ -311,7 +318,7 @@ final class HTTP1Client: ClientConnection {
                 self.finishesWhenClear = false
                 self.channel.finishWriting()
             }
-            if self.state == .closing { self.finishOutput() } else { self.exchange?.clientClear() }
+            if self.state == .closing { self.finishOutput() } else { self.exchange?.with { $0.clientClear() } }
         }
     }
 

@@ -15,8 +15,8 @@ import Traffic
 class EndpointConnection: Handle {
     enum State { case dialling, leased, idle, closed }
 
-    /// The core outlives every handle: it owns the table that holds them.
-    final unowned(unsafe) let core: WorkerCore
+    /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
+    final let core: WorkerCore
     final let pool: EndpointPool
     final var channel: Channel
     final var state = State.dialling
@@ -82,7 +82,7 @@ class EndpointConnection: Handle {
         guard self.state != .closed else { return }
         self.state = .closed
         self.channel.close(pool: &self.core.buffers)
-        self.pool.connectionClosed()
+        self.pool.connectionClosed(self.core)
         self.core.forget(self)
     }
 

@@ -6,35 +6,48 @@ import Traffic
 final class EndpointPool {
     let endpoint: Endpoint
     /// The endpoint's address as an authority, for routes that rewrite Host.
-    let authority: [UInt8]
+    let authority: UnsafeRawBufferPointer
     /// From the newest table.
     private var capacity: Int
     private var maximumConnections: Int
-    private let state: UpstreamState
+    private var state: UpstreamState
+    /// Since when no table has named the endpoint, in monotonic milliseconds; nil: one does. Kept for a while, so that its
+    /// counters go on if it returns.
+    private(set) var retiredAt: UInt64?
     /// The worker's table owns them.
     private var idle: ContiguousArray<Reference<EndpointConnection>> = []
     var requests: UInt64 = 0
     var connectFailures: UInt64 = 0
+    var malformedAnswers: UInt64 = 0
     var connectionsOpened: UInt64 = 0
 
     init(endpoint: Endpoint, spec: UpstreamSpec, state: UpstreamState) {
         self.endpoint = endpoint
         self.state = state
-        self.authority = Array(endpoint.address.description.utf8)
+        let authority = Array(endpoint.address.description.utf8)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: authority.count, alignment: 1)
+        bytes.copyBytes(from: authority)
+        self.authority = UnsafeRawBufferPointer(bytes)
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
         self.idle.reserveCapacity(min(self.capacity, 128))
     }
 
+    deinit { self.authority.deallocate() }
+
     /// Bounds of another table; what is over the new one goes.
-    func adopt(_ spec: UpstreamSpec) {
+    func adopt(_ spec: UpstreamSpec, state: UpstreamState) {
+        self.retiredAt = nil
+        self.state = state
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
         while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
     }
 
     /// No table names the endpoint any more.
-    func retire() {
+    func retire(now: UInt64) {
+        guard self.retiredAt == nil else { return }
+        self.retiredAt = now
         self.capacity = 0
         self.closeIdle()
     }
@@ -53,8 +66,9 @@ final class EndpointPool {
         return false
     }
 
-    func connectionClosed() {
+    func connectionClosed(_ core: WorkerCore) {
         self.endpoint.connections.subtract(1, ordering: .relaxed)
+        if self.maximumConnections > 0 { core.slotFreed(self.state) }
     }
 
     /// Takes the newest idle connection.
@@ -88,9 +102,11 @@ final class EndpointPool {
     }
 
     var counters: EndpointCounters {
-        EndpointCounters(
+        var counters = EndpointCounters(
             upstream: self.endpoint.upstream, address: self.endpoint.address, requests: self.requests,
             connectFailures: self.connectFailures, connectionsOpened: self.connectionsOpened,
             connectionsIdle: UInt64(self.idle.count))
+        counters.malformedAnswers = self.malformedAnswers
+        return counters
     }
 }

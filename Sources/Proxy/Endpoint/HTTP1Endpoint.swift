@@ -5,7 +5,7 @@ import Traffic
 
 /// An endpoint that speaks HTTP/1: one exchange at a time.
 final class HTTP1Endpoint: EndpointConnection {
-    private unowned(unsafe) var exchange: Exchange?
+    private var exchange: Reference<Exchange>?
     /// An answer's head that is not complete, or part of a chunk's frame.
     private var inbound = ByteQueue()
     private var scan = HeadScan()
@@ -47,9 +47,9 @@ final class HTTP1Endpoint: EndpointConnection {
             guard let exchange else { return self.close() }
             if code == 0 {
                 self.state = .leased
-                exchange.dialled()
+                exchange.with { $0.dialled() }
             } else {
-                exchange.dialFailed(code)
+                exchange.with { $0.dialFailed(code) }
             }
         case .leased:
             self.channel.note(readiness)
@@ -63,19 +63,19 @@ final class HTTP1Endpoint: EndpointConnection {
 
     private func flush() {
         let (flow, moved) = self.channel.flush(pool: &self.core.buffers)
-        if moved > 0 { self.exchange?.endpointMoved() }
+        if moved > 0 { self.exchange?.with { $0.endpointMoved() } }
         guard flow == .clear else { return }
         if self.finishesWhenClear {
             self.finishesWhenClear = false
             self.channel.finishWriting()
         }
-        self.exchange?.endpointClear()
+        self.exchange?.with { $0.endpointClear() }
     }
 
     // MARK: the request
 
     override func open(for exchange: Exchange) -> StreamID {
-        self.exchange = exchange
+        self.exchange = Reference(to: exchange)
         self.hasHeard = false
         self.mayBeKept = false
         self.isInBody = false
@@ -125,13 +125,13 @@ final class HTTP1Endpoint: EndpointConnection {
 
     private func readAnswers() {
         var reads = 0
-        while self.state == .leased, self.channel.isReadable, let exchange, exchange.takesAnswer {
+        while self.state == .leased, self.channel.isReadable, let exchange, exchange.with({ $0.takesAnswer }) {
             if reads == Self.readsPerEvent {
                 self.core.makeRunnable(self)
                 return
             }
             reads += 1
-            if !self.isInBody, !self.inbound.isEmpty { self.readBehindPart(exchange) } else { self.read(exchange) }
+            exchange.with { !self.isInBody && !self.inbound.isEmpty ? self.readBehindPart($0) : self.read($0) }
         }
     }
 
@@ -182,15 +182,15 @@ final class HTTP1Endpoint: EndpointConnection {
         if self.isInBody { return self.takeBody(bytes) }
         var offset = 0
         while offset < bytes.count, self.state == .leased, let exchange {
+            let limits = exchange.with { $0.answerHeadLimits }
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[offset...])
             let source = UnsafeRawBufferPointer(rest)
             let span = source.bindMemory(to: UInt8.self).span
-            let limits = exchange.answerHeadLimits
             if self.hasScanned, offset == 0, !self.scan.mayBeComplete(span, limits: limits) { return offset }
             do throws(HeadError) {
                 guard
                     let head = try HeadParser.response(
-                        span, to: exchange.method, limits: limits, fields: &self.core.memory.fields)
+                        span, to: exchange.with { $0.method }, limits: limits, fields: &self.core.memory.fields)
                 else {
                     self.scan = HeadScan()
                     self.hasScanned = true
@@ -200,16 +200,16 @@ final class HTTP1Endpoint: EndpointConnection {
                 self.hasScanned = false
                 offset += head.length
                 if head.status == 101 {
-                    self.beginTunnel(head, rest, exchange)
+                    exchange.with { self.beginTunnel(head, rest, $0) }
                     return bytes.count
                 }
                 if head.status < 200 {
-                    exchange.interim(head, source)
+                    exchange.with { $0.interim(head, source) }
                     continue
                 }
-                return offset + self.beginBody(head, rest, exchange)
+                return offset + exchange.with { self.beginBody(head, rest, $0) }
             } catch {
-                exchange.malformedAnswer(.badResponse)
+                exchange.with { $0.malformedAnswer(.badResponse) }
                 return bytes.count
             }
         }
@@ -218,22 +218,25 @@ final class HTTP1Endpoint: EndpointConnection {
 
     /// The final head, and as much of the body as came with it.
     private func beginBody(_ head: ResponseHead, _ bytes: UnsafeMutableRawBufferPointer, _ exchange: Exchange) -> Int {
-        let limits = exchange.limits
         self.isInBody = true
         self.mayBeKept = head.persistent && head.framing != .untilClose
+        let limits = head.framing == .chunked ? exchange.chunkLimits : (extension: 0, trailers: 0)
         self.reader = BodyReader(
-            head.framing, of: .response, extensionLimit: Int(limits.chunkExtensionBytes),
-            trailerLimit: Int(limits.trailerBytes))
+            head.framing, of: .response, extensionLimit: limits.extension, trailerLimit: limits.trailers)
         let body = UnsafeMutableRawBufferPointer(rebasing: bytes[head.length...])
         var piece = BodyPiece(isEnd: self.reader.isEnded)
         do throws(ChunkError) {
-            if !self.reader.isEnded, !body.isEmpty {
+            if !self.reader.isEnded, !self.reader.isChunked {
+                piece = self.reader.takePlain(body.count)
+            } else if !self.reader.isEnded, !body.isEmpty {
                 piece = try self.reader.take(
                     body, frames: self.core.memory.frames, trailers: exchange.answerTrailers)
             }
         } catch {
             exchange.answerBegan(head, UnsafeRawBufferPointer(bytes), BodyPiece(), nil)
-            if self.exchange === exchange { exchange.answerBroke(.badResponse, isMalformed: true) }
+            if self.exchange?.with({ $0 === exchange }) ?? false {
+                exchange.answerBroke(.badResponse, isMalformed: true)
+            }
             return body.count
         }
         if self.reader.isEnded, piece.consumed < body.count { self.mayBeKept = false }
@@ -250,13 +253,15 @@ final class HTTP1Endpoint: EndpointConnection {
         }
         do throws(ChunkError) {
             let piece = try self.reader.take(
-                bytes, frames: self.core.memory.frames, trailers: exchange.answerTrailers)
+                bytes, frames: self.core.memory.frames, trailers: exchange.with { $0.answerTrailers })
             if self.reader.isEnded, piece.consumed < bytes.count { self.mayBeKept = false }
-            if piece.data > 0 || piece.isEnd { exchange.answerBody(piece, UnsafeRawPointer(bytes.baseAddress)) }
+            if piece.data > 0 || piece.isEnd {
+                exchange.with { $0.answerBody(piece, UnsafeRawPointer(bytes.baseAddress)) }
+            }
             // Surplus is nobody's: it goes with the connection.
             return self.reader.isEnded ? bytes.count : piece.consumed
         } catch {
-            exchange.answerBroke(.badResponse, isMalformed: true)
+            exchange.with { $0.answerBroke(.badResponse, isMalformed: true) }
             return bytes.count
         }
     }

@@ -55,7 +55,7 @@ extension Exchange {
     private func answerEnded() {
         self.phase.answerEnded()
         self.bodyDeadline = self.core.now + self.requestBodyIdle
-        if self.phase.request == .arriving {
+        if self.phase.isRequestArriving {
             // The upstream may read on: the rest of the body goes to it until it closes.
             self.report(Outcome(status: self.status))
             if self.endpoint?.object.isWritable(self.endpointStream) ?? false {
@@ -73,13 +73,13 @@ extension Exchange {
     func letEndpointGoWhenClear() {
         let stream = self.endpointStream
         let holds = self.endpoint?.with { !$0.isClear(stream) && $0.isWritable(stream) } ?? false
-        if holds, self.phase.request == .whole { self.flushOrArm() } else { self.letEndpointGo() }
+        if holds, self.phase.isRequestWhole { self.flushOrArm() } else { self.letEndpointGo() }
     }
 
     /// Both messages have ended as far as the endpoint is concerned.
     func letEndpointGo() {
         self.report(Outcome(status: self.status))
-        self.release(self.phase.request == .whole ? .clean : .closed)
+        self.release(self.phase.isRequestWhole ? .clean : .closed)
         self.settle()
     }
 

@@ -12,7 +12,7 @@ extension Exchange {
     func begin(
         _ head: RequestHead, _ source: UnsafeRawBufferPointer, for client: ClientConnection, on stream: StreamID
     ) -> Bool {
-        let plan = Reference(to: self.core.plan)
+        let plan = self.core.current
         plan.with { $0.exchanges += 1 }
         self.plan = plan
         self.client = Reference(to: client)
@@ -24,18 +24,21 @@ extension Exchange {
         self.phase = ExchangePhase(hasBody: head.framing != .none && head.framing != .length(0))
         self.keep(head, source)
 
-        guard head.method != .connect else {
+        if case .connect = head.method {
             self.reply(.connectRefused, endsConnection: true)
             return false
         }
-        let shared = plan.with { $0.shared }
+        return plan.with { self.begin(head, source, $0.shared) }
+    }
+
+    private func begin(_ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan) -> Bool {
         let span = source.bindMemory(to: UInt8.self).span
-        if !shared.trustsNobody { self.identifyClient(span, shared) }
-        guard let index = self.match(head, span, table: shared.table), index < shared.routes.count else {
+        if !plan.trustsNobody { self.identifyClient(span, plan) }
+        guard let index = self.match(head, span, table: plan.table), index < plan.routes.count else {
             self.reply(.noRoute)
             return false
         }
-        return shared.routes[index].with { self.begin(head, span, $0) }
+        return plan.routes[index].with { self.begin(head, span, $0) }
     }
 
     private func keep(_ head: RequestHead, _ source: UnsafeRawBufferPointer) {
@@ -70,7 +73,7 @@ extension Exchange {
             self.reply(.bodyTooLarge, endsConnection: true)
             return false
         }
-        if let redirect = route.redirect {
+        if route.redirects, let redirect = route.redirect {
             self.replyRedirect(redirect, head, span)
             return false
         }
@@ -79,7 +82,7 @@ extension Exchange {
             return false
         }
         if head.wantsUpgrade { self.considerUpgrade(head, route, span) }
-        let forced = route.overrideHeader.flatMap { self.overridden(route, header: $0, span) }
+        let forced = route.hasOverride ? self.overridden(route, span) : nil
         let key = route.isSticky ? self.stickyKey(route, self.core.memory.fields.list, span) : nil
         self.placement = Placement(forced: forced, stickyKey: key)
         return true
@@ -111,27 +114,34 @@ extension Exchange {
     }
 
     private func match(_ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable) -> Int? {
+        guard table.needsHeaders else { return self.match(head, span, table: table, fields: Span()) }
         self.core.memory.fieldReferences.removeAll(keepingCapacity: true)
-        if table.needsHeaders {
-            for index in 0..<self.core.memory.fields.count {
-                let field = self.core.memory.fields[index]
-                self.core.memory.fieldReferences.append(
-                    FieldReference(
-                        nameLower: field.name.lower, nameUpper: field.name.upper, valueLower: field.value.lower,
-                        valueUpper: field.value.upper))
-            }
+        for index in 0..<self.core.memory.fields.count {
+            let field = self.core.memory.fields[index]
+            self.core.memory.fieldReferences.append(
+                FieldReference(
+                    nameLower: field.name.lower, nameUpper: field.name.upper, valueLower: field.value.lower,
+                    valueUpper: field.value.upper))
         }
         let references = self.core.memory.fieldReferences
-        if head.path.isEmpty || head.form == .asterisk {
+        return self.match(head, span, table: table, fields: references.span)
+    }
+
+    private func match(
+        _ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable, fields: borrowing Span<FieldReference>
+    ) -> Int? {
+        var asksRoot = head.path.isEmpty
+        if case .asterisk = head.form { asksRoot = true }
+        if asksRoot {
             // `OPTIONS *` asks the server as a whole, and an absolute target may leave the path out: both mean the root.
-            let root: [UInt8] = [0x2F]
+            let root: InlineArray<1, UInt8> = [0x2F]
             return table.match(
                 method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
-                path: root.span, bytes: span, fields: references.span)
+                path: root.span, bytes: span, fields: fields)
         }
         return table.match(
             method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
-            path: span.extracting(head.path.bounds), bytes: span, fields: references.span)
+            path: span.extracting(head.path.bounds), bytes: span, fields: fields)
     }
 
     /// Who the client is: the peer, or the last address that trusted peers name and that can be believed.
@@ -154,7 +164,7 @@ extension Exchange {
 
     private func considerUpgrade(_ head: RequestHead, _ route: RoutePlan, _ span: borrowing Span<UInt8>) {
         // A body and an upgrade together leave no place where the tunnel's bytes would clearly begin.
-        guard self.phase.request == .whole else { return }
+        guard self.phase.isRequestWhole else { return }
         // The upstream may choose from the whole list, so the whole list must be allowed. A request whose wish is not
         // granted goes on as an ordinary one (RFC 9110 7.8).
         var wishes = UpgradeList(head.upgrade)
@@ -171,8 +181,10 @@ extension Exchange {
     }
 
     /// The member of the split that the request itself names.
-    private func overridden(_ route: RoutePlan, header name: [UInt8], _ span: borrowing Span<UInt8>) -> Int? {
-        guard route.overrideRule?.admits(self.clientAddress, isPeerTrusted: self.isTrusted) ?? false else { return nil }
+    private func overridden(_ route: RoutePlan, _ span: borrowing Span<UInt8>) -> Int? {
+        guard let name = route.overrideHeader,
+            route.overrideRule?.admits(self.clientAddress, isPeerTrusted: self.isTrusted) ?? false
+        else { return nil }
         for index in 0..<self.core.memory.fields.count {
             let field = self.core.memory.fields[index]
             guard ASCII.equalsIgnoringCase(span, field.name, lowercase: name) else { continue }

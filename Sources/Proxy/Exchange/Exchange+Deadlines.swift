@@ -19,7 +19,7 @@ extension Exchange {
 
     /// From here the client's body is waited for.
     func startBodyClock() {
-        guard self.phase.request == .arriving else { return }
+        guard self.phase.isRequestArriving else { return }
         self.bodyDeadline = self.core.now + self.requestBodyIdle
         if self.phase.attempt == .collecting || self.held.isEmpty { self.bodyBegan = self.core.now }
     }

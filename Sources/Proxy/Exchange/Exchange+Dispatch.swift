@@ -94,7 +94,7 @@ extension Exchange {
         // What is idle here or with another worker may hold the place: once per waiter, it is asked to make room.
         self.wantsConnection = true
         upstream.group.record.connectionsWanted.add(1, ordering: .relaxed)
-        self.core.shared.askForRoom()
+        self.core.admission.askForRoom()
     }
 
     /// A slot may have come free. False if there is still none for it: those behind it wait on.
@@ -145,19 +145,9 @@ extension Exchange {
     private func dial(_ pool: EndpointPool) -> Approach {
         self.isReused = false
         do throws(SystemError) {
-            let socket: Socket
-            do throws(SystemError) {
-                socket = try Socket.dial(IPEndpoint(pool.endpoint.address))
-            } catch {
-                pool.connectionClosed()
-                throw error
-            }
-            let connection = HTTP1Endpoint(
-                core: self.core, socket: socket, pool: pool,
-                lifetime: self.core.plan.table.spec.timeouts.upstreamLifetime)
-            try connection.enter()
-            self.endpoint = Reference<EndpointConnection>(to: connection)
-            self.endpointStream = connection.open(for: self)
+            let connection = try self.core.dial(pool)
+            self.endpoint = connection
+            self.endpointStream = connection.with { $0.open(for: self) }
         } catch {
             if error.isLocalShortage {
                 // Ours, not the endpoint's: it must not count against it, and elsewhere there is no more.
@@ -228,7 +218,11 @@ extension Exchange {
     func report(_ outcome: Outcome) {
         guard let seat, let upstream else { return }
         self.seat = nil
-        let page = outcome == .malformed ? self.page : 0
+        var page: UInt64 = 0
+        if case .malformed = outcome {
+            page = self.page
+            self.pool?.object.malformedAnswers &+= 1
+        }
         let (trial, now) = (self.isTrial, self.core.now)
         self.isTrial = false
         seat.with { seat in
@@ -237,6 +231,7 @@ extension Exchange {
             }
             seat.release()
         }
+        upstream.with { self.core.slotFreed($0.state) }
     }
 
     /// A hash of route and path: malformed answers judge an endpoint only if they come from several.

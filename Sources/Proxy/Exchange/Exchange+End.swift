@@ -138,6 +138,9 @@ extension Exchange {
     /// Counters and access log, exactly once for each exchange; then it is free for another.
     func recordAndRest() {
         guard let client, let plan else { return }
+        assert(
+            self.endpoint == nil && self.seat == nil && self.queue == nil,
+            "whoever ends an exchange has let go of its connection, slot and place in a queue")
         let micros = self.core.nowMicroseconds &- self.began
         // A tunnel's life says nothing about how fast anybody answers; the way to its 101 does.
         let measured = self.tunnelledAt > 0 ? self.tunnelledAt &- self.began : micros

@@ -11,7 +11,7 @@ extension Exchange {
     func send(_ head: RequestHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?) {
         self.startBodyClock()
         self.requestBytes &+= UInt64(piece.data)
-        guard self.requestBytes <= self.limits.body else { return self.requestBroke(.bodyTooLarge) }
+        guard !self.isBodyTooLarge else { return self.requestBroke(.bodyTooLarge) }
         self.give(head, self.core.memory.fields.list, source, piece, data)
     }
 
@@ -21,7 +21,7 @@ extension Exchange {
         if self.meetsExpectation { head.expectContinue = false }
         // What it waited in our own queue is not the client's delay.
         self.startBodyClock()
-        let isWhole = self.phase.request == .whole && head.framing != .none && head.framing != .length(0)
+        let isWhole = self.phase.isRequestWhole && head.framing != .none && head.framing != .length(0)
         var piece = BodyPiece(data: self.held.count, isEnd: isWhole)
         if isWhole { piece.trailerBytes = self.heldTrailers.putBack(into: self.core.memory.frames) }
         self.give(head, self.kept.fields, self.kept.bytes, piece, self.held.bytes.baseAddress)
@@ -64,7 +64,7 @@ extension Exchange {
         if !self.method.isIdempotent { self.held.clear(pool: &self.core.buffers) }
         if flow == .waits { self.blockedSince = self.core.now }
         if piece.isEnd { self.phase.requestEnded() }
-        if self.phase.request == .whole { self.requestEnded() } else { self.arm() }
+        if self.phase.isRequestWhole { self.requestEnded() } else { self.arm() }
     }
 
     /// The request is whole; from here the answer's deadline runs.
@@ -81,7 +81,7 @@ extension Exchange {
     func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?) {
         self.requestBytes &+= UInt64(piece.data)
         if self.phase.isTunnel { return self.tunnelUp(piece, data) }
-        guard self.requestBytes <= self.limits.body else { return self.requestBroke(.bodyTooLarge) }
+        guard !self.isBodyTooLarge else { return self.requestBroke(.bodyTooLarge) }
         self.bodyDeadline = self.core.now + self.requestBodyIdle
         if self.phase.attempt == .collecting { return self.hold(piece, data) }
         guard let endpoint else { return }

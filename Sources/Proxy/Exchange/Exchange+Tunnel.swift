@@ -8,7 +8,7 @@ extension Exchange {
     /// must not.
     func switched(_ head: ResponseHead, _ source: UnsafeRawBufferPointer) -> Bool {
         guard let client = self.client?.object, let route = self.route?.object, self.grantsUpgrade, head.hasUpgrade,
-            self.phase.request == .whole,
+            self.phase.isRequestWhole,
             self.wasAskedFor(source)
         else {
             self.malformedAnswer(.unexpectedUpgrade)

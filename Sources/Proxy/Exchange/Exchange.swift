@@ -9,8 +9,8 @@ import Traffic
 /// the head to the decision, `+Dispatch` to an endpoint's connection, `+Request` and `+Answer` for what passes, `+Tunnel`,
 /// `+Deadlines`, `+End`.
 final class Exchange: Handle {
-    /// The core outlives every handle: it owns the table that holds them.
-    unowned(unsafe) let core: WorkerCore
+    /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
+    let core: WorkerCore
     /// nil: not in use.
     var client: Reference<ClientConnection>?
     var clientStream: StreamID = 0
@@ -131,6 +131,14 @@ final class Exchange: Handle {
 
     var limits: Limits { self.route?.with { $0.limits } ?? Limits() }
 
+    /// More has come than a request's body may have.
+    var isBodyTooLarge: Bool { self.route?.with { self.requestBytes > $0.limits.body } ?? false }
+
+    /// Bytes of chunk extensions, and of trailers, that a message may have.
+    var chunkLimits: (extension: Int, trailers: Int) {
+        self.route?.with { (Int($0.limits.chunkExtensionBytes), Int($0.limits.trailerBytes)) } ?? (0, 0)
+    }
+
     var answerHeadLimits: HeadLimits {
         self.route?.with { $0.responseHeadLimits } ?? HeadLimits(requestLine: 8_192, bytes: 65_536, count: 200)
     }
@@ -154,18 +162,18 @@ struct ExchangePool: ~Copyable {
 
 extension WorkerCore {
     /// An exchange for a new request.
-    func openExchange() -> Exchange {
-        let exchange: Exchange
-        if let used = self.exchangePool.take() {
-            exchange = used.takeUnretainedValue()
-            self.handles.renew(exchange)
-        } else {
-            exchange = Exchange(core: self)
-            self.register(exchange)
-        }
+    func openExchange() -> Reference<Exchange> {
         self.counts.exchanges += 1
-        exchange.reset()
-        return exchange
+        guard let used = self.exchangePool.take() else {
+            let exchange = Exchange(core: self)
+            self.register(exchange)
+            return Reference(to: exchange)
+        }
+        used.with { exchange in
+            self.handles.renew(exchange)
+            exchange.reset()
+        }
+        return used
     }
 
     func closeExchange(_ exchange: Exchange) {

@@ -22,6 +22,7 @@ final class RoutePlan: Sendable {
     let stickyByAddress: Bool
     let upgradeTokens: [[UInt8]]
     let redirect: RedirectSpec?
+    let redirects: Bool
     /// The status that the route answers with by itself; 0: none.
     let respond: UInt16
     let responseHeadLimits: HeadLimits
@@ -32,7 +33,8 @@ final class RoutePlan: Sendable {
     private let sides: ContiguousArray<Int>
     let localCounters: Int
 
-    var isSticky: Bool { self.stickyByAddress || self.stickyHeader != nil || self.stickyCookie != nil }
+    let isSticky: Bool
+    let hasOverride: Bool
 
     init(route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int) {
         let spec = route.spec
@@ -69,8 +71,11 @@ final class RoutePlan: Sendable {
         self.stickyHeader = header
         self.stickyCookie = cookie
         self.stickyByAddress = byAddress
+        self.isSticky = spec.sticky != nil
+        self.hasOverride = spec.override != nil
         self.upgradeTokens = spec.upgrade.map { Array($0.utf8) }
         if case .redirect(let redirect) = spec.action { self.redirect = redirect } else { self.redirect = nil }
+        self.redirects = self.redirect != nil
         if case .respond(let status) = spec.action { self.respond = status } else { self.respond = 0 }
         if case .split(let entries) = spec.action {
             self.memberNames = entries.map { Array($0.upstream.utf8) }

@@ -27,8 +27,8 @@ final class ListenerHandle: Handle {
 
     private enum State { case serving, paused, leaving }
 
-    /// The core outlives every handle: it owns the table that holds them.
-    unowned(unsafe) let core: WorkerCore
+    /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
+    let core: WorkerCore
     /// Which opening of the listener this socket belongs to: an address that moves has two for a moment.
     let identifier: UInt64
     var name: String
@@ -91,7 +91,7 @@ final class ListenerHandle: Handle {
         self.isTroubled = true
         if self.core.now >= self.nextReport {
             self.nextReport = self.core.now + Self.reportInterval
-            self.core.shared.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: cause))
+            self.core.admission.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: cause))
         }
         self.socket.deregister(from: self.core.loop)
         if self.state == .serving { self.state = .paused }
@@ -120,13 +120,13 @@ final class ListenerHandle: Handle {
 
     private func recovered() {
         self.isTroubled = false
-        self.core.shared.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: nil))
+        self.core.admission.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: nil))
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
         let limits = self.core.plan.table.spec.limits
         let perClient = Int(limits.connectionsPerClient)
-        guard self.core.shared.admit(client, limit: Int(limits.connections), limitPerClient: perClient) else {
+        guard self.core.admission.admit(client, limit: Int(limits.connections), limitPerClient: perClient) else {
             self.core.counts.connectionsRefused &+= 1
             socket.close()
             return

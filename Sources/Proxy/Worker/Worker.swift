@@ -11,11 +11,11 @@ actor Worker {
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
     init(
-        index: Int, shared: SharedState, plan: TablePlan, pacing: TurnPacing, seed: UInt64
+        index: Int, admission: Admission, plan: TablePlan, pacing: TurnPacing, seed: UInt64
     ) throws(SystemError) {
         let loop = try EventLoop()
         self.loop = loop
-        self.core = WorkerCore(index: index, loop: loop, shared: shared, plan: plan, pacing: pacing, seed: seed)
+        self.core = WorkerCore(index: index, loop: loop, admission: admission, plan: plan, pacing: pacing, seed: seed)
     }
 
     /// Serves on a thread of its own until `stop`. The thread keeps the actor alive.

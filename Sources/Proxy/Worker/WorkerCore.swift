@@ -11,7 +11,7 @@ import Traffic
 final class WorkerCore {
     let index: Int
     let loop: EventLoop
-    let shared: SharedState
+    let admission: Admission
     private let pacing: TurnPacing
     /// Milliseconds and microseconds of the monotonic clock at the start of this turn.
     private(set) var now: UInt64
@@ -25,6 +25,10 @@ final class WorkerCore {
     var random: SplitMix64
 
     private(set) var plan: WorkerPlan
+    /// `plan`, and of it what every head needs: read without a count.
+    private(set) var current: Reference<WorkerPlan>
+    private(set) var headLimits: HeadLimits
+    private(set) var timeouts: Timeouts
     /// Plans that exchanges still pin.
     private var retired: [WorkerPlan] = []
     private var pools: ContiguousArray<EndpointPool?> = []
@@ -40,6 +44,13 @@ final class WorkerCore {
     /// Upstreams with requests waiting for a slot.
     private var queues: ContiguousArray<UpstreamState> = []
 
+    /// Slots came free for which requests of other workers wait.
+    private var hasFreedSlots = false
+    /// A queue has begun that was not served yet.
+    private var hasNewQueue = false
+    /// At least so often, in milliseconds, a worker with waiting requests looks for a slot.
+    private static let slotLook: Int32 = 50
+
     private var roomGiven: UInt64 = 0
     private(set) var isDraining = false
     /// Bytes of `buffers` lent out when the process was last told.
@@ -51,23 +62,27 @@ final class WorkerCore {
     let log: AccessLogBuffer?
 
     init(
-        index: Int, loop: EventLoop, shared: SharedState, plan: TablePlan, pacing: TurnPacing, seed: UInt64
+        index: Int, loop: EventLoop, admission: Admission, plan: TablePlan, pacing: TurnPacing, seed: UInt64
     ) {
         self.index = index
         self.loop = loop
-        self.shared = shared
+        self.admission = admission
         self.pacing = pacing
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         self.wheel = TimerWheel(now: self.nowMicroseconds / 1_000)
         self.random = SplitMix64(seed: seed)
-        self.plan = WorkerPlan(shared: plan, upstreams: [])
-        self.log = shared.accessLog.map { AccessLogBuffer(sink: $0) }
+        let none = WorkerPlan(shared: plan, upstreams: [])
+        self.plan = none
+        self.current = Reference(to: none)
+        self.headLimits = plan.headLimits
+        self.timeouts = plan.table.spec.timeouts
+        self.log = admission.accessLog.map { AccessLogBuffer(sink: $0) }
         self.runnable.reserveCapacity(256)
         self.expired.reserveCapacity(256)
         self.expiredTokens.reserveCapacity(256)
         _ = self.adopt(plan)
-        shared.join(loop)
+        admission.join(loop)
     }
 
     // MARK: the turn
@@ -85,9 +100,10 @@ final class WorkerCore {
         }
         self.wheel.advance(to: self.now, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
-        let roomWanted = self.shared.roomWanted.load(ordering: .relaxed)
+        let roomWanted = self.admission.roomWanted.load(ordering: .relaxed)
         if roomWanted != self.roomGiven { self.giveRoom(roomWanted) }
         if !self.queues.isEmpty { self.serveQueues() }
+        if self.hasFreedSlots { self.wakeWaiting() }
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
@@ -106,8 +122,10 @@ final class WorkerCore {
         if !self.runnable.isEmpty { return 0 }
         var wait = Int32(-1)
         if let next = self.wheel.nextVisit(after: self.now) { wait = Int32(clamping: next + 1) }
-        // Another worker frees a slot without a word to this one: it looks every few milliseconds while requests wait.
-        if !self.queues.isEmpty { wait = wait < 0 ? 5 : min(wait, 5) }
+        // Who frees a slot wakes the workers that wait for it (`slotFreed`). One that came free before this worker was counted
+        // among them is found by another look.
+        if self.hasNewQueue { return 0 }
+        if !self.queues.isEmpty { wait = wait < 0 ? Self.slotLook : min(wait, Self.slotLook) }
         if let log, log.hasPending { wait = wait < 0 ? 20 : min(wait, 20) }
         return wait
     }
@@ -168,7 +186,7 @@ final class WorkerCore {
     private func reportHeld() {
         let change = self.buffers.lent - self.reportedHeld
         self.reportedHeld = self.buffers.lent
-        let held = self.shared.addHeld(change)
+        let held = self.admission.addHeld(change)
         guard change > 0, held > Int(clamping: self.plan.table.spec.limits.buffered) else { return }
         // A look at every connection costs; what it frees lasts a while.
         guard self.now >= self.lastRelief + 10 else { return }
@@ -204,13 +222,28 @@ final class WorkerCore {
         guard let place = state.waiting.enter(token, limit: limit) else { return nil }
         if !state.isListed {
             state.isListed = true
+            self.hasNewQueue = true
             self.queues.append(state)
+            state.record.waitingWorkers.add(1, ordering: .sequentiallyConsistent)
         }
         return place
     }
 
+    /// A slot or a connection's place of the upstream is free again. If other workers wait for one, they hear of it at the end
+    /// of this turn, after this worker's own queue.
+    @inline(__always)
+    func slotFreed(_ state: UpstreamState) {
+        if state.record.waitingWorkers.load(ordering: .relaxed) > (state.isListed ? 1 : 0) { self.hasFreedSlots = true }
+    }
+
+    private func wakeWaiting() {
+        self.hasFreedSlots = false
+        self.admission.wakeAll()
+    }
+
     /// First come first served: each queue is served until its first finds no slot.
     private func serveQueues() {
+        self.hasNewQueue = false
         for state in self.queues {
             while let token = state.waiting.first {
                 guard let exchange = self.handles.find(token)?.takeUnretainedValue() as? Exchange else {
@@ -219,7 +252,10 @@ final class WorkerCore {
                 }
                 guard exchange.takeSlot() else { break }
             }
-            if state.waiting.isEmpty { state.isListed = false }
+            if state.waiting.isEmpty {
+                state.isListed = false
+                state.record.waitingWorkers.subtract(1, ordering: .relaxed)
+            }
         }
         self.queues.removeAll { !$0.isListed }
     }
@@ -231,6 +267,9 @@ final class WorkerCore {
     }
 
     // MARK: table
+
+    /// Longer than the registry remembers an endpoint: one that returns later is another, with counters of its own.
+    private static let poolGrace = EndpointRegistry.grace + 60_000
 
     /// Adopts a plan: looks up pools, budgets and queues, which are kept by identity. Answers the generations that
     /// exchanges of this worker still pin, its own included.
@@ -245,6 +284,9 @@ final class WorkerCore {
             })
         self.retired.append(self.plan)
         self.plan = WorkerPlan(shared: shared, upstreams: upstreams)
+        self.current = Reference(to: self.plan)
+        self.headLimits = shared.headLimits
+        self.timeouts = table.spec.timeouts
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         self.closeAbandonedPools(table)
         return self.pinnedGenerations()
@@ -253,6 +295,10 @@ final class WorkerCore {
     /// Drops plans that no exchange pins any more. Answers the generations of the others.
     func pinnedGenerations() -> Set<UInt64> {
         self.retired.removeAll { $0.exchanges == 0 }
+        for (identifier, pool) in self.pools.enumerated() {
+            guard let since = pool?.retiredAt, self.now >= since + Self.poolGrace else { continue }
+            self.pools[identifier] = nil
+        }
         var pinned = Set(self.retired.map(\.table.generation))
         pinned.insert(self.plan.table.generation)
         return pinned
@@ -261,7 +307,7 @@ final class WorkerCore {
     private func pool(for endpoint: Endpoint, _ upstream: Upstream) -> EndpointPool {
         while endpoint.id >= self.pools.count { self.pools.append(nil) }
         if let pool = self.pools[endpoint.id] {
-            pool.adopt(upstream.spec)
+            pool.adopt(upstream.spec, state: self.upstreamState(upstream))
             return pool
         }
         let pool = EndpointPool(endpoint: endpoint, spec: upstream.spec, state: self.upstreamState(upstream))
@@ -272,10 +318,8 @@ final class WorkerCore {
     private func closeAbandonedPools(_ table: RoutingTable) {
         var named = Set<Int>()
         for upstream in table.upstreams { for endpoint in upstream.endpoints { named.insert(endpoint.id) } }
-        for (identifier, pool) in self.pools.enumerated() {
-            guard let pool, !named.contains(identifier) else { continue }
-            pool.retire()
-            self.pools[identifier] = nil
+        for (identifier, pool) in self.pools.enumerated() where !named.contains(identifier) {
+            pool?.retire(now: self.now)
         }
         let names = Set(table.upstreams.map(\.name))
         for (name, state) in self.upstreamStates where !names.contains(name) && state.waiting.isEmpty {
@@ -353,7 +397,7 @@ final class WorkerCore {
             guard let metrics, number < names.count, let series = names[number] else { continue }
             snapshot.routes.append(metrics.snapshot(route: series.route, upstream: series.upstream))
         }
-        for case let pool? in self.pools { snapshot.endpoints.append(pool.counters) }
+        for case let pool? in self.pools where pool.retiredAt == nil { snapshot.endpoints.append(pool.counters) }
         for (name, state) in self.upstreamStates {
             snapshot.retries[name] = state.retries
             snapshot.retriesDenied[name] = state.retriesDenied

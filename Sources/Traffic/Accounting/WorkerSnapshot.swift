@@ -53,6 +53,8 @@ package struct EndpointCounters: Sendable {
     package var address: SocketAddress
     package var requests: UInt64
     package var connectFailures: UInt64
+    /// Answers that broke the protocol's form or our own limits.
+    package var malformedAnswers: UInt64 = 0
     package var connectionsOpened: UInt64
     package var connectionsIdle: UInt64
     package init(

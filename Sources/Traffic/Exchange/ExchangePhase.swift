@@ -3,7 +3,7 @@
 ///
 ///     request   arriving ──last byte──▶ whole
 ///                  └──nobody will read the rest──▶ abandoned
-///     attempt   none ─▶ collecting ─▶ none ─▶ queued ─▶ dialling ─▶ open ─▶ over
+///     attempt   none ─▶ collecting ─▶ none ─▶ queued ─▶ dialling ─▶ open
 ///                 ▲                     └────────failed before an answer began─────┘
 ///     answer    none ──head──▶ flowing ──last byte──▶ whole
 ///                 └──101──▶ tunnel
@@ -26,8 +26,6 @@ package struct ExchangePhase: Sendable, Equatable {
         case dialling
         /// A connection is attached and the head may go, or went.
         case open
-        /// The endpoint is let go.
-        case over
     }
 
     package enum Answer: UInt8, Sendable {
@@ -57,13 +55,29 @@ package struct ExchangePhase: Sendable, Equatable {
         return self.attempt == .collecting || (self.attempt == .open && self.isSent)
     }
 
+    /// More of the request's body is still to come.
+    @inlinable package var isRequestArriving: Bool {
+        if case .arriving = self.request { true } else { false }
+    }
+
+    /// The request has come whole.
+    @inlinable package var isRequestWhole: Bool {
+        if case .whole = self.request { true } else { false }
+    }
+
     /// Nothing of an answer has been committed to the client.
-    package var isUnanswered: Bool { self.answer == .none }
+    @inlinable package var isUnanswered: Bool {
+        if case .none = self.answer { true } else { false }
+    }
 
     /// All that remains is that the client takes what it was given.
-    package var isComplete: Bool { self.answer == .whole && self.request != .arriving }
+    @inlinable package var isComplete: Bool {
+        if case .whole = self.answer { !self.isRequestArriving } else { false }
+    }
 
-    package var isTunnel: Bool { self.answer == .tunnel }
+    @inlinable package var isTunnel: Bool {
+        if case .tunnel = self.answer { true } else { false }
+    }
 
     /// A tunnel whose both directions have ended.
     package var isTunnelOver: Bool { self.isTunnel && self.hasClientEnded && self.hasEndpointEnded }
@@ -81,7 +95,7 @@ package struct ExchangePhase: Sendable, Equatable {
         case .none: break
         }
         switch self.attempt {
-        case .none, .over: return .none
+        case .none: return .none
         case .collecting: return .requestBody
         case .queued: return .queue
         case .dialling: return .dial
@@ -147,8 +161,6 @@ package struct ExchangePhase: Sendable, Equatable {
 
     /// Whole, or cut: no more of it comes. The balancer's own answer begins and ends at once.
     package mutating func answerEnded() { self.answer = .whole }
-
-    package mutating func endpointReleased() { self.attempt = .over }
 
     package mutating func switched() {
         assert(self.isUnanswered && self.request != .arriving)

@@ -17,6 +17,8 @@ package final class UpstreamRecord: Sendable {
     private let cursor = Atomic<UInt64>(0)
     /// Requests of all workers that wait because the endpoints have as many connections as they may.
     package let connectionsWanted = Atomic<Int>(0)
+    /// Workers in which requests wait for a slot of this upstream.
+    package let waitingWorkers = Atomic<Int>(0)
 
     init(name: String) { self.name = name }
 

@@ -3,7 +3,7 @@ import Synchronization
 import Traffic
 
 /// The little that workers share: bounds on connections that hold for the process, touched at accept and close only.
-final class SharedState: Sendable {
+final class Admission: Sendable {
     let connections = Atomic<Int>(0)
     private let clients = Mutex<[IPAddress: Int]>([:])
     /// Counts the times a worker found an endpoint's connections used up. Looked at once a turn.
@@ -48,6 +48,11 @@ final class SharedState: Sendable {
     /// Makes every worker close what it keeps idle at endpoints whose connections are used up.
     func askForRoom() {
         self.roomWanted.add(1, ordering: .relaxed)
+        self.wakeAll()
+    }
+
+    /// Begins a turn in every worker.
+    func wakeAll() {
         self.loops.withLock { loops in
             for loop in loops { loop.wake() }
         }

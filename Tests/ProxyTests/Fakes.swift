@@ -1,0 +1,135 @@
+import Glibc
+import HTTPWire
+import Reactor
+import Traffic
+
+@testable import Proxy
+
+/// A client that speaks no protocol: what the exchange gives it is taken, held or lost as the random numbers say.
+final class FakeClient: ClientConnection {
+    let dice: Dice
+    var exchange: Exchange?
+    var isTaking = true
+    /// Body bytes that it has still to send.
+    var bodyLeft = 0
+    /// How often its exchanges told it that they are over.
+    var ends = 0
+
+    init(core: WorkerCore, dice: Dice) {
+        self.dice = dice
+        super.init(core: core, socket: SilentSocket.make(), peer: IPAddress(v4: 0x7F00_0001), isCountedPerClient: false)
+    }
+
+    private func flow() -> Flow {
+        if self.dice.isOne(in: 50) { return .gone }
+        guard self.isTaking, !self.dice.isOne(in: 4) else {
+            self.isTaking = false
+            return .waits
+        }
+        return .clear
+    }
+
+    override func answer(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, _ piece: BodyPiece,
+        _ data: UnsafeRawPointer?, on stream: StreamID
+    ) -> Flow { self.dice.isOne(in: 60) ? .tooLarge : self.flow() }
+
+    override func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow {
+        self.flow()
+    }
+
+    override func answerSwitch(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, early: UnsafeRawBufferPointer,
+        on stream: StreamID
+    ) -> Flow {
+        self.bodyLeft = 1_000
+        return self.flow()
+    }
+
+    override func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow { self.flow() }
+
+    override func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow { self.flow() }
+
+    override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
+
+    override func finish(_ stream: StreamID, _ end: AnswerEnd) { self.isOver() }
+
+    override func unreachable() { self.isOver() }
+
+    override func protocolName(_ stream: StreamID) -> StaticString { "fake" }
+
+    func isOver() {
+        self.exchange = nil
+        self.bodyLeft = 0
+        self.isTaking = true
+        self.ends += 1
+    }
+}
+
+/// An endpoint that answers when the test says so.
+final class FakeEndpoint: EndpointConnection {
+    enum Said { case nothing, head, all, tunnel }
+
+    let dice: Dice
+    unowned(unsafe) var exchange: Exchange?
+    var said = Said.nothing
+    var isTaking = true
+
+    init(core: WorkerCore, pool: EndpointPool, dice: Dice) {
+        self.dice = dice
+        super.init(core: core, socket: SilentSocket.make(), pool: pool, lifetime: 1_000_000)
+    }
+
+    override func open(for exchange: Exchange) -> StreamID {
+        self.exchange = exchange
+        self.said = .nothing
+        self.isTaking = true
+        return 0
+    }
+
+    private func flow() -> Flow {
+        guard self.isTaking, !self.dice.isOne(in: 4) else {
+            self.isTaking = false
+            return .waits
+        }
+        return self.dice.isOne(in: 50) ? .gone : .clear
+    }
+
+    override func request(
+        _ head: RequestHead, _ fields: FieldList, _ source: UnsafeRawBufferPointer, policy: RequestPolicy,
+        context: UnsafePointer<RequestContext>,
+        _ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID
+    ) -> Flow { self.dice.isOne(in: 60) ? .tooLarge : self.flow() }
+
+    override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
+        self.flow()
+    }
+
+    override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
+    override func isWritable(_ stream: StreamID) -> Bool { self.state == .leased }
+    override var hasAnswered: Bool { self.said != .nothing }
+
+    override func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {
+        self.exchange = nil
+        let isWhole = end == .clean && self.said == .all && self.isTaking
+        if isWhole, self.rest(idleMilliseconds: idleMilliseconds) { return }
+        self.close()
+    }
+}
+
+/// Random numbers that a seed repeats.
+final class Dice {
+    private var random: SplitMix64
+
+    init(seed: UInt64) { self.random = SplitMix64(seed: seed) }
+
+    func below(_ bound: Int) -> Int { self.random.below(bound) }
+    func isOne(in count: Int) -> Bool { self.below(count) == 0 }
+}
+
+enum SilentSocket {
+    /// A socket that nothing is ever read from or written to. It is not connected, and so it is quiet.
+    static func make() -> Socket {
+        Socket(owning: Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0))
+    }
+}
