@@ -27,7 +27,9 @@ import Traffic
         }
         let waiting = world.core.plan.upstreams.map { $0.object.state.waiting.isEmpty }
         #expect(waiting.allSatisfy { $0 })
-        #expect(world.registry.upstreamRecord("core").waitingWorkers.load(ordering: .relaxed) == 0)
+        let record = world.registry.upstreamRecord("core")
+        #expect(record.waitingWorkers.load(ordering: .relaxed) == 0)
+        #expect(record.connectionsWanted.load(ordering: .relaxed) == 0)
     }
 }
 
