@@ -130,11 +130,27 @@ private final class World {
         if self.core.counts.exchanges != serving, self.fault == nil {
             self.fault = "\(self.core.counts.exchanges) exchanges are open, \(serving) clients have one"
         }
-        for client in self.clients where client.isTaking {
-            guard let exchange = client.exchange, exchange.phase.isComplete, self.fault == nil else { continue }
-            let isClear = exchange.endpoint.map { $0.object.isClear(0) } ?? true
-            if isClear { self.fault = "an exchange stays although its answer is whole and has left" }
+        for client in self.clients where self.fault == nil {
+            if client.wasMisled { self.fault = "an answer goes on whose head was never written" }
+            if let exchange = client.exchange { self.fault = self.stall(of: exchange, client) }
         }
+    }
+
+    /// What an exchange waits for that will never come.
+    private func stall(of exchange: Exchange, _ client: FakeClient) -> String? {
+        let phase = exchange.phase
+        if phase.isComplete {
+            if !exchange.isProxied, exchange.endpoint != nil { return "an answer of our own keeps an endpoint" }
+            let isClear = exchange.endpoint.map { $0.object.isClear(0) } ?? true
+            if client.isTaking, isClear { return "an exchange stays although its answer is whole and has left" }
+        } else if !phase.isUnanswered, !phase.isTunnel {
+            if phase.isRequestArriving, phase.answer == .whole, exchange.endpoint == nil {
+                return "the rest of a request has nobody to go to"
+            }
+        } else if phase.attempt == .none, phase.isUnanswered, !exchange.isRunnable {
+            return "an exchange is nowhere on its way"
+        }
+        return nil
     }
 
     /// A connection that waits for work.

@@ -12,6 +12,9 @@ final class FakeClient: ClientConnection {
     var isTaking = true
     /// Body bytes that it has still to send.
     var bodyLeft = 0
+    /// A head did not fit: only an answer of the balancer's own may follow.
+    private var awaitsReply = false
+    private(set) var wasMisled = false
     /// How often its exchanges told it that they are over.
     var ends = 0
 
@@ -32,7 +35,11 @@ final class FakeClient: ClientConnection {
     override func answer(
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, _ piece: BodyPiece,
         _ data: UnsafeRawPointer?, on stream: StreamID
-    ) -> Flow { self.dice.isOne(in: 60) ? .tooLarge : self.flow() }
+    ) -> Flow {
+        guard self.dice.isOne(in: 60) else { return self.flow() }
+        self.awaitsReply = true
+        return .tooLarge
+    }
 
     override func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow {
         self.flow()
@@ -46,13 +53,22 @@ final class FakeClient: ClientConnection {
         return self.flow()
     }
 
-    override func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow { self.flow() }
+    override func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
+        if self.awaitsReply { self.wasMisled = true }
+        return self.flow()
+    }
 
-    override func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow { self.flow() }
+    override func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow {
+        self.awaitsReply = false
+        return self.flow()
+    }
 
     override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
 
-    override func finish(_ stream: StreamID, _ end: AnswerEnd) { self.isOver() }
+    override func finish(_ stream: StreamID, _ end: AnswerEnd) {
+        if self.awaitsReply { self.wasMisled = true }
+        self.isOver()
+    }
 
     override func unreachable() { self.isOver() }
 
@@ -62,6 +78,7 @@ final class FakeClient: ClientConnection {
         self.exchange = nil
         self.bodyLeft = 0
         self.isTaking = true
+        self.awaitsReply = false
         self.ends += 1
     }
 }

@@ -56,6 +56,22 @@ import Traffic
         #expect(connection.rest(idleMilliseconds: 1_000))
     }
 
+    @Test("A pool keeps as many idle connections as its table says, the last used on top")
+    func capacity() throws {
+        let core = try self.core(self.plan(1, endpoints: [1]))
+        let pool = core.plan.upstreams[0].object.pools[0].object
+        var connections: [FakeEndpoint] = []
+        for _ in 0...128 {
+            #expect(pool.admitConnection())
+            let connection = FakeEndpoint(core: core, pool: pool, dice: Dice(seed: 1))
+            try connection.enter()
+            connection.state = .leased
+            connections.append(connection)
+        }
+        #expect(connections.map { $0.rest(idleMilliseconds: 1_000) } == Array(repeating: true, count: 128) + [false])
+        #expect(pool.lease()?.object === connections[127])
+    }
+
     @Test("A plan that an exchange pins stays, and goes with it")
     func pinned() throws {
         let core = try self.core(self.plan(1, endpoints: [1]))
