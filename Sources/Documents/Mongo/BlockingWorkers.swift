@@ -98,6 +98,8 @@ package final class BlockingWorkers: Sendable {
             let refusal: StoreError? = state.withLock { state in
                 if state.isClosed { return .unavailable("the store is closed") }
                 let left = deadline.map { ($0 - .now) / .seconds(1) }
+                // Its time was up before it came: that says nothing about the load.
+                if let left, left <= 0 { return .timedOut }
                 if state.waiting >= Self.queueLimit || isHopeless(state, group, left) { return .overloaded }
                 state.groups[group].jobs.append {
                     let isLate = deadline.map { $0 <= .now } ?? false
