@@ -13,6 +13,7 @@ import Traffic
     @Test("Each is recorded once, and gives back its slot, its connection and its memory", arguments: 1...60)
     func random(seed: UInt64) throws {
         let world = try World(seed: seed)
+        defer { world.core.dismantle() }
         world.run(steps: 3_000)
         #expect(world.fault == nil, "seed \(seed)")
         #expect(world.begun > 100)

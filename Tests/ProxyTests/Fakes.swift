@@ -147,6 +147,19 @@ final class Dice {
 enum SilentSocket {
     /// A socket that nothing is ever read from or written to. It is not connected, and so it is quiet.
     static func make() -> Socket {
-        Socket(owning: Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0))
+        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        return Socket(owning: Glibc.socket(AF_INET, type, 0))
+    }
+}
+
+extension WorkerCore {
+    /// Lets go of every handle, each of which refers to the worker: it is freed with the last reference from outside, and
+    /// its descriptors are closed.
+    func dismantle() {
+        for token in self.handles.tokens {
+            guard let handle = self.handles.find(token)?.takeUnretainedValue() else { continue }
+            self.forget(handle)
+        }
+        self.handles.releaseRemoved()
     }
 }

@@ -34,6 +34,7 @@ import Traffic
     @Test("The counters of an endpoint that goes are shown no more, and go on when it returns")
     func returning() throws {
         let core = try self.core(self.plan(1, endpoints: [1, 2]))
+        defer { core.dismantle() }
         core.plan.upstreams[0].object.pools[1].object.requests = 5
         #expect(self.rows(core) == [1: 0, 2: 5])
         _ = core.adopt(self.plan(2, endpoints: [1]))
@@ -45,6 +46,7 @@ import Traffic
     @Test("A returned endpoint's pool has the bounds of the table that names it, and keeps connections again")
     func bounds() throws {
         let core = try self.core(self.plan(1, endpoints: [1]))
+        defer { core.dismantle() }
         _ = core.adopt(self.plan(2, endpoints: []))
         _ = core.adopt(self.plan(3, endpoints: [1]))
         let pool = core.plan.upstreams[0].object.pools[0].object
@@ -59,6 +61,7 @@ import Traffic
     @Test("A pool keeps as many idle connections as its table says, the last used on top")
     func capacity() throws {
         let core = try self.core(self.plan(1, endpoints: [1]))
+        defer { core.dismantle() }
         let pool = core.plan.upstreams[0].object.pools[0].object
         var connections: [FakeEndpoint] = []
         for _ in 0...128 {
@@ -75,6 +78,7 @@ import Traffic
     @Test("A plan that an exchange pins stays, and goes with it")
     func pinned() throws {
         let core = try self.core(self.plan(1, endpoints: [1]))
+        defer { core.dismantle() }
         let pinned = core.plan
         pinned.exchanges = 1
         #expect(core.adopt(self.plan(2, endpoints: [1])) == [1, 2])
