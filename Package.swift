@@ -93,7 +93,8 @@ let package = Package(
             name: "CLanguageData",
             // Where scripts/language_data.py puts what it makes.
             cSettings: [
-                .headerSearchPath("../../.build/language-data"), .define("RELEASE_BUILD", .when(configuration: .release)),
+                .headerSearchPath("../../.build/language-data"),
+                .define("RELEASE_BUILD", .when(configuration: .release)),
             ]),
         .target(
             name: "CFoundationStandIn",

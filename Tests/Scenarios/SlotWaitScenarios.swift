@@ -51,6 +51,31 @@ import Testing
         #expect(try self.answer(waiter).text == "ok")
     }
 
+    @Test("Waiters of several workers cost as little while a connection without a request holds the place")
+    func processorTimeOfMany() throws {
+        // Answers before the body has come, and reads on: the slot is free then, the connection is not.
+        let upstream = try ScriptedUpstream { connection, _ in
+            var reader = MessageReader(connection)
+            _ = try reader.head()
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            while case .data = connection.receive(by: Deadline(seconds: 60)) {}
+        }
+        let balancer = try BalancerProcess(
+            before: upstream, keys: "\"maxConnections\": 1", top: "\"timeouts\": {\"queue\": \"60s\"}", workers: 2)
+        let holder = try balancer.connect()
+        holder.send("POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nbegin")
+        try #require(holder.read(until: "\r\n\r\nok") != nil)
+        // Enough that each worker has some.
+        let waiters = try (0..<12).map { try self.asking(balancer, "/\($0)") }
+        try self.awaitExchanges(balancer, 13)
+        let before = balancer.program.processorSeconds
+        // What it does while nothing happens is what the test is about.
+        usleep(3_000_000)
+        let spent = balancer.program.processorSeconds - before
+        #expect(spent < 0.06, "\(spent) s in 3 s, with two workers")
+        withExtendedLifetime((holder, waiters)) {}
+    }
+
     @Test("With every endpoint of its side at the cap it waits there, and no other side hears of it", arguments: caps)
     func staysOnItsSide(cap: String) throws {
         let release = Progress()

@@ -30,6 +30,32 @@ import Testing
         #expect(upstream.requests.map(\.start) == ["GET /ws HTTP/1.1"])
     }
 
+    @Test("What came behind an upgrade that the balancer itself refuses is not read as a request", arguments: [0, 20])
+    func refusedHere(cut: Int) throws {
+        let upstream = try ScriptedUpstream.answering { _, _ in "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno" }
+        let balancer = try BalancerProcess(
+            Routes.configuration(
+                upstreams: [("core", [upstream.port])],
+                routes: """
+                    {"name": "away", "match": {"path": "/ws"}, "respond": {"status": 404}},
+                    {"name": "api", "match": {"path": "/"}, "split": {"core": 1}}
+                    """))
+        let connection = try balancer.connect()
+        connection.send(String(Self.wish.prefix(cut)))
+        if cut > 0 { usleep(50_000) }
+        connection.send(Self.wish.dropFirst(cut) + "GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
+        let (text, end) = connection.readAll(seconds: 2)
+        #expect(text.hasPrefix("HTTP/1.1 404 "))
+        #expect(text.components(of: "HTTP/1.1 ") == 1, "an answer for each: \(text)")
+        #expect(end != .timeout, "the connection goes on")
+        #expect(upstream.requests.isEmpty)
+        // Without bytes behind it the connection goes on.
+        let other = try balancer.connect()
+        other.send(Self.wish)
+        #expect(other.read(until: "\r\n\r\n") != nil)
+        #expect(other.staysOpen(seconds: 0.3))
+    }
+
     @Test("A tunnel in which bytes go one way only outlives tunnelIdle", arguments: [true, false])
     func busy(upwards: Bool) throws {
         let received = Progress()

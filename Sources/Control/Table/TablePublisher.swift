@@ -143,7 +143,10 @@ package actor TablePublisher {
     package func run() async {
         while !Task.isCancelled {
             do { try await self.clock.sleep(EndpointRegistry.grace) } catch { return }
+            // Never while a table is being published, which names what the one in force does not.
+            await self.turnstile.enter()
             self.forgetDeparted()
+            self.turnstile.leave()
         }
     }
 

@@ -41,6 +41,8 @@ final class HTTP1Client: ClientConnection {
     /// No linger: the client has ended, or was cut off.
     var skipsLinger = false
     var wishesUpgrade = false
+    /// While an exchange is opened: bytes that were read behind its head, and that `inbound` does not have yet.
+    var bytesBehind: Int?
     var isTunnel = false
     /// The client sees an end once all of it has left, while its own bytes still go on: in a tunnel, or behind an early
     /// answer.
@@ -210,7 +212,8 @@ final class HTTP1Client: ClientConnection {
     /// be read as a request.
     private func refuseUpgrade() {
         // The kernel is asked: what has come need not have been reported yet.
-        if !self.inbound.isEmpty || !self.channel.isQuiet() { self.isLast = true }
+        let hasBehind = self.bytesBehind.map { $0 > 0 } ?? !self.inbound.isEmpty
+        if hasBehind || !self.channel.isQuiet() { self.isLast = true }
     }
 
     override func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow {

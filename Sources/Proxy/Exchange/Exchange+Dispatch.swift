@@ -93,7 +93,7 @@ extension Exchange {
         guard upstream.group.spec.maxConnections > 0 else { return }
         // What is idle here or with another worker may hold the place: once per waiter, it is asked to make room.
         self.wantsConnection = true
-        upstream.group.record.connectionsWanted.add(1, ordering: .relaxed)
+        upstream.state.record.connectionsWanted.add(1, ordering: .relaxed)
         self.core.admission.askForRoom()
     }
 
@@ -135,7 +135,8 @@ extension Exchange {
             }
         }
         guard pool.admitConnection() else {
-            self.report(.cancelled)
+            // Nothing has come free by that: who waits elsewhere is not woken, or two waiters would wake each other for ever.
+            self.report(.cancelled, wakesWaiting: false)
             return .crowded
         }
         self.leaveQueue()
@@ -215,7 +216,7 @@ extension Exchange {
     // MARK: letting go
 
     /// Tells the endpoint how it did. Once per attempt; gives its slot back.
-    func report(_ outcome: Outcome) {
+    func report(_ outcome: Outcome, wakesWaiting: Bool = true) {
         guard let seat, let upstream else { return }
         self.seat = nil
         var page: UInt64 = 0
@@ -231,7 +232,7 @@ extension Exchange {
             }
             seat.release()
         }
-        upstream.with { self.core.slotFreed($0.state) }
+        if wakesWaiting { upstream.with { self.core.slotFreed($0.state) } }
     }
 
     /// A hash of route and path: malformed answers judge an endpoint only if they come from several.

@@ -102,11 +102,12 @@ final class WorkerCore {
         if !self.expired.isEmpty { self.fireTimers() }
         let roomWanted = self.admission.roomWanted.load(ordering: .relaxed)
         if roomWanted != self.roomGiven { self.giveRoom(roomWanted) }
-        if !self.queues.isEmpty { self.serveQueues() }
-        if self.hasFreedSlots { self.wakeWaiting() }
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
+        // Behind all that may give a slot back.
+        if !self.queues.isEmpty { self.serveQueues() }
+        if self.hasFreedSlots { self.wakeWaiting() }
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
         if self.buffers.lent != self.reportedHeld { self.reportHeld() }
         self.log?.offer()
@@ -252,7 +253,8 @@ final class WorkerCore {
                 }
                 guard exchange.takeSlot() else { break }
             }
-            if state.waiting.isEmpty {
+            // It may stand in the list twice: a waiter of a later queue can have entered one that was empty already.
+            if state.waiting.isEmpty, state.isListed {
                 state.isListed = false
                 state.record.waitingWorkers.subtract(1, ordering: .relaxed)
             }
@@ -295,8 +297,9 @@ final class WorkerCore {
     /// Drops plans that no exchange pins any more. Answers the generations of the others.
     func pinnedGenerations() -> Set<UInt64> {
         self.retired.removeAll { $0.exchanges == 0 }
+        let now = MonotonicClock.milliseconds()
         for (identifier, pool) in self.pools.enumerated() {
-            guard let since = pool?.retiredAt, self.now >= since + Self.poolGrace else { continue }
+            guard let since = pool?.retiredAt, now >= since + Self.poolGrace else { continue }
             self.pools[identifier] = nil
         }
         var pinned = Set(self.retired.map(\.table.generation))
@@ -318,8 +321,10 @@ final class WorkerCore {
     private func closeAbandonedPools(_ table: RoutingTable) {
         var named = Set<Int>()
         for upstream in table.upstreams { for endpoint in upstream.endpoints { named.insert(endpoint.id) } }
+        // Between two turns the worker's own clock stands.
+        let now = MonotonicClock.milliseconds()
         for (identifier, pool) in self.pools.enumerated() where !named.contains(identifier) {
-            pool?.retire(now: self.now)
+            pool?.retire(now: now)
         }
         let names = Set(table.upstreams.map(\.name))
         for (name, state) in self.upstreamStates where !names.contains(name) && state.waiting.isEmpty {
@@ -328,7 +333,8 @@ final class WorkerCore {
     }
 
     private func upstreamState(_ upstream: Upstream) -> UpstreamState {
-        if let state = self.upstreamStates[upstream.name] {
+        // A name that was forgotten and is back has a record of its own.
+        if let state = self.upstreamStates[upstream.name], state.record === upstream.record {
             state.budget.adopt(upstream.spec.retry)
             return state
         }
