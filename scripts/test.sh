@@ -20,7 +20,9 @@ swift_tests() {
     if ((status != 0)); then
         echo
         echo "What failed:"
-        grep -aE '^✘ Test |^↳ |error:|Fatal|crash' "$output" | grep -avE '^↳ (Testing Library|Target Platform)|^✘ Test run' | tail -60 || true
+        # Without colours, where there were any.
+        sed 's/\x1b\[[0-9;]*m//g' "$output" | grep -aE '^✘ Test |^↳ |error:|Fatal|crash' \
+            | grep -avE '^↳ (Testing Library|Target Platform)|^✘ Test run' | tail -60 || true
         tail -1 "$output"
         exit "$status"
     fi
