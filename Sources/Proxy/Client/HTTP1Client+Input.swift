@@ -112,6 +112,7 @@ extension HTTP1Client {
         self.reader = BodyReader(head.framing, extensionLimit: 0, trailerLimit: 0)
         let exchange = self.core.openExchange()
         self.exchange = exchange
+        guard head.wantsUpgrade else { return exchange.with { self.serve(head, in: bytes, by: $0) } }
         self.bytesBehind = bytes.count - head.length
         defer { self.bytesBehind = nil }
         return exchange.with { self.serve(head, in: bytes, by: $0) }

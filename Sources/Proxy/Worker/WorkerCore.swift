@@ -123,10 +123,12 @@ final class WorkerCore {
         if !self.runnable.isEmpty { return 0 }
         var wait = Int32(-1)
         if let next = self.wheel.nextVisit(after: self.now) { wait = Int32(clamping: next + 1) }
-        // Who frees a slot wakes the workers that wait for it (`slotFreed`). One that came free before this worker was counted
-        // among them is found by another look.
-        if self.hasNewQueue { return 0 }
-        if !self.queues.isEmpty { wait = wait < 0 ? Self.slotLook : min(wait, Self.slotLook) }
+        if !self.queues.isEmpty {
+            // Who frees a slot wakes the workers that wait for it (`slotFreed`). One that came free before this worker was
+            // counted among them is found by another look; so is, later, what comes free without anybody's doing.
+            if self.hasNewQueue { return 0 }
+            wait = wait < 0 ? Self.slotLook : min(wait, Self.slotLook)
+        }
         if let log, log.hasPending { wait = wait < 0 ? 20 : min(wait, 20) }
         return wait
     }

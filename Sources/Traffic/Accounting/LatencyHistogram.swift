@@ -15,8 +15,12 @@ package struct LatencyHistogram: Sendable, Equatable {
     }
 
     package mutating func record(microseconds: UInt64) {
-        var index = 0
-        while index < Self.bounds.count, microseconds > Self.bounds[index] { index += 1 }
+        // The bounds are looked up once.
+        let index = Self.bounds.withUnsafeBufferPointer { bounds in
+            var index = 0
+            while index < bounds.count, microseconds > bounds[index] { index &+= 1 }
+            return index
+        }
         self.counts[index] &+= 1
         self.sumMicroseconds &+= microseconds
     }
