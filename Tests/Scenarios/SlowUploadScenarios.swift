@@ -38,6 +38,27 @@ import Testing
         #expect(try balancer.sum("balancer_ejections_total") == 0)
     }
 
+    @Test("The rest of an upload behind an early answer is held to requestBodyRate too: others get its connection")
+    func behindAnEarlyAnswer() throws {
+        let upstream = try ScriptedUpstream { connection, _ in
+            var reader = MessageReader(connection)
+            _ = try reader.head()
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            while case .data = connection.receive(by: Deadline(seconds: 60)) {}
+        }
+        let balancer = try BalancerProcess(
+            before: upstream, keys: "\"maxConnections\": 1",
+            top: "\"timeouts\": {\"requestBodyIdle\": \"1s\", \"queue\": \"60s\"}")
+        let holder = try balancer.connect()
+        holder.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx")
+        #expect(holder.read(until: "\r\n\r\nok") != nil)
+        let waiter = try balancer.connect()
+        waiter.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        // A byte now and then, which never lets requestBodyIdle pass.
+        self.drip(holder, 1, every: 200)
+        #expect(waiter.read(until: "\r\n\r\nok", seconds: 10) != nil, "it waits for the connection still")
+    }
+
     @Test("An upload that is slow but above requestBodyRate is taken, however long it lasts")
     func steady() throws {
         let upstream = try ScriptedUpstream.echoing()

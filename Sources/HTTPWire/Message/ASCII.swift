@@ -91,17 +91,9 @@ package enum ASCII {
         return mask
     }
 
-    /// Up to eight bytes of a constant as a number, to compare with `word(_:at:count:)`. Folded by the compiler.
+    /// Up to eight bytes of a constant as a number, to compare with `word(_:at:count:)`.
     @inline(__always)
-    static func word(_ text: StaticString) -> UInt64 {
-        var word: UInt64 = 0
-        var index = text.utf8CodeUnitCount
-        while index > 0 {
-            index &-= 1
-            word = word << 8 | UInt64(text.utf8Start[index])
-        }
-        return word
-    }
+    static func word(_ text: StaticString) -> UInt64 { self.word(text, 0, text.utf8CodeUnitCount) }
 
     /// Up to eight bytes as a number, the first one lowest.
     @inline(__always)

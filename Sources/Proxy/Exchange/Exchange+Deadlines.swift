@@ -33,6 +33,10 @@ extension Exchange {
         return self.bodyBegan.addingReportingOverflow(self.requestBodyIdle + earned / rate).partialValue
     }
 
+    /// The same behind an answer that is out: the rest holds a connection of the endpoint's. What the endpoint does not take
+    /// is not the client's delay.
+    private var restDeadline: UInt64 { self.blockedSince > 0 ? .max : self.rateDeadline }
+
     /// Sets the timer.
     func arm() {
         let now = self.core.now
@@ -44,7 +48,7 @@ extension Exchange {
         case .upload: at = min(self.bodyDeadline, now + self.requestBodyIdle / 2 + 1)
         case .flush: at = min(self.deadline, now + self.answerBodyIdle / 2 + 1)
         case .answerHead: at = min(self.deadline, now + Self.downCheck)
-        case .restOfRequest: at = self.bodyDeadline
+        case .restOfRequest: at = min(self.bodyDeadline, self.restDeadline)
         case .queue, .dial, .answerBody, .bothBodies, .tunnel, .tunnelHalfClosed: at = self.deadline
         }
         self.core.wheel.schedule(self.slot, at: at)
@@ -93,7 +97,7 @@ extension Exchange {
             self.report(.clientFault)
             self.cut(.bodyTimeout)
         case .restOfRequest:
-            guard now >= self.bodyDeadline else { return self.arm() }
+            guard now >= self.bodyDeadline || now >= self.restDeadline else { return self.arm() }
             self.abandonRest()
         case .flush:
             if self.tookBytes(client.unacknowledged()) { self.deadline = now + self.answerBodyIdle }

@@ -86,11 +86,11 @@ struct NormalPath {
     private mutating func prependName(_ path: borrowing Span<UInt8>, _ start: Int, _ end: Int) {
         var index = end
         while index > start {
-            if index - 3 >= start, path[index - 3] == UInt8(ascii: "%"), let high = Self.digit(path[index - 2]),
-                let low = Self.digit(path[index - 1])
+            if index - 3 >= start, path[index - 3] == UInt8(ascii: "%"), let high = URIByte.digit(path[index - 2]),
+                let low = URIByte.digit(path[index - 1])
             {
                 let byte = high << 4 | low
-                if Self.isUnreserved(byte) {
+                if URIByte.isUnreserved(byte) {
                     self.prepend(byte)
                 } else {
                     self.prepend(Self.upper(path[index - 1]))
@@ -117,25 +117,5 @@ struct NormalPath {
         self.count += 1
     }
 
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
-
     private static func upper(_ digit: UInt8) -> UInt8 { digit >= UInt8(ascii: "a") ? digit & ~0x20 : digit }
-
-    /// RFC 3986 §2.3.
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"):
-            true
-        default: false
-        }
-    }
 }
