@@ -37,12 +37,13 @@ let package = Package(
     targets: [
         // floor 0: pure decisions and codecs; the standard library only
         .target(name: "HTTPWire", swiftSettings: strict),
+        .target(name: "JSONText", swiftSettings: strict),
         .target(name: "Traffic", swiftSettings: strict),
 
         // floor 1: one kind of I/O each
         .target(name: "CEpoll"),
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
-        .target(name: "RoutesFile", dependencies: ["HTTPWire", "Traffic"], swiftSettings: strict),
+        .target(name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CAllocator"),
         .systemLibrary(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
@@ -57,7 +58,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "HTTPWire", "Traffic", "Reactor", "RoutesFile", "CEpoll",
+                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -123,12 +124,13 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], exclude: ["FuzzCases"], swiftSettings: strict),
+        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
-            name: "RoutesFileTests", dependencies: ["RoutesFile", "Traffic"], swiftSettings: strict),
+            name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
         .testTarget(
             name: "DocumentsTests",
             dependencies: ["Documents", "CMongoC", .product(name: "GRDB", package: "GRDB.swift")],

@@ -14,9 +14,10 @@ forbid_imports() { # target pattern
     found=$(grep -rnE "^(@testable |package |internal |private )?import ($2)\b" "Sources/$1" 2>/dev/null)
     [[ -z $found ]] || complain "Sources/$1 must not import this:"$'\n'"$found"
 }
-forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|JSONText|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports JSONText 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it asks HTTPWire for one thing: which fields a route may change
 forbid_imports RoutesFile 'Reactor|Documents|Proxy|Control|GatewayService'
 forbid_imports Documents 'Reactor|HTTPWire|Traffic|RoutesFile|Proxy|Control|GatewayService'

@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads `routes.json`: the text becomes a whole and valid configuration, or the list of everything that is wrong.

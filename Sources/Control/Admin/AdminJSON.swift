@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Hummingbird
+import JSONText
 import RoutesFile
 
 /// JSON in and out of the admin API.

@@ -1,3 +1,5 @@
+import JSONText
+
 /// A value of the document with its path. Each reading method gives the value in the wanted form, or reports why it is
 /// not of that form and gives nil, so that reading goes on and finds the other problems too.
 struct Node {

@@ -1,3 +1,5 @@
+import JSONText
+
 /// An object with known keys. Opening it reports the keys that it must not have.
 struct Section {
     let node: Node

@@ -1,3 +1,5 @@
+import JSONText
+
 /// Finds the name that was probably meant.
 package enum Suggestion {
     /// `; did you mean "gateway"?`, or nothing if no known name is near.

@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads the document as a whole, and checks what spans several sections.

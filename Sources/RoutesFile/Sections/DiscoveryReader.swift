@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads where an upstream's endpoints are learned from.

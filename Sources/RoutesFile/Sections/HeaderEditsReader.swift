@@ -1,4 +1,5 @@
 import HTTPWire
+import JSONText
 import Traffic
 
 /// Reads which fields a route sets and removes.

@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads which requests a route takes.

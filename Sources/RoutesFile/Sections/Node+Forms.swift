@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Forms of values that several sections share.

@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads one route, over the deadlines and limits of the top level.

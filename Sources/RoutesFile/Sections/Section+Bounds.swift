@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Deadlines, limits, forwarding: at the top level, and those of them that a route may set for itself.

@@ -1,3 +1,4 @@
+import JSONText
 import Traffic
 
 /// Reads one upstream.

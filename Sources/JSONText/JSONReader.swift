@@ -10,15 +10,24 @@ package struct JSONReader {
     private var position = 0
     private var line = 1
     private var lineStart = 0
+    /// How many values more there may be.
+    private var nodes: Int
+    private let nodeLimit: Int
 
-    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+    private init(_ bytes: [UInt8], nodes: Int) {
+        self.bytes = bytes
+        self.nodes = nodes
+        self.nodeLimit = nodes
+    }
 
-    /// The value of a whole document, or the first place where it is not JSON.
-    package static func read(_ bytes: [UInt8]) throws(JSONSyntaxError) -> JSONValue {
+    /// The value of a whole document, or the first place where it is not JSON. It may have `nodes` values, those in arrays and
+    /// objects counted: a reader of what others send says how many, since each costs more memory than it has bytes.
+    package static func read(_ bytes: [UInt8], nodes: Int = .max) throws(JSONSyntaxError) -> JSONValue {
         guard bytes.count <= self.sizeLimit else {
-            throw JSONSyntaxError(line: 1, column: 1, message: "more than \(self.sizeLimit) bytes")
+            throw JSONSyntaxError(
+                line: 1, column: 1, message: "more than \(self.sizeLimit) bytes", isBeyondLimit: true)
         }
-        var reader = JSONReader(bytes)
+        var reader = JSONReader(bytes, nodes: nodes)
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw reader.error("a byte order mark is not JSON") }
         reader.skipSpace()
         let value = try reader.readValue(depth: 0)
@@ -33,6 +42,8 @@ package struct JSONReader {
 
     private mutating func readValue(depth: Int) throws(JSONSyntaxError) -> JSONValue {
         let line = self.line
+        guard self.nodes > 0 else { throw self.error("more than \(self.nodeLimit) values", isBeyondLimit: true) }
+        self.nodes -= 1
         switch self.peek {
         case UInt8(ascii: "{"): return JSONValue(.object(try self.readMembers(depth: depth + 1)), line: line)
         case UInt8(ascii: "["): return JSONValue(.array(try self.readElements(depth: depth + 1)), line: line)
@@ -89,7 +100,9 @@ package struct JSONReader {
 
     /// Steps over the opening bracket.
     private mutating func enter(_ depth: Int) throws(JSONSyntaxError) {
-        guard depth <= Self.depthLimit else { throw self.error("more than \(Self.depthLimit) levels deep") }
+        guard depth <= Self.depthLimit else {
+            throw self.error("more than \(Self.depthLimit) levels deep", isBeyondLimit: true)
+        }
         self.position += 1
         self.skipSpace()
     }
@@ -123,22 +136,29 @@ package struct JSONReader {
         let start = self.position
         self.position += 1
         var content: [UInt8] = []
+        // What lies behind the last escape, which is all of most strings, is taken as it is.
+        var run = self.position
         while let byte = self.peek {
             switch byte {
             case UInt8(ascii: "\""):
+                let rest = self.bytes[run..<self.position]
                 self.position += 1
-                guard let text = String(validating: content, as: UTF8.self) else {
+                let text =
+                    content.isEmpty
+                    ? String(validating: rest, as: UTF8.self) : String(validating: content + rest, as: UTF8.self)
+                guard let text else {
                     self.position = start
                     throw self.error("a string that is not valid UTF-8")
                 }
                 return text
             case UInt8(ascii: "\\"):
+                content += self.bytes[run..<self.position]
                 self.position += 1
                 try self.readEscape(into: &content)
+                run = self.position
             case 0..<0x20:
                 throw self.error("a control character inside a string: write it as an escape")
             default:
-                content.append(byte)
                 self.position += 1
             }
         }
@@ -232,8 +252,10 @@ package struct JSONReader {
         }
     }
 
-    private func error(_ message: String) -> JSONSyntaxError {
-        JSONSyntaxError(line: self.line, column: self.position - self.lineStart + 1, message: message)
+    private func error(_ message: String, isBeyondLimit: Bool = false) -> JSONSyntaxError {
+        JSONSyntaxError(
+            line: self.line, column: self.position - self.lineStart + 1, message: message,
+            isBeyondLimit: isBeyondLimit)
     }
 }
 
@@ -244,4 +266,6 @@ package struct JSONSyntaxError: Error, Sendable, Equatable {
     /// In bytes, from 1.
     package var column: Int
     package var message: String
+    /// Whether the text was left because it is larger than this reader takes: it may well be JSON.
+    package var isBeyondLimit: Bool
 }

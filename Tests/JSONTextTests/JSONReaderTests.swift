@@ -1,4 +1,4 @@
-import RoutesFile
+import JSONText
 import Testing
 
 @Suite("JSON reader")
@@ -29,7 +29,8 @@ struct JSONReaderTests {
         arguments: [
             (#""""#, ""), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"), (#""\u0041\u00e9\u20AC""#, "Aé€"),
             (#""\ud83d\ude00""#, "😀"), (#""\ud800\udc00\uDBFF\uDFFF""#, "\u{10000}\u{10FFFF}"),
-            ("\"é€😀\u{7F}\"", "é€😀\u{7F}"), (#""\u0000""#, "\0"),
+            ("\"é€😀\u{7F}\"", "é€😀\u{7F}"), (#""a\nb\u00e9c\\""#, "a\nbéc\\"), (#""\tab""#, "\tab"),
+            (#""\u0000""#, "\0"),
         ])
     func strings(text: String, expected: String) throws {
         #expect(try self.read(text).content == .string(expected))
@@ -92,6 +93,18 @@ struct JSONReaderTests {
         #expect(try JSONReader.read(bytes).content == .number("1"))
         bytes.append(0x20)
         let error = try #require(throws: JSONSyntaxError.self) { try JSONReader.read(bytes) }
-        #expect(error.message.contains("4194304 bytes"))
+        #expect(error.message.contains("4194304 bytes") && error.isBeyondLimit)
+    }
+
+    @Test("As many values are read as were asked for, and one more is beyond the limit, not wrong")
+    func nodes() throws {
+        let text = Array(#"{"a": [1, null, {"b": ""}]}"#.utf8)
+        _ = try JSONReader.read(text, nodes: 6)
+        let error = try #require(throws: JSONSyntaxError.self) { try JSONReader.read(text, nodes: 5) }
+        #expect(error.isBeyondLimit && error.message == "more than 5 values")
+        #expect(error.column == 23)
+        let deep = [UInt8](repeating: UInt8(ascii: "["), count: 65)
+        #expect(try #require(throws: JSONSyntaxError.self) { try JSONReader.read(deep) }.isBeyondLimit)
+        #expect(try !#require(throws: JSONSyntaxError.self) { try JSONReader.read([0x5B]) }.isBeyondLimit)
     }
 }
