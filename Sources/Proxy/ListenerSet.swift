@@ -6,7 +6,7 @@ import Traffic
 /// the old ones go last.
 ///
 /// Sockets belong to addresses, names only to people: a listener that is renamed, or whose name and another's are
-/// swapped, keeps its sockets. So does a take-over, whatever the predecessor called them.
+/// swapped, keeps its sockets. So does one whose options change, and a take-over, whatever the predecessor called them.
 actor ListenerSet {
     /// Milliseconds for which an address is asked for again that is taken, and between two tries: a process that ends takes a
     /// moment to leave its listeners, and of two that begin to listen at the same instant the kernel may refuse both.
@@ -14,14 +14,13 @@ actor ListenerSet {
     private static let pause: ClosedRange<UInt64> = 1...20
 
     private struct Listener {
-        var name: String
-        /// As asked for; its port may be 0.
-        var wanted: SocketAddress
+        /// As asked for; the port of its address may be 0.
+        var spec: ListenerSpec
         let bound: SocketAddress
         let identifier: UInt64
         let inodes: Set<UInt64>
 
-        func serves(_ address: SocketAddress) -> Bool { self.wanted == address || self.bound == address }
+        func serves(_ address: SocketAddress) -> Bool { self.spec.address == address || self.bound == address }
     }
 
     private struct Opening {
@@ -52,7 +51,7 @@ actor ListenerSet {
 
     /// The addresses really bound, by name.
     var bound: [String: SocketAddress] {
-        Dictionary(self.open.map { ($0.name, $0.bound) }, uniquingKeysWith: { first, _ in first })
+        Dictionary(self.open.map { ($0.spec.name, $0.bound) }, uniquingKeysWith: { first, _ in first })
     }
 
     // MARK: taking over
@@ -83,7 +82,9 @@ actor ListenerSet {
         for listener in surplus {
             let identifier = self.makeIdentifier()
             self.noteLeaving(Self.inodes(listener.descriptors))
-            await Self.hand(listener.descriptors, name: listener.name, identifier: identifier, to: workers)
+            // How it was to be served only the predecessor's configuration said.
+            let plan = ListenerPlan(ListenerSpec(name: listener.name, address: listener.bound))
+            await Self.hand(listener.descriptors, plan, identifier: identifier, to: workers)
             for worker in workers { await worker.leaveListeners([identifier], hiding: true) }
         }
     }
@@ -93,24 +94,25 @@ actor ListenerSet {
 
     // MARK: changing
 
-    /// Opens, renames and closes so that exactly `specs` are served. Throws, having changed nothing, if one cannot be bound.
+    /// Opens, changes and closes so that exactly `specs` are served. Throws, having changed nothing, if one cannot be bound.
     func apply(_ specs: [ListenerSpec], workers: [Worker]) async throws(ListenerRefused) {
         var old = self.open
         var next: [Listener] = []
         var missing: [ListenerSpec] = []
+        var changed: [UInt64: ListenerPlan] = [:]
         for spec in specs {
             // By name as well where both fit, so that two listeners on port 0 are not taken for each other.
-            let index = old.firstIndex { $0.name == spec.name && $0.serves(spec.address) }
-            if let index { next.append(old.remove(at: index)) } else { missing.append(spec) }
+            let index = old.firstIndex { $0.spec.name == spec.name && $0.serves(spec.address) }
+            if let index {
+                next.append(Self.change(old.remove(at: index), to: spec, &changed))
+            } else {
+                missing.append(spec)
+            }
         }
-        var renamed: [Listener] = []
         var opened: [Opening] = []
         for spec in missing {
             if let index = old.firstIndex(where: { $0.serves(spec.address) }) {
-                var listener = old.remove(at: index)
-                listener.name = spec.name
-                listener.wanted = spec.address
-                renamed.append(listener)
+                next.append(Self.change(old.remove(at: index), to: spec, &changed))
                 continue
             }
             do throws(SystemError) {
@@ -120,17 +122,17 @@ actor ListenerSet {
                 throw ListenerRefused(name: spec.name, cause: "\(error)")
             }
         }
-        self.open = next + renamed + opened.map(\.listener)
-        for listener in renamed {
-            for worker in workers { await worker.renameListener(listener.identifier, to: listener.name) }
-        }
+        self.open = next + opened.map(\.listener)
+        // All at once in each worker, so that names that are swapped are never the same.
+        if !changed.isEmpty { for worker in workers { await worker.adopt(changed) } }
         for opening in opened {
             guard !self.isClosed else {
                 for descriptor in opening.descriptors { Glibc.close(descriptor) }
                 continue
             }
             let listener = opening.listener
-            await Self.hand(opening.descriptors, name: listener.name, identifier: listener.identifier, to: workers)
+            await Self.hand(
+                opening.descriptors, ListenerPlan(listener.spec), identifier: listener.identifier, to: workers)
         }
         for listener in old { self.noteLeaving(listener.inodes) }
         let identifiers = Set(old.map(\.identifier))
@@ -156,10 +158,22 @@ actor ListenerSet {
 
     // MARK: steps
 
+    /// The same sockets under another specification.
+    private static func change(
+        _ listener: Listener, to spec: ListenerSpec, _ changed: inout [UInt64: ListenerPlan]
+    ) -> Listener {
+        var listener = listener
+        if listener.spec != spec { changed[listener.identifier] = ListenerPlan(spec) }
+        listener.spec = spec
+        return listener
+    }
+
     /// More sockets than workers: some serve several. Fewer cannot be: a worker without one would idle.
-    private static func hand(_ descriptors: [Int32], name: String, identifier: UInt64, to workers: [Worker]) async {
+    private static func hand(
+        _ descriptors: [Int32], _ plan: ListenerPlan, identifier: UInt64, to workers: [Worker]
+    ) async {
         for (index, descriptor) in descriptors.enumerated() {
-            await workers[index % workers.count].serve(listener: name, identifier: identifier, descriptor: descriptor)
+            await workers[index % workers.count].serve(plan, identifier: identifier, descriptor: descriptor)
         }
     }
 
@@ -191,8 +205,7 @@ actor ListenerSet {
         if let index { self.inherited.remove(at: index) }
         return Opening(
             listener: Listener(
-                name: spec.name, wanted: spec.address, bound: bound, identifier: self.makeIdentifier(),
-                inodes: Self.inodes(descriptors)),
+                spec: spec, bound: bound, identifier: self.makeIdentifier(), inodes: Self.inodes(descriptors)),
             descriptors: descriptors)
     }
 

@@ -20,7 +20,11 @@ final class FakeClient: ClientConnection {
 
     init(core: WorkerCore, dice: Dice) {
         self.dice = dice
-        super.init(core: core, socket: SilentSocket.make(), peer: IPAddress(v4: 0x7F00_0001), isCountedPerClient: false)
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 80)
+        let listener = ListenerState(
+            identifier: 1, plan: ListenerPlan(ListenerSpec(name: "public", address: address)), table: core.plan.table)
+        super.init(
+            core: core, socket: SilentSocket.make(), listener: listener, peer: address.ip, isCountedPerClient: false)
     }
 
     private func flow() -> Flow {

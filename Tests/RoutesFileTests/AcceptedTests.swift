@@ -180,7 +180,7 @@ struct AcceptedTests {
                 "name": "a.b-c_1",
                 "match": { "host": ["Example.org", "*.Example.org", "[::1]"],
                     "path": ["/a", { "exact": "/b" }, { "prefix": "/c/" }], "method": ["GET", "PURGE"],
-                    "headers": { "X-Beta": "1", "X-Any": true }, "ignoreCase": true, "normalise": true },
+                    "headers": { "X-Beta": "1", "X-Any": true }, "listener": "public", "ignoreCase": true, "normalise": true },
                 "split": { "core": 0 }, "sticky": { "by": "cookie", "name": "Session" }, "failover": false,
                 "override": { "header": "X-Pick", "trustedOnly": true, "from": ["127.0.0.1"] }, "upgrade": ["WebSocket"],
                 "rewrite": { "replace": { "prefix": "/a", "with": "/z" } }, "host": { "literal": "in.example:81" },
@@ -198,6 +198,7 @@ struct AcceptedTests {
         expected.match.paths = [.prefix("/a"), .exact("/b"), .prefix("/c/")]
         expected.match.methods = ["GET", "PURGE"]
         expected.match.headers = [HeaderMatch(name: "x-beta", value: "1"), HeaderMatch(name: "x-any", value: nil)]
+        expected.match.listeners = ["public"]
         expected.match.ignoreCase = true
         expected.match.normalise = true
         expected.sticky = .cookie("Session")

@@ -7,8 +7,9 @@ struct Probe: CustomStringConvertible {
     var host = "example.org"
     var path = "/"
     var headers: [(String, String)] = []
+    var listener = "public"
 
-    var description: String { "\(self.method) \(self.host) \(self.path) \(self.headers)" }
+    var description: String { "\(self.method) \(self.host) \(self.path) \(self.headers) on \(self.listener)" }
 
     func match(_ table: RoutingTable) -> Int? {
         var bytes: [UInt8] = []
@@ -29,7 +30,8 @@ struct Probe: CustomStringConvertible {
         let host = Array(self.host.utf8)
         let path = Array(self.path.utf8)
         return table.match(
-            method: method.span, host: host.span, path: path.span, bytes: bytes.span, fields: fields.span)
+            method: method.span, host: host.span, path: path.span, listener: table.bit(ofListener: self.listener),
+            bytes: bytes.span, fields: fields.span)
     }
 }
 
@@ -90,6 +92,36 @@ struct MatchTests {
         #expect(self.name(routes, Probe(host: host)) == expected)
         let open = routes + [Self.spec("any")]
         #expect(self.name(open, Probe(host: host)) == expected ?? "any")
+    }
+
+    @Test(
+        "A route may ask where the connection came in: that is one condition more, and who came in elsewhere misses it")
+    func listeners() {
+        var plain = Self.spec("plain", paths: [.prefix("/")])
+        plain.match.listeners = ["plain"]
+        var both = Self.spec("both", paths: [.prefix("/a")])
+        both.match.listeners = ["plain", "public"]
+        let routes = [Self.spec("any", paths: [.prefix("/")]), plain, both, Self.spec("a", paths: [.prefix("/a")])]
+        #expect(self.name(routes, Probe(listener: "plain")) == "plain")
+        #expect(self.name(routes, Probe(listener: "public")) == "any")
+        #expect(self.name(routes, Probe(path: "/a", listener: "plain")) == "both")
+        #expect(self.name(routes, Probe(path: "/a", listener: "public")) == "both")
+        #expect(self.name(routes, Probe(path: "/a", listener: "gone")) == "a")
+        #expect(self.name([plain], Probe(listener: "")) == nil)
+    }
+
+    @Test("Sixty-four listeners are told apart, each by a bit of its own")
+    func manyListeners() {
+        let names = (0..<64).map { "l\($0)" }
+        var routes = names.map { name in
+            var spec = Self.spec(name)
+            spec.match.listeners = [name]
+            return spec
+        }
+        var all = Self.spec("all")
+        all.match.listeners = names
+        routes.append(all)
+        for name in names { #expect(self.name(routes, Probe(listener: name)) == name) }
     }
 
     @Test("Host outweighs path, path outweighs conditions, conditions outweigh the order")

@@ -19,13 +19,15 @@ enum ReferenceMatcher {
             return nil
         }
         if !match.methods.isEmpty, !match.methods.contains(probe.method) { return nil }
+        if !match.listeners.isEmpty, !match.listeners.contains(probe.listener) { return nil }
         for header in match.headers {
             let holds = probe.headers.contains { name, value in
                 name.lowercased() == header.name && (header.value == nil || header.value == value)
             }
             if !holds { return nil }
         }
-        return host + path + [match.headers.count + (match.methods.isEmpty ? 0 : 1)]
+        let lists = (match.methods.isEmpty ? 0 : 1) + (match.listeners.isEmpty ? 0 : 1)
+        return host + path + [match.headers.count + lists]
     }
 
     private static func hostRank(_ patterns: [HostPattern], _ host: String) -> [Int]? {
@@ -132,6 +134,7 @@ enum RandomMatch {
             headers.append(HeaderMatch(name: name, value: random.chance(1, of: 2) ? nil : random.pick(["1", "2"])))
         }
         var spec = MatchTests.spec("r\(index)", hosts: hosts, paths: paths, methods: methods, headers: headers)
+        if random.chance(1, of: 5) { spec.match.listeners = [random.pick(["public", "inside", "gone"])] }
         spec.match.ignoreCase = disguised && random.chance(1, of: 3)
         spec.match.normalise = disguised && random.chance(1, of: 2)
         return spec
@@ -146,6 +149,6 @@ enum RandomMatch {
         }
         return Probe(
             method: random.pick(["GET", "PUT", "POST"]), host: host, path: Self.path(&random, disguised: disguised),
-            headers: headers)
+            headers: headers, listener: random.pick(["public", "inside", "unnamed"]))
     }
 }

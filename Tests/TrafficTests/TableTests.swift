@@ -54,7 +54,7 @@ struct TableTests {
             (TableSpec(), 7), (Timeouts(), 13), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
             (UpstreamSpec(name: ""), 13), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 14), (SplitEntry(upstream: "", weight: 0), 2),
-            (RedirectSpec(), 4), (MatchSpec(), 6), (HeaderMatch(name: "", value: nil), 2),
+            (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),
         ]
         for (value, count) in counts {
@@ -94,6 +94,7 @@ struct TableTests {
             { $0.routes[0].match.paths = [.prefix("/a"), .prefix("/b")] },
             { $0.routes[0].match.paths = [.prefix("/a\"), Traffic.PathPattern.prefix(\"/b")] },
             { $0.routes[0].match.hosts = [.exact("/a")] },
+            { $0.routes[0].match.listeners = ["/a"] },
             { $0.routes[0].responseHeaders.set = [HeaderSetting(name: "a", value: "b")] },
             { $0.routes[0].requestHeaders.set = [HeaderSetting(name: "a", value: "b")] },
             { $0.routes[1].action = .redirect(RedirectSpec(status: 301)) },

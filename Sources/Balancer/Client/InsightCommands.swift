@@ -20,6 +20,9 @@ struct ExplainCommand: AsyncParsableCommand {
     @Option(help: "The client's address, for routes that stick by it.")
     var client: String?
 
+    @Option(help: "The listener where the client connects, for routes that ask for it.")
+    var listener: String?
+
     @OptionGroup var admin: AdminOptions
 
     func run() async throws {
@@ -27,6 +30,7 @@ struct ExplainCommand: AsyncParsableCommand {
         if let host = self.host { query.append("host=\(AdminClient.query(host))") }
         query += self.header.map { "header=\(AdminClient.query($0))" }
         if let client = self.client { query.append("client=\(AdminClient.query(client))") }
+        if let listener = self.listener { query.append("listener=\(AdminClient.query(listener))") }
         let client = AdminClient(options: self.admin)
         let data = try await client.get("/api/v1/explain?\(query.joined(separator: "&"))")
         try client.show(data, as: Explanation.self) { explanation in

@@ -47,6 +47,7 @@ struct RoutesCommand: AsyncParsableCommand {
     private static func describe(_ match: MatchBody) -> String {
         var parts = match.method + match.host
         parts += match.path + match.exactPath.map { "=\($0)" }
+        parts += match.listener.map { "on \($0)" }
         parts += match.headers.sorted { $0.key < $1.key }.map { name, value in value.map { "\(name): \($0)" } ?? name }
         return parts.isEmpty ? "everything" : parts.joined(separator: " ")
     }

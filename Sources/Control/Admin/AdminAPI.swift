@@ -118,7 +118,8 @@ package struct AdminAPI: Sendable {
                 host: parameters["host"].map { String($0) } ?? "", path: parameters["path"].map { String($0) } ?? "/",
                 method: parameters["method"].map { String($0) } ?? "GET",
                 headers: Self.values(of: "header", in: request.uri.query ?? ""),
-                client: parameters["client"].map { String($0) })
+                client: parameters["client"].map { String($0) },
+                listener: parameters["listener"].map { String($0) })
             let view = await plane.publisher.current
             return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
         }

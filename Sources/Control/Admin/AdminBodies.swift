@@ -47,6 +47,7 @@ package struct MatchBody: Codable, Sendable {
     /// Paths that match whole, not as prefixes.
     package var exactPath: [String]
     package var method: [String]
+    package var listener: [String]
     /// Name to value; null is any value.
     package var headers: [String: String?]
 
@@ -64,6 +65,7 @@ package struct MatchBody: Codable, Sendable {
             if case .exact(let path) = pattern { path } else { nil }
         }
         self.method = match.methods
+        self.listener = match.listeners
         self.headers = Dictionary(
             match.headers.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     }

@@ -82,7 +82,9 @@ enum OpenAPIDocument {
                 {"name": "header", "in": "query", "schema": {"type": "array", "items": {"type": "string"}},
                  "description": "Name: value; may be repeated"},
                 {"name": "client", "in": "query", "schema": {"type": "string"},
-                 "description": "Client address, for routes that stick by it"}],
+                 "description": "Client address, for routes that stick by it"},
+                {"name": "listener", "in": "query", "schema": {"type": "string"},
+                 "description": "Where the client connects, for routes that ask for it"}],
               "responses": {
                 "200": {"$ref": "#/components/responses/Explanation"},
                 "422": {"$ref": "#/components/responses/Refused"}}}},
@@ -112,6 +114,7 @@ enum OpenAPIDocument {
                   "host": {"type": "array", "items": {"type": "string"}},
                   "path": {"type": "array", "items": {"type": "string"}},
                   "exactPath": {"type": "array", "items": {"type": "string"}},
+                  "listener": {"type": "array", "items": {"type": "string"}},
                   "method": {"type": "array", "items": {"type": "string"}},
                   "headers": {"type": "object", "additionalProperties": {"type": ["string", "null"]}}}},
                 "weights": {"$ref": "#/components/schemas/Weights"},

@@ -20,15 +20,19 @@ struct RouteQuestion: Sendable {
     private var path: String
     private var method: String
     private var client: IPAddress?
+    private var listener: String?
     /// Names and values one behind the other, and where each lies.
     private var bytes: [UInt8] = []
     private var fields: [FieldReference] = []
 
     /// `headers` are `Name: value` texts. Throws what is wrong with them.
-    init(host: String, path: String, method: String, headers: [String], client: String?) throws(ChangeRefused) {
+    init(
+        host: String, path: String, method: String, headers: [String], client: String?, listener: String? = nil
+    ) throws(ChangeRefused) {
         self.host = host
         self.path = path
         self.method = method
+        self.listener = listener
         var problems: [ControlProblem] = []
         for header in headers {
             guard let colon = header.firstIndex(of: ":"), colon != header.startIndex else {
@@ -64,13 +68,16 @@ struct RouteQuestion: Sendable {
     }
 
     func answer(_ table: RoutingTable, now: UInt64) -> Explanation {
+        let remarks = self.remarks(table)
         guard let route = self.match(table) else {
             return Explanation(
                 generation: table.generation, route: nil,
-                reasons: ["none of the \(table.routes.count) routes matches: the answer is 404"], shares: [],
+                reasons: remarks + ["none of the \(table.routes.count) routes matches: the answer is 404"], shares: [],
                 upstream: nil)
         }
-        var reasons = ["route \"\(route.name)\" is the most specific one that matches: \(Self.conditions(route.spec))"]
+        var reasons = remarks
+        reasons.append(
+            "route \"\(route.name)\" is the most specific one that matches: \(Self.conditions(route.spec))")
         guard let entries = route.spec.split else {
             if case .respond(let status) = route.spec.action {
                 reasons.append("the balancer answers \(status) itself")
@@ -101,8 +108,19 @@ struct RouteQuestion: Sendable {
         let host = Array(self.host.utf8)
         let path = Array(self.path.prefix { $0 != "?" }.utf8)
         let index = table.match(
-            method: method.span, host: host.span, path: path.span, bytes: self.bytes.span, fields: self.fields.span)
+            method: method.span, host: host.span, path: path.span,
+            listener: self.listener.map { table.bit(ofListener: $0) } ?? 0, bytes: self.bytes.span,
+            fields: self.fields.span)
         return index.map { table.routes[$0] }
+    }
+
+    /// What the question leaves open although routes hang on it.
+    private func remarks(_ table: RoutingTable) -> [String] {
+        guard table.needsListener else { return [] }
+        guard let listener = self.listener else {
+            return ["some routes ask for the listener and match nothing here: ask with ?listener= to see them"]
+        }
+        return table.bit(ofListener: listener) == 0 ? ["no route asks for the listener \"\(listener)\""] : []
     }
 
     /// The values of all fields of that name.
@@ -219,6 +237,7 @@ struct RouteQuestion: Sendable {
         let paths = match.path.map { "prefix \($0)" } + match.exactPath.map { "exactly \($0)" }
         if !paths.isEmpty { parts.append("path \(paths.joined(separator: " or "))") }
         if !match.method.isEmpty { parts.append("method \(match.method.joined(separator: " or "))") }
+        if !match.listener.isEmpty { parts.append("listener \(match.listener.joined(separator: " or "))") }
         for header in spec.match.headers {
             parts.append(header.value.map { "field \(header.name) is \"\($0)\"" } ?? "field \(header.name) is present")
         }

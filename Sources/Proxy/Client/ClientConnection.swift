@@ -10,6 +10,8 @@ class ClientConnection: Handle {
     /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
     final let core: WorkerCore
     final var channel: Channel
+    /// Where it came in.
+    final let listener: ListenerState
     final let peer: IPAddress
     /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
     final var context: RequestContext
@@ -17,9 +19,12 @@ class ClientConnection: Handle {
     /// When output last moved, in milliseconds.
     final var lastProgress: UInt64
 
-    init(core: WorkerCore, socket: consuming Socket, peer: IPAddress, isCountedPerClient: Bool) {
+    init(
+        core: WorkerCore, socket: consuming Socket, listener: ListenerState, peer: IPAddress, isCountedPerClient: Bool
+    ) {
         self.core = core
         self.channel = Channel(socket)
+        self.listener = listener
         self.peer = peer
         self.context = RequestContext(
             peer: AddressText(peer.description.utf8), isPeerTrusted: false, requestID: (0, 0), upgrades: false)

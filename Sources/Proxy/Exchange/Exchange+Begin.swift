@@ -34,7 +34,9 @@ extension Exchange {
     private func begin(_ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan) -> Bool {
         let span = source.bindMemory(to: UInt8.self).span
         if !plan.trustsNobody { self.identifyClient(span, plan) }
-        guard let index = self.match(head, span, table: plan.table), index < plan.routes.count else {
+        let listener = plan.table.needsListener ? self.client?.with { $0.listener.bit } ?? 0 : 0
+        guard let index = self.match(head, span, table: plan.table, listener: listener), index < plan.routes.count
+        else {
             self.reply(.noRoute)
             return false
         }
@@ -113,8 +115,12 @@ extension Exchange {
         return true
     }
 
-    private func match(_ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable) -> Int? {
-        guard table.needsHeaders else { return self.match(head, span, table: table, fields: Span()) }
+    private func match(
+        _ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable, listener: UInt64
+    ) -> Int? {
+        guard table.needsHeaders else {
+            return self.match(head, span, table: table, listener: listener, fields: Span())
+        }
         self.core.memory.fieldReferences.removeAll(keepingCapacity: true)
         for index in 0..<self.core.memory.fields.count {
             let field = self.core.memory.fields[index]
@@ -124,11 +130,12 @@ extension Exchange {
                     valueUpper: field.value.upper))
         }
         let references = self.core.memory.fieldReferences
-        return self.match(head, span, table: table, fields: references.span)
+        return self.match(head, span, table: table, listener: listener, fields: references.span)
     }
 
     private func match(
-        _ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable, fields: borrowing Span<FieldReference>
+        _ head: RequestHead, _ span: borrowing Span<UInt8>, table: RoutingTable, listener: UInt64,
+        fields: borrowing Span<FieldReference>
     ) -> Int? {
         var asksRoot = head.path.isEmpty
         if case .asterisk = head.form { asksRoot = true }
@@ -137,11 +144,11 @@ extension Exchange {
             let root: InlineArray<1, UInt8> = [0x2F]
             return table.match(
                 method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
-                path: root.span, bytes: span, fields: fields)
+                path: root.span, listener: listener, bytes: span, fields: fields)
         }
         return table.match(
             method: span.extracting(head.methodRange.bounds), host: span.extracting(head.host.bounds),
-            path: span.extracting(head.path.bounds), bytes: span, fields: fields)
+            path: span.extracting(head.path.bounds), listener: listener, bytes: span, fields: fields)
     }
 
     /// Who the client is: the peer, or the last address that trusted peers name and that can be believed.

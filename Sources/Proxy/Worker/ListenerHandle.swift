@@ -29,9 +29,7 @@ final class ListenerHandle: Handle {
 
     /// A strong `let`: reading it costs no count, which reading an unowned one does. Neither is ever freed before the other.
     let core: WorkerCore
-    /// Which opening of the listener this socket belongs to: an address that moves has two for a moment.
-    let identifier: UInt64
-    var name: String
+    let listener: ListenerState
     private var socket: Socket
     private var state = State.serving
     /// When a leaving listener is closed at the latest.
@@ -39,10 +37,9 @@ final class ListenerHandle: Handle {
     private var isTroubled = false
     private var nextReport: UInt64 = 0
 
-    init(core: WorkerCore, identifier: UInt64, name: String, socket: consuming Socket) {
+    init(core: WorkerCore, listener: ListenerState, socket: consuming Socket) {
         self.core = core
-        self.identifier = identifier
-        self.name = name
+        self.listener = listener
         self.socket = socket
         super.init()
     }
@@ -91,7 +88,7 @@ final class ListenerHandle: Handle {
         self.isTroubled = true
         if self.core.now >= self.nextReport {
             self.nextReport = self.core.now + Self.reportInterval
-            self.core.admission.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: cause))
+            self.report(cause)
         }
         self.socket.deregister(from: self.core.loop)
         if self.state == .serving { self.state = .paused }
@@ -120,7 +117,12 @@ final class ListenerHandle: Handle {
 
     private func recovered() {
         self.isTroubled = false
-        self.core.admission.report(ListenerTrouble(listener: self.name, worker: self.core.index, cause: nil))
+        self.report(nil)
+    }
+
+    private func report(_ cause: SystemError?) {
+        self.core.admission.report(
+            ListenerTrouble(listener: self.listener.plan.name, worker: self.core.index, cause: cause))
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
@@ -133,7 +135,8 @@ final class ListenerHandle: Handle {
         }
         self.core.counts.connectionsAccepted &+= 1
         let connection = HTTP1Client(
-            core: self.core, socket: socket, peer: client, isCountedPerClient: perClient > 0)
+            core: self.core, socket: socket, listener: self.listener, peer: client,
+            isCountedPerClient: perClient > 0)
         connection.start()
         if self.core.isDraining { connection.drain(grace: Self.settle) }
     }

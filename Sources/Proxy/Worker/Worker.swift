@@ -47,13 +47,12 @@ actor Worker {
     func forgetMetrics(_ numbers: [Int]) { self.core.forgetMetrics(numbers) }
 
     /// Serves a listening socket; the worker owns the descriptor from now on.
-    func serve(listener name: String, identifier: UInt64, descriptor: Int32) {
-        self.core.serve(listener: name, identifier: identifier, socket: Socket(owning: descriptor))
+    func serve(_ plan: ListenerPlan, identifier: UInt64, descriptor: Int32) {
+        self.core.serve(plan, identifier: identifier, socket: Socket(owning: descriptor))
     }
 
-    func renameListener(_ identifier: UInt64, to name: String) {
-        self.core.renameListener(identifier, to: name)
-    }
+    /// Gives listeners, by identifier, another name or other options.
+    func adopt(_ plans: [UInt64: ListenerPlan]) { self.core.adopt(plans) }
 
     /// Ends these listeners once what waits in their queues, or has begun to come, has been taken.
     func leaveListeners(_ identifiers: Set<UInt64>, hiding: Bool) {
@@ -70,7 +69,9 @@ actor Worker {
 
     /// Duplicates of the listening descriptors, owned by the caller.
     func duplicateListeners() -> [(name: String, descriptor: Int32)] {
-        self.core.listeners.filter { !$0.isLeaving }.map { ($0.name, $0.duplicate()) }.filter { $0.descriptor >= 0 }
+        self.core.listeners.filter { !$0.isLeaving }.map { ($0.listener.plan.name, $0.duplicate()) }.filter {
+            $0.descriptor >= 0
+        }
     }
 
     func beginDrain(idleGraceMilliseconds: UInt64) {

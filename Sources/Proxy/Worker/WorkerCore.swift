@@ -37,6 +37,8 @@ final class WorkerCore {
     private var metrics: ContiguousArray<RouteMetrics?> = []
     private var rejected: [UInt16: UInt64] = [:]
     var listeners: [ListenerHandle] = []
+    /// Of all listeners that have a socket or a connection here.
+    var listenerStates: [ListenerState] = []
 
     private var runnable: ContiguousArray<UInt64> = []
     private var expired: ContiguousArray<Int32> = []
@@ -293,6 +295,7 @@ final class WorkerCore {
         self.timeouts = table.spec.timeouts
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         self.closeAbandonedPools(table)
+        self.followListeners()
         return self.pinnedGenerations()
     }
 

@@ -81,7 +81,8 @@ package struct SectionKeys: Sendable, Equatable {
             "name", "match", "split", "redirect", "respond", "sticky", "failover", "override", "upgrade", "rewrite",
             "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering",
         ])
-    package static let match = SectionKeys("match", ["host", "path", "method", "headers", "ignoreCase", "normalise"])
+    package static let match = SectionKeys(
+        "match", ["host", "path", "method", "listener", "headers", "ignoreCase", "normalise"])
     package static let pathPattern = SectionKeys("pathPattern", ["exact", "prefix"])
     package static let redirect = SectionKeys("redirect", ["status", "scheme", "host", "path"])
     package static let respond = SectionKeys("respond", ["status"])

@@ -39,6 +39,12 @@ struct ConfigurationReader {
         return listeners
     }
 
+    /// Whether every listener that the document has could be read.
+    private func areAllNamed(_ listeners: [ListenerSpec], in document: Section) -> Bool {
+        guard case .array(let given)? = document["listeners"]?.value.content else { return false }
+        return given.count == listeners.count
+    }
+
     private func readProcess(_ document: Section, into configuration: inout BalancerConfiguration) {
         if let node = document["admin"] {
             let admin = self.admin(node)
@@ -136,8 +142,10 @@ struct ConfigurationReader {
         }
         let reader = RouteReader(
             // Without any upstreams, that is the fault, and not each route that names one.
-            upstreams: members == nil ? nil : table.upstreams.map(\.name), timeouts: table.timeouts,
-            limits: table.limits, buffering: table.buffering)
+            upstreams: members == nil ? nil : table.upstreams.map(\.name),
+            // Likewise where a listener could not be read.
+            listeners: self.areAllNamed(listeners, in: document) ? listeners.map(\.name) : nil,
+            timeouts: table.timeouts, limits: table.limits, buffering: table.buffering)
         var names: [String: String] = [:]
         for (index, node) in nodes.enumerated() {
             guard let route = reader.read(node, position: index + 1) else { continue }

@@ -3,8 +3,8 @@ import Traffic
 
 /// Reads which requests a route takes.
 enum MatchReader {
-    /// Over the defaults that `match` holds.
-    static func read(_ node: Node, into match: inout MatchSpec) {
+    /// Over the defaults that `match` holds. `listeners`: the names that there are; nil: not known, any may be right.
+    static func read(_ node: Node, listeners: [String]?, into match: inout MatchSpec) {
         guard let section = node.section(.match) else { return }
         section.read("host", into: &match.hosts) { node in
             node.oneOrMore("a host such as \"example.org\"")?.compactMap(Self.host)
@@ -15,9 +15,23 @@ enum MatchReader {
         section.read("method", into: &match.methods) { node in
             node.oneOrMore("a method such as \"GET\"", maximum: 32)?.compactMap { $0.method() }
         }
+        section.read("listener", into: &match.listeners) { node in
+            node.oneOrMore("the name of a listener such as \"public\"", maximum: 64)?.compactMap {
+                Self.listener($0, among: listeners)
+            }
+        }
         section.read("headers", into: &match.headers) { Self.headers($0) }
         section.read("ignoreCase", into: &match.ignoreCase) { $0.bool() }
         section.read("normalise", into: &match.normalise) { $0.bool() }
+    }
+
+    private static func listener(_ node: Node, among listeners: [String]?) -> String? {
+        guard let name = node.name() else { return nil }
+        if let listeners, !listeners.contains(name) {
+            node.fail("unknown listener" + Suggestion.text(for: name, among: listeners))
+            return nil
+        }
+        return name
     }
 
     private static func host(_ node: Node) -> HostPattern? {

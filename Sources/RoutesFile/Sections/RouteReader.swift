@@ -6,13 +6,18 @@ struct RouteReader {
     /// In declared order; a split names some of them. nil: not known, any name may be right.
     let upstreams: [String]?
     private let known: Set<String>
+    /// Names that a match may ask for; nil: not known, any may be right.
+    let listeners: [String]?
     let timeouts: Timeouts
     let limits: Limits
     let buffering: BufferingSpec
 
-    init(upstreams: [String]?, timeouts: Timeouts, limits: Limits, buffering: BufferingSpec) {
+    init(
+        upstreams: [String]?, listeners: [String]?, timeouts: Timeouts, limits: Limits, buffering: BufferingSpec
+    ) {
         self.upstreams = upstreams
         self.known = Set(upstreams ?? [])
+        self.listeners = listeners
         self.timeouts = timeouts
         self.limits = limits
         self.buffering = buffering
@@ -32,7 +37,7 @@ struct RouteReader {
         // What must not be public must not become so by another spelling.
         if case .respond(403) = route.action { route.match.normalise = true }
         if case .respond(404) = route.action { route.match.normalise = true }
-        if let match = section["match"] { MatchReader.read(match, into: &route.match) }
+        if let match = section["match"] { MatchReader.read(match, listeners: self.listeners, into: &route.match) }
         section.read("sticky", into: &route.sticky) { $0.hashKey() }
         section.read("failover", into: &route.failover) { $0.bool() }
         section.read("override", into: &route.override) { self.override($0) }

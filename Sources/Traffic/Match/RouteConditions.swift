@@ -9,12 +9,15 @@ struct RouteConditions: Sendable {
 
     /// Empty: any. Case-sensitive (RFC 9110 §9.1).
     private let methods: ContiguousArray<ContiguousArray<UInt8>>
+    /// A bit for each listener that will do (`RouteMatcher.bit`); all bits: any.
+    private let listeners: UInt64
     /// All must hold.
     let headers: ContiguousArray<HeaderCondition>
-    /// How many there are: each header is one, a list of methods is one.
+    /// How many there are: each header is one, a list of methods is one, a list of listeners is one.
     let count: Int
 
-    init(_ match: MatchSpec) {
+    init(_ match: MatchSpec, listeners: UInt64) {
+        self.listeners = listeners
         self.methods = match.methods.isEmpty ? [] : ContiguousArray(match.methods.map { ContiguousArray($0.utf8) })
         self.headers =
             match.headers.isEmpty
@@ -25,13 +28,16 @@ struct RouteConditions: Sendable {
                         name: ContiguousArray(header.name.utf8.map(ByteTable.folded)),
                         value: header.value.map { ContiguousArray($0.utf8) })
                 })
-        self.count = self.headers.count + (self.methods.isEmpty ? 0 : 1)
+        self.count =
+            self.headers.count + (self.methods.isEmpty ? 0 : 1) + (match.listeners.isEmpty ? 0 : 1)
     }
 
     func hold(
-        method: borrowing Span<UInt8>, bytes: borrowing Span<UInt8>, fields: borrowing Span<FieldReference>
+        method: borrowing Span<UInt8>, listener: UInt64, bytes: borrowing Span<UInt8>,
+        fields: borrowing Span<FieldReference>
     ) -> Bool {
         if self.count == 0 { return true }
+        if self.listeners != .max, self.listeners & listener == 0 { return false }
         if !self.methods.isEmpty, !self.allows(method) { return false }
         for index in self.headers.indices where !self.isMet(index, bytes, fields) { return false }
         return true

@@ -23,7 +23,10 @@ extension RouteMatcher {
 
     init(_ routes: [RouteSpec]) {
         self.conditions.reserveCapacity(routes.count)
-        for index in routes.indices { self.conditions.append(RouteConditions(routes[index].match)) }
+        for index in routes.indices {
+            self.conditions.append(
+                RouteConditions(routes[index].match, listeners: self.bits(ofListeners: routes[index].match.listeners)))
+        }
         var entries: [Entry] = []
         entries.reserveCapacity(routes.count)
         var prefixes: [Prefix] = []
@@ -48,6 +51,18 @@ extension RouteMatcher {
             self.buckets[Int(prefix.bucket)].shorter = shorter
         }
         self.fill(entries)
+    }
+
+    /// All bits: any listener will do.
+    private mutating func bits(ofListeners names: [String]) -> UInt64 {
+        guard !names.isEmpty else { return .max }
+        var bits: UInt64 = 0
+        for name in names {
+            // routes.json has at most 64 listeners, and routes name only those.
+            if self.bit(ofListener: name) == 0, self.listeners.count < 64 { self.listeners.append(name) }
+            bits |= self.bit(ofListener: name)
+        }
+        return bits
     }
 
     /// The most candidates that one request's look into one bucket asks.

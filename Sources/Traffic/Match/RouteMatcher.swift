@@ -4,7 +4,7 @@
 /// The most specific route wins, compared by, in this order:
 /// 1. host: exact, longer suffix, shorter suffix, any;
 /// 2. path: exact, longer prefix, shorter prefix, any;
-/// 3. the number of further conditions: each header is one, a list of methods is one;
+/// 3. the number of further conditions: each header is one, a list of methods is one, a list of listeners is one;
 /// 4. the declared order.
 /// A more specific host whose routes all refuse a request does not hide the less specific ones; likewise for paths. Routes
 /// that compare paths in another form (without case, in the normal form) are ranked by their patterns in that form.
@@ -65,33 +65,43 @@ struct RouteMatcher: Sendable {
     /// By route.
     var conditions: ContiguousArray<RouteConditions> = []
     var indices: ContiguousArray<HeaderIndex> = []
+    /// Listeners that some route asks for, at most 64: the place of each is its bit.
+    var listeners: ContiguousArray<String> = []
     /// The forms in which some route compares paths, a bit each.
     var forms: UInt8 = 0
 
     // MARK: matching
 
+    /// The bit of a listener; 0: no route asks for it.
+    func bit(ofListener name: String) -> UInt64 {
+        self.listeners.firstIndex(of: name).map { 1 << UInt64($0) } ?? 0
+    }
+
     /// The index of the route; nil if none takes the request.
     func match(
-        method: borrowing Span<UInt8>, host: borrowing Span<UInt8>, path: borrowing Span<UInt8>,
+        method: borrowing Span<UInt8>, host: borrowing Span<UInt8>, path: borrowing Span<UInt8>, listener: UInt64,
         bytes: borrowing Span<UInt8>, fields: borrowing Span<FieldReference>
     ) -> Int? {
         let normalises = self.forms & 0b1100 != 0
         guard normalises, !NormalPath.isNormal(path) else {
-            return self.match(method, host, path, normal: path, path.count, bytes, fields)
+            return self.match(method, host, path, normal: path, path.count, listener, bytes, fields)
         }
         let normal = NormalPath(path)
         return self.match(
-            method, host, path, normal: normal.buffer.span.extracting(normal.range), normal.count, bytes, fields)
+            method, host, path, normal: normal.buffer.span.extracting(normal.range), normal.count, listener, bytes,
+            fields)
     }
 
     private func match(
         _ method: borrowing Span<UInt8>, _ host: borrowing Span<UInt8>, _ path: borrowing Span<UInt8>,
-        normal: borrowing Span<UInt8>, _ normalCount: Int, _ bytes: borrowing Span<UInt8>,
+        normal: borrowing Span<UInt8>, _ normalCount: Int, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>
     ) -> Int? {
         var group = self.group(of: host)
         while group >= 0 {
-            if let route = self.match(method, bytes, fields, path, normal: normal, normalCount, in: Int(group)) {
+            if let route = self.match(
+                method, listener, bytes, fields, path, normal: normal, normalCount, in: Int(group))
+            {
                 return route
             }
             group = self.groups[Int(group)].parent
@@ -100,28 +110,30 @@ struct RouteMatcher: Sendable {
     }
 
     private func match(
-        _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>, _ path: borrowing Span<UInt8>,
         normal: borrowing Span<UInt8>,
         _ normalCount: Int, in group: Int
     ) -> Int? {
         if self.forms & ~1 == 0 {
             let chain = self.find(path, path.count, form: 0, in: group)
-            if let route = self.first(in: chain.exact, method, bytes, fields) { return Int(route) }
+            if let route = self.first(in: chain.exact, method, listener, bytes, fields) { return Int(route) }
             var bucket = chain.prefix
             while bucket >= 0 {
-                if let route = self.first(in: bucket, method, bytes, fields) { return Int(route) }
+                if let route = self.first(in: bucket, method, listener, bytes, fields) { return Int(route) }
                 bucket = self.buckets[Int(bucket)].shorter
             }
-        } else if let route = self.matchInForms(method, bytes, fields, path, normal: normal, normalCount, in: group) {
+        } else if let route = self.matchInForms(
+            method, listener, bytes, fields, path, normal: normal, normalCount, in: group)
+        {
             return Int(route)
         }
-        return self.first(in: self.groups[group].anyPath, method, bytes, fields).map { Int($0) }
+        return self.first(in: self.groups[group].anyPath, method, listener, bytes, fields).map { Int($0) }
     }
 
     /// Several forms side by side: exact ones first, then the longest prefix of any form, then the next.
     private func matchInForms(
-        _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>, _ path: borrowing Span<UInt8>,
         normal: borrowing Span<UInt8>,
         _ normalCount: Int, in group: Int
@@ -133,7 +145,7 @@ struct RouteMatcher: Sendable {
                 form & Form.normal == 0
                 ? self.find(path, path.count, form: form, in: group)
                 : self.find(normal, normalCount, form: form, in: group)
-            found = self.better(found, self.first(in: chains[form].exact, method, bytes, fields))
+            found = self.better(found, self.first(in: chains[form].exact, method, listener, bytes, fields))
         }
         while found < 0 {
             var longest: Int32 = 0
@@ -149,7 +161,7 @@ struct RouteMatcher: Sendable {
                 chains[form].prefix = self.buckets[Int(bucket)].shorter
                 guard bucket != asked else { continue }
                 asked = bucket
-                found = self.better(found, self.first(in: bucket, method, bytes, fields))
+                found = self.better(found, self.first(in: bucket, method, listener, bytes, fields))
             }
         }
         return found
@@ -165,31 +177,31 @@ struct RouteMatcher: Sendable {
     }
 
     private func first(
-        in bucket: Int32, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        in bucket: Int32, _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>
     ) -> Int32? {
         guard bucket >= 0 else { return nil }
         let index = self.buckets[Int(bucket)].index
-        if index >= 0 { return self.first(inIndex: Int(index), method, bytes, fields) }
+        if index >= 0 { return self.first(inIndex: Int(index), method, listener, bytes, fields) }
         for place in Int(self.buckets[Int(bucket)].lower)..<Int(self.buckets[Int(bucket)].upper) {
             let route = self.candidates[place]
-            if self.holds(route, method, bytes, fields) { return route }
+            if self.holds(route, method, listener, bytes, fields) { return route }
         }
         return nil
     }
 
     private func first(
-        inIndex index: Int, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        inIndex index: Int, _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>
     ) -> Int32? {
         var found: Int32 = -1
-        for route in self.indices[index].others where self.holds(route, method, bytes, fields) {
+        for route in self.indices[index].others where self.holds(route, method, listener, bytes, fields) {
             found = route
             break
         }
         for place in fields.indices {
             guard let list = self.indices[index].list(bytes, fields[place]) else { continue }
-            for route in self.indices[index].lists[list] where self.holds(route, method, bytes, fields) {
+            for route in self.indices[index].lists[list] where self.holds(route, method, listener, bytes, fields) {
                 found = self.better(found, route)
                 break
             }
@@ -198,10 +210,10 @@ struct RouteMatcher: Sendable {
     }
 
     private func holds(
-        _ route: Int32, _ method: borrowing Span<UInt8>, _ bytes: borrowing Span<UInt8>,
+        _ route: Int32, _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>
     ) -> Bool {
-        self.conditions[Int(route)].hold(method: method, bytes: bytes, fields: fields)
+        self.conditions[Int(route)].hold(method: method, listener: listener, bytes: bytes, fields: fields)
     }
 
     // MARK: host and path

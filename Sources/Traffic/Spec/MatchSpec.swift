@@ -3,6 +3,8 @@ package struct MatchSpec: Sendable, Equatable {
     package var hosts: [HostPattern] = []
     package var paths: [PathPattern] = []
     package var methods: [String] = []
+    /// Names of listeners where the request's connection came in.
+    package var listeners: [String] = []
     /// All must match.
     package var headers: [HeaderMatch] = []
     /// Paths are compared without regard to ASCII case.

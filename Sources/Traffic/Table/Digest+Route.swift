@@ -35,6 +35,7 @@ extension MatchSpec: Digestible {
         digest.add(self.hosts)
         digest.add(self.paths)
         digest.add(self.methods)
+        digest.add(self.listeners)
         digest.add(self.headers)
         digest.add(self.ignoreCase)
         digest.add(self.normalise)

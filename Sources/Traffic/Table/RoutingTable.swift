@@ -14,6 +14,9 @@ package final class RoutingTable: Sendable {
     /// Whether some route matches on headers: only then need `match` be given any.
     package let needsHeaders: Bool
 
+    /// Whether some route asks where the connection came in: only then need `match` be told.
+    package let needsListener: Bool
+
     private let matcher: RouteMatcher
     private let routeIndices: [String: Int]
     private let upstreamIndices: [String: Int]
@@ -72,6 +75,7 @@ package final class RoutingTable: Sendable {
         } else {
             self.matcher = RouteMatcher(spec.routes)
         }
+        self.needsListener = !self.matcher.listeners.isEmpty
     }
 
     /// The upstream at that place, if a new one would be the same.
@@ -85,12 +89,17 @@ package final class RoutingTable: Sendable {
     /// The index of the most specific route that takes the request; nil: none does. Allocates nothing.
     ///
     /// All spans are the request's own bytes: `host` may carry a port and any case, `path` has no query, `fields` refer
-    /// into `bytes` and may be left empty unless `needsHeaders`.
+    /// into `bytes` and may be left empty unless `needsHeaders`. `listener` is a bit of `bit(ofListener:)`.
     package func match(
-        method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>, bytes: Span<UInt8>, fields: Span<FieldReference>
+        method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>, listener: UInt64 = 0, bytes: Span<UInt8>,
+        fields: Span<FieldReference>
     ) -> Int? {
-        self.matcher.match(method: method, host: host, path: path, bytes: bytes, fields: fields)
+        self.matcher.match(
+            method: method, host: host, path: path, listener: listener, bytes: bytes, fields: fields)
     }
+
+    /// What stands for a listener when this very table matches; 0: no route asks for it.
+    package func bit(ofListener name: String) -> UInt64 { self.matcher.bit(ofListener: name) }
 
     package func route(named name: String) -> Route? { self.routeIndices[name].map { self.routes[$0] } }
 
