@@ -41,7 +41,8 @@ struct CheckCommand: AsyncParsableCommand {
             throw ExitCode(1)
         }
         let threads = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
-        let warnings = await NameCheck.warnings(configuration, threads: threads)
+        let warnings =
+            ConfigurationRemarks.warnings(configuration) + (await NameCheck.warnings(configuration, threads: threads))
         if self.json {
             try? Self.printReport(Report(file: self.file, ok: true, problems: [], warnings: warnings))
             return

@@ -82,6 +82,10 @@ enum AccessRecord {
         writer.append(paddedHex: requestID.1)
         writer.append("\",\"client\":\"")
         client.context.peer.write(into: &writer)
+        if let relay = client.relay {
+            writer.append("\",\"peer\":\"")
+            writer.append(utf8: relay.proxy.description)
+        }
     }
 
     private static func finish(_ writer: inout ByteWriter, core: WorkerCore, log: AccessLogBuffer) {

@@ -1,4 +1,5 @@
 import Glibc
+import Traffic
 
 /// The byte side of one connection: a socket, what the kernel would not take yet, and what is known of both directions.
 ///
@@ -74,6 +75,52 @@ package struct Channel: ~Copyable {
             self.isReadable = false
             return .failed(code)
         }
+    }
+
+    /// What has come, left where it is; for what must not be read beyond its end. `isReadable` afterwards: the peer has ended, or
+    /// there is more than `room` takes.
+    package mutating func peek(into room: UnsafeMutableRawBufferPointer) -> Inflow {
+        switch self.socket.peek(into: room) {
+        case .bytes(let count):
+            // Edge-triggered: what comes later is reported by a new event, whatever has been left.
+            if count < room.count, !self.isPeerClosing { self.isReadable = false }
+            return .bytes(count)
+        case .wouldBlock:
+            self.isReadable = false
+            return .dry
+        case .end:
+            self.isReadable = false
+            return .ended
+        case .failed(let code):
+            self.isReadable = false
+            return .failed(code)
+        }
+    }
+
+    /// Drops bytes that `peek` has shown; false if they cannot be had any more. `scratch` is overwritten.
+    package mutating func skip(_ count: Int, scratch: UnsafeMutableRawBufferPointer) -> Bool {
+        var left = count
+        while left > 0 {
+            let room = UnsafeMutableRawBufferPointer(rebasing: scratch[0..<min(left, scratch.count)])
+            guard case .bytes(let read) = self.socket.receive(into: room) else { return false }
+            left -= read
+        }
+        // There may be more behind them of which no event will tell.
+        self.isReadable = true
+        return true
+    }
+
+    /// The connection, for another holder. What is left here is closed.
+    package mutating func take() -> Channel {
+        var taken = Channel(Socket(owning: -1))
+        swap(&self, &taken)
+        return taken
+    }
+
+    /// The other end's address, and ours; nil once the connection is gone.
+    package borrowing func addresses() -> (peer: SocketAddress, own: SocketAddress)? {
+        guard let peer = self.socket.peerAddress(), let own = self.socket.boundAddress() else { return nil }
+        return (peer, own)
     }
 
     /// Whether the connection, idle until now, is untouched: nothing to read, and not ended.

@@ -1,5 +1,6 @@
 import CEpoll
 import Glibc
+import Traffic
 
 /// What a read or a write on a non-blocking socket came to.
 package enum IOResult {
@@ -59,6 +60,18 @@ package struct Socket: ~Copyable {
         }
     }
 
+    /// Reads what there is and leaves it there.
+    package borrowing func peek(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        while true {
+            let count = recv(self.descriptor, buffer.baseAddress, buffer.count, Int32(MSG_PEEK))
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .end }
+            let code = errno
+            if code == EAGAIN { return .wouldBlock }
+            if code != EINTR { return .failed(code) }
+        }
+    }
+
     @inline(__always)
     package borrowing func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         while true {
@@ -108,6 +121,17 @@ package struct Socket: ~Copyable {
         var length = socklen_t(MemoryLayout<Int32>.size)
         guard getsockopt(self.descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { return errno }
         return code
+    }
+
+    /// The other end's address; nil once it is gone.
+    package borrowing func peerAddress() -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let descriptor = self.descriptor
+        let result = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &length) }
+        }
+        return result == 0 ? IPEndpoint.read(storage) : nil
     }
 
     /// Begins a non-blocking TCP connect; it has ended when the socket turns writable (`takeError` says how).

@@ -22,9 +22,11 @@ final class FakeClient: ClientConnection {
         self.dice = dice
         let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 80)
         let listener = ListenerState(
-            identifier: 1, plan: ListenerPlan(ListenerSpec(name: "public", address: address)), table: core.plan.table)
+            identifier: 1, plan: ListenerPlan(ListenerSpec(name: "public", address: address)), table: core.plan.table,
+            counts: ListenerCounts())
         super.init(
-            core: core, socket: SilentSocket.make(), listener: listener, peer: address.ip, isCountedPerClient: false)
+            core: core, channel: Channel(SilentSocket.make()),
+            origin: ClientOrigin(listener: listener, address: address.ip))
     }
 
     private func flow() -> Flow {

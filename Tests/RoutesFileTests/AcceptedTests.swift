@@ -55,7 +55,7 @@ struct AcceptedTests {
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
                 "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false,
                     "underscores": "refuse", "maxPasses": 0 },
-                "timeouts": { "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
+                "timeouts": { "proxyHeader": "13ms", "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
                     "responseBodyIdle": "1.5s", "keepAlive": "0.25m", "upstreamIdle": "7ms", "upstreamLifetime": "8ms",
                     "tunnelIdle": "9ms", "tunnelHalfClosed": "11ms", "linger": "12ms", "queue": "10ms", "drain": "720h" },
                 "limits": { "requestLine": "1KiB", "headerBytes": "2KB", "headerCount": 7, "body": "1.5GiB",
@@ -85,6 +85,7 @@ struct AcceptedTests {
         forwarding.maxPasses = 0
         #expect(table.forwarding == forwarding)
         var timeouts = Timeouts()
+        timeouts.proxyHeader = 13
         timeouts.requestHeader = 1
         timeouts.requestBodyIdle = 2_000
         timeouts.connect = 180_000
@@ -128,6 +129,20 @@ struct AcceptedTests {
         #expect(configuration.table.forwarding.via.isEmpty)
     }
 
+    @Test("Every key of a listener")
+    func listener() throws {
+        let configuration = try Document(
+            listeners: """
+                [{ "name": "public", "address": "127.0.0.1:8080",
+                   "proxyProtocol": { "from": ["10.0.0.0/8", "::1"], "versions": [2, 1] } }]
+                """
+        ).parse()
+        var expected = ListenerSpec(name: "public", address: try address("127.0.0.1:8080"))
+        expected.proxyProtocol = ProxyProtocolSpec(
+            from: try ["10.0.0.0/8", "::1"].map { try #require(AddressBlock(parsing: $0)) })
+        #expect(configuration.listeners == [expected])
+    }
+
     @Test("Every key of an upstream")
     func upstream() throws {
         let configuration = try Document(
@@ -138,7 +153,8 @@ struct AcceptedTests {
                 "passive": { "enabled": false, "consecutiveFailures": 6, "failureRate": 7, "minimumRequests": 8,
                     "window": "9s", "baseEjection": "10s", "maxEjection": "11s", "maxEjectedShare": 12 },
                 "slowStart": "13s", "maxConnections": 14, "maxOutstanding": 15, "queue": { "length": 16 },
-                "idleConnections": 17, "retry": { "attempts": 5, "budgetPercent": 18, "minimumPerSecond": 19 }
+                "idleConnections": 17, "retry": { "attempts": 5, "budgetPercent": 18, "minimumPerSecond": 19 },
+                "sendProxyProtocol": 2
                 """
         ).parse()
         var expected = UpstreamSpec(name: "core")
@@ -170,6 +186,7 @@ struct AcceptedTests {
         expected.retry.attempts = 5
         expected.retry.budgetPercent = 18
         expected.retry.minimumPerSecond = 19
+        expected.sendProxyProtocol = 2
         #expect(configuration.table.upstreams == [expected])
     }
 

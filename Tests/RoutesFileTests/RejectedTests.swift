@@ -40,6 +40,11 @@ struct RejectedTests {
         }
     }
 
+    /// One listener with this `proxyProtocol`.
+    private static func proxied(_ text: String) -> String {
+        #"[{ "name": "public", "address": "127.0.0.1:8080", "proxyProtocol": "# + text + " }]"
+    }
+
     static let process: [Case] = [
         .top(#""listners": 1"#, "$.listners", #"unknown key; did you mean "listeners"?"#),
         .top(#""zzzzzzzz": 1"#, "$.zzzzzzzz", "unknown key"),
@@ -114,6 +119,17 @@ struct RejectedTests {
         .listeners("[]", "", "expected at least one"),
         .listeners("{}", "", "expected a list of listeners, found an object"),
         .listeners("[5]", "[0]", "expected an object"),
+        .listeners(Self.proxied("{}"), "[0].proxyProtocol", #"the key "from" is missing"#),
+        .listeners(Self.proxied(#"{ "from": [] }"#), "[0].proxyProtocol.from", "at least one"),
+        .listeners(Self.proxied(#"{ "from": ["10.0.0.0/40"] }"#), "[0].proxyProtocol.from[0]", "expected an address"),
+        .listeners(
+            Self.proxied(#"{ "from": ["::1"], "versions": [3] }"#), "[0].proxyProtocol.versions[0]",
+            "an integer from 1 to 2"),
+        .listeners(
+            Self.proxied(#"{ "from": ["::1"], "versions": [2, 2] }"#), "[0].proxyProtocol.versions[1]", "already given"),
+        .listeners(Self.proxied(#"{ "from": ["::1"], "versions": [] }"#), "[0].proxyProtocol.versions", "at least one"),
+        .listeners(
+            Self.proxied(#"{ "form": ["::1"], "from": ["::1"] }"#), "[0].proxyProtocol.form", #"did you mean "from"?"#),
         .listeners(#"[{ "address": "127.0.0.1:1" }]"#, "[0]", #"the key "name" is missing"#),
         .listeners(#"[{ "name": "a" }]"#, "[0]", #"the key "address" is missing"#),
         .listeners(#"[{ "name": "a b", "address": "127.0.0.1:1" }]"#, "[0].name", "is not a name"),
@@ -196,6 +212,8 @@ struct RejectedTests {
         .core(#""queue": 5"#, ".queue", "expected an object, found number 5"),
         .core(#""queue": { "lenght": 5 }"#, ".queue.lenght", #"did you mean "length"?"#),
         .core(#""retry": { "attempts": 6 }"#, ".retry.attempts", "an integer from 0 to 5"),
+        .core(#""sendProxyProtocol": 3"#, ".sendProxyProtocol", "an integer from 1 to 2"),
+        .core(#""sendProxyProtocol": "2""#, ".sendProxyProtocol", "an integer from 1 to 2"),
         .core(#""idleConnections": 1e3"#, ".idleConnections", "found number 1e3"),
     ]
 

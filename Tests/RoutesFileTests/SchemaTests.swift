@@ -61,7 +61,7 @@ struct SchemaTests {
     func required(section: SectionKeys) throws {
         let expected: [String: Set<String>] = [
             "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"], "operationalLog": ["level"],
-            "batching": ["enabled"],
+            "batching": ["enabled"], "proxyProtocol": ["from"],
             "takeover": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],

@@ -51,8 +51,8 @@ struct TableTests {
     @Test("Every property of a specification is part of the fingerprint: who adds one adds it there and here")
     func properties() {
         let counts: [(Any, Int)] = [
-            (TableSpec(), 7), (Timeouts(), 13), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
-            (UpstreamSpec(name: ""), 13), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
+            (TableSpec(), 7), (Timeouts(), 14), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
+            (UpstreamSpec(name: ""), 14), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 14), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),
@@ -82,6 +82,7 @@ struct TableTests {
                 $0.upstreams[0].health?.expectedBody = "nil"
             },
             { $0.upstreams[0].passive.window += 1 },
+            { $0.upstreams[0].sendProxyProtocol = 1 },
             { $0.upstreams[0].balance = .consistentHash(.header("a")) },
             { $0.upstreams[0].balance = .consistentHash(.cookie("a")) },
             {

@@ -9,6 +9,7 @@ package actor HealthMonitor {
     private struct Target {
         var endpoint: Endpoint
         var spec: ProbeSpec
+        var proxyProtocol: UInt8
         var machine: ProbeMachine
         /// Distinguishes this target's task from that of a predecessor with the same key.
         var serial: UInt64
@@ -61,7 +62,8 @@ package actor HealthMonitor {
                 }
                 let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
                 wanted.insert(key)
-                self.follow(key, endpoint: endpoint, spec: spec)
+                self.follow(
+                    key, endpoint: endpoint, spec: spec, proxyProtocol: upstream.spec.sendProxyProtocol)
             }
         }
         self.targets = self.targets.filter { wanted.contains($0.key) }
@@ -83,20 +85,25 @@ package actor HealthMonitor {
         self.refused = present
     }
 
-    private func follow(_ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec) {
-        if let known = self.targets[key], known.spec == spec, known.endpoint === endpoint { return }
+    private func follow(_ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec, proxyProtocol: UInt8) {
+        if let known = self.targets[key], known.spec == spec, known.proxyProtocol == proxyProtocol,
+            known.endpoint === endpoint
+        {
+            return
+        }
         let serial = self.nextSerial
         self.nextSerial += 1
         if var known = self.targets[key], known.endpoint === endpoint {
             // Another number ends the task of the old probe; an answer to it that is still under way is not recorded.
             known.serial = serial
             known.spec = spec
+            known.proxyProtocol = proxyProtocol
             known.machine.adopt(spec)
             self.targets[key] = known
         } else {
             self.targets[key] = Target(
-                endpoint: endpoint, spec: spec, machine: ProbeMachine(spec, operational: endpoint.operational),
-                serial: serial)
+                endpoint: endpoint, spec: spec, proxyProtocol: proxyProtocol,
+                machine: ProbeMachine(spec, operational: endpoint.operational), serial: serial)
         }
         self.startsContinuation.yield((key, serial))
     }
@@ -119,7 +126,8 @@ package actor HealthMonitor {
         guard let target = self.targets[key], target.endpoint.administrative != .maintenance,
             !target.endpoint.isRefused
         else { return }
-        let exchange = ProbeExchange(spec: target.spec, address: key.address)
+        let exchange = ProbeExchange(
+            spec: target.spec, address: key.address, proxyProtocol: target.proxyProtocol)
         let began = self.clock.monotonic()
         let answer = await self.transport.exchange(
             with: key.address, request: exchange.request, connectMilliseconds: target.spec.timeout,

@@ -9,13 +9,25 @@ struct ProbeExchange: Sendable {
 
     let spec: ProbeSpec
     let address: SocketAddress
+    /// As `UpstreamSpec.sendProxyProtocol`.
+    var proxyProtocol: UInt8 = 0
 
     var request: [UInt8] {
         let host = self.spec.host ?? self.address.description
         let text =
             "\(self.spec.method) \(self.spec.path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: balancer-probe\r\n"
             + "Accept: */*\r\nConnection: close\r\n\r\n"
-        return Array(text.utf8)
+        return self.announcement + Array(text.utf8)
+    }
+
+    /// A probe is nobody's but ours.
+    private var announcement: [UInt8] {
+        guard let version = ProxyHeader.Version(rawValue: self.proxyProtocol) else { return [] }
+        return [UInt8](unsafeUninitializedCapacity: ProxyHeaderWriter.room) { room, count in
+            var writer = ByteWriter(UnsafeMutableRawBufferPointer(room))
+            ProxyHeaderWriter.writeLocal(version, into: &writer)
+            count = writer.count
+        }
     }
 
     /// Whether the bytes so far settle the question. Without an expected body the final response head does; waiting

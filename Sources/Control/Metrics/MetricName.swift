@@ -7,6 +7,7 @@ package enum MetricName: String, CaseIterable, Sendable {
     case connectionsRefused = "balancer_connections_refused_total"
     case acceptFailures = "balancer_accept_failures_total"
     case connectionsRelieved = "balancer_connections_relieved_total"
+    case proxyProtocol = "balancer_proxy_protocol_total"
     case interimsDropped = "balancer_interim_responses_dropped_total"
     case tunnelsActive = "balancer_tunnels_active"
     case exchangesActive = "balancer_exchanges_active"
@@ -65,6 +66,8 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .connectionsAccepted: "Client connections accepted."
         case .connectionsRefused: "Client connections closed at accept because of a limit."
         case .connectionsRelieved: "Client connections reset because slow clients held more than limits.buffered."
+        case .proxyProtocol:
+            "Connections that had to begin with a header of the PROXY protocol, by listener and result."
         case .interimsDropped: "Interim responses beyond limits.interimResponses."
         case .acceptFailures: "Times that a listener could not accept and tried again later."
         case .tunnelsActive: "Upgraded connections open."

@@ -125,12 +125,29 @@ package struct MetricsPage: Sendable {
         return sums.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    private func writeListeners(_ text: inout MetricsText) {
+        text.family(.proxyProtocol)
+        var sums: [String: [UInt64]] = [:]
+        for counters in self.workers.lazy.flatMap(\.listeners) {
+            for (place, entry) in counters.proxyHeaders.byResult.enumerated() {
+                sums[counters.listener, default: [0, 0, 0, 0, 0]][place] &+= entry.count
+            }
+        }
+        let results = ProxyHeaderCounts().byResult.map(\.result)
+        for (listener, counts) in sums.sorted(by: { $0.key < $1.key }) {
+            for (result, count) in zip(results, counts) where count > 0 {
+                text.sample(.proxyProtocol, [("listener", listener), ("result", result)], count)
+            }
+        }
+    }
+
     private func writeConnections(_ text: inout MetricsText) {
         text.single(.connectionsActive, self.sum(\.connectionsActive))
         text.single(.connectionsAccepted, self.sum(\.connectionsAccepted))
         text.single(.connectionsRefused, self.sum(\.connectionsRefused))
         text.single(.acceptFailures, self.sum(\.acceptFailures))
         text.single(.connectionsRelieved, self.sum(\.connectionsRelieved))
+        self.writeListeners(&text)
         text.single(.interimsDropped, self.sum(\.interimsDropped))
         text.single(.tunnelsActive, self.sum(\.tunnelsActive))
         text.single(.exchangesActive, self.sum(\.exchangesActive))

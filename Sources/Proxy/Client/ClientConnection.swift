@@ -12,23 +12,28 @@ class ClientConnection: Handle {
     final var channel: Channel
     /// Where it came in.
     final let listener: ListenerState
+    /// Who connected, or the one whom the proxy in front names.
     final let peer: IPAddress
+    /// What the proxy in front said; nil: none stands in front.
+    final let relay: RelayedConnection?
     /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
     final var context: RequestContext
-    final let isCountedPerClient: Bool
+    private final let isCountedPerClient: Bool
+    /// Connections to endpoints that tell of it may be kept for it.
+    final var ownsEndpointConnections = false
     /// When output last moved, in milliseconds.
     final var lastProgress: UInt64
 
-    init(
-        core: WorkerCore, socket: consuming Socket, listener: ListenerState, peer: IPAddress, isCountedPerClient: Bool
-    ) {
+    init(core: WorkerCore, channel: consuming Channel, origin: ClientOrigin) {
         self.core = core
-        self.channel = Channel(socket)
-        self.listener = listener
-        self.peer = peer
+        self.channel = channel
+        self.listener = origin.listener
+        self.peer = origin.address
+        self.relay = origin.relay
         self.context = RequestContext(
-            peer: AddressText(peer.description.utf8), isPeerTrusted: false, requestID: (0, 0), upgrades: false)
-        self.isCountedPerClient = isCountedPerClient
+            peer: AddressText(origin.address.description.utf8), isPeerTrusted: false, requestID: (0, 0),
+            upgrades: false)
+        self.isCountedPerClient = origin.isCountedPerClient
         self.lastProgress = core.now
         super.init()
     }
@@ -46,16 +51,28 @@ class ClientConnection: Handle {
         }
     }
 
+    /// Goes on in the place of a handshake that is over: counted and watched already.
+    func takePlace(of handshake: ClientHandshake) {
+        self.core.handles.replace(handshake, with: self)
+    }
+
     /// Closes the channel and leaves the worker's table.
     final func leave() {
+        if self.ownsEndpointConnections { self.core.closeIdle(of: self.token) }
         self.channel.close(pool: &self.core.buffers)
         self.core.counts.connections -= 1
-        self.core.admission.leave(self.peer, counted: self.isCountedPerClient)
+        if self.isCountedPerClient { self.core.admission.leave(self.peer) } else { self.core.admission.leave() }
         self.core.forget(self)
     }
 
     final func arm(at deadline: UInt64) {
         self.core.wheel.schedule(self.slot, at: deadline)
+    }
+
+    /// Both ends of its connection, or of the one that the proxy in front speaks of; nil: it is gone.
+    final var announcedAddresses: (source: SocketAddress, destination: SocketAddress)? {
+        if let relay { return (relay.source, relay.destination) }
+        return self.channel.addresses().map { ($0.peer, $0.own) }
     }
 
     /// Bytes held because the client does not take them.

@@ -67,6 +67,16 @@ final class HTTP1Client: ClientConnection {
             self.state = .closed
             return
         }
+        self.awaitFirst()
+    }
+
+    override func takePlace(of handshake: ClientHandshake) {
+        super.takePlace(of: handshake)
+        self.awaitFirst()
+        if self.channel.isReadable { self.core.makeRunnable(self) }
+    }
+
+    private func awaitFirst() {
         // A client that connects and says nothing is held to the deadline of a head, not to that of an idle
         // connection that has proved itself.
         self.arm(at: self.core.now + UInt64(self.timeouts.requestHeader))

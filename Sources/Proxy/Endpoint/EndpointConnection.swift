@@ -20,6 +20,10 @@ class EndpointConnection: Handle {
     final let pool: EndpointPool
     final var channel: Channel
     final var state = State.dialling
+    /// How it tells the endpoint whom it is for, before anything else.
+    final let announcement: ProxyHeader.Version?
+    /// The token of the client that it was opened for, if it tells so: no other may use it.
+    final var owner = UInt64.max
     private final let born: UInt64
     private final let lifetime: UInt64
 
@@ -27,6 +31,7 @@ class EndpointConnection: Handle {
         self.core = core
         self.channel = Channel(socket)
         self.pool = pool
+        self.announcement = pool.announcement
         self.born = core.now
         self.lifetime = UInt64(lifetime)
         super.init()

@@ -1,3 +1,4 @@
+import HTTPWire
 import Synchronization
 import Traffic
 
@@ -10,6 +11,8 @@ final class EndpointPool {
     /// From the newest table.
     private var capacity: Int
     private var maximumConnections: Int
+    /// The version of the PROXY protocol by which new connections tell whom they are for.
+    private(set) var announcement: ProxyHeader.Version?
     private var state: UpstreamState
     /// Since when no table has named the endpoint, in monotonic milliseconds; nil: one does. Kept for a while, so that its
     /// counters go on if it returns.
@@ -30,6 +33,7 @@ final class EndpointPool {
         self.authority = UnsafeRawBufferPointer(bytes)
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
+        self.announcement = ProxyHeader.Version(rawValue: spec.sendProxyProtocol)
         self.idle.reserveCapacity(min(self.capacity, 128))
     }
 
@@ -41,6 +45,11 @@ final class EndpointPool {
         self.state = state
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
+        let announcement = ProxyHeader.Version(rawValue: spec.sendProxyProtocol)
+        if announcement != self.announcement {
+            self.announcement = announcement
+            self.closeIdle()
+        }
         while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
     }
 
@@ -77,10 +86,21 @@ final class EndpointPool {
         self.idle.popLast()
     }
 
+    /// Takes the newest idle connection that was opened for this client.
+    func lease(for client: UInt64) -> Reference<EndpointConnection>? {
+        guard let index = self.idle.lastIndex(where: { $0.with { $0.owner == client } }) else { return nil }
+        return self.idle.remove(at: index)
+    }
+
+    /// The client has gone: what was kept for it serves nobody.
+    func closeIdle(of client: UInt64) {
+        while let connection = self.lease(for: client) { connection.object.close() }
+    }
+
     /// Keeps a connection for reuse; false if there is no room, or requests of other workers wait for the place that it
     /// takes: then it is theirs as often as they are among those that wait.
     func park(_ connection: EndpointConnection) -> Bool {
-        guard self.idle.count < self.capacity else { return false }
+        guard self.idle.count < self.capacity, connection.announcement == self.announcement else { return false }
         if self.maximumConnections > 0, self.isFull {
             let wanted = self.state.record.connectionsWanted.load(ordering: .relaxed)
             let own = self.state.waiting.count

@@ -20,6 +20,8 @@ final class HTTP1Endpoint: EndpointConnection {
     private var isParsing = false
     /// Bytes have come in the present exchange.
     private var hasHeard = false
+    /// The endpoint has still to be told whom the connection is for.
+    private var mustAnnounce: Bool
     /// In a tunnel: the client has ended, which the endpoint sees once all of it has left.
     private var finishesWhenClear = false
 
@@ -29,6 +31,11 @@ final class HTTP1Endpoint: EndpointConnection {
     private static let slowRead = 65_536
     /// Room for the rest of a head.
     private static let headRoom = 4_096
+
+    override init(core: WorkerCore, socket: consuming Socket, pool: EndpointPool, lifetime: UInt32) {
+        self.mustAnnounce = pool.announcement != nil
+        super.init(core: core, socket: socket, pool: pool, lifetime: lifetime)
+    }
 
     // MARK: events
 
@@ -90,11 +97,26 @@ final class HTTP1Endpoint: EndpointConnection {
     ) -> Flow {
         self.requestFraming = head.framing
         var writer = ByteWriter(self.core.memory.head)
+        if self.mustAnnounce { self.announce(into: &writer) }
         RequestRewriter.write(
             head, fields: fields, source: source.bindMemory(to: UInt8.self).span, policy: policy,
             context: context.pointee, into: &writer)
         guard !writer.overflowed else { return .tooLarge }
         return self.write(head: writer.count, piece, data)
+    }
+
+    /// The header of the PROXY protocol, in one write with the first head.
+    private func announce(into writer: inout ByteWriter) {
+        self.mustAnnounce = false
+        guard let version = self.announcement else { return }
+        guard let ends = self.exchange?.with({ $0.client?.object.announcedAddresses }) ?? nil else {
+            // The client has gone meanwhile.
+            return ProxyHeaderWriter.writeLocal(version, into: &writer)
+        }
+        ProxyHeaderWriter.write(
+            version, from: ProxyHeader.Address(ends.source), to: ProxyHeader.Address(ends.destination),
+            texts: (AddressText(ends.source.ip.description.utf8), AddressText(ends.destination.ip.description.utf8)),
+            into: &writer)
     }
 
     override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {

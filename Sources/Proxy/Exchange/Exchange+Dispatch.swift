@@ -124,7 +124,7 @@ extension Exchange {
         if !self.wantsFreshConnection {
             // A request that must not be sent twice gets only a connection that was found quiet just now.
             let checking = !self.method.isIdempotent
-            while let connection = pool.lease() {
+            while let connection = pool.announcement == nil ? pool.lease() : self.ownConnection(pool) {
                 guard connection.with({ $0.wake(checking: checking) }) else { continue }
                 if self.queue != nil { self.leaveQueue() }
                 self.endpoint = connection
@@ -143,10 +143,19 @@ extension Exchange {
         return self.dial(pool)
     }
 
+    /// Where connections tell whom they are for, one that tells of this exchange's client.
+    private func ownConnection(_ pool: EndpointPool) -> Reference<EndpointConnection>? {
+        self.client.flatMap { client in pool.lease(for: client.with { $0.token }) }
+    }
+
     private func dial(_ pool: EndpointPool) -> Approach {
         self.isReused = false
         do throws(SystemError) {
             let connection = try self.core.dial(pool)
+            if pool.announcement != nil, let client = self.client?.object {
+                connection.object.owner = client.token
+                client.ownsEndpointConnections = true
+            }
             self.endpoint = connection
             self.endpointStream = connection.with { $0.open(for: self) }
         } catch {

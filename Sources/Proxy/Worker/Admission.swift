@@ -63,27 +63,31 @@ final class Admission: Sendable {
         self.held.wrappingAdd(change, ordering: .relaxed).newValue
     }
 
-    /// Counts a new client connection in, unless a limit (0 is none) says no.
-    func admit(_ client: IPAddress, limit: Int, limitPerClient: Int) -> Bool {
+    /// Counts a new client connection in, unless the limit says no.
+    func admit(limit: Int) -> Bool {
         if self.connections.add(1, ordering: .relaxed).newValue > min(limit, self.ceiling) {
             self.connections.subtract(1, ordering: .relaxed)
             return false
         }
-        guard limitPerClient > 0 else { return true }
-        let admitted = self.clients.withLock { clients -> Bool in
+        return true
+    }
+
+    /// Counts a connection, already counted in, for its client too, unless the limit says no.
+    func admit(_ client: IPAddress, limitPerClient: Int) -> Bool {
+        self.clients.withLock { clients in
             let held = clients[client, default: 0]
             guard held < limitPerClient else { return false }
             clients[client] = held + 1
             return true
         }
-        if !admitted { self.connections.subtract(1, ordering: .relaxed) }
-        return admitted
     }
 
-    /// `counted`: it was admitted under a limit per client.
-    func leave(_ client: IPAddress, counted: Bool) {
-        self.connections.subtract(1, ordering: .relaxed)
-        guard counted else { return }
+    /// A connection that `admit` has counted in is over.
+    func leave() { self.connections.subtract(1, ordering: .relaxed) }
+
+    /// Likewise one that was counted for its client.
+    func leave(_ client: IPAddress) {
+        self.leave()
         self.clients.withLock { clients in
             guard let held = clients[client] else { return }
             clients[client] = held > 1 ? held - 1 : nil

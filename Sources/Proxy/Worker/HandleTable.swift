@@ -39,6 +39,18 @@ struct HandleTable: ~Copyable {
         handle.token = UInt64(self.generations[slot]) << 32 | UInt64(slot)
     }
 
+    /// Puts another handle in the place of one, slot, token and timer included: what the loop reports goes to it from now on.
+    mutating func replace(_ handle: Handle, with other: Handle) {
+        let slot = handle.slot
+        guard slot >= 0, let owned = self.handles[slot] else { return }
+        self.removed.append(owned)
+        self.handles[slot] = .passRetained(other)
+        other.slot = slot
+        other.token = handle.token
+        other.isRunnable = handle.isRunnable
+        handle.slot = -1
+    }
+
     mutating func remove(_ handle: Handle) {
         let slot = handle.slot
         guard slot >= 0, let owned = self.handles[slot] else { return }

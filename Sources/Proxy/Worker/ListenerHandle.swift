@@ -19,7 +19,7 @@ final class ListenerHandle: Handle {
     private static let pause: UInt64 = 100
     /// Milliseconds that handshakes which had begun get to arrive in the queue of a listener that leaves: two long round
     /// trips.
-    private static let settle: UInt64 = 250
+    static let settle: UInt64 = 250
     /// Milliseconds after which a listener that leaves is closed whatever still waits, because descriptors ran out.
     static let patience: UInt64 = 5_000
     /// Milliseconds between two reports of one trouble.
@@ -126,17 +126,26 @@ final class ListenerHandle: Handle {
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
-        let limits = self.core.plan.table.spec.limits
-        let perClient = Int(limits.connectionsPerClient)
-        guard self.core.admission.admit(client, limit: Int(limits.connections), limitPerClient: perClient) else {
+        guard self.core.admission.admit(limit: Int(self.core.plan.table.spec.limits.connections)) else {
             self.core.counts.connectionsRefused &+= 1
             socket.close()
             return
         }
+        var origin = ClientOrigin(listener: self.listener, address: client)
+        if self.listener.plan.awaitsProxyHeader(from: client) {
+            self.core.counts.connectionsAccepted &+= 1
+            let handshake = ClientHandshake(core: self.core, socket: socket, origin: origin)
+            handshake.start()
+            if self.core.isDraining { handshake.drain(grace: Self.settle) }
+            return
+        }
+        guard self.core.admit(&origin) else {
+            self.core.admission.leave()
+            socket.close()
+            return
+        }
         self.core.counts.connectionsAccepted &+= 1
-        let connection = HTTP1Client(
-            core: self.core, socket: socket, listener: self.listener, peer: client,
-            isCountedPerClient: perClient > 0)
+        let connection = HTTP1Client(core: self.core, channel: Channel(socket), origin: origin)
         connection.start()
         if self.core.isDraining { connection.drain(grace: Self.settle) }
     }

@@ -1,4 +1,5 @@
 import Reactor
+import Traffic
 
 /// The worker's own sockets of each listener.
 extension WorkerCore {
@@ -12,13 +13,28 @@ extension WorkerCore {
     /// Some listeners have another name or other options: connections to come go by them.
     func adopt(_ plans: [UInt64: ListenerPlan]) {
         for state in self.listenerStates {
-            if let plan = plans[state.identifier] { state.adopt(plan, table: self.plan.table) }
+            guard let plan = plans[state.identifier] else { continue }
+            state.adopt(plan, table: self.plan.table, counts: self.listenerCounts(plan.name))
         }
+    }
+
+    /// Whether a connection, already counted in, may go on now that its client is known; else it is counted as refused. One
+    /// that may is counted for its client, if there is a limit for each.
+    func admit(_ origin: inout ClientOrigin) -> Bool {
+        let perClient = Int(self.plan.table.spec.limits.connectionsPerClient)
+        guard perClient > 0 else { return true }
+        guard self.admission.admit(origin.address, limitPerClient: perClient) else {
+            self.counts.connectionsRefused &+= 1
+            return false
+        }
+        origin.isCountedPerClient = true
+        return true
     }
 
     private func listenerState(_ identifier: UInt64, _ plan: ListenerPlan) -> ListenerState {
         if let state = self.listenerStates.first(where: { $0.identifier == identifier }) { return state }
-        let state = ListenerState(identifier: identifier, plan: plan, table: self.plan.table)
+        let state = ListenerState(
+            identifier: identifier, plan: plan, table: self.plan.table, counts: self.listenerCounts(plan.name))
         self.listenerStates.append(state)
         return state
     }
@@ -33,6 +49,29 @@ extension WorkerCore {
             }
             self.listenerStates[index].follow(self.plan.table)
             index += 1
+        }
+        self.forgetListenerCounts()
+    }
+
+    private func listenerCounts(_ name: String) -> ListenerCounts {
+        if let counts = self.listenerCounts[name] { return counts }
+        let counts = ListenerCounts()
+        self.listenerCounts[name] = counts
+        return counts
+    }
+
+    /// Those of listeners that have been gone for a while.
+    private func forgetListenerCounts() {
+        // Between two turns the worker's own clock stands.
+        let now = MonotonicClock.milliseconds()
+        for (name, counts) in self.listenerCounts {
+            if self.listenerStates.contains(where: { $0.counts === counts }) {
+                counts.unusedSince = nil
+            } else if let since = counts.unusedSince {
+                if now >= since + ListenerCounts.grace { self.listenerCounts[name] = nil }
+            } else {
+                counts.unusedSince = now
+            }
         }
     }
 

@@ -39,6 +39,8 @@ final class WorkerCore {
     var listeners: [ListenerHandle] = []
     /// Of all listeners that have a socket or a connection here.
     var listenerStates: [ListenerState] = []
+    /// By name.
+    var listenerCounts: [String: ListenerCounts] = [:]
 
     private var runnable: ContiguousArray<UInt64> = []
     private var expired: ContiguousArray<Int32> = []
@@ -312,6 +314,11 @@ final class WorkerCore {
         return pinned
     }
 
+    /// Closes what is kept for a client that has gone.
+    func closeIdle(of client: UInt64) {
+        for case let pool? in self.pools where pool.announcement != nil { pool.closeIdle(of: client) }
+    }
+
     private func pool(for endpoint: Endpoint, _ upstream: Upstream) -> EndpointPool {
         while endpoint.id >= self.pools.count { self.pools.append(nil) }
         if let pool = self.pools[endpoint.id] {
@@ -413,6 +420,7 @@ final class WorkerCore {
             snapshot.retries[name] = state.retries
             snapshot.retriesDenied[name] = state.retriesDenied
         }
+        snapshot.listeners = self.listenerCounts.map { $1.snapshot(listener: $0) }
         snapshot.accessLogDropped = self.log?.dropped ?? 0
         return snapshot
     }

@@ -16,7 +16,8 @@ package struct SectionKeys: Sendable, Equatable {
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
             "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
         ])
-    package static let listener = SectionKeys("listener", ["name", "address"])
+    package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol"])
+    package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
     package static let admin = SectionKeys("admin", ["address", "observe", "hosts"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
@@ -29,8 +30,9 @@ package struct SectionKeys: Sendable, Equatable {
     package static let timeouts = SectionKeys(
         "timeouts",
         [
-            "requestHeader", "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle", "keepAlive",
-            "upstreamIdle", "upstreamLifetime", "tunnelIdle", "tunnelHalfClosed", "linger", "queue", "drain",
+            "proxyHeader", "requestHeader", "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle",
+            "keepAlive", "upstreamIdle", "upstreamLifetime", "tunnelIdle", "tunnelHalfClosed", "linger", "queue",
+            "drain",
         ])
     /// The others apply before a route is known, or to connections that several routes share.
     package static let routeTimeouts = SectionKeys(
@@ -55,7 +57,7 @@ package struct SectionKeys: Sendable, Equatable {
         "upstream",
         [
             "endpoints", "discovery", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding",
-            "queue", "idleConnections", "retry",
+            "queue", "idleConnections", "retry", "sendProxyProtocol",
         ])
     package static let discovery = SectionKeys("discovery", ["dns", "srv", "endpointSlices"])
     package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver", "staleFor"])
@@ -95,7 +97,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, admin, accessLog, operationalLog, batching, takeover, forwarding, errors, timeouts,
+        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, forwarding, errors,
+        timeouts,
         routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
         balanceHash,
         health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,

@@ -34,7 +34,10 @@ struct ConfigurationReader {
                     "the address \(address) is already taken by another listener"
                         + (other.address == address ? "" : ", \(other.name.quoted) on \(other.address)"))
             }
-            if let name, let address { listeners.append(ListenerSpec(name: name, address: address)) }
+            guard let name, let address else { continue }
+            var listener = ListenerSpec(name: name, address: address)
+            ListenerReader.read(section, into: &listener)
+            listeners.append(listener)
         }
         return listeners
     }

@@ -19,8 +19,8 @@ extension Node {
         self.parsed("an address such as \"127.0.0.1:8080\" or \"[::1]:8080\"", SocketAddress.init(parsing:))
     }
 
-    func addressBlocks() -> [AddressBlock]? {
-        self.elements("a list of addresses and blocks", maximum: 4_096)?.compactMap { node in
+    func addressBlocks(minimum: Int = 0) -> [AddressBlock]? {
+        self.elements("a list of addresses and blocks", minimum: minimum, maximum: 4_096)?.compactMap { node in
             node.parsed("an address or block such as \"10.0.0.0/8\"", AddressBlock.init(parsing:))
         }
     }

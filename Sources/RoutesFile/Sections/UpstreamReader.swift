@@ -27,6 +27,7 @@ struct UpstreamReader {
         section["queue"]?.section(.queue)?.read("length", into: &upstream.queueLength) { $0.integer(0...100_000) }
         section.read("idleConnections", into: &upstream.idleConnections) { $0.integer(0...65_536) }
         section.read("retry", into: &upstream.retry) { self.retry($0) }
+        section.read("sendProxyProtocol", into: &upstream.sendProxyProtocol) { $0.integer(1...2) }
         return upstream
     }
 

@@ -17,6 +17,7 @@ package struct WorkerSnapshot: Sendable {
     /// Requests that never reached a route (bad request, time-out), by status.
     package var rejected: [UInt16: UInt64] = [:]
     package var routes: [RouteCounters] = []
+    package var listeners: [ListenerCounters] = []
     package var endpoints: [EndpointCounters] = []
     package var retries: [String: UInt64] = [:]
     package var retriesDenied: [String: UInt64] = [:]
@@ -25,6 +26,38 @@ package struct WorkerSnapshot: Sendable {
     package init(worker: Int, generation: UInt64) {
         self.worker = worker
         self.generation = generation
+    }
+}
+
+/// Connections of one listener.
+package struct ListenerCounters: Sendable {
+    package var listener: String
+    package var proxyHeaders: ProxyHeaderCounts
+    package init(listener: String, proxyHeaders: ProxyHeaderCounts) {
+        self.listener = listener
+        self.proxyHeaders = proxyHeaders
+    }
+}
+
+/// Connections that had to begin with a header of the PROXY protocol, by what came of it.
+package struct ProxyHeaderCounts: Sendable, Equatable {
+    package var accepted: UInt64 = 0
+    /// The proxy spoke for itself, or for a client that it cannot name.
+    package var local: UInt64 = 0
+    package var malformed: UInt64 = 0
+    /// `timeouts.proxyHeader` passed.
+    package var timeout: UInt64 = 0
+    /// The peer ended first.
+    package var closed: UInt64 = 0
+
+    package init() {}
+
+    /// By the value of a metric's label.
+    package var byResult: [(result: String, count: UInt64)] {
+        [
+            ("accepted", self.accepted), ("local", self.local), ("malformed", self.malformed),
+            ("timeout", self.timeout), ("closed", self.closed),
+        ]
     }
 }
 

@@ -1,5 +1,7 @@
 /// Deadlines in milliseconds. 0 is never allowed: every wait ends.
 package struct Timeouts: Sendable, Equatable {
+    /// From accept to the whole header of the PROXY protocol, where a listener awaits one; exceeded → close.
+    package var proxyHeader: UInt32 = 2_000
     /// From the first byte of a request (or accept) to its complete head; exceeded → 408.
     package var requestHeader: UInt32 = 10_000
     /// Without a byte of request body from the client; exceeded → 408 or close.

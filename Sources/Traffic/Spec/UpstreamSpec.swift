@@ -21,6 +21,9 @@ package struct UpstreamSpec: Sendable, Equatable {
     /// Idle connections kept per worker and endpoint.
     package var idleConnections: UInt32 = 128
     package var retry = RetrySpec()
+    /// The version of the PROXY protocol by which endpoints are told whom a connection is for: 1 or 2; 0: none. Then a
+    /// connection is kept for its client alone.
+    package var sendProxyProtocol: UInt8 = 0
 
     package init(name: String) { self.name = name }
 }

@@ -39,6 +39,7 @@ extension RouteSpec: Digestible {
 
 extension Timeouts: Digestible {
     func add(to digest: inout Digest) {
+        digest.add(self.proxyHeader)
         digest.add(self.requestHeader)
         digest.add(self.requestBodyIdle)
         digest.add(self.connect)
@@ -124,6 +125,7 @@ extension UpstreamSpec: Digestible {
         digest.add(self.queueLength)
         digest.add(self.idleConnections)
         digest.add(self.retry)
+        digest.add(UInt64(self.sendProxyProtocol))
     }
 }
 

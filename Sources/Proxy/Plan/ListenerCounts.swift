@@ -1,0 +1,16 @@
+import Traffic
+
+/// Counters of one listener, by name, in one worker. Plain integers: one thread writes, and reads them out itself.
+final class ListenerCounts {
+    /// Milliseconds for which they are kept while no listener has the name, so that they go on if it returns.
+    static let grace: UInt64 = 300_000
+
+    /// Since when no listener has the name, in monotonic milliseconds; nil: one has.
+    var unusedSince: UInt64?
+    /// Headers of the PROXY protocol, by what came of them.
+    var proxyHeaders = ProxyHeaderCounts()
+
+    func snapshot(listener: String) -> ListenerCounters {
+        ListenerCounters(listener: listener, proxyHeaders: self.proxyHeaders)
+    }
+}
