@@ -30,6 +30,7 @@ COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CLanguageData Sources/CLanguageData
 COPY Sources/CMongoC Sources/CMongoC
+COPY Sources/CSQLite Sources/CSQLite
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.
 RUN swift package dump-package >/tmp/package.json \
@@ -87,7 +88,7 @@ FROM ${RUNTIME_IMAGE} AS final-balancer
 # A bare Debian base lacks the C++ runtime; where it is there already this installs nothing.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libstdc++6 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libsqlite3-0 libstdc++6 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /code/packages/balancer/config
 COPY --from=build-balancer /out/ /opt/otv/

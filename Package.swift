@@ -53,12 +53,15 @@ let package = Package(
             dependencies: ["CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: strict),
 
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: strict),
+
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
         .target(name: "Proxy", dependencies: ["HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
         .target(
             name: "Control",
             dependencies: [
-                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "CEpoll",
+                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -131,6 +134,7 @@ let package = Package(
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: strict),
         .testTarget(
             name: "DocumentsTests",
             dependencies: ["Documents", "CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
@@ -138,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "ControlTests",
             dependencies: [
-                "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor", "TestSupport",
+                "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor", "Ledger", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

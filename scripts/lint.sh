@@ -20,10 +20,16 @@ forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|J
 forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it asks HTTPWire for one thing: which fields a route may change
 forbid_imports RoutesFile 'Reactor|Documents|Proxy|Control|GatewayService'
-forbid_imports Documents 'Reactor|HTTPWire|Traffic|RoutesFile|Proxy|Control|GatewayService'
-forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Control|GatewayService|RoutesFile'
+forbid_imports Ledger 'Foundation|FoundationEssentials|Logging|Reactor|HTTPWire|Traffic|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Documents 'Reactor|HTTPWire|Traffic|RoutesFile|Ledger|Proxy|Control|GatewayService'
+forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Control|Ledger|GatewayService|RoutesFile'
 forbid_imports Control 'Proxy|GatewayService|Documents'
-forbid_imports GatewayService 'Proxy|Control|RoutesFile|Traffic|Reactor'
+forbid_imports GatewayService 'Proxy|Control|RoutesFile|Ledger|Traffic|Reactor'
+
+# one module knows SQLite's interface, and of the balancer's modules it alone writes SQL
+found=$(grep -rnE '^import CSQLite|sqlite3_|\b(INSERT INTO|SELECT .* FROM|DELETE FROM|CREATE TABLE)\b' \
+    Sources/Control Sources/Balancer Sources/Proxy Sources/Traffic Sources/RoutesFile --include='*.swift')
+[[ -z $found ]] || complain "SQL outside Sources/Ledger:"$'\n'"$found"
 
 # an exchange knows neither its client's protocol nor its endpoint's, nor what carries them: comments may name both
 found=$(grep -rnE '^[^/]*(HTTP1|HTTP2|Channel|Socket)' Sources/Proxy/Exchange --include='*.swift')

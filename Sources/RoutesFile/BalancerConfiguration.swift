@@ -14,6 +14,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var batching = true
     /// Path of the local socket over which a second process takes this one's listeners over; nil: none.
     package var takeover: String?
+    /// Path of the file that keeps the journal and what operators change beyond the process; nil: nothing does.
+    package var state: String?
     package var table: TableSpec
 
     package init(listeners: [ListenerSpec], table: TableSpec) {

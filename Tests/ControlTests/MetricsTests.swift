@@ -90,6 +90,7 @@ struct MetricsTests {
             balancer_rejected_total{status="400"} 2
             balancer_rejected_total{status="408"} 1
             balancer_retries_total{upstream="core"} 2
+            balancer_ledger_errors_total 0
             balancer_access_log_dropped_total 0
             balancer_log_lines_dropped_total 4
             balancer_endpoint_available{upstream="core",endpoint="127.0.0.1:3300"} 1

@@ -26,18 +26,27 @@ struct AdminClient: Sendable {
         try await self.ask(.PUT, path, body: body, headers: headers)
     }
 
+    func post(_ path: String, body: Data, headers: [String: String] = [:]) async throws -> Data {
+        try await self.ask(.POST, path, body: body, headers: headers)
+    }
+
+    /// Reads an answer.
+    func read<Body: Decodable>(_ data: Data, as type: Body.Type) throws -> Body {
+        do {
+            return try JSONDecoder().decode(Body.self, from: data)
+        } catch {
+            Output.error("balancer: \(self.base) answers in a way this version does not understand")
+            throw ExitCode(2)
+        }
+    }
+
     /// Shows the answer: as it came with `--json`, else by `show`.
     func show<Body: Decodable>(_ data: Data, as type: Body.Type, by show: (Body) -> Void) throws {
         if self.options.json {
             Output.line(String(decoding: data, as: UTF8.self))
             return
         }
-        do {
-            show(try JSONDecoder().decode(Body.self, from: data))
-        } catch {
-            Output.error("balancer: \(self.base) answers in a way this version does not understand")
-            throw ExitCode(2)
-        }
+        show(try self.read(data, as: type))
     }
 
     private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data

@@ -46,25 +46,3 @@ struct ExplainCommand: AsyncParsableCommand {
         }
     }
 }
-
-struct JournalCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "journal", abstract: "Shows the last changes: what, when, by whom and why.")
-
-    @OptionGroup var admin: AdminOptions
-
-    func run() async throws {
-        let client = AdminClient(options: self.admin)
-        let data = try await client.get("/api/v1/journal")
-        try client.show(data, as: JournalBody.self) { body in
-            var table = TextTable("AT", "BY", "WHAT", "SUBJECT", "DETAIL", "REASON", "GENERATION")
-            for entry in body.entries {
-                let who = entry.who.isEmpty ? entry.origin.rawValue : "\(entry.origin.rawValue) \(entry.who)"
-                table.add(
-                    entry.at, who, entry.what.rawValue, entry.subject, entry.detail, entry.reason,
-                    "\(entry.generationAfter)")
-            }
-            Output.line(table.render())
-        }
-    }
-}

@@ -80,7 +80,13 @@ final class BalancerService: Sendable {
             dialer: dialer, environment: ProcessInfo.processInfo.environment, logger: logger)
         let lookUps = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
         let names = HostNames(threads: lookUps, logger: logger)
-        let publisher = TablePublisher(registry: registry, dataPlane: proxy) { table in
+        let ledger = try options.configuration.state.map {
+            LedgerStore(path: $0, thread: try BlockingThreads(named: "ledger"))
+        }
+        let publisher = TablePublisher(
+            registry: registry, dataPlane: proxy, ledger: ledger, replica: ProcessInfo.processInfo.hostName,
+            logger: logger
+        ) { table in
             await health.apply(table)
             await discovery.follow(table)
         }
@@ -139,6 +145,7 @@ final class BalancerService: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.health.run() }
             group.addTask { await self.publisher.run() }
+            group.addTask { await self.publisher.keepLedger() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
             group.addTask { await self.names.run(publishing: self.publisher) }
@@ -202,6 +209,7 @@ final class BalancerService: Sendable {
             await self.proxy.adoptListeners(inherited.listeners.map { ($0.name, $0.descriptor) })
             await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
         }
+        await self.publisher.openLedger(isSuccessor: successor != nil)
         guard await self.reloader.start(self.options.configuration, bytes: self.options.bytes) else {
             Output.report(await self.reloader.report.problems, in: self.options.path)
             return false

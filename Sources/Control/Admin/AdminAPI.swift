@@ -22,6 +22,7 @@ package struct AdminAPI: Sendable {
         if self.scope == .everything {
             self.addRoutes(to: router)
             self.addUpstreams(to: router)
+            self.addJournal(to: router)
             self.addInsight(to: router)
         }
         router.middlewares.add(MethodCheck(router.routes))
@@ -96,7 +97,7 @@ package struct AdminAPI: Sendable {
             }
             let change = AdministrativeChange(
                 state: wanted.state, addresses: addresses, name: text, upstream: wanted.upstream,
-                reason: wanted.reason)
+                reason: wanted.reason, force: wanted.force)
             let upstreams = try await plane.publisher.setAdministrative(change, origin: context.origin)
             return try AdminJSON.response(
                 AdministrativeBody(
@@ -105,12 +106,31 @@ package struct AdminAPI: Sendable {
         }
     }
 
+    private func addJournal(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/api/v1/journal") { request, _ in
+            try Self.check(request, parameters: ["before", "limit", "subject"], "nothing is answered")
+            let before = try Self.number("before", request, 0...UInt64(Int64.max)) ?? UInt64(Int64.max)
+            let limit = try Self.number("limit", request, 1...UInt64(JournalEntry.pageLimit))
+            let subject = request.uri.queryParameters["subject"].map { String($0) }
+            return try AdminJSON.response(
+                JournalBody(
+                    await plane.publisher.page(
+                        before: before, subject: subject, limit: limit.map { Int($0) } ?? Journal.capacity)))
+        }
+        router.post("/api/v1/undo") { request, context in
+            try Self.check(request, parameters: ["dryRun"])
+            var wanted = try await AdminJSON.input(request).undoRequest()
+            wanted.dryRun = try Self.flag("dryRun", request)
+            wanted.ifMatch = Self.tags(request.headers[.ifMatch])
+            let outcome = try await plane.publisher.undo(wanted, origin: context.origin)
+            return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
+        }
+    }
+
     private func addInsight(to router: Router<AdminRequestContext>) {
         let plane = self.plane
         router.get("/api/v1/status") { _, _ in try AdminJSON.response(await plane.statusBody()) }
-        router.get("/api/v1/journal") { _, _ in
-            try AdminJSON.response(JournalBody(entries: await plane.publisher.entries))
-        }
         router.get("/api/v1/explain") { request, _ in
             let parameters = request.uri.queryParameters
             // In a field a plus sign is a blank, as forms and most clients write it: a field has blanks, a path has none.
@@ -161,7 +181,9 @@ package struct AdminAPI: Sendable {
     }
 
     /// Refuses a change with parameters that are not known or given twice: a misspelt `dryRun` must not change anything.
-    private static func check(_ request: Request, parameters known: [String]) throws {
+    private static func check(
+        _ request: Request, parameters known: [String], _ error: String = "nothing was changed"
+    ) throws {
         var seen: Set<String> = []
         let problems = request.uri.queryParameters.compactMap { name, _ -> ControlProblem? in
             let name = String(name)
@@ -174,8 +196,24 @@ package struct AdminAPI: Sendable {
             return fault.map { ControlProblem(path: "?\(name)", message: $0) }
         }
         guard problems.isEmpty else {
-            throw AdminFailure(status: .unprocessableContent, "nothing was changed", problems: problems)
+            throw AdminFailure(status: .unprocessableContent, error, problems: problems)
         }
+    }
+
+    private static func number(
+        _ name: String, _ request: Request, _ range: ClosedRange<UInt64>
+    ) throws -> UInt64? {
+        guard let text = request.uri.queryParameters[Substring(name)] else { return nil }
+        guard let number = UInt64(text), range.contains(number) else {
+            throw AdminFailure(
+                status: .unprocessableContent, "nothing is answered",
+                problems: [
+                    ControlProblem(
+                        path: "?\(name)",
+                        message: "expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+                ])
+        }
+        return number
     }
 
     private static func flag(_ name: String, _ request: Request) throws -> Bool {

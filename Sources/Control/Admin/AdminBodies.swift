@@ -179,6 +179,16 @@ package struct StatusBody: Codable, Sendable {
         package var needsRestart: [String]
     }
 
+    package struct Ledger: Codable, Sendable {
+        package var path: String
+        /// Whether what is changed outlives the process.
+        package var ok: Bool
+        /// Why not; empty if it does.
+        package var reason: String
+        /// Entries of the journal that wait to be written.
+        package var unwritten: Int
+    }
+
     package var version: String
     package var pid: Int32
     package var uptimeSeconds: UInt64
@@ -192,11 +202,21 @@ package struct StatusBody: Codable, Sendable {
     package var lastReload: Reload
     /// Upstreams whose endpoints could not be found at the last attempt.
     package var stale: [String]
+    /// nil: nothing outlives the process.
+    package var state: Ledger?
     package var draining: Bool
 }
 
 package struct JournalBody: Codable, Sendable {
+    /// Oldest first.
     package var entries: [JournalEntry]
+    /// What to ask `before` for the entries before these; nil: there are none.
+    package var before: UInt64?
+
+    package init(_ page: JournalPage) {
+        self.entries = page.entries
+        self.before = page.hasMore ? page.entries.first?.sequence : nil
+    }
 }
 
 package struct ErrorBody: Codable, Sendable, Equatable {

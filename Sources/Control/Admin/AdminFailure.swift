@@ -22,6 +22,14 @@ struct AdminFailure: Error {
         case .stale(let current):
             self.init(status: .preconditionFailed, "the state is not the one that If-Match names; nothing was changed")
             self.headers[.eTag] = current
+        case .gone(let problems):
+            self.init(
+                status: .conflict, "nothing was changed; to do what can be done, ask with \"partial\": true",
+                problems: problems)
+        case .journal(let reason):
+            self.init(
+                status: .serviceUnavailable,
+                "journal: it cannot be written, and the change would be lost; nothing was changed: \(reason)")
         case .handingOver: self.init(status: .conflict, "another process is taking over; ask that one")
         }
     }

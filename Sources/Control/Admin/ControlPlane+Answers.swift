@@ -91,6 +91,10 @@ extension ControlPlane {
                 needsRestart: report.needsRestart),
             stale: Set(discovery.filter(\.value.isStale).map(\.key.upstream) + view.unresolved.map(\.upstream))
                 .sorted(),
+            state: view.ledger.map {
+                StatusBody.Ledger(
+                    path: $0.path, ok: $0.trouble == nil, reason: $0.trouble ?? "", unwritten: $0.unwritten.count)
+            },
             draining: self.lifecycle.current == .draining)
     }
 }

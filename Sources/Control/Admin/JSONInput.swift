@@ -70,24 +70,70 @@ extension JSONInput {
             problems.append(ControlProblem(path: "$.weights", message: "is missing"))
         }
         let reason = Self.text(members["reason"], path: "$.reason", &problems)
-        var force = false
-        switch members["force"] {
-        case nil: break
-        case .bool(let value)?: force = value
-        case let other?:
-            problems.append(ControlProblem(path: "$.force", message: "expected true or false, found \(other.kind)"))
-        }
+        let force = Self.flag(members["force"], path: "$.force", &problems)
         guard problems.isEmpty else { throw .invalid(problems) }
         return (weights, reason ?? "", force)
     }
 
-    /// `{"administrative": "ready" | "drain" | "maintenance", "upstream": NAME, "reason": TEXT}`; the last two may be
-    /// left out.
-    func administrativeChange() throws(ChangeRefused) -> (state: Administrative, upstream: String?, reason: String) {
+    /// `{"sequence": N | "toGeneration": G, "reason": TEXT, "force": BOOL, "partial": BOOL}`.
+    func undoRequest() throws(ChangeRefused) -> UndoRequest {
         guard case .object(let members) = self else {
             throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
         }
-        var problems = Self.unknown(members, known: ["administrative", "upstream", "reason"])
+        var problems = Self.unknown(members, known: ["sequence", "toGeneration", "reason", "force", "partial"])
+        let sequence = Self.count(members["sequence"], path: "$.sequence", &problems)
+        let generation = Self.count(members["toGeneration"], path: "$.toGeneration", &problems)
+        var target: UndoRequest.Target?
+        switch (members["sequence"], members["toGeneration"]) {
+        case (_?, nil): target = sequence.map { .change($0) }
+        case (nil, _?): target = generation.map { .generation($0) }
+        default:
+            let message = "expected either \"sequence\" or \"toGeneration\""
+            problems.append(ControlProblem(path: "$", message: message))
+        }
+        let reason = Self.text(members["reason"], path: "$.reason", &problems) ?? ""
+        if reason.isEmpty {
+            problems.append(ControlProblem(path: "$.reason", message: "is missing: an undo needs one"))
+        }
+        let force = Self.flag(members["force"], path: "$.force", &problems)
+        let partial = Self.flag(members["partial"], path: "$.partial", &problems)
+        guard let target, problems.isEmpty else { throw .invalid(problems) }
+        var request = UndoRequest(target, reason: reason)
+        request.force = force
+        request.partial = partial
+        return request
+    }
+
+    private static func count(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> UInt64? {
+        switch value {
+        case nil: return nil
+        case .integer(let number)? where number >= 0: return UInt64(number)
+        case let other?:
+            problems.append(
+                ControlProblem(path: path, message: "expected a whole number, 0 or more, found \(other.kind)"))
+            return nil
+        }
+    }
+
+    private static func flag(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> Bool {
+        switch value {
+        case nil: return false
+        case .bool(let value)?: return value
+        case let other?:
+            problems.append(ControlProblem(path: path, message: "expected true or false, found \(other.kind)"))
+            return false
+        }
+    }
+
+    /// `{"administrative": "ready" | "drain" | "maintenance", "upstream": NAME, "reason": TEXT, "force": BOOL}`; the last
+    /// three may be left out.
+    func administrativeChange() throws(ChangeRefused) -> (
+        state: Administrative, upstream: String?, reason: String, force: Bool
+    ) {
+        guard case .object(let members) = self else {
+            throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
+        }
+        var problems = Self.unknown(members, known: ["administrative", "upstream", "reason", "force"])
         var state: Administrative?
         if case .string(let word)? = members["administrative"] { state = Administrative(word: word) }
         if state == nil {
@@ -96,8 +142,9 @@ extension JSONInput {
         }
         let upstream = Self.text(members["upstream"], path: "$.upstream", &problems)
         let reason = Self.text(members["reason"], path: "$.reason", &problems)
+        let force = Self.flag(members["force"], path: "$.force", &problems)
         guard let state, problems.isEmpty else { throw .invalid(problems) }
-        return (state, upstream, reason ?? "")
+        return (state, upstream, reason ?? "", force)
     }
 
     private static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {

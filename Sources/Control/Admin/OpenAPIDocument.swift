@@ -49,7 +49,8 @@ enum OpenAPIDocument {
                 "412": {"$ref": "#/components/responses/Refused"},
                 "413": {"$ref": "#/components/responses/Refused"},
                 "415": {"$ref": "#/components/responses/Refused"},
-                "422": {"$ref": "#/components/responses/Refused"}}}},
+                "422": {"$ref": "#/components/responses/Refused"},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/upstreams": {"get": {"summary": "Upstreams, their endpoints, why each is as it is",
               "responses": {"200": {"$ref": "#/components/responses/Upstreams"}}}},
             "/api/v1/endpoints/{address}": {"put": {"summary": "Set an endpoint's administrative state",
@@ -61,7 +62,9 @@ enum OpenAPIDocument {
                 "properties": {
                   "administrative": {"enum": ["ready", "drain", "maintenance"]},
                   "upstream": {"type": "string", "description": "Only where it is an endpoint of this upstream"},
-                  "reason": {"type": "string"}}}}}},
+                  "reason": {"type": "string"},
+                  "force": {"type": "boolean", "default": false,
+                    "description": "Also if it cannot be written into the journal; with a reason"}}}}}},
               "responses": {
                 "200": {"description": "Done", "content": {"application/json": {"schema": {
                   "type": "object", "properties": {
@@ -73,7 +76,8 @@ enum OpenAPIDocument {
                 "409": {"$ref": "#/components/responses/Refused"},
                 "413": {"$ref": "#/components/responses/Refused"},
                 "415": {"$ref": "#/components/responses/Refused"},
-                "422": {"$ref": "#/components/responses/Refused"}}}},
+                "422": {"$ref": "#/components/responses/Refused"},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/explain": {"get": {"summary": "Where a request would go, and why",
               "parameters": [
                 {"name": "host", "in": "query", "schema": {"type": "string"}},
@@ -88,8 +92,44 @@ enum OpenAPIDocument {
               "responses": {
                 "200": {"$ref": "#/components/responses/Explanation"},
                 "422": {"$ref": "#/components/responses/Refused"}}}},
-            "/api/v1/journal": {"get": {"summary": "The last 256 changes, oldest first",
-              "responses": {"200": {"$ref": "#/components/responses/Journal"}}}},
+            "/api/v1/journal": {"get": {"summary": "Changes, a page of them, oldest first; without parameters the newest",
+              "parameters": [
+                {"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 0},
+                 "description": "Only entries with a smaller sequence"},
+                {"name": "limit", "in": "query",
+                 "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 256}},
+                {"name": "subject", "in": "query", "schema": {"type": "string"},
+                 "description": "Only entries about this route or endpoint"}],
+              "responses": {
+                "200": {"$ref": "#/components/responses/Journal"},
+                "422": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/undo": {"post": {
+              "summary": "Take a change back, or go back to where everything stood at a generation",
+              "parameters": [
+                {"name": "dryRun", "in": "query", "schema": {"type": "boolean", "default": false},
+                 "description": "Answer what would change, change nothing"},
+                {"name": "If-Match", "in": "header", "schema": {"type": "string"},
+                 "description": "ETag of GET /api/v1/routes; 412 when another state is in force"}],
+              "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object", "required": ["reason"], "additionalProperties": false,
+                "properties": {
+                  "sequence": {"type": "integer", "minimum": 0, "description": "Of the change; or toGeneration"},
+                  "toGeneration": {"type": "integer", "minimum": 0},
+                  "reason": {"type": "string", "minLength": 1},
+                  "force": {"type": "boolean", "default": false},
+                  "partial": {"type": "boolean", "default": false,
+                    "description": "Leave out what does not exist any more"}}}}}},
+              "responses": {
+                "200": {"$ref": "#/components/responses/Undo"},
+                "400": {"$ref": "#/components/responses/Refused"},
+                "403": {"$ref": "#/components/responses/Refused"},
+                "404": {"$ref": "#/components/responses/Refused"},
+                "409": {"$ref": "#/components/responses/Refused"},
+                "412": {"$ref": "#/components/responses/Refused"},
+                "413": {"$ref": "#/components/responses/Refused"},
+                "415": {"$ref": "#/components/responses/Refused"},
+                "422": {"$ref": "#/components/responses/Refused"},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/openapi.json": {"get": {"summary": "This document",
               "responses": {"200": {"description": "OpenAPI 3.1"}}}}
           },
@@ -137,11 +177,21 @@ enum OpenAPIDocument {
                 "probes": {"type": "array", "items": {"type": "object", "properties": {
                   "at": {"type": "string", "format": "date-time"}, "cause": {"type": "string"},
                   "status": {"type": "integer"}, "microseconds": {"type": "integer"}}}}}},
+              "Position": {"type": "object", "properties": {
+                "weights": {"$ref": "#/components/schemas/Weights"},
+                "fileWeights": {"$ref": "#/components/schemas/Weights"},
+                "upstream": {"type": "string"}, "address": {"type": "string"},
+                "administrative": {"enum": ["ready", "drain", "maintenance"]}}},
               "JournalEntry": {"type": "object", "properties": {
                 "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
                 "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery"]},
                 "who": {"type": "string"},
-                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints"]},
+                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
+                  "restored", "ledger"]},
+                "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},
+                "evidence": {"type": "string"},
+                "state": {"enum": ["intended", "applied", "refused", "failed"]},
+                "before": {"$ref": "#/components/schemas/Position"}, "after": {"$ref": "#/components/schemas/Position"},
                 "subject": {"type": "string"}, "detail": {"type": "string"}, "reason": {"type": "string"},
                 "generationBefore": {"type": "integer"}, "generationAfter": {"type": "integer"}}}
             },
@@ -182,8 +232,23 @@ enum OpenAPIDocument {
                   "shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
                   "upstream": {"type": "string"}}}}}},
               "Journal": {"description": "Changes", "content": {"application/json": {"schema": {
-                "type": "object", "properties": {"entries": {"type": "array", "items": {
-                  "$ref": "#/components/schemas/JournalEntry"}}}}}}},
+                "type": "object", "properties": {
+                  "entries": {"type": "array", "items": {"$ref": "#/components/schemas/JournalEntry"}},
+                  "before": {"type": "integer", "description": "What to ask for to get older ones, if there are any"}}}}}},
+              "Undo": {"description": "What changed, or would change",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"type": "object", "properties": {
+                  "undoes": {"type": "string"}, "generation": {"type": "integer"}, "etag": {"type": "string"},
+                  "dryRun": {"type": "boolean"}, "changed": {"type": "boolean"},
+                  "routes": {"type": "array", "items": {"type": "object", "properties": {
+                    "route": {"type": "string"},
+                    "before": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                    "after": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}}}},
+                  "endpoints": {"type": "array", "items": {"type": "object", "properties": {
+                    "upstream": {"type": "string"}, "address": {"type": "string"}, "before": {"type": "string"},
+                    "after": {"type": "string"}}}},
+                  "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
               "Status": {"description": "Status", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {
                   "version": {"type": "string"}, "pid": {"type": "integer"}, "uptimeSeconds": {"type": "integer"},
@@ -197,6 +262,9 @@ enum OpenAPIDocument {
                     "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                     "needsRestart": {"type": "array", "items": {"type": "string"}}}},
                   "stale": {"type": "array", "items": {"type": "string"}},
+                  "state": {"type": "object", "properties": {
+                    "path": {"type": "string"}, "ok": {"type": "boolean"}, "reason": {"type": "string"},
+                    "unwritten": {"type": "integer"}}},
                   "draining": {"type": "boolean"}}}}}}
             }
           }

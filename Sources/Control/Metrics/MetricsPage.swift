@@ -161,6 +161,7 @@ package struct MetricsPage: Sendable {
         for (upstream, count) in self.merged(\.retriesDenied) where self.shows(upstream: upstream) {
             text.sample(.retriesDenied, [("upstream", upstream)], count)
         }
+        text.single(.ledgerErrors, self.view.ledger?.errors ?? 0)
         text.single(.accessLogDropped, self.sum(\.accessLogDropped))
         text.single(.logLinesDropped, self.logLinesDropped)
     }

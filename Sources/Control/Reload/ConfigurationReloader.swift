@@ -121,7 +121,7 @@ package actor ConfigurationReloader {
             switch error {
             // The document has been checked before: what is wrong is around it, such as a port that is taken.
             case .invalid(let found): problems = found
-            case .handingOver, .notFound, .stale, .needsForce:
+            case .handingOver, .notFound, .stale, .needsForce, .gone, .journal:
                 problems = [ControlProblem(path: "$", message: "another process is taking over")]
             }
             await self.reject(problems, .bytes(bytes), .passing, origin)
@@ -153,6 +153,7 @@ package actor ConfigurationReloader {
         if first.batching != configuration.batching { needsRestart.append("$.batching") }
         if first.workers != configuration.workers { needsRestart.append("$.workers") }
         if first.takeover != configuration.takeover { needsRestart.append("$.takeover") }
+        if first.state != configuration.state { needsRestart.append("$.state") }
         for path in needsRestart {
             self.logger.warning("changed in the file, takes effect at the next start", metadata: ["path": "\(path)"])
         }

@@ -11,8 +11,10 @@ package enum Change: Sendable {
     case found([SocketAddress], by: DiscoveryKey)
     /// A host name by which endpoints are given has been looked up.
     case resolved(Result<[IPAddress], LookUpFailure>, host: String)
-    /// What operators changed in the process that this one takes over from. Before the first load.
-    case inherit(LiveState)
+    /// What operators changed before this process, which took over or finds it in the ledger. Before the first load.
+    case inherit(LiveState, as: JournalEntry.What = .takeover)
+    /// Routes and endpoints go back to where they stood.
+    case restore(Restoration)
     /// Another process is taking over (true), or has given it up.
     case handOver(Bool)
 }
@@ -27,14 +29,18 @@ package struct AdministrativeChange: Sendable, Equatable {
     /// nil: wherever they are endpoints.
     package var upstream: String?
     package var reason: String
+    /// Do it even if it cannot be written down.
+    package var force: Bool
 
     package init(
-        state: Administrative, addresses: [SocketAddress], name: String, upstream: String? = nil, reason: String = ""
+        state: Administrative, addresses: [SocketAddress], name: String, upstream: String? = nil, reason: String = "",
+        force: Bool = false
     ) {
         self.state = state
         self.addresses = addresses
         self.name = name
         self.upstream = upstream
         self.reason = reason
+        self.force = force
     }
 }

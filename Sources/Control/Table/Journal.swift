@@ -1,3 +1,6 @@
+import Ledger
+import Traffic
+
 /// Who asked for a change, and by which door.
 package struct ChangeOrigin: Sendable, Equatable {
     package enum Door: String, Sendable, Codable {
@@ -32,10 +35,21 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case takeover
         /// Endpoints that were found or are gone.
         case endpoints
+        /// A change was taken back, or all since a generation.
+        case undo
+        /// What the ledger kept is in force again.
+        case restored
+        /// The ledger itself: damaged, not to be written, written again.
+        case ledger
     }
 
-    /// Grows by one an entry; a gap tells a reader that the journal overflowed between two reads.
-    package var sequence: UInt64
+    /// Entries in one answer, at most.
+    package static let pageLimit = 1_000
+
+    /// Grows by one an entry; in memory a gap tells a reader that the journal overflowed between two reads.
+    package internal(set) var sequence: UInt64
+    /// Unique over all processes.
+    package var id: String
     /// ISO 8601.
     package var at: String
     package var origin: ChangeOrigin.Door
@@ -49,6 +63,40 @@ package struct JournalEntry: Sendable, Equatable, Codable {
     package var reason: String
     package var generationBefore: UInt64
     package var generationAfter: UInt64
+    /// What the subject was and became, for weights and administrative states.
+    package var before: Position?
+    package var after: Position?
+    /// It was made in spite of objections, because the operator meant it.
+    package var forced = false
+    /// The id of the change that this one takes back, or `generation 7`.
+    package var undoes: String?
+    package var state = ChangeRow.State.applied
+    /// `at-start`: the process ended before it had said that the change was in force; it was at the next start.
+    package var evidence: String?
+}
+
+/// Where a route or an endpoint stands: what an undo goes back to.
+package struct Position: Sendable, Equatable, Codable {
+    /// Of a route.
+    package var weights: [String: UInt32]?
+    /// What the file said at the time; the same as `weights`: nothing live stood over it.
+    package var fileWeights: [String: UInt32]?
+    /// Of an endpoint.
+    package var upstream: String?
+    package var address: String?
+    /// `ready`, `drain` or `maintenance`.
+    package var administrative: String?
+
+    package init(weights: [String: UInt32], fileWeights: [String: UInt32]) {
+        self.weights = weights
+        self.fileWeights = fileWeights
+    }
+
+    package init(_ endpoint: EndpointKey, _ state: Administrative) {
+        self.upstream = endpoint.upstream
+        self.address = "\(endpoint.address)"
+        self.administrative = state.word
+    }
 }
 
 /// The last changes, oldest first. Bounded: the oldest make room.
@@ -58,24 +106,69 @@ package struct Journal: Sendable {
     package static let textLimit = 512
 
     private var ring: [JournalEntry] = []
-    private var nextSequence: UInt64 = 1
+    private(set) var nextSequence: UInt64 = 1
 
     package init() {}
 
     package var entries: [JournalEntry] { self.ring }
+    /// Older entries had to make room.
+    private(set) var hasForgotten = false
+
+    /// An entry with the next number, which is not in the journal yet.
+    mutating func entry(
+        at wallMilliseconds: UInt64, origin: ChangeOrigin, what: JournalEntry.What, subject: String, detail: String,
+        reason: String = "", generationBefore: UInt64, generationAfter: UInt64
+    ) -> JournalEntry {
+        defer { self.nextSequence += 1 }
+        return JournalEntry(
+            sequence: self.nextSequence, id: ChangeID.make(at: wallMilliseconds),
+            at: Timestamp.iso8601(wallMilliseconds), origin: origin.door, who: Self.bounded(origin.who), what: what,
+            subject: Self.bounded(subject), detail: Self.bounded(detail), reason: Self.bounded(reason),
+            generationBefore: generationBefore, generationAfter: generationAfter)
+    }
+
+    mutating func append(_ entry: JournalEntry) {
+        if self.ring.count == Self.capacity {
+            self.ring.removeFirst()
+            self.hasForgotten = true
+        }
+        self.ring.append(entry)
+    }
+
+    mutating func markApplied(from first: UInt64, through last: UInt64) {
+        for index in self.ring.indices.reversed() {
+            guard self.ring[index].sequence >= first else { return }
+            if self.ring[index].sequence <= last, self.ring[index].state == .intended {
+                self.ring[index].state = .applied
+            }
+        }
+    }
 
     package mutating func record(
         at wallMilliseconds: UInt64, origin: ChangeOrigin, what: JournalEntry.What, subject: String, detail: String,
         reason: String = "", generationBefore: UInt64, generationAfter: UInt64
     ) {
-        if self.ring.count == Self.capacity { self.ring.removeFirst() }
-        self.ring.append(
-            JournalEntry(
-                sequence: self.nextSequence, at: Timestamp.iso8601(wallMilliseconds), origin: origin.door,
-                who: Self.bounded(origin.who), what: what, subject: Self.bounded(subject),
-                detail: Self.bounded(detail), reason: Self.bounded(reason), generationBefore: generationBefore,
-                generationAfter: generationAfter))
-        self.nextSequence += 1
+        self.append(
+            self.entry(
+                at: wallMilliseconds, origin: origin, what: what, subject: subject, detail: detail, reason: reason,
+                generationBefore: generationBefore, generationAfter: generationAfter))
+    }
+
+    /// Goes on behind what a ledger has, so that no number stands for two entries. `unwritten`, which it has not, get new
+    /// ones, here too.
+    mutating func follow(_ lastSequence: UInt64, unwritten: inout [JournalEntry]) {
+        if lastSequence > 0 { self.hasForgotten = true }
+        guard lastSequence >= (unwritten.first?.sequence ?? self.nextSequence) else { return }
+        var numbers: [String: UInt64] = [:]
+        self.nextSequence = max(self.nextSequence, lastSequence + 1)
+        for index in unwritten.indices {
+            unwritten[index].sequence = self.nextSequence
+            numbers[unwritten[index].id] = self.nextSequence
+            self.nextSequence += 1
+        }
+        for index in self.ring.indices {
+            if let number = numbers[self.ring[index].id] { self.ring[index].sequence = number }
+        }
     }
 
     private static func bounded(_ text: String) -> String {

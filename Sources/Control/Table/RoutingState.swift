@@ -18,11 +18,11 @@ package struct RoutingState: Sendable {
     /// Since when `spec` has been in force, in monotonic milliseconds.
     package private(set) var since: UInt64
     package private(set) var departed = DepartedNames()
-    private var isHandingOver = false
+    private(set) var isHandingOver = false
     /// Operators' weights, by route, as long as they stand over the file's.
-    private var live: [String: LiveState.Weights] = [:]
+    package private(set) var live: [String: LiveState.Weights] = [:]
     /// Endpoints that operators took out. What is not here is ready.
-    private var administrative: [EndpointKey: Administrative] = [:]
+    package private(set) var administrative: [EndpointKey: Administrative] = [:]
     private var discovered = DiscoveredEndpoints()
     private var names = ResolvedNames()
     /// Endpoints of `spec` given by a name that has no addresses, or not those of its last look-up.
@@ -43,7 +43,8 @@ package struct RoutingState: Sendable {
         case .administrative(let change): try self.administer(change)
         case .found(let endpoints, let key): self.find(endpoints, by: key, at: now)
         case .resolved(let outcome, let host): self.resolve(outcome, host: host, at: now)
-        case .inherit(let state): self.inherit(state)
+        case .inherit(let state, let what): self.inherit(state, what)
+        case .restore(let restoration): try self.restore(restoration, at: now)
         case .handOver(let begins): try self.handOver(begins)
         }
     }
@@ -96,14 +97,22 @@ package struct RoutingState: Sendable {
         transition.movesEndpoints = true
         guard !self.administrative.isEmpty else { return }
         let present = Set(spec.endpointKeys)
-        let ended = self.administrative.filter { !present.contains($0.key) }
+        // What a source or a name service has not found yet is not gone.
+        let awaited = Set(
+            spec.upstreams.lazy.filter { ($0.discovery != nil || !$0.names.isEmpty) && $0.endpoints.isEmpty }.map(
+                \.name))
+        transition.settings += transition.joining.compactMap { key in
+            self.administrative[key].map { Transition.Setting(endpoint: key, state: $0) }
+        }
+        let ended = self.administrative.filter { !present.contains($0.key) && !awaited.contains($0.key.upstream) }
         for (key, state) in ended.sorted(by: { "\($0.key.address)" < "\($1.key.address)" }) {
             self.administrative[key] = nil
             transition.settings.append(Transition.Setting(endpoint: key, state: .ready))
             transition.notes.append(
                 Transition.Note(
                     what: .administrative, subject: "\(key.address)",
-                    detail: "\(key.upstream): \(state.word) ended: it is no longer an endpoint"))
+                    detail: "\(key.upstream): \(state.word) ended: it is no longer an endpoint",
+                    before: Position(key, state), after: Position(key, .ready)))
         }
     }
 
@@ -128,7 +137,11 @@ package struct RoutingState: Sendable {
             ended.append(
                 Transition.Note(
                     what: .weights, subject: weights.route,
-                    detail: "live weights \(weights.weights.words) ended: \(cause)"))
+                    detail: "live weights \(weights.weights.words) ended: \(cause)",
+                    before: Position(weights: weights.weights, fileWeights: weights.fileWeights),
+                    after: indices[weights.route].flatMap { spec.routes[$0].split?.weights }.map {
+                        Position(weights: $0, fileWeights: $0)
+                    }))
         }
         self.discovered.adopt(&spec, present: self.spec)
         self.names.retain(only: spec)
@@ -158,19 +171,31 @@ package struct RoutingState: Sendable {
         }
         let after = try change.apply(to: before)
         var transition = self.unchanged
-        transition.reweighting = Transition.Reweighting(
-            route: change.route, failover: self.spec.routes[index].failover, before: before, after: after)
-        guard after != before else { return transition }
-        self.spec.routes[index].action = .split(after)
-        self.live[change.route] = LiveState.Weights(
-            route: change.route, weights: after.weights, fileWeights: self.fileWeights(of: change.route) ?? [:])
-        self.publish(at: now, &transition)
-        transition.notes = [
-            Transition.Note(
-                what: .weights, subject: change.route, detail: WeightChange.detail(before: before, after: after),
-                reason: change.reason)
-        ]
+        self.setSplit(of: index, to: after, .weights, change.reason, &transition)
+        if after != before { self.publish(at: now, &transition) }
         return transition
+    }
+
+    /// Lays weights over the file's, or takes off those that were there.
+    private mutating func setSplit(
+        of index: Int, to after: [SplitEntry], _ what: JournalEntry.What, _ reason: String,
+        _ transition: inout Transition
+    ) {
+        let route = self.spec.routes[index]
+        guard let before = route.split else { return }
+        transition.reweightings.append(
+            Transition.Reweighting(route: route.name, failover: route.failover, before: before, after: after))
+        guard after != before else { return }
+        let file = self.fileWeights(of: route.name) ?? [:]
+        self.spec.routes[index].action = .split(after)
+        let weights = after.weights
+        self.live[route.name] =
+            weights == file ? nil : LiveState.Weights(route: route.name, weights: weights, fileWeights: file)
+        transition.notes.append(
+            Transition.Note(
+                what: what, subject: route.name, detail: WeightChange.detail(before: before, after: after),
+                reason: reason, before: Position(weights: before.weights, fileWeights: file),
+                after: Position(weights: after.weights, fileWeights: file)))
     }
 
     private mutating func administer(_ change: AdministrativeChange) throws(ChangeRefused) -> Transition {
@@ -185,15 +210,65 @@ package struct RoutingState: Sendable {
         var transition = self.unchanged
         for key in concerned {
             if transition.upstreams.last != key.upstream { transition.upstreams.append(key.upstream) }
-            let before = self.administrative[key] ?? .ready
-            guard before != change.state else { continue }
-            self.administrative[key] = change.state == .ready ? nil : change.state
-            transition.settings.append(Transition.Setting(endpoint: key, state: change.state))
-            transition.notes.append(
-                Transition.Note(
-                    what: .administrative, subject: "\(key.address)",
-                    detail: "\(key.upstream): \(before.word)→\(change.state.word)", reason: change.reason))
+            self.set(key, change.state, .administrative, change.reason, &transition)
         }
+        return transition
+    }
+
+    private mutating func set(
+        _ key: EndpointKey, _ state: Administrative, _ what: JournalEntry.What, _ reason: String,
+        _ transition: inout Transition
+    ) {
+        let before = self.administrative[key] ?? .ready
+        guard before != state else { return }
+        self.administrative[key] = state == .ready ? nil : state
+        transition.settings.append(Transition.Setting(endpoint: key, state: state))
+        transition.notes.append(
+            Transition.Note(
+                what: what, subject: "\(key.address)", detail: "\(key.upstream): \(before.word)→\(state.word)",
+                reason: reason, before: Position(key, before), after: Position(key, state)))
+    }
+
+    /// One table for all of it. What is not there any more is told, and left out.
+    private mutating func restore(
+        _ restoration: Restoration, at now: UInt64
+    ) throws(ChangeRefused) -> Transition {
+        guard !self.isHandingOver else { throw .handingOver }
+        let tag = self.tag
+        guard restoration.ifMatch.isEmpty || restoration.ifMatch.contains(where: { $0 == tag || $0 == "*" }) else {
+            throw .stale(current: tag)
+        }
+        var transition = self.unchanged
+        for (route, weights) in restoration.weights.sorted(by: { $0.key < $1.key }) {
+            guard let index = self.routeIndices[route], let split = self.spec.routes[index].split else {
+                transition.missing.append(
+                    ControlProblem(path: "$.routes.\(route)", message: "there is no such route with weights any more"))
+                continue
+            }
+            let file = self.fileWeights(of: route) ?? [:]
+            let aim = weights ?? file
+            let gone = aim.keys.filter { file[$0] == nil }.sorted()
+            guard gone.isEmpty else {
+                transition.missing.append(
+                    ControlProblem(
+                        path: "$.routes.\(route)",
+                        message: "it does not go to \(gone.joined(separator: ", ")) any more"))
+                continue
+            }
+            let after = split.map { SplitEntry(upstream: $0.upstream, weight: aim[$0.upstream] ?? $0.weight) }
+            self.setSplit(of: index, to: after, .undo, restoration.reason, &transition)
+        }
+        let present = restoration.administrative.isEmpty ? [] : Set(self.spec.endpointKeys)
+        for (key, state) in restoration.administrative.sorted(by: { "\($0.key)" < "\($1.key)" }) {
+            guard present.contains(key) else {
+                transition.missing.append(
+                    ControlProblem(
+                        path: "$.endpoints.\(key.address)", message: "it is no endpoint of \(key.upstream) any more"))
+                continue
+            }
+            self.set(key, state, .undo, restoration.reason, &transition)
+        }
+        if transition.reweightings.contains(where: { $0.before != $0.after }) { self.publish(at: now, &transition) }
         return transition
     }
 
@@ -247,7 +322,7 @@ package struct RoutingState: Sendable {
         return transition
     }
 
-    private mutating func inherit(_ state: LiveState) -> Transition {
+    private mutating func inherit(_ state: LiveState, _ what: JournalEntry.What) -> Transition {
         var transition = self.unchanged
         for weights in state.weights { self.live[weights.route] = weights }
         for entry in state.administrative {
@@ -261,12 +336,12 @@ package struct RoutingState: Sendable {
         self.discovered.inherit(state.discovered ?? [])
         self.names.inherit(state.names ?? [])
         // Generations go on from the predecessor's, so that they grow over the whole of a service's life.
-        self.generation = state.generation
-        transition.generationBefore = state.generation
-        transition.generationAfter = state.generation
+        self.generation = max(self.generation, state.generation)
+        transition.generationBefore = self.generation
+        transition.generationAfter = self.generation
         transition.notes = [
             Transition.Note(
-                what: .takeover, subject: "",
+                what: what, subject: "",
                 detail: "\(state.weights.count) live splits, \(state.administrative.count) endpoints not ready")
         ]
         return transition

@@ -1,3 +1,4 @@
+import Logging
 import RoutesFile
 import Traffic
 
@@ -9,28 +10,33 @@ import Traffic
 package actor TablePublisher {
     private let registry: EndpointRegistry
     private let dataPlane: any DataPlane
-    private let clock: ControlClock
+    let clock: ControlClock
+    let logger: Logger?
     /// Called after each publication, before the change is answered.
     private let published: @Sendable (RoutingTable) async -> Void
 
-    private var state: RoutingState
+    private(set) var state: RoutingState
     /// Built from the state's specification.
     private var table: RoutingTable
     private var listenersBound = false
-    private var journal = Journal()
+    var journal = Journal()
+    var ledger: LedgerStanding?
 
-    private let turnstile = Turnstile()
+    let turnstile = Turnstile()
 
     /// `registry` must be the one from which the data plane's first (empty) table was built. `instance` is a number that no
-    /// other process has.
+    /// other process has. Without `ledger` the journal and what operators change end with the process.
     package init(
         registry: EndpointRegistry, dataPlane: any DataPlane, clock: ControlClock = .system,
-        instance: UInt64 = .random(in: .min ... .max),
+        instance: UInt64 = .random(in: .min ... .max), ledger: LedgerStore? = nil, replica: String = "",
+        logger: Logger? = nil,
         published: @escaping @Sendable (RoutingTable) async -> Void = { _ in }
     ) {
         self.registry = registry
         self.dataPlane = dataPlane
         self.clock = clock
+        self.logger = logger
+        self.ledger = ledger.map { LedgerStanding(store: $0, replica: replica) }
         self.published = published
         self.state = RoutingState(instance: instance, at: clock.monotonic())
         self.table = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
@@ -39,7 +45,8 @@ package actor TablePublisher {
     // MARK: what is in force
 
     package var current: TableView {
-        TableView(table: self.table, state: self.state, listenersBound: self.listenersBound)
+        TableView(
+            table: self.table, state: self.state, listenersBound: self.listenersBound, ledger: self.ledger)
     }
 
     package var entries: [JournalEntry] { self.journal.entries }
@@ -55,6 +62,7 @@ package actor TablePublisher {
     {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        let before = self.state
         let (next, transition) = try self.applying(.load(configuration))
         if self.state.configuration == nil {
             // Nothing is served yet: the table goes first, so that the first connection finds its routes.
@@ -69,16 +77,15 @@ package actor TablePublisher {
             try await self.bind(configuration.listeners)
             await self.putInForce(next, transition)
         }
-        self.record(transition, origin)
+        await self.note(transition, from: before, origin)
         return LoadOutcome(generation: transition.generationAfter, changed: transition.publishes)
     }
 
     /// Writes a rejected load into the journal.
     package func noteRejected(_ problems: [ControlProblem], origin: ChangeOrigin) {
-        self.journal.record(
-            at: self.clock.wall(), origin: origin, what: .loadRejected, subject: origin.who,
-            detail: "\(problems.count) problems, first: \(problems.first?.description ?? "")",
-            generationBefore: self.state.generation, generationAfter: self.state.generation)
+        self.enter(
+            .loadRejected, detail: "\(problems.count) problems, first: \(problems.first?.description ?? "")",
+            origin: origin, subject: origin.who)
     }
 
     package func setWeights(_ change: WeightChange, origin: ChangeOrigin) async throws(ChangeRefused)
@@ -86,18 +93,25 @@ package actor TablePublisher {
     {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        await self.mendLedger()
         let (next, transition) = try self.applying(.weights(change))
         guard let reweighting = transition.reweighting else { throw .notFound("no route \"\(change.route)\"") }
         let before = self.shares(reweighting.before, reweighting)
         let after = self.shares(reweighting.after, reweighting)
         if !change.dryRun {
+            let isRetreat = WeightChange.isRetreat(
+                from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
+            let entries = try await self.intend(
+                transition, to: next, origin, forced: change.force,
+                mayBeLate: isRetreat || (change.force && !change.reason.isEmpty))
             await self.putInForce(next, transition)
-            self.record(transition, origin)
+            await self.confirm(entries)
         }
         return WeightChangeOutcome(
             route: change.route, generation: self.state.generation, etag: self.state.tag, dryRun: change.dryRun,
             changed: reweighting.after != reweighting.before, before: before, after: after,
-            warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover))
+            warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover)
+                + self.ledgerWarnings)
     }
 
     /// Takes endpoints out of traffic, or puts them back. Returns the names of the upstreams concerned. Workers see it at
@@ -107,10 +121,20 @@ package actor TablePublisher {
     {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        await self.mendLedger()
         let (next, transition) = try self.applying(.administrative(change))
+        let entries = try await self.intend(
+            transition, to: next, origin, forced: change.force,
+            mayBeLate: change.state != .ready || (change.force && !change.reason.isEmpty))
         await self.putInForce(next, transition)
-        self.record(transition, origin)
+        await self.confirm(entries)
         return transition.upstreams
+    }
+
+    /// What an operator must know of a change that may not outlive the process.
+    var ledgerWarnings: [String] {
+        guard let trouble = self.ledger?.trouble else { return [] }
+        return ["the journal cannot be written, so what was changed is lost if this process ends: \(trouble)"]
     }
 
     /// Takes on the endpoints that a source has found, in a new table if they are in force and differ from the last.
@@ -122,9 +146,10 @@ package actor TablePublisher {
     package func discovered(_ endpoints: [SocketAddress], by key: DiscoveryKey) async {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        let before = self.state
         guard let (next, transition) = try? self.applying(.found(endpoints, by: key)) else { return }
         await self.putInForce(next, transition)
-        self.record(transition, ChangeOrigin(.discovery, who: "\(key.spec)"))
+        await self.note(transition, from: before, ChangeOrigin(.discovery, who: "\(key.spec)"))
     }
 
     /// Takes in what a look-up of an endpoint's host name has brought. Addresses that are new make a new table, where they
@@ -132,9 +157,10 @@ package actor TablePublisher {
     package func resolved(_ outcome: Result<[IPAddress], LookUpFailure>, host: String) async {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        let before = self.state
         guard let (next, transition) = try? self.applying(.resolved(outcome, host: host)) else { return }
         await self.putInForce(next, transition)
-        self.record(transition, ChangeOrigin(.discovery, who: "host \(host)"))
+        await self.note(transition, from: before, ChangeOrigin(.discovery, who: "host \(host)"))
     }
 
     // MARK: what is gone
@@ -161,6 +187,8 @@ package actor TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         _ = try self.state.apply(.handOver(true), at: self.clock.monotonic())
+        // It is the successor's from here on.
+        await self.ledger?.store.close()
         return self.state.liveState
     }
 
@@ -169,27 +197,28 @@ package actor TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         _ = try? self.state.apply(.handOver(false), at: self.clock.monotonic())
+        await self.reopenLedger()
     }
 
-    /// Takes on what operators changed in the predecessor. Call before the first `load`.
-    package func inherit(_ state: LiveState, origin: ChangeOrigin) {
-        guard let (next, transition) = try? self.applying(.inherit(state)) else { return }
+    /// Takes on what operators changed before this process. Call before the first `load`.
+    package func inherit(_ live: LiveState, as what: JournalEntry.What = .takeover, origin: ChangeOrigin) {
+        guard let (next, transition) = try? self.applying(.inherit(live, as: what)) else { return }
         self.state = next
         self.table = RoutingTable(spec: next.spec, generation: next.generation, registry: self.registry)
         self.settle(transition)
-        self.record(transition, origin)
+        self.enter(transition, origin)
     }
 
     // MARK: steps
 
     /// The state that the change leads to, which is not in force yet.
-    private func applying(_ change: Change) throws(ChangeRefused) -> (RoutingState, Transition) {
+    func applying(_ change: Change) throws(ChangeRefused) -> (RoutingState, Transition) {
         var next = self.state
         let transition = try next.apply(change, at: self.clock.monotonic())
         return (next, transition)
     }
 
-    private func putInForce(_ next: RoutingState, _ transition: Transition) async {
+    func putInForce(_ next: RoutingState, _ transition: Transition) async {
         if transition.publishes {
             for key in transition.joining {
                 let probed = next.spec.upstreams.first { $0.name == key.upstream }?.health != nil
@@ -210,7 +239,7 @@ package actor TablePublisher {
         await self.published(self.table)
     }
 
-    private func settle(_ transition: Transition) {
+    func settle(_ transition: Transition) {
         let now = self.clock.monotonic()
         for setting in transition.settings {
             self.registry.endpoint(
@@ -232,17 +261,8 @@ package actor TablePublisher {
         }
     }
 
-    private func shares(_ entries: [SplitEntry], _ reweighting: Transition.Reweighting) -> [UpstreamShare] {
+    func shares(_ entries: [SplitEntry], _ reweighting: Transition.Reweighting) -> [UpstreamShare] {
         UpstreamShare.compute(
             entries, failover: reweighting.failover, in: self.table, now: self.clock.monotonic())
-    }
-
-    private func record(_ transition: Transition, _ origin: ChangeOrigin) {
-        for note in transition.notes {
-            self.journal.record(
-                at: self.clock.wall(), origin: origin, what: note.what,
-                subject: note.what == .load ? origin.who : note.subject, detail: note.detail, reason: note.reason,
-                generationBefore: transition.generationBefore, generationAfter: transition.generationAfter)
-        }
     }
 }

@@ -5,6 +5,8 @@ package struct TableView: Sendable {
     package var table: RoutingTable
     package var state: RoutingState
     package var listenersBound: Bool
+    /// nil: nothing outlives the process.
+    package var ledger: LedgerStanding?
 
     /// Monotonic milliseconds.
     package var publishedAt: UInt64 { self.state.since }

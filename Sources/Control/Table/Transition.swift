@@ -8,6 +8,8 @@ package struct Transition: Sendable, Equatable {
         package var subject: String
         package var detail: String
         package var reason = ""
+        package var before: Position?
+        package var after: Position?
     }
 
     /// A route's weights before and after, also where they are the same.
@@ -27,12 +29,16 @@ package struct Transition: Sendable, Equatable {
     package var generationAfter: UInt64
     /// Which endpoints there are may have changed.
     package var movesEndpoints = false
-    package var reweighting: Reweighting?
+    package var reweightings: [Reweighting] = []
+    /// The one of a change that concerns one route.
+    package var reweighting: Reweighting? { self.reweightings.first }
     /// States that endpoints are to be given.
     package var settings: [Setting] = []
     /// Endpoints that are new to an upstream in force: they take nothing before a probe has passed, if there are probes,
     /// and begin with slow start.
     package var joining: [EndpointKey] = []
+    /// What an undo asks for and cannot have, because there is no such thing any more.
+    package var missing: [ControlProblem] = []
     /// Upstreams that an administrative change concerns.
     package var upstreams: [String] = []
     package var notes: [Note] = []

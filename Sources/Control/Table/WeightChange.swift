@@ -78,6 +78,21 @@ extension WeightChange {
         return changed
     }
 
+    /// Whether this only leads back: every side's share comes nearer to what the file says, or every side that loses has no
+    /// available endpoint while every one that gains has. Such a change must never wait for anything.
+    static func isRetreat(from before: [UpstreamShare], to after: [UpstreamShare], file: [String: UInt32]) -> Bool {
+        let total = file.values.reduce(UInt64(0)) { $0 + UInt64($1) }
+        let leadsHome = zip(before, after).allSatisfy { old, new in
+            let home = total == 0 ? 0 : Double(file[new.upstream] ?? 0) / Double(total)
+            return abs(new.share - home) <= abs(old.share - home) + 1e-9
+                && (new.share - home) * (old.share - home) >= -1e-9
+        }
+        if leadsHome { return true }
+        let moved = zip(before, after).filter { $0.share != $1.share }
+        return moved.contains { $0.share > $1.share }
+            && moved.allSatisfy { old, new in (new.share > old.share) == new.available }
+    }
+
     /// What is worth a warning in a change from `before` to `after`.
     static func warnings(before: [UpstreamShare], after: [UpstreamShare], failover: Bool) -> [String] {
         var warnings: [String] = []

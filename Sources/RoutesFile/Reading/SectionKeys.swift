@@ -14,7 +14,7 @@ package struct SectionKeys: Sendable, Equatable {
         "",
         [
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
-            "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
+            "state", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
         ])
     package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
@@ -23,6 +23,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
+    package static let state = SectionKeys("state", ["path"])
     package static let forwarding = SectionKeys(
         "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses"])
     package static let errors = SectionKeys("errors", ["reason"])
@@ -97,7 +98,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, forwarding, errors,
+        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, state, forwarding, errors,
         timeouts,
         routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
         balanceHash,

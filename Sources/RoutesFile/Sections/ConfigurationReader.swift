@@ -82,6 +82,10 @@ struct ConfigurationReader {
             // The path of a local socket, with its final zero byte, must fit into the 108 bytes of sockaddr_un.
             node.section(.takeover)?.required("path")?.filePath(limit: 107)
         }
+        document.read("state", into: &configuration.state) { node in
+            // What is put behind it for files beside it must fit, too.
+            node.section(.state)?.required("path")?.filePath(limit: 4_000)
+        }
     }
 
     private func admin(_ node: Node) -> AdminSpec? {

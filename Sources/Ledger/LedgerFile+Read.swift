@@ -1,0 +1,65 @@
+extension LedgerFile {
+    private static let columns = """
+        sequence, id, at, replica, door, who, what, subject, detail, before, after, reason, evidence, forced, undoes,
+          generation_before, generation_after, state
+        """
+
+    /// The newest `limit` rows before a sequence, newest first.
+    package func page(before: UInt64, subject: String?, limit: Int) throws(LedgerFailure) -> [ChangeRow] {
+        let end = SQLiteValue(before)
+        let count = SQLiteValue.integer(Int64(clamping: limit))
+        guard let subject else {
+            return try self.rows("WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2", [end, count])
+        }
+        return try self.rows(
+            "WHERE subject = ?3 AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2", [end, count, .text(subject)])
+    }
+
+    package func row(_ sequence: UInt64) throws(LedgerFailure) -> ChangeRow? {
+        try self.rows("WHERE sequence = ?1", [SQLiteValue(sequence)]).first
+    }
+
+    /// What was changed by hand after a generation, oldest first.
+    package func changes(afterGeneration generation: UInt64) throws(LedgerFailure) -> [ChangeRow] {
+        try self.rows(
+            "WHERE generation_after > ?1 AND state <> 'refused' AND state <> 'failed' AND before <> '' ORDER BY sequence",
+            [SQLiteValue(generation)])
+    }
+
+    /// What was changed of a subject after a sequence, oldest first.
+    package func changes(of subject: String, after sequence: UInt64) throws(LedgerFailure) -> [ChangeRow] {
+        try self.rows(
+            """
+            WHERE subject = ?1 AND sequence > ?2 AND state <> 'refused' AND state <> 'failed' AND before <> ''
+              ORDER BY sequence
+            """, [.text(subject), SQLiteValue(sequence)])
+    }
+
+    /// The earliest generation that rows tell of; nil: there are none.
+    package func firstGeneration() throws(LedgerFailure) -> UInt64? {
+        try self.use { (connection) throws(LedgerFailure) in
+            try connection.integer("SELECT min(generation_before) FROM change").map { UInt64(clamping: $0) }
+        }
+    }
+
+    private func rows(_ condition: String, _ values: [SQLiteValue]) throws(LedgerFailure) -> [ChangeRow] {
+        try self.use { (connection) throws(LedgerFailure) in
+            var rows: [ChangeRow] = []
+            try connection.run("SELECT \(Self.columns) FROM change \(condition)", values) { row in
+                rows.append(ChangeRow(row))
+            }
+            return rows
+        }
+    }
+}
+
+extension ChangeRow {
+    fileprivate init(_ row: SQLiteRow) {
+        self.init(
+            sequence: row.count(0), id: row.text(1), at: row.count(2), replica: row.text(3), door: row.text(4),
+            who: row.text(5), what: row.text(6), subject: row.text(7), detail: row.text(8), before: row.text(9),
+            after: row.text(10), reason: row.text(11), evidence: row.optionalText(12), forced: row.integer(13) != 0,
+            undoes: row.optionalText(14), generationBefore: row.count(15), generationAfter: row.count(16),
+            state: State(rawValue: row.text(17)) ?? .applied)
+    }
+}
