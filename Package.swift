@@ -38,6 +38,7 @@ let package = Package(
         // floor 0: pure decisions and codecs; the standard library only
         .target(name: "HTTPWire", swiftSettings: strict),
         .target(name: "JSONText", swiftSettings: strict),
+        .target(name: "Migration", swiftSettings: strict),
         .target(name: "Traffic", swiftSettings: strict),
 
         // floor 1: one kind of I/O each
@@ -128,6 +129,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], exclude: ["FuzzCases"], swiftSettings: strict),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
+        .testTarget(name: "MigrationTests", dependencies: ["Migration", "Traffic"], swiftSettings: strict),
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
