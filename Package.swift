@@ -45,6 +45,9 @@ let package = Package(
         .target(name: "CEpoll"),
         .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Traffic"], swiftSettings: strict),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "Comparison", dependencies: ["CZlib", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CAllocator"),
         .systemLibrary(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
@@ -137,6 +140,10 @@ let package = Package(
         .testTarget(
             name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: strict),
+        .testTarget(
+            name: "ComparisonTests", dependencies: ["CZlib", "Comparison", "JSONText", "Migration"],
+            exclude: ["FuzzCases"],
+            swiftSettings: strict),
         .testTarget(
             name: "DocumentsTests",
             dependencies: ["Documents", "CMongoC", .product(name: "GRDB", package: "GRDB.swift")],

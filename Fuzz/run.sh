@@ -7,16 +7,30 @@ cd "$(dirname "$0")"
 seconds=${1:-30}
 build=$PWD/../.build-fuzz
 mkdir -p "$build"
-flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-name balancer)
-mapfile -t sources < <(find ../Sources/HTTPWire -name '*.swift' | sort)
-swiftc "${flags[@]}" -wmo -module-name HTTPWire -emit-library -static -emit-module \
-    -emit-module-path "$build/HTTPWire.swiftmodule" -o "$build/libHTTPWire.a" "${sources[@]}"
-for target in ${2:-Head Chunked}; do
-    others=()
-    [[ $target == Chunked ]] && others=(../Tests/HTTPWireTests/ReferenceChunks.swift)
-    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" "Fuzz$target.swift" "${others[@]}" "$build/libHTTPWire.a" \
-        -o "$build/Fuzz$target" 2> >(grep -v 'Cannot export local symbol' >&2)
-    saved=../Tests/HTTPWireTests/FuzzCases/${target,,}
+flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-name balancer -enable-testing)
+module() { # NAME, into $build
+    local sources
+    mapfile -t sources < <(find "../Sources/$1" -name '*.swift' | sort)
+    swiftc "${flags[@]}" -wmo -module-name "$1" -emit-library -static -emit-module -I "$build" -I ../Sources/CZlib \
+        -emit-module-path "$build/$1.swiftmodule" -o "$build/lib$1.a" "${sources[@]}"
+}
+for target in ${2:-Head Chunked Comparison}; do
+    tests=HTTPWireTests modules=(HTTPWire) others=()
+    case $target in
+    Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
+    Comparison)
+        tests=ComparisonTests modules=(JSONText Traffic Migration Comparison)
+        others=(../Tests/ComparisonTests/ComparisonInvariants.swift)
+        ;;
+    esac
+    libraries=()
+    for name in "${modules[@]}"; do
+        [[ $build/lib$name.a -nt $0 && -z $(find "../Sources/$name" -newer "$build/lib$name.a" -name '*.swift') ]] || module "$name"
+        libraries=("$build/lib$name.a" "${libraries[@]}")
+    done
+    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" -I ../Sources/CZlib "Fuzz$target.swift" "${others[@]}" \
+        "${libraries[@]}" -o "$build/Fuzz$target" 2> >(grep -v 'Cannot export local symbol' >&2)
+    saved=../Tests/$tests/FuzzCases/${target,,}
     corpus=$build/corpus-${target,,}
     mkdir -p "$corpus"
     "$build/Fuzz$target" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 -artifact_prefix="$saved/" \

@@ -19,6 +19,8 @@ forbid_imports JSONText 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|
 forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it takes four functions of the C library, each by its name
 forbid_imports Migration 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+# it undoes codings by zlib, from memory to memory
+forbid_imports Comparison 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
 forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it asks HTTPWire for one thing: which fields a route may change
 forbid_imports RoutesFile 'Reactor|Documents|Proxy|Control|GatewayService'
