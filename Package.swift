@@ -110,7 +110,8 @@ let package = Package(
         .executableTarget(
             name: "Balancer",
             dependencies: [
-                "Proxy", "Control", "RoutesFile", "Reactor", "Traffic", "CFoundationStandIn",
+                "Proxy", "Control", "Comparison", "JSONText", "Migration", "RoutesFile", "Reactor", "Traffic",
+                "CFoundationStandIn",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),

@@ -16,7 +16,7 @@ import Testing
     }
 
     /// Core in the old release's place, two gateways, and a file of sample data under all three.
-    private final class Site {
+    final class Site {
         let folder: String
         let balancer: BalancerProcess
         let corePort: UInt16
