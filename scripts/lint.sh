@@ -14,19 +14,19 @@ forbid_imports() { # target pattern
     found=$(grep -rnE "^(@testable |package |internal |private )?import ($2)\b" "Sources/$1" 2>/dev/null)
     [[ -z $found ]] || complain "Sources/$1 must not import this:"$'\n'"$found"
 }
-forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|JSONText|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports JSONText 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|JSONText|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports JSONText 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it takes four functions of the C library, each by its name
-forbid_imports Migration 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Traffic|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Migration 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Traffic|Reactor|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it undoes codings by zlib, from memory to memory
-forbid_imports Comparison 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Comparison 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|Ledger|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it asks HTTPWire for one thing: which fields a route may change
-forbid_imports RoutesFile 'Reactor|Documents|Proxy|Control|GatewayService'
-forbid_imports Ledger 'Foundation|FoundationEssentials|Logging|Reactor|HTTPWire|Traffic|RoutesFile|Documents|Proxy|Control|GatewayService'
-forbid_imports Documents 'Reactor|HTTPWire|Traffic|RoutesFile|Ledger|Proxy|Control|GatewayService'
-forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Control|Ledger|GatewayService|RoutesFile'
+forbid_imports RoutesFile 'Comparison|Migration|Reactor|Documents|Proxy|Control|GatewayService'
+forbid_imports Ledger 'Foundation|FoundationEssentials|Logging|Reactor|HTTPWire|Traffic|Comparison|Migration|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports Documents 'Reactor|HTTPWire|Traffic|Comparison|Migration|RoutesFile|Ledger|Proxy|Control|GatewayService'
+forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Comparison|Control|Ledger|GatewayService|RoutesFile'
 forbid_imports Control 'Proxy|GatewayService|Documents'
 forbid_imports GatewayService 'Proxy|Control|RoutesFile|Ledger|Traffic|Reactor'
 
