@@ -16,6 +16,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var takeover: String?
     /// Path of the file that keeps the journal and what operators change beyond the process; nil: nothing does.
     package var state: String?
+    /// What must hold before a side gets a larger share; nil: operators know.
+    package var guardSpec: GuardSpec?
     package var table: TableSpec
 
     package init(listeners: [ListenerSpec], table: TableSpec) {

@@ -243,6 +243,16 @@ CASES = [
         [{"route": "api", "upstream": "core", "service": "otv-balancer-metrics", **POD}],
     ),
     (
+        "BalancerReserveServes",
+        "5m",
+        [
+            series("balancer_reserve_serves", "0x2 1x20", route="api", upstream="core", **POD),
+            # Half a minute is no alert.
+            series("balancer_reserve_serves", "0x4 1 0x20", route="other", upstream="core", **POD),
+        ],
+        [{"route": "api", "upstream": "core", "service": "otv-balancer-metrics", **POD}],
+    ),
+    (
         "BalancerUpstreamDown",
         "8m",
         [

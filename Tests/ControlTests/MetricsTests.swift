@@ -90,6 +90,10 @@ struct MetricsTests {
             balancer_rejected_total{status="400"} 2
             balancer_rejected_total{status="408"} 1
             balancer_retries_total{upstream="core"} 2
+            balancer_guard_refusals_total{reason="available"} 0
+            balancer_guard_refusals_total{reason="minimum"} 0
+            balancer_guard_refusals_total{reason="headroom"} 0
+            balancer_guard_refusals_total{reason="failing"} 0
             balancer_ledger_errors_total 0
             balancer_access_log_dropped_total 0
             balancer_log_lines_dropped_total 4

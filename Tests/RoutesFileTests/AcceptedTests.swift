@@ -52,6 +52,7 @@ struct AcceptedTests {
                 "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"] }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
+                "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
                 "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false,
                     "underscores": "refuse", "maxPasses": 0 },
@@ -73,6 +74,9 @@ struct AcceptedTests {
         #expect(!configuration.batching)
         #expect(configuration.workers == 3)
         #expect(configuration.takeover == "/run/balancer.sock")
+        #expect(configuration.state == "/var/lib/balancer/state.sqlite")
+        let rules = configuration.guardSpec
+        #expect(rules?.minimum == 1 && rules?.available == 50 && rules?.headroom == 100)
         let table = configuration.table
         #expect(table.explainErrors == false)
         var forwarding = ForwardingSpec()
@@ -198,7 +202,7 @@ struct AcceptedTests {
                 "match": { "host": ["Example.org", "*.Example.org", "[::1]"],
                     "path": ["/a", { "exact": "/b" }, { "prefix": "/c/" }], "method": ["GET", "PURGE"],
                     "headers": { "X-Beta": "1", "X-Any": true }, "listener": "public", "ignoreCase": true, "normalise": true },
-                "split": { "core": 0 }, "sticky": { "by": "cookie", "name": "Session" }, "failover": false,
+                "split": { "core": 0 }, "sticky": { "by": "cookie", "name": "Session" }, "failover": false, "reserve": ["core"],
                 "override": { "header": "X-Pick", "trustedOnly": true, "from": ["127.0.0.1"] }, "upgrade": ["WebSocket"],
                 "rewrite": { "replace": { "prefix": "/a", "with": "/z" } }, "host": { "literal": "in.example:81" },
                 "requestHeaders": { "set": { "X-One": "a b", "X-Empty": "" }, "remove": ["Cookie"] },
@@ -220,6 +224,7 @@ struct AcceptedTests {
         expected.match.normalise = true
         expected.sticky = .cookie("Session")
         expected.failover = false
+        expected.reserve = ["core"]
         var override = OverrideSpec(header: "x-pick")
         override.trustedOnly = true
         override.trusted = [try #require(AddressBlock(parsing: "127.0.0.1"))]

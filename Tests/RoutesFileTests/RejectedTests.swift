@@ -74,6 +74,12 @@ struct RejectedTests {
         .top(#""operationalLog": {}"#, "$.operationalLog", #"the key "level" is missing"#),
         .top(#""operationalLog": { "level": "warn" }"#, "$.operationalLog.level", #"found string "warn""#),
         .top(#""operationalLog": { "level": "infos" }"#, "$.operationalLog.level", #"did you mean "info"?"#),
+        .top(#""state": {}"#, "$.state", #"the key "path" is missing"#),
+        .top(#""state": { "path": "" }"#, "$.state.path", "1 to 4000 bytes"),
+        .top(#""guard": { "available": 101 }"#, "$.guard.available", "an integer from 0 to 100"),
+        .top(#""guard": { "headroom": 0 }"#, "$.guard.headroom", "an integer from 1 to 100"),
+        .top(#""guard": { "minimun": 0 }"#, "$.guard.minimun", #"did you mean "minimum"?"#),
+        .top(#""guard": true"#, "$.guard", "expected an object"),
         .top(#""takeover": {}"#, "$.takeover", #"the key "path" is missing"#),
         .top(
             #""takeover": { "path": "\#(String(repeating: "x", count: 108))" }"#, "$.takeover.path", "1 to 107 bytes"),
@@ -253,6 +259,10 @@ struct RejectedTests {
         .action(#""redirect": { "path": "x" }"#, ".redirect.path", #"begins with "/""#),
         .action(
             #""redirect": { "path": "/" }, "failover": false"#, ".failover", "no meaning on a route that redirects"),
+        .action(#""redirect": { "path": "/" }, "reserve": []"#, ".reserve", "no meaning on a route that redirects"),
+        .route(#""reserve": "core""#, ".reserve", "a list of the split's upstreams"),
+        .route(#""reserve": ["cor"]"#, ".reserve[0]", #"did you mean "core"?"#),
+        .route(#""reserve": ["core", "core"]"#, ".reserve[1]", "already given"),
         .route(#""name": "a/b""#, ".name", "is not a name"),
         .route(#""name": "\#(String(repeating: "x", count: 65))""#, ".name", "is not a name"),
         .route(#""matsch": {}"#, ".matsch", #"did you mean "match"?"#),

@@ -33,7 +33,7 @@ struct WeightCommand: AsyncParsableCommand {
     @Flag(name: .customLong("dry-run"), help: "Tell what would change, change nothing.")
     var dryRun = false
 
-    @Flag(help: "Do it even if it leaves no upstream a weight.")
+    @Flag(help: "Do it even if it leaves no upstream a weight or, with --reason, if the guard objects.")
     var force = false
 
     @Option(help: "Why, for the journal.")
@@ -55,6 +55,30 @@ struct WeightCommand: AsyncParsableCommand {
         guard names.count == self.weights.count else { throw ValidationError("an upstream is named twice") }
     }
 
+    /// What a change would bring.
+    private static func tell(_ outcome: WeightChangeOutcome) {
+        if outcome.loads.contains(where: { $0.after.requestsPerSecond > 0 || $0.before.requestsPerSecond > 0 }) {
+            var table = TextTable(
+                "UPSTREAM", "REQUESTS/S", "NEW", "EACH ENDPOINT", "NEW", "UNDER WAY", "NEW")
+            for load in outcome.loads {
+                table.add(
+                    load.upstream, Self.number(load.before.requestsPerSecond),
+                    Self.number(load.after.requestsPerSecond),
+                    Self.number(load.before.perEndpoint), Self.number(load.after.perEndpoint),
+                    load.before.outstanding.map(Self.number) ?? "-", load.after.outstanding.map(Self.number) ?? "-")
+            }
+            Output.line(table.render())
+        }
+        if let moved = outcome.movedKeys { Output.line("\(TextTable.percent(moved)) of sticky keys move") }
+        for objection in outcome.objections { Output.error("the guard objects: \(objection.message)".visible) }
+    }
+
+    /// With one decimal.
+    private static func number(_ value: Double) -> String {
+        let tenths = (value * 10).rounded()
+        return tenths < 1e15 ? "\(tenths / 10)" : "\(value)"
+    }
+
     func run() async throws {
         let change = Change(
             weights: Dictionary(
@@ -73,6 +97,7 @@ struct WeightCommand: AsyncParsableCommand {
                     "\(after.availableEndpoints) of \(after.endpoints)")
             }
             Output.line(table.render())
+            if outcome.dryRun { Self.tell(outcome) }
             for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
             Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)

@@ -17,6 +17,7 @@ final class BalancerService: Sendable {
     private let proxy: ProxyServer
     private let accessLog: AccessLogSink?
     private let publisher: TablePublisher
+    private let history: TrafficHistory
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
     private let names: HostNames
@@ -83,13 +84,14 @@ final class BalancerService: Sendable {
         let ledger = try options.configuration.state.map {
             LedgerStore(path: $0, thread: try BlockingThreads(named: "ledger"))
         }
+        let history = TrafficHistory(dataPlane: proxy)
         let publisher = TablePublisher(
             registry: registry, dataPlane: proxy, ledger: ledger, replica: ProcessInfo.processInfo.hostName,
-            logger: logger
-        ) { table in
-            await health.apply(table)
-            await discovery.follow(table)
-        }
+            logger: logger,
+            published: { table in
+                await health.apply(table)
+                await discovery.follow(table)
+            }, traffic: { await history.window() })
         self.options = options
         self.signals = signals
         self.output = output
@@ -100,6 +102,7 @@ final class BalancerService: Sendable {
         self.discovery = discovery
         self.names = names
         self.publisher = publisher
+        self.history = history
         self.lookUps = lookUps
         self.reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names,
@@ -146,6 +149,8 @@ final class BalancerService: Sendable {
             group.addTask { await self.health.run() }
             group.addTask { await self.publisher.run() }
             group.addTask { await self.publisher.keepLedger() }
+            group.addTask { await self.history.run() }
+            group.addTask { await self.publisher.watchReserves() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
             group.addTask { await self.names.run(publishing: self.publisher) }

@@ -17,6 +17,8 @@ package struct RouteBody: Codable, Sendable {
     package var shares: [UpstreamShare]
     package var sticky: StickyBody?
     package var failover: Bool
+    /// Sides that, while their weight is 0, serve only while no side with a weight can; nil: none.
+    package var reserve: [String]?
     package var overrideHeader: String?
     package var redirect: RedirectBody?
     package var respond: RespondBody?
@@ -28,7 +30,9 @@ package struct RouteBody: Codable, Sendable {
         self.weights = split.weights
         let fileWeights = view.fileWeights(of: route.name)
         self.fileWeights = fileWeights == self.weights ? nil : fileWeights
-        self.shares = UpstreamShare.compute(split, failover: route.failover, in: view.table, now: now)
+        self.reserve = route.reserve.isEmpty ? nil : route.reserve
+        self.shares = UpstreamShare.compute(
+            split, failover: route.failover, reserve: route.reserve, in: view.table, now: now)
         self.sticky = route.sticky.map(StickyBody.init)
         self.failover = route.failover
         self.overrideHeader = route.override?.header

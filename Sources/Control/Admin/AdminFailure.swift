@@ -22,6 +22,11 @@ struct AdminFailure: Error {
         case .stale(let current):
             self.init(status: .preconditionFailed, "the state is not the one that If-Match names; nothing was changed")
             self.headers[.eTag] = current
+        case .guarded(let problems):
+            self.init(
+                status: .conflict,
+                "the guard objects; nothing was changed; if it is meant, ask with \"force\": true and a reason",
+                problems: problems)
         case .gone(let problems):
             self.init(
                 status: .conflict, "nothing was changed; to do what can be done, ask with \"partial\": true",

@@ -39,7 +39,7 @@ enum OpenAPIDocument {
                     "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000000}},
                   "reason": {"type": "string"},
                   "force": {"type": "boolean", "default": false,
-                    "description": "Also if it leaves no upstream a weight"}}}}}},
+                    "description": "Also if it leaves no upstream a weight; with a reason, also if the guard objects"}}}}}},
               "responses": {
                 "200": {"$ref": "#/components/responses/WeightChange"},
                 "400": {"$ref": "#/components/responses/Refused"},
@@ -147,6 +147,9 @@ enum OpenAPIDocument {
                 "effectiveShare": {"type": "number", "description": "share now, fail-over included"},
                 "available": {"type": "boolean"}, "endpoints": {"type": "integer"},
                 "availableEndpoints": {"type": "integer"}}},
+              "Load": {"type": "object", "properties": {
+                "requestsPerSecond": {"type": "number"}, "perEndpoint": {"type": "number"},
+                "outstanding": {"type": "number"}}},
               "Weights": {"type": "object", "additionalProperties": {"type": "integer"}},
               "Route": {"type": "object", "properties": {
                 "name": {"type": "string"},
@@ -162,7 +165,7 @@ enum OpenAPIDocument {
                 "shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
                 "sticky": {"type": "object", "properties": {
                   "by": {"enum": ["client-address", "header", "cookie"]}, "name": {"type": "string"}}},
-                "failover": {"type": "boolean"}, "overrideHeader": {"type": "string"},
+                "failover": {"type": "boolean"}, "reserve": {"type": "array", "items": {"type": "string"}}, "overrideHeader": {"type": "string"},
                 "redirect": {"type": "object", "properties": {
                   "status": {"type": "integer"}, "scheme": {"type": "string"}, "host": {"type": "string"},
                   "path": {"type": "string"}}},
@@ -184,10 +187,10 @@ enum OpenAPIDocument {
                 "administrative": {"enum": ["ready", "drain", "maintenance"]}}},
               "JournalEntry": {"type": "object", "properties": {
                 "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
-                "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery"]},
+                "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery", "health"]},
                 "who": {"type": "string"},
                 "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
-                  "restored", "ledger"]},
+                  "guard", "reserve", "restored", "ledger"]},
                 "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},
                 "evidence": {"type": "string"},
                 "state": {"enum": ["intended", "applied", "refused", "failed"]},
@@ -213,6 +216,11 @@ enum OpenAPIDocument {
                   "dryRun": {"type": "boolean"}, "changed": {"type": "boolean"},
                   "before": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
                   "after": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
+                  "loads": {"type": "array", "items": {"type": "object", "properties": {
+                    "upstream": {"type": "string"},
+                    "before": {"$ref": "#/components/schemas/Load"}, "after": {"$ref": "#/components/schemas/Load"}}}},
+                  "movedKeys": {"type": "number", "minimum": 0, "maximum": 1},
+                  "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
               "Upstreams": {"description": "Upstreams", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {"upstreams": {"type": "array", "items": {
@@ -248,6 +256,7 @@ enum OpenAPIDocument {
                     "upstream": {"type": "string"}, "address": {"type": "string"}, "before": {"type": "string"},
                     "after": {"type": "string"}}}},
                   "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+                  "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
               "Status": {"description": "Status", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {

@@ -88,12 +88,16 @@ struct RouteQuestion: Sendable {
                 generation: table.generation, route: route.name, reasons: reasons, shares: [], upstream: nil)
         }
         let shares = UpstreamShare.compute(
-            entries, failover: route.spec.failover, upstreams: table.upstreamsByName, now: now)
+            entries, failover: route.spec.failover, reserve: route.spec.reserve, upstreams: table.upstreamsByName,
+            now: now)
         for share in shares where share.weight > 0 && !share.available {
             reasons.append(
                 route.spec.failover
                     ? "\(share.upstream) has no available endpoint: its share goes to the others"
                     : "\(share.upstream) has no available endpoint, and failover is off: its share is answered 503")
+        }
+        if let member = route.servingReserve(now: now), member < entries.count {
+            reasons.append("no side with a weight can serve: \(entries[member].upstream) does, in reserve")
         }
         if shares.allSatisfy({ $0.effectiveShare == 0 }) { reasons.append("no side can serve: the answer is 503") }
         let forced = self.forcedSide(route, entries, table, &reasons)

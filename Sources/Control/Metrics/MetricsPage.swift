@@ -161,6 +161,10 @@ package struct MetricsPage: Sendable {
         for (upstream, count) in self.merged(\.retriesDenied) where self.shows(upstream: upstream) {
             text.sample(.retriesDenied, [("upstream", upstream)], count)
         }
+        text.family(.guardRefusals)
+        for reason in GuardReason.allCases {
+            text.sample(.guardRefusals, [("reason", reason.rawValue)], self.view.guardRefusals[reason] ?? 0)
+        }
         text.single(.ledgerErrors, self.view.ledger?.errors ?? 0)
         text.single(.accessLogDropped, self.sum(\.accessLogDropped))
         text.single(.logLinesDropped, self.logLinesDropped)
@@ -288,7 +292,7 @@ package struct MetricsPage: Sendable {
     private func writeTable(_ text: inout MetricsText) {
         let rows = self.view.table.spec.routes.flatMap { route in
             UpstreamShare.compute(
-                route.split ?? [], failover: route.failover, in: self.view.table, now: self.now
+                route.split ?? [], failover: route.failover, reserve: route.reserve, in: self.view.table, now: self.now
             ).map { (route.name, $0) }
         }
         text.family(.routeWeight)
@@ -298,6 +302,14 @@ package struct MetricsPage: Sendable {
         text.family(.routeShare)
         for (route, row) in rows {
             text.sample(.routeShare, [("route", route), ("upstream", row.upstream)], "\(row.effectiveShare)")
+        }
+        text.family(.reserveServes)
+        for route in self.view.table.routes where !route.spec.reserve.isEmpty {
+            let serving = route.servingReserve(now: self.now).flatMap { route.upstream($0)?.name }
+            for name in route.spec.reserve {
+                text.sample(
+                    .reserveServes, [("route", route.name), ("upstream", name)], name == serving ? UInt64(1) : 0)
+            }
         }
         text.single(.tableGeneration, self.view.table.generation)
         let age = self.now > self.view.publishedAt ? self.now - self.view.publishedAt : 0

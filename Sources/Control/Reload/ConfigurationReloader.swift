@@ -121,7 +121,7 @@ package actor ConfigurationReloader {
             switch error {
             // The document has been checked before: what is wrong is around it, such as a port that is taken.
             case .invalid(let found): problems = found
-            case .handingOver, .notFound, .stale, .needsForce, .gone, .journal:
+            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal:
                 problems = [ControlProblem(path: "$", message: "another process is taking over")]
             }
             await self.reject(problems, .bytes(bytes), .passing, origin)

@@ -53,6 +53,8 @@ package enum ChangeRefused: Error, Sendable, Equatable {
     case stale(current: String)
     /// Another process is taking over: a change made now would be lost with this process.
     case handingOver
+    /// The guard objects to a rise; it takes `force` and a reason.
+    case guarded([ControlProblem])
     /// An undo asks for what does not exist any more; it takes `partial` to do the rest.
     case gone([ControlProblem])
     /// The ledger cannot be written: the change would be lost with this process.

@@ -13,6 +13,8 @@ package struct ChangeOrigin: Sendable, Equatable {
         case takeover
         /// A source of endpoints; `who` names it.
         case discovery
+        /// What probes and traffic tell of endpoints.
+        case health
     }
 
     package var door: Door
@@ -39,6 +41,10 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case undo
         /// What the ledger kept is in force again.
         case restored
+        /// The guard refused a rise.
+        case `guard`
+        /// A side in reserve serves, or does so no more.
+        case reserve
         /// The ledger itself: damaged, not to be written, written again.
         case ledger
     }

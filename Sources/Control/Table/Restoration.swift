@@ -99,5 +99,7 @@ package struct UndoOutcome: Sendable, Equatable, Codable {
     package var endpoints: [EndpointChange]
     /// What does not exist any more, and was left out.
     package var leftOut: [ControlProblem]
+    /// What the guard has against it.
+    package var objections: [ControlProblem]
     package var warnings: [String]
 }

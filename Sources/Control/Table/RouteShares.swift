@@ -6,7 +6,8 @@ package struct UpstreamShare: Sendable, Equatable, Codable {
     package var weight: UInt32
     /// Weight ÷ sum of weights, 0…1.
     package var share: Double
-    /// What it gets now that sides without an available endpoint lose their share to the others, 0…1.
+    /// What it gets now that sides without an available endpoint lose their share to the others, and where all of them have
+    /// none, to one in reserve, 0…1.
     package var effectiveShare: Double
     /// Whether an endpoint of it could serve a request now.
     package var available: Bool
@@ -17,20 +18,20 @@ package struct UpstreamShare: Sendable, Equatable, Codable {
 extension UpstreamShare {
     /// The shares that `entries` mean in a world where `upstreams` are as they are at `now` (monotonic milliseconds).
     static func compute(
-        _ entries: [SplitEntry], failover: Bool, upstreams: [String: Upstream], now: UInt64
+        _ entries: [SplitEntry], failover: Bool, reserve: [String] = [], upstreams: [String: Upstream], now: UInt64
     ) -> [UpstreamShare] {
-        Self.compute(entries, failover: failover, now: now) { upstreams[$0] }
+        Self.compute(entries, failover: failover, reserve: reserve, now: now) { upstreams[$0] }
     }
 
     /// Likewise for the upstreams of a table.
     static func compute(
-        _ entries: [SplitEntry], failover: Bool, in table: RoutingTable, now: UInt64
+        _ entries: [SplitEntry], failover: Bool, reserve: [String] = [], in table: RoutingTable, now: UInt64
     ) -> [UpstreamShare] {
-        Self.compute(entries, failover: failover, now: now) { table.upstream(named: $0) }
+        Self.compute(entries, failover: failover, reserve: reserve, now: now) { table.upstream(named: $0) }
     }
 
     private static func compute(
-        _ entries: [SplitEntry], failover: Bool, now: UInt64, _ find: (String) -> Upstream?
+        _ entries: [SplitEntry], failover: Bool, reserve: [String], now: UInt64, _ find: (String) -> Upstream?
     ) -> [UpstreamShare] {
         var rows = entries.map { entry -> UpstreamShare in
             let upstream = find(entry.upstream)
@@ -51,6 +52,11 @@ extension UpstreamShare {
             } else {
                 rows[index].effectiveShare = rows[index].share
             }
+        }
+        if total > 0, availableTotal == 0,
+            let spare = rows.firstIndex(where: { $0.weight == 0 && $0.available && reserve.contains($0.upstream) })
+        {
+            rows[spare].effectiveShare = 1
         }
         return rows
     }

@@ -184,7 +184,8 @@ package struct RoutingState: Sendable {
         let route = self.spec.routes[index]
         guard let before = route.split else { return }
         transition.reweightings.append(
-            Transition.Reweighting(route: route.name, failover: route.failover, before: before, after: after))
+            Transition.Reweighting(
+                route: route.name, failover: route.failover, reserve: route.reserve, before: before, after: after))
         guard after != before else { return }
         let file = self.fileWeights(of: route.name) ?? [:]
         self.spec.routes[index].action = .split(after)

@@ -25,7 +25,14 @@ extension TablePublisher {
                 before: (before.administrative[setting.endpoint] ?? .ready).word, after: setting.state.word)
         }
         try self.object(to: transition, routes, force: request.force)
+        let window = await self.traffic()
+        let objections = routes.flatMap { route in
+            WeightChange.isRetreat(
+                from: route.before, to: route.after, file: self.state.fileWeights(of: route.route) ?? [:])
+                ? [] : self.objections(route: route.route, from: route.before, to: route.after, window)
+        }
         if !request.dryRun {
+            try self.refuse(objections, transition, origin, isMeant: request.force)
             let isRetreat =
                 transition.settings.allSatisfy { $0.state != .ready }
                 && routes.allSatisfy {
@@ -41,7 +48,7 @@ extension TablePublisher {
         return UndoOutcome(
             undoes: restoration.undoes, generation: self.state.generation, etag: self.state.tag, dryRun: request.dryRun,
             changed: !routes.isEmpty || !endpoints.isEmpty, routes: routes, endpoints: endpoints,
-            leftOut: transition.missing,
+            leftOut: transition.missing, objections: objections.map(\.problem),
             warnings: self.warnings(transition, routes) + self.ledgerWarnings)
     }
 

@@ -17,10 +17,15 @@ package actor TablePublisher {
 
     private(set) var state: RoutingState
     /// Built from the state's specification.
-    private var table: RoutingTable
+    private(set) var table: RoutingTable
     private var listenersBound = false
     var journal = Journal()
     var ledger: LedgerStanding?
+    /// What has happened lately, for the guard.
+    let traffic: @Sendable () async -> TrafficWindow
+    var guardRefusals: [GuardReason: UInt64] = [:]
+    /// The side that serves in reserve, by route.
+    var servingReserves: [String: String] = [:]
 
     let turnstile = Turnstile()
 
@@ -29,13 +34,14 @@ package actor TablePublisher {
     package init(
         registry: EndpointRegistry, dataPlane: any DataPlane, clock: ControlClock = .system,
         instance: UInt64 = .random(in: .min ... .max), ledger: LedgerStore? = nil, replica: String = "",
-        logger: Logger? = nil,
-        published: @escaping @Sendable (RoutingTable) async -> Void = { _ in }
+        logger: Logger? = nil, published: @escaping @Sendable (RoutingTable) async -> Void = { _ in },
+        traffic: @escaping @Sendable () async -> TrafficWindow = { TrafficWindow() }
     ) {
         self.registry = registry
         self.dataPlane = dataPlane
         self.clock = clock
         self.logger = logger
+        self.traffic = traffic
         self.ledger = ledger.map { LedgerStanding(store: $0, replica: replica) }
         self.published = published
         self.state = RoutingState(instance: instance, at: clock.monotonic())
@@ -46,7 +52,8 @@ package actor TablePublisher {
 
     package var current: TableView {
         TableView(
-            table: self.table, state: self.state, listenersBound: self.listenersBound, ledger: self.ledger)
+            table: self.table, state: self.state, listenersBound: self.listenersBound, ledger: self.ledger,
+            guardRefusals: self.guardRefusals)
     }
 
     package var entries: [JournalEntry] { self.journal.entries }
@@ -98,9 +105,14 @@ package actor TablePublisher {
         guard let reweighting = transition.reweighting else { throw .notFound("no route \"\(change.route)\"") }
         let before = self.shares(reweighting.before, reweighting)
         let after = self.shares(reweighting.after, reweighting)
+        let isRetreat = WeightChange.isRetreat(
+            from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
+        let window = await self.traffic()
+        let objections =
+            isRetreat ? [] : self.objections(route: change.route, from: before, to: after, window)
         if !change.dryRun {
-            let isRetreat = WeightChange.isRetreat(
-                from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
+            try self.refuse(
+                objections, transition, origin, isMeant: change.force && !change.reason.isEmpty)
             let entries = try await self.intend(
                 transition, to: next, origin, forced: change.force,
                 mayBeLate: isRetreat || (change.force && !change.reason.isEmpty))
@@ -111,7 +123,10 @@ package actor TablePublisher {
             route: change.route, generation: self.state.generation, etag: self.state.tag, dryRun: change.dryRun,
             changed: reweighting.after != reweighting.before, before: before, after: after,
             warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover)
-                + self.ledgerWarnings)
+                + (change.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
+                + self.ledgerWarnings,
+            loads: self.loads(route: change.route, from: before, to: after, window),
+            movedKeys: self.movedKeys(reweighting), objections: objections.map(\.problem))
     }
 
     /// Takes endpoints out of traffic, or puts them back. Returns the names of the upstreams concerned. Workers see it at
@@ -263,6 +278,7 @@ package actor TablePublisher {
 
     func shares(_ entries: [SplitEntry], _ reweighting: Transition.Reweighting) -> [UpstreamShare] {
         UpstreamShare.compute(
-            entries, failover: reweighting.failover, in: self.table, now: self.clock.monotonic())
+            entries, failover: reweighting.failover, reserve: reweighting.reserve, in: self.table,
+            now: self.clock.monotonic())
     }
 }

@@ -7,6 +7,8 @@ package struct TableView: Sendable {
     package var listenersBound: Bool
     /// nil: nothing outlives the process.
     package var ledger: LedgerStanding?
+    /// Rises that the guard has refused.
+    package var guardRefusals: [GuardReason: UInt64] = [:]
 
     /// Monotonic milliseconds.
     package var publishedAt: UInt64 { self.state.since }

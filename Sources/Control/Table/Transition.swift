@@ -16,6 +16,7 @@ package struct Transition: Sendable, Equatable {
     package struct Reweighting: Sendable, Equatable {
         package var route: String
         package var failover: Bool
+        package var reserve: [String] = []
         package var before: [SplitEntry]
         package var after: [SplitEntry]
     }

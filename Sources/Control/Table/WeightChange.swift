@@ -41,6 +41,28 @@ package struct WeightChangeOutcome: Sendable, Equatable, Codable {
     package var after: [UpstreamShare]
     /// What an operator should know before relying on it, such as a receiving side without an available endpoint.
     package var warnings: [String]
+    /// What the sides get, by the traffic of the last quarter of an hour.
+    package var loads: [SideLoad]
+    /// The part of sticky keys that lands elsewhere, 0…1; nil: the route's requests stick to nothing.
+    package var movedKeys: Double?
+    /// What the guard has against it.
+    package var objections: [ControlProblem]
+}
+
+/// What one side of a route gets, before and after a change.
+package struct SideLoad: Sendable, Equatable, Codable {
+    package struct Load: Sendable, Equatable, Codable {
+        /// Of this route.
+        package var requestsPerSecond: Double
+        /// Of this route, at each available endpoint.
+        package var perEndpoint: Double
+        /// Requests under way at each available endpoint, on average, other routes' included; nil: not known.
+        package var outstanding: Double?
+    }
+
+    package var upstream: String
+    package var before: Load
+    package var after: Load
 }
 
 extension WeightChange {
@@ -78,17 +100,22 @@ extension WeightChange {
         return changed
     }
 
-    /// Whether this only leads back: every side's share comes nearer to what the file says, or every side that loses has no
-    /// available endpoint while every one that gains has. Such a change must never wait for anything.
+    /// Whether this only leads back: every side's share comes nearer to what the file says, or only the side gains that has the
+    /// largest share there, or every side that loses has no available endpoint while every one that gains has. Such a change
+    /// must never wait for anything.
     static func isRetreat(from before: [UpstreamShare], to after: [UpstreamShare], file: [String: UInt32]) -> Bool {
         let total = file.values.reduce(UInt64(0)) { $0 + UInt64($1) }
+        let largest = file.values.max() ?? 0
         let leadsHome = zip(before, after).allSatisfy { old, new in
             let home = total == 0 ? 0 : Double(file[new.upstream] ?? 0) / Double(total)
             return abs(new.share - home) <= abs(old.share - home) + 1e-9
                 && (new.share - home) * (old.share - home) >= -1e-9
         }
-        if leadsHome { return true }
         let moved = zip(before, after).filter { $0.share != $1.share }
+        let gaining = moved.filter { $0.share < $1.share }.map(\.1.upstream)
+        // Where the file sends most of it, and to no other side as much.
+        let isHome = gaining.count == 1 && file[gaining[0]] == largest && file.values.count { $0 == largest } == 1
+        if leadsHome || isHome { return true }
         return moved.contains { $0.share > $1.share }
             && moved.allSatisfy { old, new in (new.share > old.share) == new.available }
     }

@@ -14,7 +14,8 @@ package struct SectionKeys: Sendable, Equatable {
         "",
         [
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
-            "state", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams", "routes",
+            "state", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams",
+            "routes",
         ])
     package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
@@ -24,6 +25,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
     package static let state = SectionKeys("state", ["path"])
+    package static let guardRules = SectionKeys("guard", ["minimum", "available", "headroom"])
     package static let forwarding = SectionKeys(
         "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses"])
     package static let errors = SectionKeys("errors", ["reason"])
@@ -81,7 +83,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let route = SectionKeys(
         "route",
         [
-            "name", "match", "split", "redirect", "respond", "sticky", "failover", "override", "upgrade", "rewrite",
+            "name", "match", "split", "redirect", "respond", "sticky", "failover", "reserve", "override", "upgrade",
+            "rewrite",
             "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering",
         ])
     package static let match = SectionKeys(
@@ -98,8 +101,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, state, forwarding, errors,
-        timeouts,
+        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, state, guardRules,
+        forwarding, errors, timeouts,
         routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
         balanceHash,
         health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,

@@ -82,6 +82,7 @@ struct ConfigurationReader {
             // The path of a local socket, with its final zero byte, must fit into the 108 bytes of sockaddr_un.
             node.section(.takeover)?.required("path")?.filePath(limit: 107)
         }
+        document.read("guard", into: &configuration.guardSpec) { self.guardSpec($0) }
         document.read("state", into: &configuration.state) { node in
             // What is put behind it for files beside it must fit, too.
             node.section(.state)?.required("path")?.filePath(limit: 4_000)
@@ -110,6 +111,15 @@ struct ConfigurationReader {
             node.failExpecting("a host name such as \"balancer.internal\"")
         }
         return nil
+    }
+
+    private func guardSpec(_ node: Node) -> GuardSpec? {
+        guard let section = node.section(.guardRules) else { return nil }
+        var spec = GuardSpec()
+        section.read("minimum", into: &spec.minimum) { $0.integer(0...1_000_000) }
+        section.read("available", into: &spec.available) { $0.integer(0...100) }
+        section.read("headroom", into: &spec.headroom) { $0.integer(1...100) }
+        return spec
     }
 
     private func accessLog(_ node: Node) -> AccessLogSpec? {

@@ -25,7 +25,7 @@ struct RouteReader {
 
     /// What only a request that goes to an upstream needs.
     private static let splitOnly = [
-        "sticky", "failover", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
+        "sticky", "failover", "reserve", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
         "buffering",
     ]
 
@@ -40,6 +40,7 @@ struct RouteReader {
         if let match = section["match"] { MatchReader.read(match, listeners: self.listeners, into: &route.match) }
         section.read("sticky", into: &route.sticky) { $0.hashKey() }
         section.read("failover", into: &route.failover) { $0.bool() }
+        section.read("reserve", into: &route.reserve) { self.reserve($0, of: route.action) }
         section.read("override", into: &route.override) { self.override($0) }
         section.read("upgrade", into: &route.upgrade) { self.upgrade($0) }
         let paths = route.match.paths
@@ -108,6 +109,27 @@ struct RouteReader {
     }
 
     // MARK: what happens on the way
+
+    /// Upstreams of the split, each once.
+    private func reserve(_ node: Node, of action: RouteAction) -> [String]? {
+        guard case .split(let entries) = action,
+            let nodes = node.elements(
+                "a list of the split's upstreams such as [\"core\"]", maximum: Split.maximumMembers)
+        else { return nil }
+        let names = entries.map(\.upstream)
+        var reserve: [String] = []
+        for node in nodes {
+            guard let name = node.string("the name of an upstream of the split") else { continue }
+            if !names.contains(name) {
+                node.fail("\(name.quoted) is no upstream of the split" + Suggestion.text(for: name, among: names))
+            } else if reserve.contains(name) {
+                node.fail("\(name.quoted) was already given")
+            } else {
+                reserve.append(name)
+            }
+        }
+        return reserve
+    }
 
     private func override(_ node: Node) -> OverrideSpec? {
         guard let section = node.section(.override) else { return nil }

@@ -10,7 +10,8 @@
 ///
 /// An override comes first, then the sticky key's side, then the exact interleave. Once a side is chosen the exchange
 /// stays there while the side has an endpoint to offer that has not failed it: a cap makes it wait, and never changes its
-/// side against the weights. Only then, with fail-over, the other sides of a weight above 0 get it.
+/// side against the weights. Only then, with fail-over, the other sides of a weight above 0 get it; and where none of them
+/// has an available endpoint, a side in reserve.
 package struct Placement: Sendable {
     package enum Choice: Sendable, Equatable {
         /// A slot of this endpoint was taken: give it back by `Endpoint.release`, exactly once. `trial` goes into `report`.
@@ -130,10 +131,31 @@ package struct Placement: Sendable {
         while let member = self.pick(route, route.failover ? open : candidates) {
             self.settle(on: member)
             let bit: UInt64 = 1 << UInt64(member)
-            guard open & bit != 0 else { return .none }
+            guard open & bit != 0 else {
+                if open == 0 { return self.chooseReserve(route, taking: taking, random: &random, now: now) }
+                return .none
+            }
             let choice = self.chooseEndpoint(route, taking: taking, random: &random, now: now)
             if choice != .none || !route.failover { return choice }
             open &= ~bit
+        }
+        return self.chooseReserve(route, taking: taking, random: &random, now: now)
+    }
+
+    /// Where no side with a weight has served: the first side in reserve that can, unless one of the others might have.
+    @inline(never)
+    private mutating func chooseReserve(
+        _ route: Route, taking: Bool, random: inout SplitMix64, now: UInt64
+    ) -> Choice {
+        guard let split = route.split, split.reserve & ~self.left != 0,
+            self.available(split.weighted, route, now) == 0
+        else { return .none }
+        var open = self.available(split.reserve & ~self.left, route, now)
+        while open != 0 {
+            self.settle(on: open.trailingZeroBitCount)
+            let choice = self.chooseEndpoint(route, taking: taking, random: &random, now: now)
+            if choice != .none { return choice }
+            open &= open &- 1
         }
         return .none
     }

@@ -17,12 +17,14 @@ package struct Split: Sendable {
     package let entries: [SplitMember]
     /// The members whose weight is not 0.
     package let weighted: UInt64
+    /// The members of weight 0 that stand in for all of these.
+    package let reserve: UInt64
 
     package static let maximumMembers = 64
     package static let maximumWeight: UInt32 = 1_000_000
 
     /// `upstreams` are the table's indices by name; an entry whose name is not among them gets weight 0.
-    init(_ entries: [SplitEntry], route: String, upstreams: [String: Int]) {
+    init(_ entries: [SplitEntry], route: String, upstreams: [String: Int], reserve: [String] = []) {
         let routeHash = KeyHash.hash(route)
         self.entries = entries.map { entry in
             let upstream = upstreams[entry.upstream]
@@ -35,6 +37,15 @@ package struct Split: Sendable {
             weighted |= 1 << UInt64(index)
         }
         self.weighted = weighted
+        var spare: UInt64 = 0
+        // Where nobody has a weight, nobody is to serve.
+        for index in self.entries.indices.prefix(Self.maximumMembers)
+        where weighted != 0 && self.entries[index].weight == 0 && upstreams[entries[index].upstream] != nil
+            && reserve.contains(entries[index].upstream)
+        {
+            spare |= 1 << UInt64(index)
+        }
+        self.reserve = spare
     }
 
     /// The member that serves the request at `position` of an endless smooth interleave: of any n consecutive positions,

@@ -4,6 +4,8 @@ package struct RouteSpec: Sendable, Equatable {
     package var action: RouteAction
     package var sticky: HashKey?
     package var failover = true
+    /// Upstreams of the split which, while their weight is 0, serve only while no side with a weight has an available endpoint.
+    package var reserve: [String] = []
     package var override: OverrideSpec?
     /// Lower-case protocol tokens a client may upgrade to.
     package var upgrade: [String] = ["websocket"]

@@ -25,6 +25,7 @@ extension RouteSpec: Digestible {
         digest.add(self.action)
         digest.add(self.sticky)
         digest.add(self.failover)
+        digest.add(self.reserve)
         digest.add(self.override)
         digest.add(self.upgrade)
         digest.add(self.pathRewrite)

@@ -39,7 +39,7 @@ package final class Route: Sendable {
         self.digest = spec.digest
         self.record = record
         if case .split(let entries) = spec.action {
-            let split = Split(entries, route: spec.name, upstreams: indices)
+            let split = Split(entries, route: spec.name, upstreams: indices, reserve: spec.reserve)
             self.split = split
             self.owners = upstreams.isEmpty ? [] : split.entries.map { upstreams[$0.upstream] }
         } else {
@@ -57,6 +57,17 @@ package final class Route: Sendable {
     /// The upstream of a member of the split.
     package func upstream(_ member: Int) -> Upstream? {
         self.owners.indices.contains(member) ? self.owners[member] : nil
+    }
+
+    /// The member of weight 0 that serves now, because no member with a weight has an available endpoint; nil: none does.
+    package func servingReserve(now: UInt64) -> Int? {
+        guard let split = self.split, split.reserve != 0 else { return nil }
+        func first(of members: UInt64) -> Int? {
+            self.owners.indices.first {
+                $0 < 64 && members & (1 << UInt64($0)) != 0 && self.owners[$0].isAvailable(now: now)
+            }
+        }
+        return first(of: split.weighted) == nil ? first(of: split.reserve) : nil
     }
 
     /// The position of the next request in the interleave; one for each request that is decided by it, workers and

@@ -1,0 +1,116 @@
+import Testing
+@testable import Traffic
+
+@Suite struct RiseGuardTests {
+    /// A side against which nothing speaks.
+    private static func side(_ edit: (inout RisingSide) -> Void = { _ in }) -> RisingSide {
+        var side = RisingSide(
+            upstream: "gateway", share: 0.5, endpoints: 4, availableEndpoints: 2, attempts: 200, failed: 1,
+            othersAttempts: 1_000, othersFailed: 5, outstanding: 80, maxOutstanding: 100, evidence: 4.6)
+        edit(&side)
+        return side
+    }
+
+    private static func reasons(_ edit: (inout RisingSide) -> Void = { _ in }) -> [GuardReason] {
+        GuardSpec().objections(to: Self.side(edit)).map(\.reason)
+    }
+
+    @Test("Each bound holds on its own, and is reached exactly")
+    func bounds() {
+        #expect(Self.reasons() == [])
+        #expect(Self.reasons { $0.availableEndpoints = 1 } == [.available])
+        #expect(Self.reasons { ($0.endpoints, $0.availableEndpoints) = (0, 0) } == [.available])
+        #expect(Self.reasons { $0.attempts = 199 } == [.minimum])
+        #expect(Self.reasons { $0.outstanding = 80.1 } == [.headroom])
+        #expect(Self.reasons { $0.evidence = 4.61 } == [.failing])
+        #expect(
+            Self.reasons {
+                ($0.availableEndpoints, $0.attempts, $0.outstanding, $0.evidence) = (0, 0, 1_000, 9)
+            } == [.available, .minimum, .headroom, .failing])
+    }
+
+    @Test("A trial of one percent needs no sample; without a cap or a measure there is no headroom to keep")
+    func exceptions() {
+        #expect(Self.reasons { ($0.attempts, $0.share) = (0, 0.01) } == [])
+        #expect(Self.reasons { ($0.attempts, $0.share) = (0, 0.010001) } == [.minimum])
+        #expect(Self.reasons { ($0.outstanding, $0.maxOutstanding) = (1e9, 0) } == [])
+        #expect(Self.reasons { $0.outstanding = nil } == [])
+    }
+
+    @Test("Objections have the numbers in them")
+    func words() {
+        let objections = GuardSpec().objections(
+            to: Self.side {
+                ($0.availableEndpoints, $0.attempts, $0.failed, $0.outstanding, $0.evidence) = (1, 12, 7, 91.25, 9)
+            })
+        let text = objections.map(\.message).joined(separator: "\n")
+        for part in [
+            "1 of its 4", "50 %", "12 times", "200 times", "91.3", "80.0", "7 of its 12", "5 of the others' 1000",
+        ] {
+            #expect(text.contains(part), "\(part) in \(text)")
+        }
+    }
+
+    @Test("Evidence of failures is that of the test that may be looked at all the time")
+    func evidence() {
+        // Three failures in the first three, none in 57: enough even where 0.1 points more are tolerated.
+        #expect(FailureTest.evidence(failed: 3, of: 3, against: 0, of: 57) > 8.6571)
+        #expect(FailureTest.evidence(failed: 22, of: 2_000, against: 38, of: 38_000) > 12.9572)
+        #expect(FailureTest.evidence(failed: 2, of: 2_000, against: 38, of: 38_000) < 0.5)
+        #expect(FailureTest.evidence(failed: 0, of: 0, against: 0, of: 0).magnitude < 1e-9)
+        #expect(FailureTest.evidence(failed: 9, of: 9, against: 900, of: 900) < GuardSpec.failing)
+        // More failures, more evidence.
+        var last = -Double.infinity
+        for failed in stride(from: UInt64(0), through: 100, by: 10) {
+            let value = FailureTest.evidence(failed: failed, of: 1_000, against: 10, of: 1_000)
+            #expect(value >= last - 1e-6)
+            last = value
+        }
+    }
+
+    @Test(
+        "A side that fails as often as the others is hardly ever taken for a worse one, looked at after every request")
+    func falseAlarms() {
+        var random = SplitMix64(seed: 11)
+        var alarms = 0
+        for _ in 0..<200 {
+            var (new, old) = ((failed: UInt64(0), count: UInt64(0)), (failed: UInt64(0), count: UInt64(0)))
+            for step in 0..<400 {
+                if random.below(10) == 0 {
+                    (new.count, new.failed) = (new.count + 1, new.failed + (random.below(50) == 0 ? 1 : 0))
+                }
+                (old.count, old.failed) = (old.count + 1, old.failed + (random.below(50) == 0 ? 1 : 0))
+                guard step.isMultiple(of: 20) else { continue }
+                if FailureTest.evidence(failed: new.failed, of: new.count, against: old.failed, of: old.count)
+                    >= GuardSpec.failing
+                {
+                    alarms += 1
+                    break
+                }
+            }
+        }
+        #expect(alarms <= 4)
+    }
+
+    @Test("The part of keys that move is exactly the one that the split moves")
+    func movedKeys() {
+        #expect(ShareMove.moved(from: [90, 10], to: [50, 50]) == 0.4)
+        #expect(abs(ShareMove.moved(from: [1, 0], to: [1, 3]) - 0.75) < 1e-12)
+        #expect(ShareMove.moved(from: [1, 2, 3], to: [1, 2, 3]).magnitude < 1e-12)
+        #expect(ShareMove.moved(from: [1, 0], to: [0, 1]) == 1)
+        for (before, after) in [([5, 3, 2], [2, 3, 5]), ([10, 0, 1], [1, 1, 1])] as [([UInt32], [UInt32])] {
+            func split(_ weights: [UInt32]) -> Split {
+                Split(
+                    weights.enumerated().map { SplitEntry(upstream: "u\($0.offset)", weight: $0.element) }, route: "r",
+                    upstreams: ["u0": 0, "u1": 1, "u2": 2])
+            }
+            let (old, new) = (split(before), split(after))
+            var random = SplitMix64(seed: 3)
+            let moved = (0..<20_000).count { _ in
+                let key = random.next()
+                return old.rendezvous(key: key, available: .max) != new.rendezvous(key: key, available: .max)
+            }
+            #expect(abs(Double(moved) / 20_000 - ShareMove.moved(from: before, to: after)) < 0.012)
+        }
+    }
+}
