@@ -28,13 +28,19 @@ package struct BalancerConfiguration: Sendable, Equatable {
 
 /// Where the admin API listens, and by which names it may be called.
 package struct AdminSpec: Sendable, Equatable {
-    /// Loopback by default: the API has no authentication of its own.
+    /// Loopback by default. Elsewhere it needs tokens.
     package var address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 9901)
     /// A second address, for probes and metrics only, so that the first may stay on loopback; nil: none.
     package var observe: SocketAddress?
     /// Host names, in lower case and without port, that `Host` may have besides addresses and `localhost`. A name that is
     /// not known here may be another site's that was pointed at this address (DNS rebinding).
     package var hosts: [String] = []
+    /// Who may ask; empty: whoever reaches the address, which is then on loopback, or meant to be open.
+    package var tokens: [AdminToken] = []
+    /// A file with further tokens, read with every load.
+    package var tokensFile: String?
+    /// SHA-256 of the token that `/metrics` asks for; nil: it asks for none.
+    package var metricsToken: [UInt8]?
 
     package init() {}
 }

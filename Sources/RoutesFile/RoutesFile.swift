@@ -5,9 +5,16 @@ import Traffic
 package enum RoutesFile {
     /// Endpoints given by name stay names: a name that nobody knows now is no fault of the file.
     package static func parse(_ bytes: [UInt8]) throws(ConfigurationRejected) -> BalancerConfiguration {
-        let value: JSONValue
+        try self.document(bytes) { ConfigurationReader().read($0) }
+    }
+
+    /// A whole document, or everything that is wrong in it.
+    static func document<Value>(
+        _ bytes: [UInt8], _ read: (Node) -> Value?
+    ) throws(ConfigurationRejected) -> Value {
+        let json: JSONValue
         do {
-            value = try JSONReader.read(bytes)
+            json = try JSONReader.read(bytes)
         } catch {
             throw ConfigurationRejected(problems: [
                 ConfigurationProblem(
@@ -15,11 +22,11 @@ package enum RoutesFile {
             ])
         }
         let report = ProblemReport()
-        let root = Node(value: value, path: "$", report: report)
+        let root = Node(value: json, path: "$", report: report)
         self.reportRepeatedNames(in: root)
-        let configuration = ConfigurationReader().read(root)
-        guard let configuration, report.isEmpty else { throw ConfigurationRejected(problems: report.sorted) }
-        return configuration
+        let value = read(root)
+        guard let value, report.isEmpty else { throw ConfigurationRejected(problems: report.sorted) }
+        return value
     }
 
     /// Any other JSON text that an operator sends, read as strictly as the file: with the names that it gives twice.

@@ -125,6 +125,7 @@ struct MetricsTests {
             balancer_config_last_reload_successful 1
             balancer_admin_connections_active 3
             balancer_admin_connections_refused_total 7
+            balancer_admin_denied_total 0
             balancer_build_info{version="\(BalancerVersion.current)"} 1
             process_resident_memory_bytes 1048576
             process_cpu_seconds_total 2.5

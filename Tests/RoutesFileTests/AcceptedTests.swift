@@ -49,7 +49,7 @@ struct AcceptedTests {
     func topLevel() throws {
         let configuration = try Document(
             top: """
-                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"] }, "accessLog": { "path": "/var/log/access" },
+                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },

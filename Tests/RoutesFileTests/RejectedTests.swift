@@ -61,6 +61,16 @@ struct RejectedTests {
         .top(#""admin": { "observe": false }"#, "$.admin.observe", "found false"),
         .top(#""admin": { "observe": "127.0.0.1:8080" }"#, "$.admin.observe", #"taken by the listener "public""#),
         .top(#""admin": { "observe": "0.0.0.0:9901" }"#, "$.admin.observe", "taken by $.admin.address"),
+        .top(#""admin": { "address": "0.0.0.0:9901" }"#, "$.admin.address", "needs $.admin.tokens"),
+        .top(#""admin": { "tokens": [] }"#, "$.admin.tokens", "at least one token"),
+        .top(#""admin": { "tokens": false, "tokensFile": "x" }"#, "$.admin.tokens", "there is $.admin.tokensFile"),
+        .top(
+            #""admin": { "tokens": [{ "name": "a", "role": "viewer" }] }"#, "$.admin.tokens[0]", #""sha256" is missing"#
+        ),
+        .top(
+            #""admin": { "tokens": [{ "name": "a", "role": "root", "sha256": "00" }] }"#, "$.admin.tokens[0].role",
+            #"expected "viewer" or "operator""#),
+        .top(#""admin": { "metricsToken": "secret" }"#, "$.admin.metricsToken", "64 hexadecimal digits"),
         .top(#""admin": { "hosts": "a" }"#, "$.admin.hosts", "expected a list of host names"),
         .top(#""admin": { "hosts": ["a:80"] }"#, "$.admin.hosts[0]", #"without its port; write "a""#),
         .top(#""admin": { "hosts": ["*.a"] }"#, "$.admin.hosts[0]", "expected a host name"),

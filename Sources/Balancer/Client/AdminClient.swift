@@ -54,6 +54,9 @@ struct AdminClient: Sendable {
         var request = HTTPClientRequest(url: "http://\(self.base)\(path)")
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
+        if let token = try self.options.token() {
+            request.headers.add(name: "Authorization", value: "Bearer \(token)")
+        }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(ByteBuffer(bytes: body))

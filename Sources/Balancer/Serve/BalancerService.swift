@@ -25,6 +25,7 @@ final class BalancerService: Sendable {
     /// For names that are looked up, which blocks.
     private let lookUps: BlockingThreads
     private let lifecycle = Lifecycle()
+    private let access: AdminAccess
     /// Those that serve, or try to.
     private let admin = Mutex<[AdminScope: AdminServer]>([:])
     private let adminConnections = AdminConnections()
@@ -101,11 +102,13 @@ final class BalancerService: Sendable {
         self.health = health
         self.discovery = discovery
         self.names = names
+        let access = AdminAccess()
+        self.access = access
         self.publisher = publisher
         self.history = history
         self.lookUps = lookUps
         self.reloader = ConfigurationReloader(
-            path: options.path, publisher: publisher, discovery: discovery, names: names,
+            path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
             thread: try BlockingThreads(named: "routes-file"), logger: logger)
     }
 
@@ -266,7 +269,8 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, lifecycle: self.lifecycle, adminConnections: self.adminConnections,
+            discovery: self.discovery, lifecycle: self.lifecycle, access: self.access,
+            adminConnections: self.adminConnections,
             observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },
             lookUp: { [threads = self.lookUps] name in

@@ -18,6 +18,7 @@ package struct AdminAPI: Sendable {
         let router = Router(context: AdminRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.middlewares.add(FailureAnswers())
         router.middlewares.add(HostCheck(names: self.names))
+        router.middlewares.add(AccessCheck(plane: self.plane))
         self.addHealth(to: router)
         if self.scope == .everything {
             self.addRoutes(to: router)

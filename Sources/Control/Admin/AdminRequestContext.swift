@@ -8,6 +8,8 @@ struct AdminRequestContext: RequestContext {
     let client: String
     /// The address that the client has connected to, empty when unknown.
     let local: String
+    /// The name of the token that it came with.
+    var name: String?
 
     init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)
@@ -16,5 +18,5 @@ struct AdminRequestContext: RequestContext {
         self.local = source.channel.localAddress?.ipAddress ?? ""
     }
 
-    var origin: ChangeOrigin { ChangeOrigin(.api, who: self.client) }
+    var origin: ChangeOrigin { ChangeOrigin(.api, who: self.name ?? self.client) }
 }

@@ -8,6 +8,7 @@ package struct ControlPlane: Sendable {
     package var reloader: ConfigurationReloader
     package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
+    package var access: AdminAccess
     package var adminConnections: AdminConnections
     /// Those of the address for probes and metrics only.
     package var observeConnections: AdminConnections
@@ -24,7 +25,7 @@ package struct ControlPlane: Sendable {
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
         discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
-        adminConnections: AdminConnections = AdminConnections(),
+        access: AdminAccess = AdminAccess(), adminConnections: AdminConnections = AdminConnections(),
         observeConnections: AdminConnections = AdminConnections(),
         logLinesDropped: @escaping @Sendable () -> UInt64 = { 0 },
         lookUp: @escaping @Sendable (String) async -> [IPAddress] = { _ in [] }, clock: ControlClock = .system
@@ -35,6 +36,7 @@ package struct ControlPlane: Sendable {
         self.reloader = reloader
         self.discovery = discovery
         self.lifecycle = lifecycle
+        self.access = access
         self.adminConnections = adminConnections
         self.observeConnections = observeConnections
         self.logLinesDropped = logLinesDropped
@@ -75,7 +77,7 @@ package struct ControlPlane: Sendable {
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
             probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
             report: await self.reloader.report, admin: self.adminConnections.counts + self.observeConnections.counts,
-            logLinesDropped: self.logLinesDropped(),
+            denied: self.access.denied, logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
     }
 }

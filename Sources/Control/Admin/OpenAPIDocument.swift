@@ -6,8 +6,9 @@ enum OpenAPIDocument {
           "info": {
             "title": "balancer admin API",
             "version": "\(BalancerVersion.current)",
-            "description": "Live control of a running balancer. Listens on loopback by default and has no login."
+            "description": "Live control of a running balancer. Listens on loopback by default; elsewhere it needs a token. Wherever one is needed: 401 without, 403 for a viewer's change, 429 after ten wrong ones in a minute."
           },
+          "security": [{}, {"token": []}],
           "paths": {
             "/healthz": {"get": {"summary": "The process lives", "responses": {"200": {"description": "ok"}}}},
             "/readyz": {"get": {"summary": "Traffic can be sent here", "responses": {
@@ -134,6 +135,7 @@ enum OpenAPIDocument {
               "responses": {"200": {"description": "OpenAPI 3.1"}}}}
           },
           "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": {
               "RouteName": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}
             },
@@ -190,7 +192,7 @@ enum OpenAPIDocument {
                 "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery", "health"]},
                 "who": {"type": "string"},
                 "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
-                  "guard", "reserve", "restored", "ledger"]},
+                  "guard", "denied", "reserve", "restored", "ledger"]},
                 "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},
                 "evidence": {"type": "string"},
                 "state": {"enum": ["intended", "applied", "refused", "failed"]},

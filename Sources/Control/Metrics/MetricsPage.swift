@@ -9,6 +9,8 @@ package struct MetricsPage: Sendable {
     package var discovery: [DiscoveryKey: DiscoveryRecord]
     package var report: ReloadReport
     package var admin: AdminConnections.Counts
+    /// Calls of the admin API for want of a token.
+    package var denied: UInt64
     package var logLinesDropped: UInt64
     package var process: ProcessFacts
     /// Monotonic milliseconds.
@@ -17,7 +19,8 @@ package struct MetricsPage: Sendable {
     package init(
         workers: [WorkerSnapshot], view: TableView, probes: [EndpointKey: ProbeRecord],
         discovery: [DiscoveryKey: DiscoveryRecord] = [:], report: ReloadReport,
-        admin: AdminConnections.Counts = AdminConnections.Counts(), logLinesDropped: UInt64 = 0, process: ProcessFacts,
+        admin: AdminConnections.Counts = AdminConnections.Counts(), denied: UInt64 = 0, logLinesDropped: UInt64 = 0,
+        process: ProcessFacts,
         now: UInt64
     ) {
         self.workers = workers
@@ -26,6 +29,7 @@ package struct MetricsPage: Sendable {
         self.discovery = discovery
         self.report = report
         self.admin = admin
+        self.denied = denied
         self.logLinesDropped = logLinesDropped
         self.process = process
         self.now = now
@@ -324,6 +328,7 @@ package struct MetricsPage: Sendable {
     private func writeProcess(_ text: inout MetricsText) {
         text.single(.adminConnectionsActive, self.admin.active)
         text.single(.adminConnectionsRefused, self.admin.refused)
+        text.single(.adminDenied, self.denied)
         text.family(.buildInfo)
         text.sample(.buildInfo, [("version", BalancerVersion.current)], 1)
         text.single(.residentMemory, self.process.residentBytes)

@@ -11,6 +11,7 @@ package actor ConfigurationReloader {
     private let publisher: TablePublisher
     private let discovery: EndpointDiscovery?
     private let names: HostNames?
+    private let access: AdminAccess?
     private let clock: ControlClock
     private let logger: Logger
     /// Reads the file, which blocks.
@@ -27,7 +28,7 @@ package actor ConfigurationReloader {
     /// The file is read on `thread`.
     package init(
         path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, names: HostNames? = nil,
-        clock: ControlClock = .system,
+        access: AdminAccess? = nil, clock: ControlClock = .system,
         thread: BlockingThreads, logger: Logger
     ) {
         self.thread = thread
@@ -35,6 +36,7 @@ package actor ConfigurationReloader {
         self.publisher = publisher
         self.discovery = discovery
         self.names = names
+        self.access = access
         self.clock = clock
         self.logger = logger
         self.report = ReloadReport(
@@ -109,12 +111,22 @@ package actor ConfigurationReloader {
     }
 
     private func load(_ configuration: BalancerConfiguration, from bytes: [UInt8], origin: ChangeOrigin) async {
+        let admin = configuration.admin
+        let tokens = await self.thread.run { AdminAccess.tokens(of: admin) }
+        let known: [AdminToken]
+        switch tokens {
+        case .success(let read): known = read
+        case .failure(let rejected):
+            return await self.reject(
+                rejected.problems.map(ControlProblem.init), .bytes(bytes), .passing, origin)
+        }
         async let found: Void? = self.discovery?.prepare(configuration.table)
         async let resolved: Void? = self.names?.prepare(configuration.table)
         _ = await (found, resolved)
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(configuration, origin: origin)
             self.inForce = bytes
+            self.access?.set(known, metrics: admin?.metricsToken)
             self.accept(configuration, outcome: outcome, origin: origin)
         } catch {
             let problems: [ControlProblem]
@@ -147,7 +159,7 @@ package actor ConfigurationReloader {
         let first = self.started ?? configuration
         self.started = first
         var needsRestart: [String] = []
-        if first.admin != configuration.admin { needsRestart.append("$.admin") }
+        if first.admin?.fixed != configuration.admin?.fixed { needsRestart.append("$.admin") }
         if first.accessLog != configuration.accessLog { needsRestart.append("$.accessLog") }
         if first.operationalLog != configuration.operationalLog { needsRestart.append("$.operationalLog") }
         if first.batching != configuration.batching { needsRestart.append("$.batching") }

@@ -43,6 +43,8 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case restored
         /// The guard refused a rise.
         case `guard`
+        /// A call of the admin API that was not let in.
+        case denied
         /// A side in reserve serves, or does so no more.
         case reserve
         /// The ledger itself: damaged, not to be written, written again.

@@ -235,6 +235,11 @@ extension TablePublisher {
         self.ledger?.keep([entry])
     }
 
+    /// A call of the admin API was not let in.
+    func noteDenied(_ what: String, from client: String) {
+        self.enter(.denied, detail: what, origin: ChangeOrigin(.api, who: client))
+    }
+
     // MARK: reading
 
     /// The newest entries before a number, by subject if one is given. A ledger that cannot be read leaves those in memory.

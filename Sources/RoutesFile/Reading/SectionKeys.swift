@@ -19,7 +19,11 @@ package struct SectionKeys: Sendable, Equatable {
         ])
     package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
-    package static let admin = SectionKeys("admin", ["address", "observe", "hosts"])
+    package static let admin = SectionKeys(
+        "admin", ["address", "observe", "hosts", "tokens", "tokensFile", "metricsToken"])
+    package static let token = SectionKeys("token", ["name", "role", "sha256"])
+    /// A document of its own.
+    package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
     package static let batching = SectionKeys("batching", ["enabled"])
@@ -101,7 +105,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, proxyProtocol, admin, accessLog, operationalLog, batching, takeover, state, guardRules,
+        document, listener, proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
+        guardRules,
         forwarding, errors, timeouts,
         routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
         balanceHash,

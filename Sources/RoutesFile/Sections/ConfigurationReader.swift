@@ -99,7 +99,30 @@ struct ConfigurationReader {
             node.elements("a list of host names such as [\"balancer.internal\"]", maximum: 64)?
                 .compactMap(self.adminHost)
         }
+        self.readTokens(section, into: &admin)
         return admin
+    }
+
+    private func readTokens(_ section: Section, into admin: inout AdminSpec) {
+        section.read("tokensFile", into: &admin.tokensFile) { $0.filePath(limit: 4_095) }
+        section.read("metricsToken", into: &admin.metricsToken) { TokensReader.sha256($0) }
+        if let node = section["tokens"] {
+            // Said, and not forgotten.
+            if case .bool(false) = node.value.content {
+                if admin.tokensFile != nil { node.fail("there is $.admin.tokensFile") }
+                return
+            }
+            admin.tokens = TokensReader().read(node) ?? []
+            if admin.tokens.isEmpty, case .array = node.value.content, node.report.isEmpty {
+                node.fail("expected at least one token, or false where nobody needs one")
+            }
+        }
+        guard !admin.address.ip.isLoopback, admin.tokensFile == nil, admin.tokens.isEmpty, !section.has("tokens") else {
+            return
+        }
+        (section["address"] ?? section.node).fail(
+            "off loopback the admin API needs $.admin.tokens or $.admin.tokensFile (`balancer token create`), or "
+                + "\"tokens\": false if whoever reaches it may do everything")
     }
 
     private func adminHost(_ node: Node) -> String? {

@@ -1,0 +1,167 @@
+import Reactor
+import RoutesFile
+import Synchronization
+
+/// Who may ask the admin API for what: tokens, and how often they were wrong.
+package final class AdminAccess: Sendable {
+    /// Wrong tokens that one address may send in a minute.
+    static let failureLimit = 10
+    /// Milliseconds.
+    static let window: UInt64 = 60_000
+    /// Addresses remembered; beyond, the one whose minute began first is forgotten.
+    static let addressLimit = 1_024
+
+    package enum Verdict: Sendable, Equatable {
+        /// `name` is that of the token; nil: none is needed.
+        case allowed(name: String?)
+        /// No token, or none that is known.
+        case unknown
+        /// The token is for reading only.
+        case viewer(name: String)
+        /// Too many wrong tokens from there: seconds until the next is looked at.
+        case slow(seconds: UInt64)
+    }
+
+    fileprivate struct Failures {
+        var since: UInt64
+        var wrong = 0
+        /// It is in the journal already.
+        var isTold = false
+    }
+
+    fileprivate struct State {
+        var tokens: [AdminToken] = []
+        var metrics: [UInt8]?
+        var failures: [String: Failures] = [:]
+        var denied: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Takes effect with the next request.
+    package func set(_ tokens: [AdminToken], metrics: [UInt8]?) {
+        self.state.withLock {
+            $0.tokens = tokens
+            $0.metrics = metrics
+        }
+    }
+
+    /// Calls that were denied.
+    package var denied: UInt64 { self.state.withLock { $0.denied } }
+
+    /// Whether the bearer of `token` may do what is asked. `now` in monotonic milliseconds.
+    func judge(_ token: String?, asks purpose: Purpose, client: String, now: UInt64) -> Verdict {
+        self.state.withLock { state in
+            let needsToken =
+                switch purpose {
+                case .probe: false
+                case .metrics: state.metrics != nil
+                case .read, .change: !state.tokens.isEmpty
+                }
+            guard needsToken else { return .allowed(name: nil) }
+            if let failures = state.failures[client], now < failures.since &+ Self.window,
+                failures.wrong >= Self.failureLimit
+            {
+                return .slow(seconds: (failures.since &+ Self.window - now + 999) / 1_000)
+            }
+            guard let token else { return .unknown }
+            let hash = SHA256.hash(token.utf8)
+            var found: AdminToken?
+            // All of them, each to its end: how long it takes tells nothing.
+            for known in state.tokens where Self.areEqual(known.sha256, hash) { found = known }
+            if purpose == .metrics, let metrics = state.metrics, Self.areEqual(metrics, hash) {
+                return .allowed(name: nil)
+            }
+            guard let found else {
+                state.noteWrong(from: client, now: now)
+                return .unknown
+            }
+            guard purpose != .change || found.role == .operator else { return .viewer(name: found.name) }
+            return .allowed(name: found.name)
+        }
+    }
+
+    /// Counts a denied call. True: the journal is to be told, which it is once a minute and address.
+    func countDenied(_ client: String, now: UInt64) -> Bool {
+        self.state.withLock { state in
+            state.denied &+= 1
+            state.open(client, now: now)
+            guard state.failures[client]?.isTold == false else { return false }
+            state.failures[client]?.isTold = true
+            return true
+        }
+    }
+
+    /// What a request is for.
+    enum Purpose: Sendable, Equatable {
+        /// Whether the process lives and serves.
+        case probe
+        case metrics
+        case read
+        case change
+    }
+
+    private static func areEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        guard left.count == right.count else { return false }
+        var difference: UInt8 = 0
+        for index in left.indices { difference |= left[index] ^ right[index] }
+        return difference == 0
+    }
+}
+
+extension AdminAccess.State {
+    /// Begins a minute for an address, unless one runs.
+    fileprivate mutating func open(_ client: String, now: UInt64) {
+        if let failures = self.failures[client], now < failures.since &+ AdminAccess.window { return }
+        if self.failures.count >= AdminAccess.addressLimit, self.failures[client] == nil,
+            let oldest = self.failures.min(by: { $0.value.since < $1.value.since })?.key
+        {
+            self.failures[oldest] = nil
+        }
+        self.failures[client] = AdminAccess.Failures(since: now)
+    }
+
+    fileprivate mutating func noteWrong(from client: String, now: UInt64) {
+        self.open(client, now: now)
+        self.failures[client]?.wrong += 1
+    }
+}
+
+extension AdminAccess {
+    /// The tokens of the configuration and of the file that it names. Blocks.
+    static func tokens(of admin: AdminSpec?) -> Result<[AdminToken], ConfigurationRejected> {
+        guard let admin, let path = admin.tokensFile else { return .success(admin?.tokens ?? []) }
+        func fail(_ words: String) -> Result<[AdminToken], ConfigurationRejected> {
+            .failure(
+                ConfigurationRejected(problems: [ConfigurationProblem(path: "$.admin.tokensFile", message: words)]))
+        }
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try WholeFile.read(path)
+        } catch {
+            return fail("cannot read \(path): \(error.reason)")
+        }
+        do throws(ConfigurationRejected) {
+            let further = try RoutesFile.tokens(bytes)
+            if let twice = further.first(where: { one in admin.tokens.contains { $0.name == one.name } }) {
+                return fail("the token \(twice.name) is in $.admin.tokens too")
+            }
+            if admin.tokens.isEmpty, further.isEmpty { return fail("\(path) has no token") }
+            return .success(admin.tokens + further)
+        } catch {
+            let first = error.problems.first.map(ControlProblem.init)
+            return fail("\(path): \(first?.description ?? "it is not understood")")
+        }
+    }
+}
+
+extension AdminSpec {
+    /// What takes effect at the next start.
+    var fixed: AdminSpec {
+        var fixed = self
+        (fixed.tokens, fixed.tokensFile, fixed.metricsToken) = ([], nil, nil)
+        return fixed
+    }
+}
