@@ -65,7 +65,8 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "CEpoll",
+                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
+                "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -68,7 +68,8 @@ struct RejectedTests {
             #""admin": { "tokens": [{ "name": "a", "role": "viewer" }] }"#, "$.admin.tokens[0]", #""sha256" is missing"#
         ),
         .top(
-            #""admin": { "tokens": [{ "name": "a", "role": "root", "sha256": "00" }] }"#, "$.admin.tokens[0].role",
+            #""admin": { "tokens": [{ "name": "a", "role": "root", "sha256": "\#(String(repeating: "0", count: 64))" }] }"#,
+            "$.admin.tokens[0].role",
             #"expected "viewer" or "operator""#),
         .top(#""admin": { "metricsToken": "secret" }"#, "$.admin.metricsToken", "64 hexadecimal digits"),
         .top(#""admin": { "hosts": "a" }"#, "$.admin.hosts", "expected a list of host names"),
@@ -131,7 +132,9 @@ struct RejectedTests {
         .top(#""limits": { "headerCount": 0 }"#, "$.limits.headerCount", "an integer from 1 to 10000"),
         .top(#""limits": { "connections": "many" }"#, "$.limits.connections", "expected an integer"),
         .top(#""limits": { "trailerBytes": 16385 }"#, "$.limits.trailerBytes", "from 0 to 16384 bytes"),
-        .top(#""admin": { "address": "0.0.0.0:8080" }"#, "$.admin.address", #"taken by the listener "public""#),
+        .top(
+            #""admin": { "address": "0.0.0.0:8080", "tokens": false }"#, "$.admin.address",
+            #"taken by the listener "public""#),
         .listeners("[]", "", "expected at least one"),
         .listeners("{}", "", "expected a list of listeners, found an object"),
         .listeners("[5]", "[0]", "expected an object"),

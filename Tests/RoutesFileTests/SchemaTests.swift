@@ -62,7 +62,7 @@ struct SchemaTests {
         let expected: [String: Set<String>] = [
             "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"], "operationalLog": ["level"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
-            "token": ["name", "role", "sha256"],
+            "adminToken": ["name", "role", "sha256"],
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],

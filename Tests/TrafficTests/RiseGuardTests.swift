@@ -51,47 +51,6 @@ import Testing
         }
     }
 
-    @Test("Evidence of failures is that of the test that may be looked at all the time")
-    func evidence() {
-        // Three failures in the first three, none in 57: enough even where 0.1 points more are tolerated.
-        #expect(FailureTest.evidence(failed: 3, of: 3, against: 0, of: 57) > 8.6571)
-        #expect(FailureTest.evidence(failed: 22, of: 2_000, against: 38, of: 38_000) > 12.9572)
-        #expect(FailureTest.evidence(failed: 2, of: 2_000, against: 38, of: 38_000) < 0.5)
-        #expect(FailureTest.evidence(failed: 0, of: 0, against: 0, of: 0).magnitude < 1e-9)
-        #expect(FailureTest.evidence(failed: 9, of: 9, against: 900, of: 900) < GuardSpec.failing)
-        // More failures, more evidence.
-        var last = -Double.infinity
-        for failed in stride(from: UInt64(0), through: 100, by: 10) {
-            let value = FailureTest.evidence(failed: failed, of: 1_000, against: 10, of: 1_000)
-            #expect(value >= last - 1e-6)
-            last = value
-        }
-    }
-
-    @Test(
-        "A side that fails as often as the others is hardly ever taken for a worse one, looked at after every request")
-    func falseAlarms() {
-        var random = SplitMix64(seed: 11)
-        var alarms = 0
-        for _ in 0..<200 {
-            var (new, old) = ((failed: UInt64(0), count: UInt64(0)), (failed: UInt64(0), count: UInt64(0)))
-            for step in 0..<400 {
-                if random.below(10) == 0 {
-                    (new.count, new.failed) = (new.count + 1, new.failed + (random.below(50) == 0 ? 1 : 0))
-                }
-                (old.count, old.failed) = (old.count + 1, old.failed + (random.below(50) == 0 ? 1 : 0))
-                guard step.isMultiple(of: 20) else { continue }
-                if FailureTest.evidence(failed: new.failed, of: new.count, against: old.failed, of: old.count)
-                    >= GuardSpec.failing
-                {
-                    alarms += 1
-                    break
-                }
-            }
-        }
-        #expect(alarms <= 4)
-    }
-
     @Test("The part of keys that move is exactly the one that the split moves")
     func movedKeys() {
         #expect(ShareMove.moved(from: [90, 10], to: [50, 50]) == 0.4)

@@ -53,7 +53,7 @@ struct TableTests {
         let counts: [(Any, Int)] = [
             (TableSpec(), 7), (Timeouts(), 14), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
             (UpstreamSpec(name: ""), 14), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
-            (RouteSpec(name: "", action: .respond(status: 404)), 14), (SplitEntry(upstream: "", weight: 0), 2),
+            (RouteSpec(name: "", action: .respond(status: 404)), 15), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),
         ]

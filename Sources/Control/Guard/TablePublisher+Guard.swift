@@ -1,4 +1,5 @@
 import Ledger
+import Migration
 import RoutesFile
 import Traffic
 
@@ -39,8 +40,10 @@ extension TablePublisher {
             outstanding: self.outstanding(
                 at: share, requestsPerSecond: window.rate(of: route) * share.share, of: route, among: all, window),
             maxOutstanding: self.state.spec.upstreams.first { $0.name == share.upstream }?.maxOutstanding ?? 0,
-            evidence: FailureTest.evidence(
-                failed: own.failed, of: own.attempts, against: others.failed, of: others.attempts))
+            evidence: Evidence.worse(
+                new: Arm(bad: own.failed, count: own.attempts),
+                old: Arm(bad: others.failed, count: others.attempts), tolerance: 0
+            ).value)
     }
 
     /// Requests under way at each available endpoint, by Little's law. A side that has answered nothing is supposed to take

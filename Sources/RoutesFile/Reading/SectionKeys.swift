@@ -21,7 +21,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
     package static let admin = SectionKeys(
         "admin", ["address", "observe", "hosts", "tokens", "tokensFile", "metricsToken"])
-    package static let token = SectionKeys("token", ["name", "role", "sha256"])
+    package static let token = SectionKeys("adminToken", ["name", "role", "sha256"])
     /// A document of its own.
     package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
