@@ -43,8 +43,10 @@ final class SQLiteConnection {
     /// Makes the file if there is none.
     init(path: String) throws(LedgerFailure) {
         var handle: OpaquePointer?
+        // A name such as `:memory:` is a file's, too.
         let code = sqlite3_open_v2(
-            path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil
+            path.hasPrefix("/") ? path : "./\(path)", &handle,
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil
         )
         guard code == SQLITE_OK, let handle else {
             let words = handle.map { Self.words($0) } ?? "out of memory"

@@ -10,6 +10,8 @@ package final class AdminAccess: Sendable {
     static let window: UInt64 = 60_000
     /// Addresses remembered; beyond, the one whose minute began first is forgotten.
     static let addressLimit = 1_024
+    /// Entries of the journal in a minute: who has many addresses must not fill it.
+    static let tellLimit = 30
 
     package enum Verdict: Sendable, Equatable {
         /// `name` is that of the token; nil: none is needed.
@@ -34,6 +36,8 @@ package final class AdminAccess: Sendable {
         var metrics: [UInt8]?
         var failures: [String: Failures] = [:]
         var denied: UInt64 = 0
+        /// Of this minute, in the journal.
+        var told = (since: UInt64(0), count: 0)
     }
 
     private let state = Mutex(State())
@@ -90,7 +94,9 @@ package final class AdminAccess: Sendable {
             state.open(client, now: now)
             guard state.failures[client]?.isTold == false else { return false }
             state.failures[client]?.isTold = true
-            return true
+            if now >= state.told.since &+ Self.window { state.told = (now, 0) }
+            state.told.count += 1
+            return state.told.count <= Self.tellLimit
         }
     }
 
