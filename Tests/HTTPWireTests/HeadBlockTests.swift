@@ -26,7 +26,7 @@ struct HeadBlockTests {
         let head = try #require(parsed)
         let wanted = input.withUnsafeBytes { self.rewritten(head, table.list, $0) }
 
-        let size = HeadBlock.room(bytes: head.length + 4, fields: table.count)
+        let size = HeadBlock.room(bytes: head.length, fields: table.count)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size + 8, alignment: 16)
         defer { memory.deallocate() }
         for index in memory.indices { memory[index] = 0xAA }
@@ -34,26 +34,23 @@ struct HeadBlockTests {
         var kept = HeadBlock()
         let isKept = input.withUnsafeBytes { kept.keep(head, fields: table, bytes: $0, in: block) }
         #expect(isKept)
-        let isBodyKept = Parsing.bytes("body").withUnsafeBytes { kept.append($0) }
-        #expect(isBodyKept)
         // Another head goes through the table; the kept one does not mind.
         _ = try HeadParser.request(
             Parsing.bytes("GET / HTTP/1.0\r\n\r\n").span, limits: Parsing.limits, fields: &table)
         let again = try #require(kept.head)
         #expect(self.rewritten(again, kept.fields, kept.bytes) == wanted)
         #expect(kept.fields.count == 5 && kept.fields.first(.contentLength) != nil && kept.fields.first(.via) == nil)
-        #expect(String(decoding: kept.body, as: UTF8.self) == "body")
-        #expect(String(decoding: kept.bytes, as: UTF8.self) == Self.text + "body")
+        #expect(String(decoding: kept.bytes, as: UTF8.self) == Self.text)
         // Nothing was written beside the block.
         #expect(memory[..<offset].allSatisfy { $0 == 0xAA } && memory[(offset + size)...].allSatisfy { $0 == 0xAA })
         let given = kept.clear()
         #expect(given?.baseAddress == block.baseAddress && given?.count == size)
-        #expect(kept.head == nil && kept.bytes.isEmpty && kept.body.isEmpty && kept.fields.count == 0)
+        #expect(kept.head == nil && kept.bytes.isEmpty && kept.fields.count == 0)
         let nothing = kept.clear()
         #expect(nothing == nil)
     }
 
-    @Test("What does not fit is not kept, and a full block takes no body")
+    @Test("What does not fit is not kept")
     func bounds() throws {
         var table = FieldTable()
         let input = Parsing.bytes(Self.text)
@@ -70,8 +67,6 @@ struct HeadBlockTests {
             #expect(!isKept || size >= need)
             #expect(isKept == (kept.head != nil))
             if isKept { fitted += 1 }
-            let takes = [UInt8](repeating: 0, count: 8).withUnsafeBytes { kept.append($0) }
-            #expect(!takes)
         }
         #expect(fitted >= 1, "the room that is asked for is enough")
     }

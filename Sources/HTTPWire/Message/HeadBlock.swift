@@ -1,14 +1,14 @@
-/// A request's head, kept for a later attempt, a mirror or the log: its bytes at the front of one block of memory and its
-/// fields at the back, so that it is never parsed a second time. Behind the head its body's first bytes may be kept too.
+/// A request's head, kept for a later attempt or the log: its bytes at the front of one block of memory and its fields at
+/// the back, so that it is never parsed a second time.
 ///
-///     │ head │ body, as far as kept │ … free … │ field, field, … │
+///     │ head │ … free … │ field, field, … │
 ///
 /// The block belongs to the caller, stays where it is while it is lent, and is given back by `clear`.
 package struct HeadBlock {
     private var block = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var byteCount = 0
     private var fieldCount = 0
-    /// Where the fields begin; bytes may be kept up to here.
+    /// Where the fields begin.
     private var fieldOffset = 0
     private var present = FieldNameSet()
     /// nil: nothing is kept. Its ranges point into `bytes`.
@@ -22,7 +22,7 @@ package struct HeadBlock {
     }
 
     /// Keeps a head, whose bytes `bytes` begins with, and its fields, which were parsed last. False if the block is too
-    /// small: nothing is kept then. Bytes behind the head are not kept; see `append`.
+    /// small: nothing is kept then. Bytes behind the head are not kept.
     package mutating func keep(
         _ head: RequestHead, fields: borrowing FieldTable, bytes: UnsafeRawBufferPointer,
         in block: UnsafeMutableRawBufferPointer
@@ -42,14 +42,6 @@ package struct HeadBlock {
         return true
     }
 
-    /// Keeps more bytes behind those that are kept. False if they do not fit: then none of them is.
-    package mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard self.head != nil, bytes.count <= self.fieldOffset - self.byteCount else { return false }
-        UnsafeMutableRawBufferPointer(rebasing: self.block[self.byteCount..<self.fieldOffset]).copyMemory(from: bytes)
-        self.byteCount += bytes.count
-        return true
-    }
-
     /// Forgets everything and gives the block back; nil if there was none.
     package mutating func clear() -> UnsafeMutableRawBufferPointer? {
         let block = self.block
@@ -57,15 +49,9 @@ package struct HeadBlock {
         return block.baseAddress == nil ? nil : block
     }
 
-    /// Head and body, as far as kept; to be used before anything changes.
+    /// The head; to be used before anything changes.
     package var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(self.block)[0..<self.byteCount])
-    }
-
-    /// What is kept behind the head.
-    package var body: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(
-            rebasing: UnsafeRawBufferPointer(self.block)[(self.head?.length ?? 0)..<self.byteCount])
     }
 
     /// As the table had them; to be used before anything changes.
