@@ -249,6 +249,9 @@ struct ProbeExchangeTests {
             ("Content-Length: 7\r\n\r\nall red", .complete, .body),
             ("X: y\r\n\r\nuntil the end: green", .closed, .ok),
             ("Transfer-Encoding: chunked\r\n\r\n3\r\ngre\r\n2\r\nen\r\n0\r\n\r\n", .complete, .ok),
+            ("Transfer-Encoding: chunked\r\n\r\n3 \r\ngre\r\n2;x\r\nen\r\n0\r\nX-T: 1\r\n\r\n", .complete, .ok),
+            ("Transfer-Encoding: chunked\r\n\r\n9\r\nall gre", .closed, .body),
+            ("Transfer-Encoding: chunked\r\n\r\n9\r\nall green", .closed, .ok),
             ("Transfer-Encoding: chunked\r\n\r\nzz\r\n", .complete, .malformed),
             ("Content-Length: 99\r\n\r\ngreen", .limit, .ok),
         ])

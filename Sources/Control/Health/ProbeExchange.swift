@@ -6,6 +6,9 @@ import Traffic
 struct ProbeExchange: Sendable {
     /// Bytes of an answer that are looked at; an expected text must be within them.
     static let limit = 65_536
+    /// Bytes of a chunked body's extensions and trailers that are read past.
+    private static let extensionLimit = 4_096
+    private static let trailerLimit = 8_192
 
     let spec: ProbeSpec
     let address: SocketAddress
@@ -104,30 +107,21 @@ struct ProbeExchange: Sendable {
     }
 
     private static func body(_ bytes: [UInt8], head: ResponseHead, ended: Bool) -> Reading {
-        switch head.framing {
-        case .none: return .body(head.status, [])
-        case .length(let length):
-            if UInt64(bytes.count) >= length { return .body(head.status, Array(bytes.prefix(Int(clamping: length)))) }
-            return ended ? .body(head.status, bytes) : .incomplete
-        case .untilClose: return ended ? .body(head.status, bytes) : .incomplete
-        case .chunked:
-            var decoder = ChunkedDecoder(extensionLimit: 4_096, trailerLimit: 8_192)
-            var body: [UInt8] = []
-            var offset = 0
-            while true {
-                do throws(ChunkError) {
-                    switch try decoder.step(bytes.span, at: offset) {
-                    case .data(let range, let next):
-                        body.append(contentsOf: bytes[Int(range.lower)..<Int(range.upper)])
-                        offset = next
-                    case .trailer(_, _, let next): offset = next
-                    case .needMore: return ended ? .body(head.status, body) : .incomplete
-                    case .end: return .body(head.status, body)
-                    }
-                } catch {
-                    return .malformed
+        var bytes = bytes
+        var frames = [UInt8](repeating: 0, count: BodyFrames.room(trailerLimit: Self.trailerLimit))
+        var reader = BodyReader(
+            head.framing, of: .response, extensionLimit: Self.extensionLimit, trailerLimit: Self.trailerLimit)
+        do throws(ChunkError) {
+            let piece = try bytes.withUnsafeMutableBufferPointer { bytes throws(ChunkError) in
+                try frames.withUnsafeMutableBufferPointer { frames throws(ChunkError) in
+                    try reader.take(
+                        UnsafeMutableRawBufferPointer(bytes), frames: UnsafeMutableRawBufferPointer(frames),
+                        trailers: TrailerRules())
                 }
             }
+            return reader.isEnded || ended ? .body(head.status, Array(bytes.prefix(piece.data))) : .incomplete
+        } catch {
+            return .malformed
         }
     }
 

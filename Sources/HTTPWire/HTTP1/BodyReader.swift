@@ -146,7 +146,7 @@ package struct BodyReader: Sendable {
                 piece.trailerBytes = writer.count
                 self.isEnded = true
                 return
-            case .data, .needMore: throw .badTrailer
+            case .needMore: throw .badTrailer
             }
         }
     }

@@ -1,25 +1,24 @@
-/// The chunked transfer coding, one step at a time (RFC 9112 7.1). Holds a few integers and no bytes.
+/// The chunked transfer coding, one step at a time (RFC 9112 7.1), as `BodyReader` takes it. Holds a few integers and no bytes.
 ///
 ///     size ─▶ padding ─▶ extension ─▶ sizeLF ─▶ data ─▶ dataCR ─▶ dataLF ─▶ size
 ///                                       └─(size 0)─▶ trailers ─▶ end
 ///
 /// Trailer lines are wanted whole: while one is incomplete, `needMore` gives back its start.
-package struct ChunkedDecoder: Sendable {
-    package enum Step {
-        /// Body bytes; go on at `next`.
-        case data(ByteRange, next: Int)
-        case trailer(name: ByteRange, value: ByteRange, next: Int)
-        /// Everything before `consumed` is done with; present what follows again, with more behind it.
-        case needMore(consumed: Int)
-        /// The body ended; `next` is the first byte that does not belong to it.
-        case end(next: Int)
-    }
-
+struct ChunkedDecoder: Sendable {
     /// A step up to the trailers.
     enum DataStep {
         case data(ByteRange)
         case needMore
         case trailers
+    }
+
+    /// A step among the trailers.
+    enum TrailerStep {
+        case trailer(name: ByteRange, value: ByteRange, next: Int)
+        /// The line is not complete: present it again, with more behind it.
+        case needMore
+        /// The body ended; `next` is the first byte that does not belong to it.
+        case end(next: Int)
     }
 
     private enum State: Sendable {
@@ -41,28 +40,14 @@ package struct ChunkedDecoder: Sendable {
     private var trailers = 0
     private let extensionLimit: UInt64
     let trailerLimit: Int
-    private let trailerCount: Int
 
     /// `trailerLimit` bounds the bytes of all trailer lines. `extensionLimit` bounds the bytes of a message's chunk
     /// extensions that its data does not make up for: a chunk makes up for 16 bytes and for two more for each byte of its
     /// data. So a long body may mark each of its chunks, and a sender that sends extensions instead of a body is stopped.
-    package init(
-        extensionLimit: Int, trailerLimit: Int, trailerCount: Int = ChunkedDecoder.trailerCount,
-        of side: MessageSide = .request
-    ) {
+    init(extensionLimit: Int, trailerLimit: Int, of side: MessageSide) {
         self.extensionLimit = UInt64(max(0, extensionLimit))
         self.trailerLimit = trailerLimit
-        self.trailerCount = trailerCount
         self.isPaddingTaken = side == .response
-    }
-
-    package mutating func step(_ bytes: Span<UInt8>, at offset: Int) throws(ChunkError) -> Step {
-        var cursor = offset
-        switch try self.dataStep(bytes, cursor: &cursor) {
-        case .data(let range): return .data(range, next: cursor)
-        case .needMore: return .needMore(consumed: cursor)
-        case .trailers: return try self.trailerStep(bytes, at: cursor)
-        }
     }
 
     /// Goes on at `cursor`, which moves behind what was read.
@@ -153,20 +138,20 @@ package struct ChunkedDecoder: Sendable {
     }
 
     /// The next trailer, or the end. Only after `dataStep` has come to the trailers.
-    mutating func trailerStep(_ bytes: borrowing Span<UInt8>, at start: Int) throws(ChunkError) -> Step {
+    mutating func trailerStep(_ bytes: borrowing Span<UInt8>, at start: Int) throws(ChunkError) -> TrailerStep {
         if self.state == .ended { return .end(next: start) }
         var cursor = start
         let end = bytes.count
-        guard cursor < end else { return .needMore(consumed: start) }
+        guard cursor < end else { return .needMore }
         if bytes[cursor] == 0x0D {
-            guard cursor + 1 < end else { return .needMore(consumed: start) }
+            guard cursor + 1 < end else { return .needMore }
             guard bytes[cursor + 1] == 0x0A else { throw .badTrailer }
             self.state = .ended
             return .end(next: cursor + 2)
         }
         let room = self.trailerLimit - self.trailerBytes
         while cursor < end, ByteClass.isToken(bytes[cursor]) { cursor += 1 }
-        guard cursor < end else { return try self.partial(start, cursor - start, room) }
+        guard cursor < end else { return try self.partial(cursor - start, room) }
         guard bytes[cursor] == 0x3A, cursor > start else { throw .badTrailer }
         let name = ByteRange(start, cursor)
         cursor += 1
@@ -175,7 +160,7 @@ package struct ChunkedDecoder: Sendable {
         while cursor < end, ByteClass.isFieldContent(bytes[cursor]) { cursor += 1 }
         guard cursor + 1 < end else {
             if cursor < end, bytes[cursor] != 0x0D { throw .badTrailer }
-            return try self.partial(start, cursor - start, room)
+            return try self.partial(cursor - start, room)
         }
         guard bytes[cursor] == 0x0D, bytes[cursor + 1] == 0x0A else { throw .badTrailer }
         var valueEnd = cursor
@@ -183,13 +168,13 @@ package struct ChunkedDecoder: Sendable {
         cursor += 2
         self.trailerBytes += cursor - start
         self.trailers += 1
-        guard self.trailerBytes <= self.trailerLimit, self.trailers <= self.trailerCount else { throw .trailersTooLong }
+        guard self.trailerBytes <= self.trailerLimit, self.trailers <= Self.trailerCount else { throw .trailersTooLong }
         return .trailer(name: name, value: ByteRange(valueStart, valueEnd), next: cursor)
     }
 
-    private func partial(_ start: Int, _ count: Int, _ room: Int) throws(ChunkError) -> Step {
+    private func partial(_ count: Int, _ room: Int) throws(ChunkError) -> TrailerStep {
         guard count <= room else { throw .trailersTooLong }
-        return .needMore(consumed: start)
+        return .needMore
     }
 
     private static func hexDigit(_ byte: UInt8) -> UInt8? {
