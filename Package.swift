@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "Comparison", dependencies: ["CZlib", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
+        .target(name: "ProcessStart", swiftSettings: strict),
         .systemLibrary(name: "CAllocator"),
         .systemLibrary(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
@@ -112,7 +113,7 @@ let package = Package(
             name: "Balancer",
             dependencies: [
                 "Proxy", "Control", "Comparison", "JSONText", "Migration", "RoutesFile", "Reactor", "Traffic",
-                "CFoundationStandIn",
+                "ProcessStart", "CFoundationStandIn",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
@@ -121,7 +122,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "GatewayService", "Documents", "CAllocator", "CLanguageData",
+                "GatewayService", "Documents", "ProcessStart", "CAllocator", "CLanguageData",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -25,6 +25,7 @@ forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|Compar
 # it asks HTTPWire for one thing: which fields a route may change
 forbid_imports RoutesFile 'Comparison|Migration|Reactor|Documents|Proxy|Control|GatewayService'
 forbid_imports Ledger 'Foundation|FoundationEssentials|Logging|Reactor|HTTPWire|Traffic|Comparison|Migration|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports ProcessStart 'Foundation|FoundationEssentials|Logging|HTTPWire|JSONText|Traffic|Reactor|Migration|Comparison|RoutesFile|Ledger|Documents|Proxy|Control|GatewayService'
 forbid_imports Documents 'Reactor|HTTPWire|Traffic|Comparison|Migration|RoutesFile|Ledger|Proxy|Control|GatewayService'
 forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Comparison|Control|Ledger|GatewayService|RoutesFile'
 forbid_imports Control 'Proxy|GatewayService|Documents'

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Glibc
+import ProcessStart
 
 @main
 struct BalancerCommand: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import GatewayService
 import Glibc
+import ProcessStart
 
 /// The gateway's command line.
 @main
