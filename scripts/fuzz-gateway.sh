@@ -8,35 +8,13 @@ cd "$(dirname "$0")/.."
 gateway=${1:-.build/release/gateway}
 long=${SECONDS_LONG:-120}
 tools=.tools/schemathesis
-wanted='schemathesis==4.32.5'
-if [[ $(cat "$tools/installed" 2>/dev/null || true) != "$wanted" ]]; then
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check "$wanted"
-    printf '%s' "$wanted" >"$tools/installed"
-fi
-
-folder=$(mktemp -d)
-process=
-stop() {
-    if [[ -n $process ]]; then
-        kill "$process" 2>/dev/null || true
-        wait "$process" 2>/dev/null || true
-    fi
-    rm -rf "$folder"
-}
-trap stop EXIT
+# shellcheck source=scripts/sample-gateway.sh
+source scripts/sample-gateway.sh
+need_tools "$tools" schemathesis==4.32.5
 if [[ $gateway == http://* ]]; then
     url=$gateway
 else
-    "$gateway" serve --port 0 >"$folder/out" 2>"$folder/err" &
-    process=$!
-    for _ in $(seq 300); do
-        port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$folder/out")
-        [[ -n $port ]] && break
-        kill -0 "$process" 2>/dev/null || break
-        sleep 0.1
-    done
-    [[ -n $port ]] || { echo "fuzz-gateway: the gateway did not start" >&2; cat "$folder/err" >&2; exit 1; }
+    start_gateway "$gateway"
     url=http://127.0.0.1:$port
 fi
 

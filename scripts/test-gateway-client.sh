@@ -5,33 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 gateway=$PWD/${1:-.build/release/gateway}
 tools=$PWD/.tools/gateway-client
-wanted='openapi-python-client==0.29.1 mypy==2.4.1'
-if [[ $(cat "$tools/installed" 2>/dev/null || true) != "$wanted" ]]; then
-    python3 -m venv "$tools"
-    # shellcheck disable=SC2086
-    "$tools/bin/pip" install --quiet --disable-pip-version-check $wanted
-    printf '%s' "$wanted" >"$tools/installed"
-fi
-
-folder=$(mktemp -d)
-process=
-stop() {
-    if [[ -n $process ]]; then
-        kill "$process" 2>/dev/null || true
-        wait "$process" 2>/dev/null || true
-    fi
-    rm -rf "$folder"
-}
-trap stop EXIT
-"$gateway" serve --port 0 >"$folder/out" 2>"$folder/err" &
-process=$!
-for _ in $(seq 300); do
-    port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$folder/out")
-    [[ -n $port ]] && break
-    kill -0 "$process" 2>/dev/null || break
-    sleep 0.1
-done
-[[ -n $port ]] || { echo "test-gateway-client: the gateway did not start" >&2; cat "$folder/err" >&2; exit 1; }
+# shellcheck source=scripts/sample-gateway.sh
+source scripts/sample-gateway.sh
+need_tools "$tools" openapi-python-client==0.29.1 mypy==2.4.1
+start_gateway "$gateway"
 
 cd "$folder"
 printf 'post_hooks: []\n' >config.yaml
