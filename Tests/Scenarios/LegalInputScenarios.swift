@@ -16,6 +16,7 @@ import Testing
         #expect(text.components(of: "HTTP/1.1 103 ") == min(count, 100))
         #expect(text.components(of: "HTTP/1.1 200 ") == 1 && text.hasSuffix("ok"))
         #expect(upstream.requests.count == 1)
+        #expect(try balancer.metric("balancer_interim_responses_dropped_total") == Double(max(count, 100) - 100))
     }
 
     @Test("A route may have fewer interim responses, or none", arguments: [0, 5])
