@@ -39,8 +39,7 @@ package actor EndpointDiscovery {
     /// Of the table in force.
     private var endpoints: [DiscoveryKey: [Endpoint]] = [:]
     private var nextSerial: UInt64 = 1
-    private var awaited: Set<DiscoveryKey> = []
-    private var awaiting: AsyncStream<Never>.Continuation?
+    private var awaited = FirstAnswers<DiscoveryKey>()
 
     private typealias Start = (key: DiscoveryKey, serial: UInt64, life: AsyncStream<Never>)
     private let starts: AsyncStream<Start>
@@ -96,17 +95,9 @@ package actor EndpointDiscovery {
         let fresh = Self.keys(table).filter { self.targets[$0] == nil }
         guard !fresh.isEmpty else { return }
         for key in fresh { self.start(key) }
-        let (answers, continuation) = AsyncStream<Never>.makeStream()
-        self.awaited = Set(fresh)
-        self.awaiting = continuation
-        let clock = self.clock
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in answers {} }
-            group.addTask { try? await clock.sleep(Self.patience) }
-            await group.next()
-            group.cancelAll()
-        }
-        for key in self.awaited {
+        let answers = self.awaited.expect(fresh)
+        await FirstAnswers<DiscoveryKey>.wait(for: answers, atMost: Self.patience, self.clock)
+        for key in self.awaited.missing {
             self.logger.warning(
                 "no endpoints found yet, going on without",
                 metadata: [
@@ -114,8 +105,7 @@ package actor EndpointDiscovery {
                     "cause": "\(self.targets[key]?.record.failure ?? "")",
                 ])
         }
-        self.awaited = []
-        self.awaiting = nil
+        self.awaited.end()
     }
 
     /// Ends the sources that `table`, the one in force, does not name.
@@ -197,8 +187,7 @@ package actor EndpointDiscovery {
         target.record.lastSuccess = self.clock.wall()
         target.record.failure = ""
         self.targets[key] = target
-        self.awaited.remove(key)
-        if self.awaited.isEmpty { self.awaiting?.finish() }
+        self.awaited.answered(key)
     }
 
     private func failed(_ failure: DiscoveryFailure, _ key: DiscoveryKey, _ serial: UInt64) {

@@ -29,8 +29,7 @@ package actor HostNames {
     private var targets: [String: Target] = [:]
     private var nextSerial: UInt64 = 1
     /// Names whose first answer a load waits for.
-    private var awaited: Set<String> = []
-    private var awaiting: AsyncStream<Never>.Continuation?
+    private var awaited = FirstAnswers<String>()
     private let starts: AsyncStream<Start>
     private let startsContinuation: AsyncStream<Start>.Continuation
 
@@ -68,18 +67,9 @@ package actor HostNames {
             self.targets[host] = Target(serial: serial)
             self.startsContinuation.yield((host, serial))
         }
-        let (answers, continuation) = AsyncStream<Never>.makeStream()
-        self.awaited = Set(hosts)
-        self.awaiting = continuation
-        let clock = self.clock
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in answers {} }
-            group.addTask { try? await clock.sleep(Self.patience) }
-            await group.next()
-            group.cancelAll()
-        }
-        self.awaited = []
-        self.awaiting = nil
+        let answers = self.awaited.expect(hosts)
+        await FirstAnswers<String>.wait(for: answers, atMost: Self.patience, self.clock)
+        self.awaited.end()
     }
 
     /// Gives up the names that `table`, the one in force, does not have.
@@ -106,7 +96,7 @@ package actor HostNames {
                     metadata: ["host": "\(start.host)", "cause": "\(failure.reason)"])
             }
             await self.publisher?.resolved(outcome, host: start.host)
-            self.answered(start.host)
+            self.awaited.answered(start.host)
             if case .success = outcome {
                 if !told.isEmpty {
                     self.logger.notice("a host name is found", metadata: ["host": "\(start.host)"])
@@ -116,10 +106,5 @@ package actor HostNames {
             }
             try? await self.clock.sleep(backoff.next())
         }
-    }
-
-    private func answered(_ host: String) {
-        self.awaited.remove(host)
-        if self.awaited.isEmpty { self.awaiting?.finish() }
     }
 }
