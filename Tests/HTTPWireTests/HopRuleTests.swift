@@ -131,7 +131,9 @@ struct HopRuleTests {
     @Test("Names with a _ are no trailers of requests, unless they are kept")
     func disguisedTrailers() throws {
         let lines = "my_field: 1\r\nX_Real_IP: 2"
-        #expect(try self.trailers(lines, rules: TrailerRules(requests: Rewriting.policy())) == "")
+        for policy in [Rewriting.policy(), Rewriting.policy(underscores: .refuse)] {
+            #expect(try self.trailers(lines, rules: TrailerRules(requests: policy)) == "")
+        }
         #expect(
             try self.trailers(lines, rules: TrailerRules(requests: Rewriting.policy(underscores: .keep)))
                 == "my_field: 1\r\n")
