@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
-import Traffic
+
+@testable import Traffic
 
 @Suite("An endpoint's availability")
 struct EndpointTests {
@@ -105,5 +106,18 @@ struct EndpointTests {
         #expect(told(71)[0] == "down")
         endpoint.setOperational(.up, now: 80)
         #expect(told(81)[0...1] == ["up", "80"], "the operator's word ended the ejection")
+    }
+
+    @Test("A slot beyond the cap is not taken, whatever was looked at before", arguments: [1, 3] as [UInt32])
+    func exactCap(cap: UInt32) {
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 1)
+        let endpoint = EndpointRegistry().endpoint(upstream: "core", address: address, probed: false)
+        // As a thread finds it that another one has overtaken since it looked.
+        for _ in 0..<cap { #expect(endpoint.acquire(cap: cap)) }
+        #expect(!endpoint.acquire(cap: cap))
+        #expect(endpoint.outstanding.load(ordering: .relaxed) == Int(cap))
+        endpoint.release()
+        #expect(endpoint.acquire(cap: cap))
+        #expect(endpoint.acquire(cap: 0), "0 is no cap")
     }
 }

@@ -119,6 +119,46 @@ struct PlacementTests {
         #expect(placement.choose(route, random: &self.random, now: 1) == .full(member: 0))
     }
 
+    @Test("Endpoints without a connection are passed over by a consistent choice too, and behind a stale connection")
+    mutating func noRoomForKey() throws {
+        let (route, table) = self.world([(1, 3)]) { $0.balance = .consistentHash(.header("x-user")) }
+        var placement = Placement()
+        _ = placement.choose(route, random: &self.random, now: 1)
+        placement.provide(key: 99)
+        var seen: Set<Int> = []
+        for number in 0..<3 {
+            var index = try self.endpoint(placement.choose(route, random: &self.random, now: 1)).index
+            table.upstreams[0].endpoints[index].release()
+            if number == 1 {
+                placement.foundStaleConnection()
+                let again = try self.endpoint(placement.choose(route, random: &self.random, now: 1)).index
+                #expect(again == index)
+                index = again
+                table.upstreams[0].endpoints[index].release()
+            }
+            seen.insert(index)
+            placement.foundNoRoom()
+        }
+        #expect(seen == [0, 1, 2])
+        #expect(placement.choose(route, random: &self.random, now: 1) == .full(member: 0))
+    }
+
+    @Test("A request takes one turn of the interleave, however many sides it tries")
+    mutating func oneTurn() throws {
+        let (route, table) = self.world([(1, 1), (1, 1), (1, 1)])
+        let before = route.record.position(taking: false)
+        var placement = Placement()
+        var seen: Set<Int> = []
+        for _ in 0..<3 {
+            let choice = try self.endpoint(placement.choose(route, random: &self.random, now: 1))
+            seen.insert(choice.member)
+            table.upstreams[choice.member].endpoints[choice.index].release()
+            placement.failed()
+        }
+        #expect(seen == [0, 1, 2])
+        #expect(route.record.position(taking: false) == before + 1)
+    }
+
     @Test("A further attempt stays on its side while that has another endpoint, then goes over by weight")
     mutating func furtherAttempts() throws {
         for _ in 0..<50 {

@@ -125,4 +125,44 @@ struct RegistryTests {
         }
         #expect(self.registry.counts.routes == 2_000, "the present ones, and those whose grace runs")
     }
+
+    @Test("An endpoint that is back begins anew once, and waits for its probe from then on")
+    func backOnce() {
+        let registry = EndpointRegistry()
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 1)
+        func table(_ generation: UInt64, _ endpoints: [SocketAddress]) -> RoutingTable {
+            var upstream = UpstreamSpec(name: "core")
+            upstream.endpoints = endpoints
+            upstream.health = ProbeSpec()
+            var spec = TableSpec()
+            spec.upstreams = [upstream]
+            return RoutingTable(spec: spec, generation: generation, registry: registry)
+        }
+        registry.settle(on: table(1, [address]), now: 1)
+        registry.settle(on: table(2, []), now: 2)
+        // As discovery brings it back: it joins before a table names it.
+        registry.endpoint(upstream: "core", address: address, probed: true).join(probed: true, now: 3)
+        let endpoint = table(3, [address]).upstreams[0].endpoints[0]
+        #expect(endpoint.operational == .joining)
+        #expect(!endpoint.isSelectable(now: 4))
+    }
+
+    @Test("Verdicts on endpoints that are gone keep no new one waiting for its own")
+    func verdictsOfGone() {
+        let registry = EndpointRegistry()
+        func table(_ generation: UInt64, _ port: UInt16) -> RoutingTable {
+            var upstream = UpstreamSpec(name: "core")
+            upstream.endpoints = [SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: port)]
+            upstream.health = ProbeSpec()
+            var spec = TableSpec()
+            spec.upstreams = [upstream]
+            return RoutingTable(spec: spec, generation: generation, registry: registry)
+        }
+        let first = table(1, 1)
+        first.upstreams[0].endpoints[0].setOperational(.up, now: 1)
+        let next = table(2, 2)
+        // Somebody must serve before the first probes are answered.
+        #expect(next.upstreams[0].endpoints[0].operational == .unknown)
+        #expect(next.upstreams[0].isAvailable(now: 2))
+    }
 }
