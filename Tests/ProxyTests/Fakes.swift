@@ -10,6 +10,8 @@ final class FakeClient: ClientConnection {
     let dice: Dice
     var exchange: Exchange?
     var isTaking = true
+    /// What its kernel has not acknowledged.
+    var inFlight = 0
     /// Body bytes that it has still to send.
     var bodyLeft = 0
     /// A head did not fit: only an answer of the balancer's own may follow.
@@ -18,15 +20,11 @@ final class FakeClient: ClientConnection {
     /// How often its exchanges told it that they are over.
     var ends = 0
 
-    init(core: WorkerCore, dice: Dice) {
+    init(core: WorkerCore, dice: Dice, peer: IPAddress = IPAddress(v4: 0x7F00_0001)) {
         self.dice = dice
-        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 80)
-        let listener = ListenerState(
-            identifier: 1, plan: ListenerPlan(ListenerSpec(name: "public", address: address)), table: core.plan.table,
-            counts: ListenerCounts())
         super.init(
             core: core, channel: Channel(SilentSocket.make()),
-            origin: ClientOrigin(listener: listener, address: address.ip))
+            origin: ClientOrigin(listener: .sample(core), address: peer))
     }
 
     private func flow() -> Flow {
@@ -71,6 +69,14 @@ final class FakeClient: ClientConnection {
 
     override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
 
+    override func unacknowledged() -> Int { self.inFlight }
+
+    /// From here nothing can be written: its socket is connected to nobody.
+    func breakChannel() {
+        _ = self.channel.write(
+            self.core.memory.gather(head: 1, BodyPiece(), nil, as: .none), pool: &self.core.buffers)
+    }
+
     override func finish(_ stream: StreamID, _ end: AnswerEnd) {
         if self.awaitsReply { self.wasMisled = true }
         self.isOver()
@@ -97,6 +103,8 @@ final class FakeEndpoint: EndpointConnection {
     unowned(unsafe) var exchange: Exchange?
     var said = Said.nothing
     var isTaking = true
+    /// The head that it was sent last.
+    private(set) var heard: RequestHead?
 
     init(core: WorkerCore, pool: EndpointPool, dice: Dice) {
         self.dice = dice
@@ -122,7 +130,10 @@ final class FakeEndpoint: EndpointConnection {
         _ head: RequestHead, _ fields: FieldList, _ source: UnsafeRawBufferPointer, policy: RequestPolicy,
         context: UnsafePointer<RequestContext>,
         _ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID
-    ) -> Flow { self.dice.isOne(in: 60) ? .tooLarge : self.flow() }
+    ) -> Flow {
+        self.heard = head
+        return self.dice.isOne(in: 60) ? .tooLarge : self.flow()
+    }
 
     override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
         self.flow()
@@ -140,14 +151,32 @@ final class FakeEndpoint: EndpointConnection {
     }
 }
 
+extension ListenerState {
+    static func sample(_ core: WorkerCore) -> ListenerState {
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 80)
+        let plan = ListenerPlan(ListenerSpec(name: "public", address: address))
+        return ListenerState(identifier: 1, plan: plan, table: core.plan.table, counts: ListenerCounts())
+    }
+}
+
 /// Random numbers that a seed repeats.
 final class Dice {
     private var random: SplitMix64
+    private let isQuiet: Bool
 
-    init(seed: UInt64) { self.random = SplitMix64(seed: seed) }
+    init(seed: UInt64) {
+        self.random = SplitMix64(seed: seed)
+        self.isQuiet = false
+    }
+
+    /// Nothing happens by chance.
+    init() {
+        self.random = SplitMix64(seed: 0)
+        self.isQuiet = true
+    }
 
     func below(_ bound: Int) -> Int { self.random.below(bound) }
-    func isOne(in count: Int) -> Bool { self.below(count) == 0 }
+    func isOne(in count: Int) -> Bool { !self.isQuiet && self.below(count) == 0 }
 }
 
 enum SilentSocket {

@@ -9,9 +9,12 @@ import Traffic
     private let registry = EndpointRegistry()
     private let counters = CounterRegistry()
 
-    private func plan(_ generation: UInt64, endpoints: [UInt16], route: String = "r") -> TablePlan {
+    private func plan(
+        _ generation: UInt64, endpoints: [UInt16], route: String = "r", idle: UInt32 = 128
+    ) -> TablePlan {
         var upstream = UpstreamSpec(name: "core")
         upstream.endpoints = endpoints.map { SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: $0) }
+        upstream.idleConnections = idle
         var spec = TableSpec()
         spec.upstreams = [upstream]
         spec.routes = [RouteSpec(name: route, action: .split([SplitEntry(upstream: "core", weight: 1)]))]
@@ -73,6 +76,26 @@ import Traffic
         }
         #expect(connections.map { $0.rest(idleMilliseconds: 1_000) } == Array(repeating: true, count: 128) + [false])
         #expect(pool.lease()?.object === connections[127])
+    }
+
+    @Test("A table with fewer idle connections closes those over it, the oldest first", arguments: [0, 1, 2])
+    func smaller(idle: Int) throws {
+        let core = try self.core(self.plan(1, endpoints: [1]))
+        defer { core.dismantle() }
+        let pool = core.plan.upstreams[0].object.pools[0].object
+        var connections: [FakeEndpoint] = []
+        for _ in 0..<3 {
+            #expect(pool.admitConnection())
+            let connection = FakeEndpoint(core: core, pool: pool, dice: Dice())
+            try connection.enter()
+            connection.state = .leased
+            #expect(connection.rest(idleMilliseconds: 1_000))
+            connections.append(connection)
+        }
+        _ = core.adopt(self.plan(2, endpoints: [1], idle: UInt32(idle)))
+        #expect(pool.counters.connectionsIdle == UInt64(idle))
+        #expect(pool.endpoint.connections.load(ordering: .relaxed) == idle)
+        #expect(connections.map { $0.state == .closed } == (0..<3).map { $0 < 3 - idle })
     }
 
     @Test("A plan that an exchange pins stays, and goes with it")

@@ -1,0 +1,165 @@
+import Glibc
+import HTTPWire
+import Reactor
+import Testing
+import Traffic
+
+@testable import Proxy
+
+/// What one worker does about its clients' connections.
+@Suite("A worker and its connections") struct WorkerRuleTests {
+    @Test("Output that the client takes is progress")
+    func progress() throws {
+        let stage = try Stage(buffered: 256 << 20)
+        defer { stage.core.dismantle() }
+        let client = stage.client(holding: 1 << 20)
+        let began = client.connection.lastProgress
+        var turn = 0
+        stage.run {
+            turn += 1
+            switch turn {
+            case 1: break
+            case 2:
+                #expect(stage.core.now > began && client.connection.lastProgress == began, "nothing has moved yet")
+                client.take()
+            default:
+                #expect(client.connection.lastProgress == stage.core.now)
+                return false
+            }
+            usleep(5_000)
+            return true
+        }
+    }
+
+    @Test("Over limits.buffered the connection that holds most goes, and no more than must")
+    func mostFirst() throws {
+        let stage = try Stage(buffered: 700 << 10)
+        defer { stage.core.dismantle() }
+        let small = stage.client(holding: 100 << 10)
+        let large = stage.client(holding: 2 << 20)
+        let other = stage.client(holding: 100 << 10)
+        stage.run { false }
+        #expect(large.connection.state == .closed)
+        #expect(small.connection.state != .closed && other.connection.state != .closed)
+        #expect(stage.core.counts.connectionsRelieved == 1)
+    }
+
+    @Test("A connection that comes during a drain and asks nothing holds it up for a moment only")
+    func lateArrival() throws {
+        let stage = try Stage(buffered: 1 << 20)
+        defer { stage.core.dismantle() }
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 0)
+        let listener = try Socket.listen(on: address)
+        let place = listener.boundAddress()
+        let bound = try #require(place)
+        stage.core.serve(ListenerPlan(ListenerSpec(name: "public", address: bound)), identifier: 1, socket: listener)
+        stage.core.beginDrain(idleGraceMilliseconds: 100)
+        var client = try Socket.dial(IPEndpoint(bound))
+        var isHere = false
+        var turns = 0
+        stage.run {
+            turns += 1
+            usleep(5_000)
+            if stage.core.counts.connections > 0 { isHere = true }
+            return turns < 400 && !(isHere && stage.core.counts.connections == 0)
+        }
+        #expect(isHere)
+        #expect(stage.core.counts.connections == 0, "it is waited for as if it were new")
+        client.close()
+    }
+
+    @Test("A table that changes an upstream's retry budget changes it for what was counted already")
+    func budget() throws {
+        let stage = try Stage(buffered: 1 << 20)
+        defer { stage.core.dismantle() }
+        let state = stage.core.plan.upstreams[0].object.state
+        let before = state.budget.withdraw(now: 1_000)
+        #expect(!before)
+        _ = stage.core.adopt(stage.plan(2, buffered: 1 << 20, minimumPerSecond: 1))
+        #expect(stage.core.plan.upstreams[0].object.state === state)
+        let after = (state.budget.withdraw(now: 1_000), state.budget.withdraw(now: 1_000))
+        #expect(after == (true, false))
+    }
+}
+
+private final class Stage {
+    let registry = EndpointRegistry()
+    let core: WorkerCore
+    private let counters = CounterRegistry()
+    private let loop: EventLoop
+
+    init(buffered: UInt64) throws {
+        self.loop = try EventLoop()
+        let (_, trouble) = AsyncStream<ListenerTrouble>.makeStream()
+        let plan = Self.plan(1, buffered, 0, self.registry, self.counters)
+        self.core = WorkerCore(
+            index: 0, loop: self.loop, admission: Admission(accessLog: nil, ceiling: 10, trouble: trouble), plan: plan,
+            pacing: TurnPacing(spacing: 0), seed: 1)
+    }
+
+    func plan(_ generation: UInt64, buffered: UInt64, minimumPerSecond: UInt32) -> TablePlan {
+        Self.plan(generation, buffered, minimumPerSecond, self.registry, self.counters)
+    }
+
+    private static func plan(
+        _ generation: UInt64, _ buffered: UInt64, _ minimumPerSecond: UInt32, _ registry: EndpointRegistry,
+        _ counters: CounterRegistry
+    ) -> TablePlan {
+        var upstream = UpstreamSpec(name: "core")
+        upstream.endpoints = [SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 1)]
+        upstream.retry.budgetPercent = 0
+        upstream.retry.minimumPerSecond = minimumPerSecond
+        var spec = TableSpec()
+        spec.upstreams = [upstream]
+        spec.routes = [RouteSpec(name: "all", action: .split([SplitEntry(upstream: "core", weight: 1)]))]
+        spec.limits.buffered = buffered
+        let table = RoutingTable(spec: spec, generation: generation, registry: registry)
+        return TablePlan(table, registry: counters, previous: nil)
+    }
+
+    /// Takes turns, each with whatever events there are, until `goesOn` says no. Once for each worker.
+    func run(_ goesOn: () -> Bool) {
+        self.loop.run { batch in
+            var next = self.core.turn(batch)
+            next.timeout = 0
+            if !goesOn() { self.loop.stop() }
+            return next
+        }
+    }
+
+    /// A client for which so many bytes wait beside what the kernel takes.
+    func client(holding count: Int) -> SlowClient {
+        var ends: [Int32] = [-1, -1]
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        #expect(socketpair(AF_UNIX, type, 0, &ends) == 0)
+        var size: Int32 = 4_096
+        setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, 4)
+        let origin = ClientOrigin(listener: .sample(self.core), address: IPAddress(v4: 0x7F00_0001))
+        let connection = HTTP1Client(core: self.core, channel: Channel(Socket(owning: ends[0])), origin: origin)
+        connection.start()
+        while connection.heldOutput < count {
+            let piece = min(65_536, count)
+            _ = connection.answerBody(
+                BodyPiece(data: piece, consumed: piece), UnsafeRawPointer(self.core.memory.input.baseAddress), on: 0)
+        }
+        return SlowClient(connection: connection, peer: ends[1])
+    }
+}
+
+private final class SlowClient {
+    let connection: HTTP1Client
+    private let peer: Int32
+
+    init(connection: HTTP1Client, peer: Int32) {
+        self.connection = connection
+        self.peer = peer
+    }
+
+    deinit { close(self.peer) }
+
+    /// Reads all that is there.
+    func take() {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while recv(self.peer, &chunk, chunk.count, 0) > 0 {}
+    }
+}
