@@ -142,6 +142,19 @@ import Testing
         }
     }
 
+    @Test("Each head of a connection has the bound for itself")
+    func manyHeads() async throws {
+        try await AdminRig().serve(limits: Self.limits { $0.headBytes = 256 }) { port in
+            let connection = try RawConnection(port: port)
+            var reader = MessageReader(connection)
+            for number in 0..<30 {
+                connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: aaaaaaaaaaaaaaaaaaaa\r\n\r\n")
+                let status = try reader.message().status
+                try #require(status == 200, "request \(number)")
+            }
+        }
+    }
+
     @Test("A head without end is refused")
     func endlessHead() async throws {
         try await AdminRig().serve { port in
@@ -210,6 +223,19 @@ import Testing
             #expect(Self.ends(held[1]) == ("", true))
             for index in [0, 2, 3] { #expect(held[index].staysOpen(seconds: 0.1)) }
             #expect(rig.plane.adminConnections.counts == AdminConnections.Counts(active: 4, refused: 1))
+        }
+    }
+
+    @Test("Connections that all come at once are bounded alike")
+    func burst() async throws {
+        let rig = AdminRig()
+        try await rig.serve(limits: Self.limits { $0.connections = 4 }) { port in
+            let all = try (0..<64).map { _ in try RawConnection(port: port) }
+            let isBounded = eventually {
+                rig.plane.adminConnections.counts == AdminConnections.Counts(active: 4, refused: 60)
+            }
+            #expect(isBounded, "\(rig.plane.adminConnections.counts)")
+            #expect(all.count { $0.staysOpen(seconds: 0) } <= 4)
         }
     }
 

@@ -97,7 +97,7 @@ final class FakeProbeTransport: ProbeTransport {
     private struct State {
         var answers: [SocketAddress: DialResult] = [:]
         var calls: [Call] = []
-        var beforeAnswer: (@Sendable () -> Void)?
+        var beforeAnswer: (@Sendable () async -> Void)?
     }
 
     private let state = Mutex(State())
@@ -105,7 +105,7 @@ final class FakeProbeTransport: ProbeTransport {
     var calls: [Call] { self.state.withLock { $0.calls } }
 
     /// Runs once, while the next probe is under way.
-    func beforeAnswer(_ body: @escaping @Sendable () -> Void) { self.state.withLock { $0.beforeAnswer = body } }
+    func beforeAnswer(_ body: @escaping @Sendable () async -> Void) { self.state.withLock { $0.beforeAnswer = body } }
 
     func answer(_ address: SocketAddress, _ end: DialResult.End, _ text: String = "") {
         let result = DialResult(end: end, bytes: Array(text.utf8), microseconds: 1_500)
@@ -116,7 +116,7 @@ final class FakeProbeTransport: ProbeTransport {
         with address: SocketAddress, request: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
         isComplete: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
-        self.state.withLock { $0.beforeAnswer.take() }?()
+        if let body = self.state.withLock({ $0.beforeAnswer.take() }) { await body() }
         return self.state.withLock {
             $0.calls.append(Call(address: address, request: request, milliseconds: milliseconds))
             return $0.answers[address]

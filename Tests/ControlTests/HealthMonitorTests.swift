@@ -115,6 +115,33 @@ struct HealthMonitorTests {
         #expect(rig.endpoint.operational == .down)
     }
 
+    @Test("The answer to a probe that was replaced meanwhile says nothing")
+    func replaced() async {
+        let rig = Rig()
+        await rig.apply()
+        await rig.probe()
+        rig.transport.answer(rig.key.address, .refused)
+        var other = Sample.table()
+        other.upstreams[0].health?.path = "/other"
+        let table = other
+        rig.transport.beforeAnswer { await rig.apply(table) }
+        await rig.probe()
+        #expect(await rig.monitor.records[rig.key]?.counts == [.ok: 1])
+        await rig.probe()
+        #expect(await rig.monitor.records[rig.key]?.counts == [.ok: 1, .refused: 1])
+    }
+
+    @Test("A probe for which we have no descriptor says nothing of the endpoint")
+    func exhausted() async {
+        let rig = Rig()
+        await rig.apply()
+        await rig.probe()
+        rig.transport.answer(rig.key.address, .exhausted)
+        await rig.probe(5)
+        #expect(rig.endpoint.operational == .up)
+        #expect(await rig.monitor.records[rig.key]?.counts == [.ok: 1])
+    }
+
     @Test("A probe in flight when maintenance begins says nothing, nor one that maintenance has come and gone over")
     func maintenanceBegins() async {
         let rig = Rig()

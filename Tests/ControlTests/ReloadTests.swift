@@ -191,12 +191,15 @@ struct ReloadTests {
         _ = await rig.reloader.reload(.start)
         let changed = """
             {"workers": 3, "accessLog": {"enabled": false}, "batching": {"enabled": false}, \
-            "operationalLog": {"level": "error"},
+            "operationalLog": {"level": "error"}, "takeover": {"path": "/tmp/other.sock"}, \
+            "admin": {"address": "127.0.0.1:9"},
             """
         try rig.write(changed + Self.routes(core: 90).dropFirst())
         #expect(await rig.reloader.reload(.file))
         #expect(
-            await rig.reloader.report.needsRestart == ["$.accessLog", "$.operationalLog", "$.batching", "$.workers"])
+            await rig.reloader.report.needsRestart == [
+                "$.admin", "$.accessLog", "$.operationalLog", "$.batching", "$.workers", "$.takeover",
+            ])
     }
 
     @Test("A file that changed between its first reading and the watch is not missed")

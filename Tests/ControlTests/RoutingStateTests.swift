@@ -231,6 +231,35 @@ struct RoutingStateTests {
         #expect(state.spec.upstreams[1].endpoints == [Sample.address(3301)])
     }
 
+    @Test("What a source finds that the configuration has replaced changes nothing")
+    func foundLate() throws {
+        let (configuration, key) = Self.discovering()
+        var state = try Self.loaded(configuration)
+        _ = try state.apply(.found([Sample.address(3301)], by: key), at: 2)
+        var other = configuration
+        let spec = DiscoverySpec.srv(NameLookup(name: "other.example"))
+        other.table.upstreams[1].discovery = spec
+        _ = try state.apply(.load(other), at: 3)
+        // The old source was asked before it was ended.
+        #expect(try !state.apply(.found([Sample.address(3309)], by: key), at: 4).publishes)
+        #expect(state.spec.upstreams[1].endpoints == [Sample.address(3301)])
+        let found = Change.found([Sample.address(3302)], by: DiscoveryKey(upstream: "gateway", spec: spec))
+        #expect(try state.apply(found, at: 5).publishes)
+    }
+
+    @Test("An endpoint that is ready again leaves nothing to hand over, and nothing that ends when it goes")
+    func readyAgain() throws {
+        var state = try Self.loaded()
+        #expect(try state.apply(Self.drain(3301, 3302), at: 2).upstreams == ["gateway"])
+        _ = try state.apply(Self.drain(3302, state: .ready), at: 2)
+        #expect(try state.apply(Self.drain(3301, state: .ready), at: 3).settings.map(\.state) == [.ready])
+        #expect(state.liveState.administrative.isEmpty)
+        var other = Sample.configuration()
+        other.table.upstreams[1].endpoints.removeFirst()
+        let transition = try state.apply(.load(other), at: 4)
+        #expect(transition.notes.map(\.what) == [.load] && transition.settings.isEmpty)
+    }
+
     // MARK: take-over
 
     @Test("A successor has the live weights and states, and goes on counting")

@@ -63,6 +63,18 @@ struct TablePublisherTests {
         #expect(await bench.publisher.current.fileWeights(of: "api") == ["core": 90, "gateway": 10])
     }
 
+    @Test("A first configuration whose listeners cannot be bound is not in force; the next one is the first again")
+    func firstBindFailure() async throws {
+        let bench = Bench()
+        bench.dataPlane.state.withLock { $0.refusesToListen = true }
+        await #expect(throws: ChangeRefused.self) { try await bench.load(Sample.configuration(), .start) }
+        #expect(await !bench.publisher.current.isInForce)
+        bench.dataPlane.state.withLock { $0.refusesToListen = false }
+        _ = try await bench.load(Sample.configuration(), .start)
+        let view = await bench.publisher.current
+        #expect(view.isInForce && view.listenersBound)
+    }
+
     @Test("A live change publishes one table and answers the shares before and after")
     func liveChange() async throws {
         let bench = Bench()
@@ -118,6 +130,21 @@ struct TablePublisherTests {
         #expect(!receiving.available && receiving.availableEndpoints == 0 && receiving.endpoints == 2)
         #expect(receiving.share == 0.5 && receiving.effectiveShare == 0)
         #expect(outcome.after.first?.effectiveShare == 1)
+    }
+
+    @Test(
+        "No warning of a side without endpoints that is to receive no more than before", arguments: [5, 10] as [UInt32])
+    func dryRunAwayFromDeadSide(weight: UInt32) async throws {
+        let bench = Bench()
+        _ = try await bench.load(Sample.configuration())
+        for port: UInt16 in [3301, 3302] {
+            bench.registry.endpoint(upstream: "gateway", address: Sample.address(port), probed: true)
+                .setOperational(.down, now: 0)
+        }
+        bench.registry.endpoint(upstream: "core", address: Sample.address(3300), probed: true)
+            .setOperational(.up, now: 0)
+        let outcome = try await bench.setWeights(["gateway": weight], dryRun: true)
+        #expect(outcome.warnings.isEmpty)
     }
 
     @Test("Without failover the share of a dead side is lost, not moved")

@@ -120,6 +120,14 @@ struct DNSMessageTests {
         #expect(throws: DNSFault.badName) { try SampleResponse.parse(bytes) }
     }
 
+    @Test("A pointer that is all of a name and leads to itself is refused", .timeLimit(.minutes(1)))
+    func pointerToItself() throws {
+        var message = DNSBytes(id: SampleResponse.id, try SampleResponse.question(), answers: 1)
+        message.record([0xC0, UInt8(message.bytes.count)], 1, [10, 0, 0, 1])
+        let bytes = message.bytes
+        #expect(throws: DNSFault.badName) { try SampleResponse.parse(bytes) }
+    }
+
     /// Records of an unknown kind, the name of each a label of 40 bytes and a pointer to the name before, then an address.
     private func pointerChain(_ steps: Int) throws -> [UInt8] {
         var message = DNSBytes(id: SampleResponse.id, try SampleResponse.question(), answers: steps + 1)

@@ -119,6 +119,15 @@ struct EndpointDiscoveryTests {
         try #require(rig.sources[name])
     }
 
+    @Test("An upstream has as many endpoints as the file may name, however many are found")
+    func most() async throws {
+        let rig = Rig()
+        async let loaded: Void = rig.load(self.configuration())
+        try await self.source(rig).say(.found(Array(1...1_100)))
+        try await loaded
+        #expect(await rig.publisher.current.table.spec.upstreams[1].endpoints.count == EndpointDiscovery.endpointLimit)
+    }
+
     @Test("A load waits for the first answer, which serves before it is probed, as named endpoints do")
     func first() async throws {
         let rig = Rig()
@@ -361,5 +370,22 @@ struct EndpointDiscoveryTests {
         try await self.source(rig).say(.found((1...2_000).map { UInt16($0) }))
         try await loaded
         #expect(try await rig.ports == (1...1_024).map { UInt16($0) })
+    }
+}
+
+struct BackoffTests {
+    @Test("Each pause lies between a half and the whole, which doubles up to the limit and begins anew")
+    func pauses() {
+        var backoff = Backoff(first: 100, limit: 700)
+        for _ in 0..<2 {
+            for whole: UInt64 in [100, 200, 400, 700, 700, 700] {
+                #expect(((whole / 2)...whole).contains(backoff.next()), "\(whole)")
+            }
+            // However often: nothing overflows.
+            for _ in 0..<100 { #expect((350...700).contains(backoff.next())) }
+            backoff.reset()
+        }
+        var short = Backoff(first: 1_000, limit: 250)
+        #expect((125...250).contains(short.next()))
     }
 }
