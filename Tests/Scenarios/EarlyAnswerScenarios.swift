@@ -111,14 +111,20 @@ import Testing
         #expect(response.status == 413 && response.closes)
     }
 
-    @Test("timeouts.linger bounds it: a client that never ends is let go")
-    func bounded() throws {
+    @Test(
+        "timeouts.linger bounds it: a client that never ends is let go, whether it goes on sending or not",
+        arguments: [false, true])
+    func bounded(sending: Bool) throws {
         let upstream = try ScriptedUpstream.echoing()
         let balancer = try BalancerProcess(
             before: upstream, top: "\"limits\": {\"body\": 1000}, \"timeouts\": {\"linger\": \"500ms\"}")
         let connection = try balancer.connect()
         connection.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8388608\r\n\r\nabc")
         #expect(connection.read(until: "\r\n\r\n")?.hasPrefix("HTTP/1.1 413 ") == true)
-        #expect(try eventually { try balancer.metric("balancer_connections_active") == 0 })
+        #expect(
+            try eventually {
+                if sending { connection.send("x") }
+                return try balancer.metric("balancer_connections_active") == 0
+            })
     }
 }

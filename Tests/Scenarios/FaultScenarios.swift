@@ -134,6 +134,30 @@ import Testing
         #expect(reader.surplus.isEmpty)
     }
 
+    @Test("Nor are those that come with a body's end, its beginning having been passed on: the connection goes")
+    func lateSurplus() throws {
+        let begun = Progress()
+        let upstream = try ScriptedUpstream { connection, _ in
+            var reader = MessageReader(connection)
+            while true {
+                _ = try reader.message(seconds: 60)
+                let before = begun.value
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+                _ = eventually { begun.value > before }
+                connection.send("kHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+            }
+        }
+        let balancer = try BalancerProcess(before: upstream, keys: Self.unwatched)
+        let connection = try balancer.connect()
+        for number in 1...3 {
+            connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            try #require(connection.read(until: "\r\n\r\no") != nil)
+            begun.add(1)
+            #expect(connection.read(until: "k") == "k")
+            #expect(upstream.connections == number)
+        }
+    }
+
     @Test("A body where none is allowed is not passed on", arguments: ["204 No Content", "304 Not Modified"])
     func bodyWhereNoneIs(status: String) throws {
         let upstream = try ScriptedUpstream.answering { _, _ in
@@ -158,6 +182,32 @@ import Testing
                 upstreamKeys: "\"balance\": \"round-robin\", \"retry\": {\"budgetPercent\": 100}"))
         for _ in 0..<20 { #expect(try balancer.request().text == "good") }
         #expect(bad.connections > 0)
+    }
+
+    @Test("No descriptor for a dial: the answer is 503, and no endpoint is blamed for it")
+    func ownShortage() throws {
+        let upstreams = try (0..<2).map { _ in try ScriptedUpstream.plain("ok") }
+        let balancer = try BalancerProcess(
+            Routes.configuration(
+                upstreams: [("core", upstreams.map(\.port))],
+                upstreamKeys: "\"idleConnections\": 0, \"passive\": {\"consecutiveFailures\": 1}"))
+        let connection = try balancer.connect()
+        var reader = MessageReader(connection)
+        func ask() throws -> Message {
+            connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            return try reader.message()
+        }
+        #expect(try ask().status == 200)
+        // What is open stays open; there is no more to be had.
+        try Listening.limitFiles(of: balancer.program, to: 0)
+        for _ in 0..<3 {
+            let refused = try ask()
+            #expect(refused.status == 503 && refused.field("x-balancer-reason") == "limit")
+        }
+        try Listening.limitFiles(of: balancer.program, to: 1_024)
+        #expect(try ask().status == 200)
+        #expect(try balancer.sum("balancer_ejections_total") == 0)
+        #expect(try balancer.sum("balancer_endpoint_connect_failures_total") == 0)
     }
 
     @Test("Failures in a row eject an endpoint; one trial request brings it back")

@@ -69,9 +69,9 @@ import Testing
 
     @Test("Connections in all and per client")
     func connections() throws {
-        for limit in ["connections", "connectionsPerClient"] {
+        for limits in ["\"connections\": 3", "\"connectionsPerClient\": 3, \"connections\": 8"] {
             let upstream = try ScriptedUpstream.echoing()
-            let balancer = try self.balancer(upstream, "\"limits\": {\"\(limit)\": 3}")
+            let balancer = try self.balancer(upstream, "\"limits\": {\(limits)}")
             var held: [RawConnection] = []
             for number in 0..<3 {
                 let connection = try balancer.connect()
@@ -79,11 +79,31 @@ import Testing
                 #expect(connection.read(until: "/\(number)") != nil)
                 held.append(connection)
             }
-            let refused = try balancer.connect().readAll()
-            #expect(refused.text.isEmpty && refused.end != .timeout)
+            // However many: what was refused counts no more.
+            for _ in 0..<10 {
+                let refused = try balancer.connect().readAll()
+                #expect(refused.text.isEmpty && refused.end != .timeout)
+            }
             held.removeLast()
             #expect(eventually { (try? balancer.request("/again").text) == "/again" })
         }
+    }
+
+    @Test("What one client is refused counts against no other")
+    func refusedCountsNoMore() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try self.balancer(upstream, "\"limits\": {\"connectionsPerClient\": 1, \"connections\": 3}")
+        let held = try balancer.connect()
+        held.send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(held.read(until: "/held") != nil)
+        for _ in 0..<5 {
+            let refused = try balancer.connect().readAll()
+            #expect(refused.text.isEmpty && refused.end != .timeout)
+        }
+        let other = try RawConnection(host: "127.0.0.1", port: balancer.port, from: "127.0.0.2")
+        other.send("GET /other HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(other.read(until: "/other", seconds: 10) != nil)
+        withExtendedLifetime(held) {}
     }
 
     @Test("A cap on requests at an endpoint: those beyond wait, are answered in turn, and 503 when the wait is over")

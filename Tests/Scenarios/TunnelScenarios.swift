@@ -8,6 +8,24 @@ import Testing
     private static let switched =
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
+    @Test(
+        "What came behind an upgrade, trusting in it, goes through the tunnel although nothing follows",
+        arguments: [0, 20])
+    func trustingUpgrade(cut: Int) throws {
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            upstream.record(try reader.head())
+            connection.send(Self.switched)
+            if connection.read(until: "early", seconds: 10) == "early" { connection.send("late") }
+        }
+        let balancer = try BalancerProcess(before: upstream)
+        let connection = try balancer.connect()
+        connection.send(String(Self.wish.prefix(cut)))
+        if cut > 0 { usleep(50_000) }
+        connection.send(Self.wish.dropFirst(cut) + "early")
+        #expect(connection.read(until: "\r\n\r\nlate", seconds: 15)?.hasPrefix("HTTP/1.1 101 ") == true)
+    }
+
     @Test("What came behind an upgrade that the upstream refuses is not read as a request", arguments: [true, false])
     func refusedUpgrade(atOnce: Bool) throws {
         let release = Progress()
