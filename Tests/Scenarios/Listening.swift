@@ -36,7 +36,7 @@ enum Listening {
         var inodes: Set<String> = []
         let wanted = ":" + String(format: "%04X", port)
         for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            for line in try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n") {
+            for line in try kernelText(file).split(separator: "\n") {
                 let words = line.split(separator: " ")
                 guard words.count > 9, words[1].hasSuffix(wanted), words[3] == "0A" else { continue }
                 inodes.insert(String(words[9]))

@@ -23,7 +23,7 @@ private func currentPort(of process: pid_t, at host: String) -> UInt16? {
     let sockets = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap {
         try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
     }
-    for line in ((try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? "").split(separator: "\n") {
+    for line in ((try? kernelText("/proc/net/tcp")) ?? "").split(separator: "\n") {
         let columns = line.split(separator: " ")
         guard columns.count > 9, columns[3] == "0A", sockets.contains("socket:[\(columns[9])]") else { continue }
         let local = columns[1].split(separator: ":")
