@@ -51,7 +51,7 @@ struct AdminRig: Sendable {
         _ body: @escaping @Sendable (UInt16) throws -> Value
     ) async throws -> Value {
         let (ports, port) = AsyncStream<UInt16>.makeStream()
-        // It ends by cancellation here, which the library calls an error.
+        // It may end by cancellation here, which the library calls an error.
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = AdminServer(
             plane: self.plane, scope: scope, address: Sample.address(0), hosts: hosts, limits: limits, logger: logger
@@ -64,6 +64,11 @@ struct AdminRig: Sendable {
             var bound: UInt16 = 0
             for await port in ports { bound = port }
             let result = await Self.blocking { [bound] in Result { try body(bound) } }
+            // The listener first: a connection that it has accepted and nobody has taken yet must not be dropped by the
+            // cancellation, which traps in the library. Then whatever clients still hold open.
+            await server.stop()
+            group.addTask { try await Task.sleep(for: .seconds(1)) }
+            _ = await group.nextResult()
             group.cancelAll()
             return try result.get()
         }
