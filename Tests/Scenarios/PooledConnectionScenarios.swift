@@ -6,6 +6,18 @@ import Testing
 @Suite("Pooled connections", .serialized) struct PooledConnectionScenarios {
     private static let unasked = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
+    @Test(
+        "An endpoint that says that it closes gets no further request there, although it does not close",
+        arguments: ["HTTP/1.1 200 OK\r\nConnection: close", "HTTP/1.0 200 OK"])
+    func saysClose(start: String) throws {
+        let upstream = try ScriptedUpstream.answering { _, _ in "\(start)\r\nContent-Length: 2\r\n\r\nok" }
+        let balancer = try BalancerProcess(before: upstream)
+        for number in 1...3 {
+            #expect(try balancer.request().text == "ok")
+            #expect(upstream.connections == number)
+        }
+    }
+
     @Test("Bytes that come on an idle connection answer nobody: the connection is given up")
     func unaskedBytes() throws {
         let speak = Progress()
