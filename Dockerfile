@@ -18,7 +18,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libzstd-dev pkg-config python3 zlib1g-dev \
+        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libssl-dev libzstd-dev pkg-config python3 zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Package.versions fixes the versions, and Package.resolved, where there is one, the commits.
@@ -88,7 +88,7 @@ FROM ${RUNTIME_IMAGE} AS final-balancer
 # A bare Debian base lacks the C++ runtime; where it is there already this installs nothing.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libsqlite3-0 libstdc++6 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates libsqlite3-0 libssl3 libstdc++6 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /code/packages/balancer/config
 COPY --from=build-balancer /out/ /opt/otv/

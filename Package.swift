@@ -43,7 +43,9 @@ let package = Package(
 
         // floor 1: one kind of I/O each
         .target(name: "CEpoll"),
-        .target(name: "Reactor", dependencies: ["CEpoll", "Traffic"], swiftSettings: strict),
+        .target(
+            name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "Reactor", dependencies: ["CEpoll", "COpenSSL", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
@@ -139,7 +141,7 @@ let package = Package(
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
-        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
+        .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport", "Traffic"], swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: strict),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts the main job: a core stand-in, two gateways and the balancer in front of them, on embedded sample data.
-# Ctrl-C stops everything. Ports can be moved: CORE_PORT, GATEWAY1_PORT, GATEWAY2_PORT, PUBLIC_PORT, ADMIN_PORT. BIN names the folder
+# Ctrl-C stops everything. Ports can be moved: CORE_PORT, GATEWAY1_PORT, GATEWAY2_PORT, PUBLIC_PORT, TLS_PORT, ADMIN_PORT. BIN names the folder
 # of the programs. The pid of what listens on a port is in .build/run/PORT.pid.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +10,7 @@ core=${CORE_PORT:-3300}
 gateway1=${GATEWAY1_PORT:-3301}
 gateway2=${GATEWAY2_PORT:-3302}
 public=${PUBLIC_PORT:-8080}
+tls=${TLS_PORT:-8443}
 admin=${ADMIN_PORT:-9901}
 
 fail() {
@@ -20,7 +21,9 @@ fail() {
 for program in balancer gateway; do
     [[ -x $bin/$program ]] || fail "$bin/$program is not there: \`make build\` makes it, or BIN names another folder"
 done
-command -v curl >/dev/null || fail "curl is missing: \`scripts/setup.sh\` installs it"
+for program in curl openssl; do
+    command -v "$program" >/dev/null || fail "$program is missing: \`scripts/setup.sh\` installs it"
+done
 
 # Who listens on a port, as far as this user may see it.
 holder() { # port
@@ -31,10 +34,10 @@ holder() { # port
 }
 declare -A taken
 problems=()
-for variable in CORE_PORT GATEWAY1_PORT GATEWAY2_PORT PUBLIC_PORT ADMIN_PORT; do
+for variable in CORE_PORT GATEWAY1_PORT GATEWAY2_PORT PUBLIC_PORT TLS_PORT ADMIN_PORT; do
     case $variable in
         CORE_PORT) port=$core ;; GATEWAY1_PORT) port=$gateway1 ;; GATEWAY2_PORT) port=$gateway2 ;;
-        PUBLIC_PORT) port=$public ;; ADMIN_PORT) port=$admin ;;
+        PUBLIC_PORT) port=$public ;; TLS_PORT) port=$tls ;; ADMIN_PORT) port=$admin ;;
     esac
     if [[ ! $port =~ ^[0-9]{1,5}$ ]] || ((10#$port < 1 || 10#$port > 65535)); then
         problems+=("$variable is $port, which is no port")
@@ -98,8 +101,13 @@ await core "http://127.0.0.1:$core/healthcheck"
 await gateway-1 "http://127.0.0.1:$gateway1/healthcheck"
 await gateway-2 "http://127.0.0.1:$gateway2/healthcheck"
 
+# For this run alone: a browser or curl believes it only where it is told to.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -keyout "$work/tls.key" -out "$work/tls.crt" \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>"$work/openssl.log" || fail "$(cat "$work/openssl.log")"
+
 routes=$work/routes.json
-sed -e "s/127\.0\.0\.1:8080/127.0.0.1:$public/" -e "s/127\.0\.0\.1:9901/127.0.0.1:$admin/" \
+secure="{ \"name\": \"secure\", \"address\": \"127.0.0.1:$tls\", \"tls\": { \"certificates\": [{ \"certificate\": \"$work/tls.crt\", \"key\": \"$work/tls.key\" }] } }"
+sed -e "s|^\(  \"listeners\": \[{[^]]*}\)\]|\1, $secure]|" -e "s/127\.0\.0\.1:8080/127.0.0.1:$public/" -e "s/127\.0\.0\.1:9901/127.0.0.1:$admin/" \
     -e "s/127\.0\.0\.1:3300/127.0.0.1:$core/" -e "s/127\.0\.0\.1:3301/127.0.0.1:$gateway1/" \
     -e "s/127\.0\.0\.1:3302/127.0.0.1:$gateway2/" routes.json >"$routes"
 : >"$work/balancer.log"
@@ -115,6 +123,7 @@ done
 cat <<TEXT
 
   public endpoint   http://127.0.0.1:$public/candidates
+  the same by TLS   https://localhost:$tls/candidates
   admin API         http://127.0.0.1:$admin/api/v1/status
   metrics           http://127.0.0.1:$admin/metrics
   core stand-in     http://127.0.0.1:$core/healthcheck
@@ -127,6 +136,7 @@ cat <<TEXT
     $bin/balancer routes --admin 127.0.0.1:$admin
     $bin/balancer weight api core=50 gateway=50 --reason "half way" --admin 127.0.0.1:$admin
     for i in {1..20}; do curl -s -o /dev/null -D - http://127.0.0.1:$public/candidates | grep -i x-served-by; done
+    curl --cacert $work/tls.crt https://localhost:$tls/candidates
 
   Kill a gateway, and start it again:
     kill -9 "\$(cat .build/run/$gateway1.pid)"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import FoundationEssentials
+import Glibc
 import Reactor
 import RoutesFile
 import Traffic
@@ -32,17 +33,14 @@ struct CheckCommand: AsyncParsableCommand {
         do throws(ConfigurationRejected) {
             configuration = try RoutesFile.parse(try Self.read(self.file))
         } catch {
-            let problems = error.problems.map(ControlProblem.init)
-            if self.json {
-                try? Self.printReport(Report(file: self.file, ok: false, problems: problems, warnings: []))
-            } else {
-                Output.report(problems, in: self.file)
-            }
-            throw ExitCode(1)
+            throw self.refuse(error.problems.map(ControlProblem.init))
         }
+        let files = NamedFiles.read(configuration, now: Int64(time(nil)))
+        guard files.problems.isEmpty else { throw self.refuse(files.problems) }
         let threads = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
         let warnings =
-            ConfigurationRemarks.warnings(configuration) + (await NameCheck.warnings(configuration, threads: threads))
+            files.warnings + ConfigurationRemarks.warnings(configuration)
+            + (await NameCheck.warnings(configuration, threads: threads))
         if self.json {
             try? Self.printReport(Report(file: self.file, ok: true, problems: [], warnings: warnings))
             return
@@ -53,6 +51,15 @@ struct CheckCommand: AsyncParsableCommand {
         Output.line(
             "\(self.file): good: \(configuration.listeners.count) listeners, \(table.upstreams.count) upstreams, "
                 + "\(endpoints) endpoints, \(table.routes.count) routes")
+    }
+
+    private func refuse(_ problems: [ControlProblem]) -> ExitCode {
+        if self.json {
+            try? Self.printReport(Report(file: self.file, ok: false, problems: problems, warnings: []))
+        } else {
+            Output.report(problems, in: self.file)
+        }
+        return ExitCode(1)
     }
 
     private static func read(_ path: String) throws(ConfigurationRejected) -> [UInt8] {

@@ -27,6 +27,7 @@ enum AccessRecord {
         Self.escape(span, head.host, limit: 256, into: &writer)
         writer.append("\",\"protocol\":\"")
         writer.append(client.protocolName(exchange.clientStream))
+        if let tls = client.tls { Self.write(tls, into: &writer) }
         writer.append("\",\"requestBytes\":")
         writer.append(decimal: exchange.requestBytes)
         writer.append(",\"responseBytes\":")
@@ -57,6 +58,18 @@ enum AccessRecord {
         }
         writer.append("}\n")
         Self.finish(&writer, core: core, log: log)
+    }
+
+    /// Within the quotes of the value before, and up to those of its own last one.
+    private static func write(_ tls: ClientTLS, into writer: inout ByteWriter) {
+        writer.append("\",\"tlsVersion\":\"")
+        writer.append(tls.facts.version.name)
+        writer.append("\",\"tlsCipher\":\"")
+        writer.append(utf8: tls.cipher)
+        writer.append(tls.facts.isResumed ? "\",\"tlsResumed\":true" : "\",\"tlsResumed\":false")
+        writer.append(",\"serverName\":\"")
+        let range = ByteRange(lower: 0, upper: UInt32(truncatingIfNeeded: tls.serverName.count))
+        tls.serverName.withUnsafeBufferPointer { Self.escape($0.span, range, limit: 256, into: &writer) }
     }
 
     /// Input that was no request.

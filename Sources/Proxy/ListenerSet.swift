@@ -83,7 +83,9 @@ actor ListenerSet {
             let identifier = self.makeIdentifier()
             self.noteLeaving(Self.inodes(listener.descriptors))
             // How it was to be served only the predecessor's configuration said.
-            let plan = ListenerPlan(ListenerSpec(name: listener.name, address: listener.bound))
+            let spec = ListenerSpec(name: listener.name, address: listener.bound)
+            let plan =
+                self.secureNames.contains(listener.name) ? ListenerPlan(closing: spec) : ListenerPlan(plain: spec)
             await Self.hand(listener.descriptors, plan, identifier: identifier, to: workers)
             for worker in workers { await worker.leaveListeners([identifier], hiding: true) }
         }
@@ -100,11 +102,15 @@ actor ListenerSet {
         var next: [Listener] = []
         var missing: [ListenerSpec] = []
         var changed: [UInt64: ListenerPlan] = [:]
+        var plans: [String: ListenerPlan] = [:]
+        for spec in specs where !old.contains(where: { $0.spec == spec }) {
+            plans[spec.name] = try self.makePlan(spec, workers: workers.count)
+        }
         for spec in specs {
             // By name as well where both fit, so that two listeners on port 0 are not taken for each other.
             let index = old.firstIndex { $0.spec.name == spec.name && $0.serves(spec.address) }
             if let index {
-                next.append(Self.change(old.remove(at: index), to: spec, &changed))
+                next.append(Self.change(old.remove(at: index), to: spec, plans[spec.name], &changed))
             } else {
                 missing.append(spec)
             }
@@ -112,7 +118,7 @@ actor ListenerSet {
         var opened: [Opening] = []
         for spec in missing {
             if let index = old.firstIndex(where: { $0.serves(spec.address) }) {
-                next.append(Self.change(old.remove(at: index), to: spec, &changed))
+                next.append(Self.change(old.remove(at: index), to: spec, plans[spec.name], &changed))
                 continue
             }
             do throws(SystemError) {
@@ -131,9 +137,12 @@ actor ListenerSet {
                 continue
             }
             let listener = opening.listener
-            await Self.hand(
-                opening.descriptors, ListenerPlan(listener.spec), identifier: listener.identifier, to: workers)
+            // One that is not open has been planned above.
+            let plan = plans[listener.spec.name] ?? ListenerPlan(closing: listener.spec)
+            await Self.hand(opening.descriptors, plan, identifier: listener.identifier, to: workers)
         }
+        let wanted = specs.compactMap { $0.tls?.tickets }
+        self.ticketKeys.removeAll { entry in !wanted.contains(entry.settings) }
         for listener in old { self.noteLeaving(listener.inodes) }
         let identifiers = Set(old.map(\.identifier))
         guard !identifiers.isEmpty else { return }
@@ -156,14 +165,72 @@ actor ListenerSet {
         }
     }
 
+    // MARK: TLS
+
+    /// Keys of tickets, which listeners of the same settings share: one for each settings that were ever used.
+    private var ticketKeys: [(settings: ListenerTLS.Tickets, keys: TicketKeys, rotated: UInt64)] = []
+    /// What another process of this balancer used for tickets, for the first listener that makes its own.
+    private var inheritedTicketKeys: [[UInt8]] = []
+
+    /// One for each worker, once a listener speaks TLS; never given back.
+    private var libraries: [TLSLibrary] = []
+
+    private func makePlan(_ spec: ListenerSpec, workers: Int) throws(ListenerRefused) -> ListenerPlan {
+        guard let tls = spec.tls else { return ListenerPlan(plain: spec) }
+        do throws(TLSRefused) {
+            while self.libraries.count < workers {
+                guard let library = TLSLibrary() else { throw TLSRefused("no memory for the TLS library") }
+                self.libraries.append(library)
+            }
+            return try ListenerPlan(
+                spec, libraries: self.libraries, tickets: tls.tickets.flatMap { self.keys(for: $0) })
+        } catch {
+            throw ListenerRefused(name: spec.name, cause: "\(error)")
+        }
+    }
+
+    /// nil: there is no randomness to be had, and sessions are not resumed.
+    private func keys(for settings: ListenerTLS.Tickets) -> TicketKeys? {
+        if let known = self.ticketKeys.first(where: { $0.settings == settings }) { return known.keys }
+        let given = settings.keys.isEmpty ? self.inheritedTicketKeys : settings.keys.map(\.bytes)
+        guard let keys = TicketKeys(given) else { return nil }
+        // However old the inherited ones are: they decrypt, and a new one encrypts.
+        if settings.keys.isEmpty, !given.isEmpty { keys.rotate() }
+        self.ticketKeys.append((settings, keys, MonotonicClock.milliseconds()))
+        return keys
+    }
+
+    /// Makes new keys where the old have been used for long enough. Keys that files give are changed there.
+    func rotateTicketKeys() {
+        let now = MonotonicClock.milliseconds()
+        for (index, entry) in self.ticketKeys.enumerated() where entry.settings.keys.isEmpty {
+            guard now >= entry.rotated + UInt64(entry.settings.rotation) * 1_000, entry.keys.rotate() else { continue }
+            self.ticketKeys[index].rotated = now
+        }
+    }
+
+    /// For another process of this balancer, so that sessions go on there.
+    var ownTicketKeys: [[UInt8]] { self.ticketKeys.first { $0.settings.keys.isEmpty }?.keys.current ?? [] }
+
+    /// Listeners that the process which this one takes over from served by TLS.
+    private var secureNames: Set<String> = []
+
+    /// Names of the listeners that speak TLS.
+    var ownSecureNames: [String] { self.open.filter { $0.spec.tls != nil }.map(\.spec.name) }
+
+    func inherit(ticketKeys: [[UInt8]], secureNames: [String]) {
+        self.inheritedTicketKeys = ticketKeys
+        self.secureNames = Set(secureNames)
+    }
+
     // MARK: steps
 
     /// The same sockets under another specification.
     private static func change(
-        _ listener: Listener, to spec: ListenerSpec, _ changed: inout [UInt64: ListenerPlan]
+        _ listener: Listener, to spec: ListenerSpec, _ plan: ListenerPlan?, _ changed: inout [UInt64: ListenerPlan]
     ) -> Listener {
         var listener = listener
-        if listener.spec != spec { changed[listener.identifier] = ListenerPlan(spec) }
+        if listener.spec != spec { changed[listener.identifier] = plan }
         listener.spec = spec
         return listener
     }

@@ -91,6 +91,25 @@ package final class ProxyServer: DataPlane {
             OwnAddresses(listeners: bound.values + more, interfaces: LocalAddresses.read()))
     }
 
+    /// Keys of session tickets that this process has made, the newest first; for its successor alone.
+    package func ticketKeys() async -> [[UInt8]] { await self.listeners.ownTicketKeys }
+
+    /// Names of the listeners that speak TLS.
+    package func secureListeners() async -> [String] { await self.listeners.ownSecureNames }
+
+    /// Those of the process that this one takes over from. Before the first listener.
+    package func adopt(ticketKeys: [[UInt8]], secureListeners: [String]) async {
+        await self.listeners.inherit(ticketKeys: ticketKeys, secureNames: secureListeners)
+    }
+
+    /// Makes new keys for session tickets when the old have been used for long enough, until the task is cancelled.
+    package func rotateTicketKeys() async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: .seconds(30)) } catch { return }
+            await self.listeners.rotateTicketKeys()
+        }
+    }
+
     package func boundAddresses() async -> [String: SocketAddress] {
         await self.listeners.bound
     }

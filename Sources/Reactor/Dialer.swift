@@ -20,12 +20,31 @@ package struct DialResult: Sendable {
         case responseTimeout
         /// More than `limit` bytes came.
         case limit
+        /// Reached, but no session of TLS came of it.
+        case handshake(TLSFailure)
         /// The caller's task was cancelled.
         case cancelled
     }
     package var end: End
     package var bytes: [UInt8]
     package var microseconds: UInt64
+}
+
+/// How a dialled exchange speaks TLS.
+package struct DialTLS: Sendable {
+    package var client: TLSClient
+    /// Asked for and demanded of the certificate; an address is only demanded.
+    package var name: String
+    package var isAddress: Bool
+    /// Sent before TLS begins.
+    package var preamble: [UInt8]
+
+    package init(_ client: TLSClient, name: String, isAddress: Bool, preamble: [UInt8] = []) {
+        self.client = client
+        self.name = name
+        self.isAddress = isAddress
+        self.preamble = preamble
+    }
 }
 
 /// Opens a connection, sends some bytes, reads the answer: the connector of the data plane for the control plane's
@@ -39,8 +58,17 @@ package actor Dialer {
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
+    /// For the sessions of TLS: made when the first is wanted.
+    private var tls: TLSMemory?
+    private var buffers = BufferPool()
+
     private final class Pending {
         var socket: Socket
+        let tls: DialTLS?
+        /// With TLS, once connected.
+        var channel: Channel?
+        var isSecure = false
+        var isEstablished = false
         /// Every datagram is a whole answer, or none.
         let isDatagram: Bool
         var connected: Bool
@@ -55,12 +83,13 @@ package actor Dialer {
         let continuation: CheckedContinuation<DialResult, Never>
 
         init(
-            socket: consuming Socket, isDatagram: Bool, send: [UInt8], limit: Int,
+            socket: consuming Socket, tls: DialTLS?, isDatagram: Bool, send: [UInt8], limit: Int,
             until: @escaping @Sendable ([UInt8]) -> Bool,
             began: UInt64, connectDeadline: UInt64, deadline: UInt64,
             continuation: CheckedContinuation<DialResult, Never>
         ) {
             self.socket = socket
+            self.tls = tls
             self.isDatagram = isDatagram
             self.connected = isDatagram
             self.unsent = send[...]
@@ -93,15 +122,15 @@ package actor Dialer {
     /// One exchange. `connectMilliseconds` bounds the connect, `milliseconds` the whole. Never throws: every end is a
     /// result.
     package func exchange(
-        with address: SocketAddress, send: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
-        until: @escaping @Sendable ([UInt8]) -> Bool
+        with address: SocketAddress, tls: DialTLS? = nil, send: [UInt8], connectMilliseconds: UInt32,
+        milliseconds: UInt32, limit: Int, until: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
         let token = self.nextToken.add(1, ordering: .relaxed).newValue
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 self.begin(
-                    token, send, limit: limit, connectMilliseconds: connectMilliseconds, milliseconds: milliseconds,
-                    until: until, isDatagram: false, continuation
+                    token, send, tls: tls, limit: limit, connectMilliseconds: connectMilliseconds,
+                    milliseconds: milliseconds, until: until, isDatagram: false, continuation
                 ) { () throws(SystemError) in try Socket.dial(IPEndpoint(address)) }
             }
         } onCancel: {
@@ -117,7 +146,8 @@ package actor Dialer {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 self.begin(
-                    token, send, limit: Int(UInt16.max), connectMilliseconds: milliseconds, milliseconds: milliseconds,
+                    token, send, tls: nil, limit: Int(UInt16.max), connectMilliseconds: milliseconds,
+                    milliseconds: milliseconds,
                     until: accept, isDatagram: true, continuation
                 ) { () throws(SystemError) in try Socket.datagram(to: IPEndpoint(address)) }
             }
@@ -132,7 +162,7 @@ package actor Dialer {
     }
 
     private func begin(
-        _ token: UInt64, _ send: [UInt8], limit: Int, connectMilliseconds: UInt32, milliseconds: UInt32,
+        _ token: UInt64, _ send: [UInt8], tls: DialTLS?, limit: Int, connectMilliseconds: UInt32, milliseconds: UInt32,
         until: @escaping @Sendable ([UInt8]) -> Bool, isDatagram: Bool,
         _ continuation: CheckedContinuation<DialResult, Never>, open: () throws(SystemError) -> Socket
     ) {
@@ -147,7 +177,7 @@ package actor Dialer {
             let socket = try open()
             try socket.register(with: self.loop, token: token)
             self.pending[token] = Pending(
-                socket: socket, isDatagram: isDatagram, send: send, limit: limit, until: until, began: began,
+                socket: socket, tls: tls, isDatagram: isDatagram, send: send, limit: limit, until: until, began: began,
                 connectDeadline: now + UInt64(min(connectMilliseconds, milliseconds)),
                 deadline: now + UInt64(milliseconds), continuation: continuation)
             // The wait in progress knows nothing of the new deadline.
@@ -163,14 +193,14 @@ package actor Dialer {
         // The closure given to `run` is called on the loop's thread only, which is this actor's executor.
         self.assumeIsolated { isolated in
             for index in 0..<batch.count where batch.token(index) != EventLoop.wakeToken {
-                isolated.ready(batch.token(index))
+                isolated.ready(batch.token(index), batch.readiness(index))
             }
             isolated.finishCancelled()
             return isolated.expire()
         }
     }
 
-    private func ready(_ token: UInt64) {
+    private func ready(_ token: UInt64, _ readiness: Readiness) {
         guard let exchange = self.pending[token] else { return }
         if !exchange.connected {
             let code = exchange.socket.takeError()
@@ -183,6 +213,7 @@ package actor Dialer {
             }
             exchange.connected = true
         }
+        if let tls = exchange.tls { return self.readySecurely(token, exchange, tls, readiness) }
         while !exchange.unsent.isEmpty {
             let result = exchange.unsent.withUnsafeBytes { exchange.socket.send($0) }
             switch result {
@@ -210,6 +241,80 @@ package actor Dialer {
             case .end: return self.finish(token, .closed)
             case .failed(ECONNREFUSED): return self.finish(token, .refused)
             case .failed: return self.finish(token, .reset)
+            }
+        }
+    }
+
+    // MARK: TLS
+
+    private func readySecurely(_ token: UInt64, _ exchange: Pending, _ tls: DialTLS, _ readiness: Readiness) {
+        // Readiness that came before the connect ended; the next event tells.
+        if !exchange.isSecure, exchange.socket.peerAddress() == nil {
+            exchange.connected = false
+            return
+        }
+        guard var channel = exchange.isSecure ? exchange.channel.take() : self.beginTLS(exchange, tls) else {
+            return self.finish(token, .handshake(TLSFailure(.limit, "no session can be made")))
+        }
+        // Edge-triggered: whatever has come is read until there is nothing.
+        channel.note(readiness.union(.input))
+        let end = self.converse(&channel, exchange)
+        exchange.channel = consume channel
+        if let end { self.finish(token, end) }
+    }
+
+    private func beginTLS(_ exchange: Pending, _ tls: DialTLS) -> Channel? {
+        exchange.isSecure = true
+        var socket = Socket(owning: -1)
+        swap(&socket, &exchange.socket)
+        var channel = Channel(socket)
+        if !tls.preamble.isEmpty { _ = self.write(tls.preamble, &channel) }
+        if self.tls == nil { self.tls = TLSMemory() }
+        guard let memory = self.tls,
+            channel.beginTLS(tls.client, memory: memory, name: tls.name, isAddress: tls.isAddress, ticket: nil)
+        else {
+            channel.close(pool: &self.buffers)
+            return nil
+        }
+        return channel
+    }
+
+    /// Goes on as far as it goes now; answers how the exchange has ended, if it has.
+    private func converse(_ channel: inout Channel, _ exchange: Pending) -> DialResult.End? {
+        self.tls?.now = MonotonicClock.milliseconds()
+        if channel.flush(pool: &self.buffers).flow == .gone { return .reset }
+        while !exchange.isEstablished {
+            switch channel.shake(pool: &self.buffers) {
+            case .done:
+                exchange.isEstablished = true
+                guard self.write(Array(exchange.unsent), &channel) else { return .reset }
+                exchange.unsent = []
+            case .waits: guard channel.isReadable else { return nil }
+            case .failed(let failure): return .handshake(failure)
+            }
+        }
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while channel.isReadable {
+            let inflow = chunk.withUnsafeMutableBytes { channel.read(into: $0, pool: &self.buffers) }
+            switch inflow {
+            case .bytes(let count):
+                exchange.received.append(contentsOf: chunk[0..<count])
+                if exchange.received.count > exchange.limit { return .limit }
+                if exchange.until(exchange.received) { return .complete }
+            case .dry: break
+            case .ended: return .closed
+            case .failed: return .reset
+            }
+        }
+        return nil
+    }
+
+    private func write(_ bytes: [UInt8], _ channel: inout Channel) -> Bool {
+        var bytes = bytes
+        return bytes.withUnsafeMutableBytes { all in
+            var piece = iovec(iov_base: all.baseAddress, iov_len: all.count)
+            return withUnsafeMutablePointer(to: &piece) { pointer in
+                channel.write(UnsafeMutableBufferPointer(start: pointer, count: 1), pool: &self.buffers) != .gone
             }
         }
     }
@@ -242,6 +347,7 @@ package actor Dialer {
     private func finish(_ token: UInt64, _ end: DialResult.End) {
         guard let exchange = self.pending.removeValue(forKey: token) else { return }
         exchange.socket.close()
+        exchange.channel?.close(pool: &self.buffers)
         exchange.continuation.resume(
             returning: DialResult(
                 end: end, bytes: exchange.received, microseconds: MonotonicClock.microseconds() - exchange.began))

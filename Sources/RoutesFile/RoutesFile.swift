@@ -39,13 +39,13 @@ package enum RoutesFile {
         return (value, report.sorted)
     }
 
-    /// The JSON path of an upstream.
-    package static func path(ofUpstream name: String) -> String { Node.path("$.upstreams", name) }
-
     /// The JSON path of one endpoint in an upstream's list.
     package static func path(ofEndpoint position: Int, upstream: String) -> String {
         Node.path("$.upstreams", upstream) + ".endpoints[\(position)]"
     }
+
+    /// The JSON path of an upstream.
+    package static func path(ofUpstream name: String) -> String { Node.path("$.upstreams", name) }
 
     /// RFC 8259 §4 leaves the meaning of repeated names open; whichever one were taken, the operator may have meant
     /// the other.

@@ -115,7 +115,7 @@ class Run(Folder):
 
     def ports(self):
         held = []
-        for _ in range(5):
+        for _ in range(6):
             listener = socket.socket()
             listener.bind(("127.0.0.1", 0))
             self.addCleanup(listener.close)
@@ -123,7 +123,7 @@ class Run(Folder):
         return held
 
     def variables(self, held):
-        names = ("CORE_PORT", "GATEWAY1_PORT", "GATEWAY2_PORT", "PUBLIC_PORT", "ADMIN_PORT")
+        names = ("CORE_PORT", "GATEWAY1_PORT", "GATEWAY2_PORT", "PUBLIC_PORT", "TLS_PORT", "ADMIN_PORT")
         return {name: str(each.getsockname()[1]) for name, each in zip(names, held, strict=True)}
 
     def test_without_programs(self):
@@ -134,7 +134,7 @@ class Run(Folder):
 
     def test_taken_ports_are_named_with_their_variable_and_their_holder(self):
         held = self.ports()
-        for index in (1, 4):
+        for index in (1, 5):
             held[index].listen()
         variables = self.variables(held)
         status, said = ran("scripts/run.sh", BIN=os.path.dirname(program("balancer")), **variables)

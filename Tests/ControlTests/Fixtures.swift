@@ -113,8 +113,8 @@ final class FakeProbeTransport: ProbeTransport {
     }
 
     func exchange(
-        with address: SocketAddress, request: [UInt8], connectMilliseconds: UInt32, milliseconds: UInt32, limit: Int,
-        isComplete: @escaping @Sendable ([UInt8]) -> Bool
+        with address: SocketAddress, tls: DialTLS?, request: [UInt8], connectMilliseconds: UInt32,
+        milliseconds: UInt32, limit: Int, isComplete: @escaping @Sendable ([UInt8]) -> Bool
     ) async -> DialResult {
         if let body = self.state.withLock({ $0.beforeAnswer.take() }) { await body() }
         return self.state.withLock {

@@ -84,6 +84,9 @@ struct MetricsTests {
             balancer_connections_refused_total 0
             balancer_accept_failures_total 0
             balancer_connections_relieved_total 0
+            balancer_tls_handshakes_active 0
+            balancer_tls_certificate_reloads_total{result="success"} 0
+            balancer_tls_certificate_reloads_total{result="failure"} 0
             balancer_interim_responses_dropped_total 0
             balancer_tunnels_active 0
             balancer_exchanges_active 0

@@ -154,7 +154,7 @@ final class FakeEndpoint: EndpointConnection {
 extension ListenerState {
     static func sample(_ core: WorkerCore) -> ListenerState {
         let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 80)
-        let plan = ListenerPlan(ListenerSpec(name: "public", address: address))
+        let plan = ListenerPlan(plain: ListenerSpec(name: "public", address: address))
         return ListenerState(identifier: 1, plan: plan, table: core.plan.table, counts: ListenerCounts())
     }
 }

@@ -52,7 +52,7 @@ import Traffic
         let listener = try Socket.listen(on: address)
         let place = listener.boundAddress()
         let bound = try #require(place)
-        stage.core.serve(ListenerPlan(ListenerSpec(name: "public", address: bound)), identifier: 1, socket: listener)
+        stage.core.serve(ListenerPlan(plain: ListenerSpec(name: "public", address: bound)), identifier: 1, socket: listener)
         stage.core.beginDrain(idleGraceMilliseconds: 100)
         var client = try Socket.dial(IPEndpoint(bound))
         var isHere = false

@@ -60,7 +60,9 @@ struct SchemaTests {
     @Test("Requires what must be there", arguments: SectionKeys.all)
     func required(section: SectionKeys) throws {
         let expected: [String: Set<String>] = [
-            "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"], "operationalLog": ["level"],
+            "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"],
+            "listenerTLS": ["certificates"], "certificate": ["certificate", "key"],
+            "clientCertificates": ["ca", "mode"], "operationalLog": ["level"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
             "adminToken": ["name", "role", "sha256"],
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],

@@ -156,6 +156,8 @@ final class BalancerService: Sendable {
             group.addTask { await self.publisher.watchReserves() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
+            group.addTask { await self.proxy.rotateTicketKeys() }
+            group.addTask { await self.reloader.followFiles() }
             group.addTask { await self.names.run(publishing: self.publisher) }
             guard await self.start(successor, in: &group) else { return self.signals.stop(.failed) }
             self.followSignals(in: &group)
@@ -214,6 +216,8 @@ final class BalancerService: Sendable {
     /// Puts the first table in force and the listeners in place. False, with the reason printed, if that cannot be.
     private func begin(_ successor: Successor?) async -> Bool {
         if let inherited = successor?.inherited {
+            await self.proxy.adopt(
+                ticketKeys: inherited.ticketKeys, secureListeners: inherited.secureListeners)
             await self.proxy.adoptListeners(inherited.listeners.map { ($0.name, $0.descriptor) })
             await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
         }
@@ -367,7 +371,8 @@ extension BalancerService {
                 let descriptors = await self.proxy.listeningDescriptors()
                 return HandOver(
                     state: state,
-                    listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) })
+                    listeners: descriptors.map { HandOver.Listener(name: $0.name, descriptor: $0.descriptor) },
+                    ticketKeys: await self.proxy.ticketKeys(), secureListeners: await self.proxy.secureListeners())
             },
             abandoned: {
                 await self.proxy.reclaimListeners()

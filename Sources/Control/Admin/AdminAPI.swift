@@ -132,6 +132,7 @@ package struct AdminAPI: Sendable {
     private func addInsight(to router: Router<AdminRequestContext>) {
         let plane = self.plane
         router.get("/api/v1/status") { _, _ in try AdminJSON.response(await plane.statusBody()) }
+        router.get("/api/v1/certificates") { _, _ in try AdminJSON.response(await plane.certificatesBody()) }
         router.get("/api/v1/explain") { request, _ in
             let parameters = request.uri.queryParameters
             // In a field a plus sign is a blank, as forms and most clients write it: a field has blanks, a path has none.

@@ -16,6 +16,10 @@ extension ControlPlane {
         }
     }
 
+    func certificatesBody() async -> CertificatesBody {
+        CertificatesBody(await self.reloader.certificates, problems: await self.reloader.fileProblems)
+    }
+
     func upstreamsBody() async -> UpstreamsBody {
         let page = await self.metrics()
         let requests = Dictionary(

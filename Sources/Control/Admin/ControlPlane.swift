@@ -73,11 +73,13 @@ package struct ControlPlane: Sendable {
     }
 
     package func metrics() async -> MetricsPage {
-        MetricsPage(
+        var page = MetricsPage(
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
             probes: await self.health.records, discovery: await self.discovery?.records ?? [:],
             report: await self.reloader.report, admin: self.adminConnections.counts + self.observeConnections.counts,
             denied: self.access.denied, logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
+        page.certificates = await self.reloader.certificateFigures
+        return page
     }
 }

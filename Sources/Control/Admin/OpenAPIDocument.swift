@@ -18,6 +18,8 @@ enum OpenAPIDocument {
               "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
             "/api/v1/status": {"get": {"summary": "Version, table, listeners, connections, last reload",
               "responses": {"200": {"$ref": "#/components/responses/Status"}}}},
+            "/api/v1/certificates": {"get": {"summary": "Certificates in force, and what is wrong with newer files",
+              "responses": {"200": {"$ref": "#/components/responses/Certificates"}}}},
             "/api/v1/routes": {"get": {"summary": "All routes with weights and shares in force",
               "responses": {"200": {"$ref": "#/components/responses/Routes"}}}},
             "/api/v1/routes/{name}": {"get": {"summary": "One route",
@@ -260,6 +262,17 @@ enum OpenAPIDocument {
                   "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+              "Certificates": {"description": "Certificates", "content": {"application/json": {"schema": {
+                "type": "object", "required": ["certificates", "problems"], "properties": {
+                  "certificates": {"type": "array", "items": {"type": "object", "properties": {
+                    "names": {"type": "array", "items": {"type": "string"}},
+                    "keyType": {"type": "string", "example": "EC 256"}, "fingerprint": {"type": "string"},
+                    "notBefore": {"type": "string", "format": "date-time"},
+                    "notAfter": {"type": "string", "format": "date-time"},
+                    "certificate": {"type": "string"}, "key": {"type": "string"},
+                    "listeners": {"type": "array", "items": {"type": "string"}},
+                    "stapledUntil": {"type": "string", "format": "date-time"}}}},
+                  "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}}}}}}},
               "Status": {"description": "Status", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {
                   "version": {"type": "string"}, "pid": {"type": "integer"}, "uptimeSeconds": {"type": "integer"},

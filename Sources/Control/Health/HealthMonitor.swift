@@ -10,6 +10,8 @@ package actor HealthMonitor {
         var endpoint: Endpoint
         var spec: ProbeSpec
         var proxyProtocol: UInt8
+        /// nil: plain.
+        var tls: ProbeTLS?
         var machine: ProbeMachine
         /// Distinguishes this target's task from that of a predecessor with the same key.
         var serial: UInt64
@@ -63,7 +65,8 @@ package actor HealthMonitor {
                 let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
                 wanted.insert(key)
                 self.follow(
-                    key, endpoint: endpoint, spec: spec, proxyProtocol: upstream.spec.sendProxyProtocol)
+                    key, endpoint: endpoint, spec: spec, proxyProtocol: upstream.spec.sendProxyProtocol,
+                    tls: self.tls(of: upstream.spec))
             }
         }
         self.targets = self.targets.filter { wanted.contains($0.key) }
@@ -85,9 +88,18 @@ package actor HealthMonitor {
         self.refused = present
     }
 
-    private func follow(_ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec, proxyProtocol: UInt8) {
+    /// How probes of an upstream speak TLS: one for all of its endpoints, and for all tables that say the same.
+    private func tls(of upstream: UpstreamSpec) -> ProbeTLS? {
+        guard let spec = upstream.tls else { return nil }
+        let known = self.targets.values.lazy.compactMap(\.tls).first { $0.spec == spec && $0.name == upstream.tlsName }
+        return known ?? ProbeTLS(spec: spec, name: upstream.tlsName, client: try? TLSClient(spec))
+    }
+
+    private func follow(
+        _ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec, proxyProtocol: UInt8, tls: ProbeTLS?
+    ) {
         if let known = self.targets[key], known.spec == spec, known.proxyProtocol == proxyProtocol,
-            known.endpoint === endpoint
+            known.tls == tls, known.endpoint === endpoint
         {
             return
         }
@@ -98,11 +110,12 @@ package actor HealthMonitor {
             known.serial = serial
             known.spec = spec
             known.proxyProtocol = proxyProtocol
+            known.tls = tls
             known.machine.adopt(spec)
             self.targets[key] = known
         } else {
             self.targets[key] = Target(
-                endpoint: endpoint, spec: spec, proxyProtocol: proxyProtocol,
+                endpoint: endpoint, spec: spec, proxyProtocol: proxyProtocol, tls: tls,
                 machine: ProbeMachine(spec, operational: endpoint.operational), serial: serial)
         }
         self.startsContinuation.yield((key, serial))
@@ -127,10 +140,14 @@ package actor HealthMonitor {
             !target.endpoint.isRefused
         else { return }
         let exchange = ProbeExchange(
-            spec: target.spec, address: key.address, proxyProtocol: target.proxyProtocol)
+            spec: target.spec, address: key.address, proxyProtocol: target.proxyProtocol,
+            speaksTLS: target.tls != nil)
+        let tls = target.tls?.dial(key.address, preamble: exchange.announcement)
+        // Never in plain where TLS is wanted.
+        guard target.tls == nil || tls != nil else { return }
         let began = self.clock.monotonic()
         let answer = await self.transport.exchange(
-            with: key.address, request: exchange.request, connectMilliseconds: target.spec.timeout,
+            with: key.address, tls: tls, request: exchange.request, connectMilliseconds: target.spec.timeout,
             milliseconds: target.spec.timeout, limit: ProbeExchange.limit, isComplete: { exchange.isComplete($0) })
         // A cancelled probe says nothing, nor does one whose target was replaced or put into maintenance meanwhile.
         guard !Task.isCancelled, self.targets[key]?.serial == target.serial,

@@ -14,17 +14,19 @@ struct ProbeExchange: Sendable {
     let address: SocketAddress
     /// As `UpstreamSpec.sendProxyProtocol`.
     var proxyProtocol: UInt8 = 0
+    /// The announcement then comes before TLS, and not with the request.
+    var speaksTLS = false
 
     var request: [UInt8] {
         let host = self.spec.host ?? self.address.description
         let text =
             "\(self.spec.method) \(self.spec.path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: balancer-probe\r\n"
             + "Accept: */*\r\nConnection: close\r\n\r\n"
-        return self.announcement + Array(text.utf8)
+        return (self.speaksTLS ? [] : self.announcement) + Array(text.utf8)
     }
 
     /// A probe is nobody's but ours.
-    private var announcement: [UInt8] {
+    var announcement: [UInt8] {
         guard let version = ProxyHeader.Version(rawValue: self.proxyProtocol) else { return [] }
         return [UInt8](unsafeUninitializedCapacity: ProxyHeaderWriter.room) { room, count in
             var writer = ByteWriter(UnsafeMutableRawBufferPointer(room))
@@ -49,6 +51,7 @@ struct ProbeExchange: Sendable {
         case .unreachable, .exhausted, .cancelled: return (.unreachable, 0)
         case .connectTimeout: return (.connectTimeout, 0)
         case .reset: return (.reset, 0)
+        case .handshake(let failure): return (failure.kind == .certificate ? .certificate : .handshake, 0)
         case .responseTimeout: return (.responseTimeout, 0)
         case .closed where result.bytes.isEmpty: return (.reset, 0)
         case .complete, .closed, .limit: break

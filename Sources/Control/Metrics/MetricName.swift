@@ -43,6 +43,14 @@ package enum MetricName: String, CaseIterable, Sendable {
     case adminConnectionsRefused = "balancer_admin_connections_refused_total"
     case adminDenied = "balancer_admin_denied_total"
     case buildInfo = "balancer_build_info"
+    case tlsHandshakes = "balancer_tls_handshakes_total"
+    case tlsHandshakeFailures = "balancer_tls_handshake_failures_total"
+    case tlsHandshakeDuration = "balancer_tls_handshake_duration_seconds"
+    case tlsHandshakesActive = "balancer_tls_handshakes_active"
+    case tlsCertificateNotAfter = "balancer_tls_certificate_not_after_timestamp_seconds"
+    case tlsCertificateReloads = "balancer_tls_certificate_reloads_total"
+    case endpointTLSFailures = "balancer_endpoint_tls_failures_total"
+    case tlsStapleExpired = "balancer_tls_staple_expired"
     case residentMemory = "process_resident_memory_bytes"
     case cpuSeconds = "process_cpu_seconds_total"
     case openDescriptors = "process_open_fds"
@@ -56,7 +64,7 @@ package enum MetricName: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .requestDuration: .histogram
+        case .requestDuration, .tlsHandshakeDuration: .histogram
         case .cpuSeconds: .counter
         default: self.rawValue.hasSuffix("_total") ? .counter : .gauge
         }
@@ -70,6 +78,14 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .connectionsAccepted: "Client connections accepted."
         case .connectionsRefused: "Client connections closed at accept because of a limit."
         case .connectionsRelieved: "Client connections reset because slow clients held more than limits.buffered."
+        case .tlsHandshakes: "TLS handshakes that came to a session, by version and whether one was resumed."
+        case .tlsHandshakeFailures: "TLS handshakes that came to none, by reason."
+        case .tlsHandshakeDuration: "From the start of a TLS handshake to its session."
+        case .tlsHandshakesActive: "TLS handshakes under way."
+        case .tlsCertificateNotAfter: "When a certificate ends, in seconds since 1970."
+        case .tlsCertificateReloads: "Certificate files that were replaced, by whether the new ones are in force."
+        case .endpointTLSFailures: "TLS handshakes with the endpoint that came to no session, by reason."
+        case .tlsStapleExpired: "1 if the OCSP answer to be stapled has ended, so that none is."
         case .proxyProtocol:
             "Connections that had to begin with a header of the PROXY protocol, by listener and result."
         case .interimsDropped: "Interim responses beyond limits.interimResponses."

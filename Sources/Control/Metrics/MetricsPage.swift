@@ -1,3 +1,4 @@
+import Reactor
 import Synchronization
 import Traffic
 
@@ -12,6 +13,7 @@ package struct MetricsPage: Sendable {
     /// Calls of the admin API for want of a token.
     package var denied: UInt64
     package var logLinesDropped: UInt64
+    package var certificates = CertificateFigures()
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
@@ -103,17 +105,7 @@ package struct MetricsPage: Sendable {
         text.family(.requestDuration)
         for (key, counters) in ordered where counters.latency.count > 0 {
             let labels = [("route", key.route), ("upstream", key.upstream)]
-            var cumulative: UInt64 = 0
-            for (index, bound) in LatencyHistogram.bounds.enumerated() {
-                cumulative &+= counters.latency.counts[index]
-                let edge = MetricsText.seconds(microseconds: bound)
-                text.sample(.requestDuration, suffix: "_bucket", labels + [("le", edge)], String(cumulative))
-            }
-            let count = String(counters.latency.count)
-            text.sample(.requestDuration, suffix: "_bucket", labels + [("le", "+Inf")], count)
-            let sum = MetricsText.seconds(microseconds: counters.latency.sumMicroseconds)
-            text.sample(.requestDuration, suffix: "_sum", labels, sum)
-            text.sample(.requestDuration, suffix: "_count", labels, count)
+            text.histogram(.requestDuration, labels, counters.latency)
         }
     }
 
@@ -145,6 +137,71 @@ package struct MetricsPage: Sendable {
         }
     }
 
+    /// Of several certificates of a name the one that ends first.
+    private func writeCertificates(_ text: inout MetricsText) {
+        struct Key: Hashable, Comparable {
+            var listener: String
+            var name: String
+            static func < (left: Key, right: Key) -> Bool {
+                (left.listener, left.name) < (right.listener, right.name)
+            }
+        }
+        var ends: [Key: Int64] = [:]
+        var staples: [Key: Int64] = [:]
+        for record in self.certificates.records {
+            for listener in record.listeners {
+                let key = Key(listener: listener, name: record.facts.names.first ?? record.certificate)
+                ends[key] = min(ends[key] ?? .max, record.facts.notAfter)
+                if let until = record.stapleUntil { staples[key] = min(staples[key] ?? .max, until) }
+            }
+        }
+        func labels(_ key: Key) -> [(String, String)] { [("listener", key.listener), ("name", key.name)] }
+        text.family(.tlsCertificateNotAfter)
+        for (key, end) in ends.sorted(by: { $0.key < $1.key }) {
+            text.sample(.tlsCertificateNotAfter, labels(key), UInt64(clamping: end))
+        }
+        text.family(.tlsStapleExpired)
+        for (key, until) in staples.sorted(by: { $0.key < $1.key }) {
+            text.sample(.tlsStapleExpired, labels(key), until <= self.certificates.now ? 1 : 0)
+        }
+    }
+
+    private func writeHandshakes(_ text: inout MetricsText) {
+        var sums: [String: (counts: HandshakeCounts, duration: LatencyHistogram)] = [:]
+        for counters in self.workers.lazy.flatMap(\.listeners) where !counters.handshakes.isEmpty {
+            var sum = sums[counters.listener] ?? (HandshakeCounts(), LatencyHistogram())
+            sum.counts.merge(counters.handshakes)
+            sum.duration.merge(counters.handshakeDuration)
+            sums[counters.listener] = sum
+        }
+        let listeners = sums.sorted { $0.key < $1.key }
+        text.family(.tlsHandshakes)
+        for (listener, sum) in listeners {
+            for (index, count) in sum.counts.agreed.enumerated() where count > 0 {
+                let labels = [
+                    ("listener", listener), ("version", index < 2 ? "TLSv1.2" : "TLSv1.3"),
+                    ("resumed", index % 2 == 0 ? "false" : "true"),
+                ]
+                text.sample(.tlsHandshakes, labels, count)
+            }
+        }
+        text.family(.tlsHandshakeFailures)
+        for (listener, sum) in listeners {
+            for (reason, count) in zip(HandshakeCounts.reasons, sum.counts.failed) where count > 0 {
+                text.sample(.tlsHandshakeFailures, [("listener", listener), ("reason", reason)], count)
+            }
+        }
+        text.family(.tlsHandshakeDuration)
+        for (listener, sum) in listeners {
+            text.histogram(.tlsHandshakeDuration, [("listener", listener)], sum.duration)
+        }
+        text.single(.tlsHandshakesActive, self.sum(\.handshakesActive))
+        self.writeCertificates(&text)
+        text.family(.tlsCertificateReloads)
+        text.sample(.tlsCertificateReloads, [("result", "success")], self.certificates.reloads)
+        text.sample(.tlsCertificateReloads, [("result", "failure")], self.certificates.failures)
+    }
+
     private func writeConnections(_ text: inout MetricsText) {
         text.single(.connectionsActive, self.sum(\.connectionsActive))
         text.single(.connectionsAccepted, self.sum(\.connectionsAccepted))
@@ -152,6 +209,7 @@ package struct MetricsPage: Sendable {
         text.single(.acceptFailures, self.sum(\.acceptFailures))
         text.single(.connectionsRelieved, self.sum(\.connectionsRelieved))
         self.writeListeners(&text)
+        self.writeHandshakes(&text)
         text.single(.interimsDropped, self.sum(\.interimsDropped))
         text.single(.tunnelsActive, self.sum(\.tunnelsActive))
         text.single(.exchangesActive, self.sum(\.exchangesActive))
@@ -206,6 +264,17 @@ package struct MetricsPage: Sendable {
         self.writeCounter(&text, .endpointMalformedAnswers, counters, \.malformedAnswers)
         self.writeCounter(&text, .endpointConnectionsOpened, counters, \.connectionsOpened)
         self.writeCounter(&text, .endpointConnectionsIdle, counters, \.connectionsIdle)
+        text.family(.endpointTLSFailures)
+        for counters in counters {
+            for (reason, count) in zip(HandshakeCounts.reasons, counters.handshakes.failed) where count > 0 {
+                text.sample(
+                    .endpointTLSFailures,
+                    [
+                        ("upstream", counters.upstream), ("endpoint", counters.address.description),
+                        ("reason", reason),
+                    ], count)
+            }
+        }
     }
 
     private func writeCounter(
@@ -232,6 +301,7 @@ package struct MetricsPage: Sendable {
             sum.requests &+= counters.requests
             sum.connectFailures &+= counters.connectFailures
             sum.malformedAnswers &+= counters.malformedAnswers
+            sum.handshakes.merge(counters.handshakes)
             sum.connectionsOpened &+= counters.connectionsOpened
             sum.connectionsIdle &+= counters.connectionsIdle
             merged[key] = sum

@@ -1,3 +1,5 @@
+import Traffic
+
 /// Writes the Prometheus text format, version 0.0.4. The families come in the order they are opened; each once.
 struct MetricsText {
     static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,6 +32,20 @@ struct MetricsText {
 
     mutating func sample(_ name: MetricName, _ labels: [(String, String)] = [], _ value: UInt64) {
         self.sample(name, labels, String(value))
+    }
+
+    /// Cumulative, as the format wants it.
+    mutating func histogram(_ name: MetricName, _ labels: [(String, String)], _ histogram: LatencyHistogram) {
+        var cumulative: UInt64 = 0
+        for (index, bound) in LatencyHistogram.bounds.enumerated() {
+            cumulative &+= histogram.counts[index]
+            let edge = Self.seconds(microseconds: bound)
+            self.sample(name, suffix: "_bucket", labels + [("le", edge)], String(cumulative))
+        }
+        let count = String(histogram.count)
+        self.sample(name, suffix: "_bucket", labels + [("le", "+Inf")], count)
+        self.sample(name, suffix: "_sum", labels, Self.seconds(microseconds: histogram.sumMicroseconds))
+        self.sample(name, suffix: "_count", labels, count)
     }
 
     mutating func single(_ name: MetricName, _ value: UInt64) {

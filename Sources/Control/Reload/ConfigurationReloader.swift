@@ -23,6 +23,12 @@ package actor ConfigurationReloader {
     private var trouble: ReloadTrouble?
     private var nextTry: Task<Void, Never>?
     private var started: BalancerConfiguration?
+    /// The configuration in force as its file says it, and with what the files that it names held.
+    private var named: (plain: BalancerConfiguration, files: NamedFiles.Outcome)?
+    /// Of the files that were looked at last, whatever came of it.
+    private var lastStamps: [FileStamp] = []
+    /// Why the files that are there now are not the ones in force; empty: they are.
+    package private(set) var fileProblems: [ControlProblem] = []
     package private(set) var report: ReloadReport
 
     /// The file is read on `thread`.
@@ -120,13 +126,19 @@ package actor ConfigurationReloader {
             return await self.reject(
                 rejected.problems.map(ControlProblem.init), .bytes(bytes), .passing, origin)
         }
+        let files = await self.readFiles(configuration)
+        guard files.problems.isEmpty else {
+            // The files may be on their way.
+            return await self.reject(files.problems, .bytes(bytes), .passing, origin)
+        }
         async let found: Void? = self.discovery?.prepare(configuration.table)
         async let resolved: Void? = self.names?.prepare(configuration.table)
         _ = await (found, resolved)
         do throws(ChangeRefused) {
-            let outcome = try await self.publisher.load(configuration, origin: origin)
+            let outcome = try await self.publisher.load(files.configuration, origin: origin)
             self.inForce = bytes
             self.access?.set(known, metrics: admin?.metricsToken)
+            self.adopt(files, of: configuration)
             self.accept(configuration, outcome: outcome, origin: origin)
         } catch {
             let problems: [ControlProblem]
@@ -141,6 +153,95 @@ package actor ConfigurationReloader {
         let inForce = await self.publisher.current.table.spec
         await self.discovery?.retain(only: inForce)
         await self.names?.retain(only: inForce)
+    }
+
+    // MARK: files that the configuration names
+
+    /// Milliseconds between two looks at the files that the configuration names.
+    private static let fileLook: UInt64 = 1_000
+    /// Milliseconds that whoever writes a certificate gets for its key.
+    private static let pairTime: UInt64 = 500
+
+    /// The certificates in force.
+    package var certificates: [CertificateRecord] { self.named?.files.certificates ?? [] }
+    private var fileReloads: (successes: UInt64, failures: UInt64) = (0, 0)
+
+    /// For the metrics page.
+    package var certificateFigures: CertificateFigures {
+        var figures = CertificateFigures()
+        figures.records = self.certificates
+        (figures.reloads, figures.failures) = self.fileReloads
+        figures.now = Int64(clamping: self.clock.wall() / 1_000)
+        return figures
+    }
+
+    /// Puts certificates and keys that were replaced in force, until the task is cancelled. Looks at the files now and then
+    /// rather than waiting for word: they stand in many directories, behind links that are swapped, and on file systems that
+    /// send no word.
+    package func followFiles() async {
+        while !Task.isCancelled {
+            do { try await self.clock.sleep(Self.fileLook) } catch { return }
+            await self.lookAtFiles()
+        }
+    }
+
+    func lookAtFiles() async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        guard let named, !self.lastStamps.isEmpty else { return }
+        let stamps = await self.thread.run { NamedFiles.stamps(named.plain) }
+        guard stamps != self.lastStamps else { return }
+        var files = await self.readFiles(named.plain)
+        if !files.problems.isEmpty {
+            // Of a pair one half may be new.
+            try? await self.clock.sleep(Self.pairTime)
+            files = await self.readFiles(named.plain)
+        }
+        self.lastStamps = files.stamps
+        guard files.problems.isEmpty else {
+            self.fileProblems = files.problems
+            self.fileReloads.failures += 1
+            for problem in files.problems {
+                self.logger.error(
+                    "a file was replaced and is not good, what it held before stays",
+                    metadata: ["path": "\(problem.path)", "problem": "\(problem.message)"])
+            }
+            return
+        }
+        guard files.configuration != named.files.configuration else {
+            self.fileProblems = []
+            return
+        }
+        do throws(ChangeRefused) {
+            let outcome = try await self.publisher.load(
+                files.configuration, origin: ChangeOrigin(.file, who: "certificates"))
+            self.adopt(files, of: named.plain)
+            self.fileReloads.successes += 1
+            self.logger.info("certificates loaded", metadata: ["generation": "\(outcome.generation)"])
+        } catch {
+            // Looked at again: what is in the way passes.
+            self.lastStamps = named.files.stamps
+            let problem = ControlProblem(path: "$", message: "the files could not be put in force: \(error)")
+            guard self.fileProblems != [problem] else { return }
+            self.fileProblems = [problem]
+            self.fileReloads.failures += 1
+            self.logger.error("files were replaced and are not in force yet", metadata: ["cause": "\(error)"])
+        }
+    }
+
+    private func readFiles(_ configuration: BalancerConfiguration) async -> NamedFiles.Outcome {
+        let now = Int64(clamping: self.clock.wall() / 1_000)
+        return await self.thread.run { NamedFiles.read(configuration, now: now) }
+    }
+
+    private func adopt(_ files: NamedFiles.Outcome, of configuration: BalancerConfiguration) {
+        self.named = (configuration, files)
+        self.lastStamps = files.stamps
+        self.fileProblems = []
+        for warning in files.warnings {
+            self.logger.warning(
+                "a file is taken as it is", metadata: ["path": "\(warning.path)", "problem": "\(warning.message)"])
+        }
     }
 
     // MARK: how it went

@@ -17,10 +17,48 @@ package struct HandOver: Sendable {
 
     package var state: LiveState
     package var listeners: [Listener]
+    /// Keys of session tickets, the newest first: clients resume their sessions with the successor. They go over the socket and
+    /// nowhere else.
+    package var ticketKeys: [[UInt8]]
+    /// Names of the listeners that speak TLS: what waits at one that the successor does not know is not served plainly.
+    package var secureListeners: [String]
 
-    package init(state: LiveState, listeners: [Listener]) {
+    package init(
+        state: LiveState, listeners: [Listener], ticketKeys: [[UInt8]] = [], secureListeners: [String] = []
+    ) {
         self.state = state
         self.listeners = listeners
+        self.ticketKeys = ticketKeys
+        self.secureListeners = secureListeners
+    }
+
+    /// What is said as JSON: the state with the keys beside it. A process that knows no keys reads the rest.
+    private struct Document: Codable {
+        var state: LiveState
+        var ticketKeys: [Data]
+        var secureListeners: [String]
+
+        private enum Key: String, CodingKey { case ticketKeys, secureListeners }
+
+        init(_ handOver: HandOver) {
+            self.state = handOver.state
+            self.ticketKeys = handOver.ticketKeys.map { Data($0) }
+            self.secureListeners = handOver.secureListeners
+        }
+
+        init(from decoder: any Decoder) throws {
+            self.state = try LiveState(from: decoder)
+            let container = try decoder.container(keyedBy: Key.self)
+            self.ticketKeys = try container.decodeIfPresent([Data].self, forKey: .ticketKeys) ?? []
+            self.secureListeners = try container.decodeIfPresent([String].self, forKey: .secureListeners) ?? []
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try self.state.encode(to: encoder)
+            var container = encoder.container(keyedBy: Key.self)
+            try container.encode(self.ticketKeys, forKey: .ticketKeys)
+            try container.encode(self.secureListeners, forKey: .secureListeners)
+        }
     }
 }
 
@@ -68,7 +106,7 @@ extension HandOver {
     /// Sends all of it, blocking.
     func send(over socket: HandOverSocket) throws(HandOverFailure) {
         do {
-            let json = Array(try JSONEncoder().encode(self.state))
+            let json = Array(try JSONEncoder().encode(Document(self)))
             let piece = HandOverSocket.packetSize - 1
             for start in stride(from: 0, to: json.count, by: piece) {
                 let bytes = json[start..<min(start + piece, json.count)]
@@ -107,10 +145,12 @@ extension HandOver {
                         listeners.append(Listener(name: String(name), descriptor: descriptor))
                     }
                 case .end:
-                    guard let state = try? JSONDecoder().decode(LiveState.self, from: Data(json)) else {
+                    guard let document = try? JSONDecoder().decode(Document.self, from: Data(json)) else {
                         throw .badState
                     }
-                    return HandOver(state: state, listeners: listeners)
+                    return HandOver(
+                        state: document.state, listeners: listeners, ticketKeys: document.ticketKeys.map { Array($0) },
+                        secureListeners: document.secureListeners)
                 case .done: throw .nothingToGive
                 case .ask, .ready, nil: throw .brokenOff
                 }

@@ -12,11 +12,13 @@ package enum ResponseRewriter {
 
     /// `framing` is how the body goes to the client, which may differ from how it came (an HTTP/1.0 client gets no
     /// chunks). `upgrade`: a 101 whose `Connection` and `Upgrade` go along. `date` is added to a final response that has
-    /// none (RFC 9110 6.6.1). Answers whether the head is whole; one that outgrew its room must not be sent.
+    /// none (RFC 9110 6.6.1). `strictTransport`: a whole line that stands for any such field of the upstream's (RFC 6797 6.1
+    /// allows one); empty: none. Answers whether the head is whole; one that outgrew its room must not be sent.
     @discardableResult
     package static func write(
         _ head: ResponseHead, fields: borrowing FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
         persistence: Persistence, upgrade: Bool, edits: borrowing FieldEdits, date: DateField? = nil,
+        strictTransport: [UInt8] = [],
         into writer: inout ByteWriter
     ) -> Bool {
         let fields = fields.list
@@ -37,13 +39,16 @@ package enum ResponseRewriter {
                 isLengthWritten =
                     self.writeLength(field, of: head, source: source, framing: framing, run: &run, into: &writer)
             } else if !field.nominated, !OwnFields.isHopByHop(field.id), !OwnFields.isOwn(field.id),
-                !edits.drops(field.name, in: source)
+                !edits.drops(field.name, in: source),
+                strictTransport.isEmpty
+                    || !ASCII.equalsIgnoringCase(source, field.name, lowercase: Self.strictTransportName)
             {
                 run.add(field, of: source, into: &writer)
             }
         }
         run.flush(source, into: &writer)
         if !head.hasDate, head.status >= 200, !edits.setsDate, let date { date.write(into: &writer) }
+        if !strictTransport.isEmpty { writer.append(bytes: strictTransport) }
         if !edits.lines.isEmpty { writer.append(bytes: edits.lines) }
         switch framing {
         case .length(let count) where !isLengthWritten:
@@ -63,6 +68,8 @@ package enum ResponseRewriter {
         writer.append("\r\n")
         return !writer.overflowed
     }
+
+    private static let strictTransportName = Array("strict-transport-security".utf8)
 
     /// Keeps a length in its place that reads as we would write it. Where no body follows (HEAD, 304) the length still
     /// informs. An interim response and a 204 must have none (RFC 9110 8.6). Answers whether the body's length has been

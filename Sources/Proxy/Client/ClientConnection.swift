@@ -16,6 +16,10 @@ class ClientConnection: Handle {
     final let peer: IPAddress
     /// What the proxy in front said; nil: none stands in front.
     final let relay: RelayedConnection?
+    /// What its TLS has agreed on; nil: plain.
+    final let tls: ClientTLS?
+    /// Only requests for hosts that the certificate in use names are served.
+    final let isHostStrict: Bool
     /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
     final var context: RequestContext
     private final let isCountedPerClient: Bool
@@ -30,8 +34,11 @@ class ClientConnection: Handle {
         self.listener = origin.listener
         self.peer = origin.address
         self.relay = origin.relay
+        self.tls = origin.tls
+        self.isHostStrict = origin.tls?.isHostStrict ?? false
         self.context = RequestContext(
-            peer: AddressText(origin.address.description.utf8), isPeerTrusted: false, requestID: (0, 0),
+            peer: AddressText(origin.address.description.utf8), scheme: origin.tls == nil ? .http : .https,
+            isPeerTrusted: false, requestID: (0, 0),
             upgrades: false)
         self.isCountedPerClient = origin.isCountedPerClient
         self.lastProgress = core.now
@@ -59,6 +66,9 @@ class ClientConnection: Handle {
     /// Closes the channel and leaves the worker's table.
     final func leave() {
         if self.ownsEndpointConnections { self.core.closeIdle(of: self.token) }
+        if self.tls != nil, self.channel.hasTooManyKeyUpdates {
+            self.listener.counts.tls.fail(TLSFailure.Kind.keyUpdates.rawValue)
+        }
         self.channel.close(pool: &self.core.buffers)
         self.core.counts.connections -= 1
         if self.isCountedPerClient { self.core.admission.leave(self.peer) } else { self.core.admission.leave() }

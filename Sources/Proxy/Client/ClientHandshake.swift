@@ -6,8 +6,9 @@ import Traffic
 /// order, each step with a deadline of its own that nothing moves. Then the connection of the protocol that was found takes
 /// its place, with its channel, slot and token.
 ///
-///     proxyHeader ──whole header──▶ over (a `ClientConnection` goes on)
-///          └──malformed, ended, late──▶ closed
+///     proxyHeader ──whole header──▶ tls ──agreed──▶ over (a `ClientConnection` goes on)
+///          ├──malformed, ended, late────┼──ended, late──▶ closed
+///          │                            └──refused──▶ leaving ──peer has read why, or 1 s──▶ closed
 ///
 /// Only connections that have such a step get one of these; all others are clients from accept on. Bytes behind a step are
 /// left in the kernel for the next one: nothing is read beyond what belongs here.
@@ -15,22 +16,37 @@ final class ClientHandshake: Handle {
     private enum Step {
         /// The peer is a proxy that says whom it connects for (PROXY protocol).
         case proxyHeader
+        case tls(TLSServer)
+        /// Refused: what says so has been written, and a close over bytes that still come would reset it away.
+        case leaving
         case over
     }
+
+    /// Steps of handshakes that a worker takes in one turn: each may be a key exchange of a third of a millisecond, and other
+    /// connections wait meanwhile.
+    private static let handshakesPerTurn = 8
+    /// Handshakes in progress in one worker: beyond, a connection is closed at once.
+    private static let handshakeLimit = 1_024
+    /// Milliseconds that a peer which was refused gets to read why.
+    private static let farewell: UInt64 = 1_000
 
     private let core: WorkerCore
     private var channel: Channel
     private let plan: ListenerPlan
     /// The address is the peer's until a proxy names another.
     private var origin: ClientOrigin
-    private var step = Step.proxyHeader
+    private var step: Step
     private var isDraining = false
+    private var isAdmitted = false
+    /// When the TLS handshake began, in microseconds of the monotonic clock.
+    private var began: UInt64 = 0
 
     init(core: WorkerCore, socket: consuming Socket, origin: ClientOrigin) {
         self.core = core
         self.channel = Channel(socket)
         self.plan = origin.listener.plan
         self.origin = origin
+        self.step = .proxyHeader
         super.init()
     }
 
@@ -43,7 +59,11 @@ final class ClientHandshake: Handle {
         } catch {
             return self.close()
         }
-        self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(self.core.timeouts.proxyHeader))
+        if self.plan.awaitsProxyHeader(from: self.origin.address) {
+            self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(self.core.timeouts.proxyHeader))
+        } else {
+            self.goOn()
+        }
     }
 
     // MARK: events
@@ -51,7 +71,16 @@ final class ClientHandshake: Handle {
     override func ready(_ readiness: Readiness) {
         self.channel.note(readiness)
         if readiness.contains(.error) || readiness.contains(.hangUp) { return self.fail(.closed) }
-        self.advance()
+        if readiness.contains(.output), !self.channel.isClear {
+            guard self.channel.flush(pool: &self.core.buffers).flow != .gone else { return self.fail(.closed) }
+        }
+        // Steps of handshakes are taken in the order in which they were asked for, later in the turn: those of new
+        // connections must not go before those that wait.
+        if case .tls = self.step {
+            if self.channel.isReadable { self.core.makeRunnable(self) }
+        } else {
+            self.advance()
+        }
     }
 
     override func resume() { self.advance() }
@@ -60,12 +89,17 @@ final class ClientHandshake: Handle {
 
     override func drain(grace: UInt64) { self.isDraining = true }
 
-    override func abandon() { self.close() }
+    override func abandon() {
+        if case .tls = self.step { self.core.counts.handshakes -= 1 }
+        self.close()
+    }
 
     private func advance() {
         guard self.channel.isReadable else { return }
         switch self.step {
         case .proxyHeader: self.readProxyHeader()
+        case .tls(let server): self.shake(server)
+        case .leaving: self.discard()
         case .over: break
         }
     }
@@ -106,7 +140,82 @@ final class ClientHandshake: Handle {
         } else {
             self.origin.listener.counts.proxyHeaders.local &+= 1
         }
-        self.finish()
+        self.goOn()
+    }
+
+    // MARK: TLS
+
+    /// What has to be said behind the PROXY protocol.
+    private func goOn() {
+        guard let server = self.plan.server(ofWorker: self.core.index) else { return self.finish() }
+        // Before the handshake, or one client's would keep all others out.
+        guard self.admit() else { return self.close() }
+        guard self.core.counts.handshakes < Self.handshakeLimit, let memory = self.core.tlsMemory(),
+            self.channel.beginTLS(server, memory: memory)
+        else {
+            self.origin.listener.counts.tls.fail(TLSFailure.Kind.limit.rawValue)
+            return self.close()
+        }
+        self.core.counts.handshakes += 1
+        self.step = .tls(server)
+        self.began = self.core.nowMicroseconds
+        self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(self.core.timeouts.tlsHandshake))
+        if self.channel.isReadable { self.core.makeRunnable(self) }
+    }
+
+    private func shake(_ server: TLSServer) {
+        guard self.core.handshakesInTurn < Self.handshakesPerTurn else { return self.core.makeRunnable(self) }
+        self.core.handshakesInTurn += 1
+        switch self.channel.shake(pool: &self.core.buffers) {
+        case .waits:
+            if self.channel.isReadable { self.core.makeRunnable(self) }
+        case .done(let facts):
+            let counts = self.origin.listener.counts
+            counts.tls.succeed(isNewest: facts.version == .v13, isResumed: facts.isResumed)
+            counts.tlsDuration.record(microseconds: self.core.nowMicroseconds &- self.began)
+            self.core.counts.handshakes -= 1
+            self.origin.tls = ClientTLS(self.channel, facts, server: server, plan: self.plan)
+            self.finish()
+        case .failed(let failure):
+            self.count(failure.kind)
+            self.channel.endTLS()
+            if failure.kind == .plainHTTP { self.answerPlain() }
+            self.leave()
+        }
+    }
+
+    /// A client that speaks plain HTTP to this port is told so in words that it reads.
+    private func answerPlain() {
+        var writer = ByteWriter(self.core.memory.head)
+        let body: StaticString = "This port speaks TLS: use https.\n"
+        writer.append("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: ")
+        writer.append(decimal: UInt64(body.utf8CodeUnitCount))
+        writer.append("\r\n\r\n")
+        writer.append(body)
+        let pieces = self.core.memory.gather(head: writer.count, BodyPiece(), nil, as: .none)
+        _ = self.channel.write(pieces, pool: &self.core.buffers)
+    }
+
+    /// Ends our side and reads on for a moment.
+    private func leave() {
+        guard self.channel.isClear, !self.channel.isBroken else { return self.close() }
+        self.step = .leaving
+        self.channel.finishWriting(pool: &self.core.buffers)
+        self.core.wheel.schedule(self.slot, at: self.core.now + Self.farewell)
+        self.channel.note(.input)
+        self.discard()
+    }
+
+    private func discard() {
+        for _ in 0..<4 {
+            guard self.channel.isReadable else { return }
+            switch self.channel.read(into: self.core.memory.input, pool: &self.core.buffers) {
+            case .bytes: break
+            case .dry: return
+            case .ended, .failed: return self.close()
+            }
+        }
+        self.core.makeRunnable(self)
     }
 
     // MARK: ends
@@ -114,15 +223,34 @@ final class ClientHandshake: Handle {
     /// Nothing more has to be said first: who the client is, is known, and its protocol.
     private func finish() {
         self.step = .over
-        guard self.core.admit(&self.origin) else { return self.close() }
+        guard self.admit() else { return self.close() }
         let client = HTTP1Client(core: self.core, channel: self.channel.take(), origin: self.origin)
         client.takePlace(of: self)
         if self.isDraining { client.drain(grace: ListenerHandle.settle) }
     }
 
+    /// Counts the connection for its client, once; false: it has as many as it may.
+    private func admit() -> Bool {
+        if !self.isAdmitted { self.isAdmitted = self.core.admit(&self.origin) }
+        return self.isAdmitted
+    }
+
     private enum Failure { case malformed, timeout, closed }
 
+    /// A handshake that was under way came to none.
+    private func count(_ kind: TLSFailure.Kind) {
+        self.origin.listener.counts.tls.fail(kind.rawValue)
+        self.core.counts.handshakes -= 1
+    }
+
     private func fail(_ failure: Failure) {
+        switch self.step {
+        case .tls:
+            self.count(failure == .timeout ? .timeout : .closed)
+            return self.close()
+        case .leaving: return self.close()
+        case .proxyHeader, .over: break
+        }
         let counts = self.origin.listener.counts
         switch failure {
         case .malformed: counts.proxyHeaders.malformed &+= 1
@@ -137,7 +265,11 @@ final class ClientHandshake: Handle {
         self.step = .over
         self.channel.close(pool: &self.core.buffers)
         self.core.counts.connections -= 1
-        self.core.admission.leave()
+        if self.origin.isCountedPerClient {
+            self.core.admission.leave(self.origin.address)
+        } else {
+            self.core.admission.leave()
+        }
         self.core.forget(self)
     }
 }

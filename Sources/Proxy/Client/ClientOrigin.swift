@@ -9,6 +9,8 @@ struct ClientOrigin {
     /// It is counted under `limits.connectionsPerClient`.
     var isCountedPerClient = false
     var relay: RelayedConnection?
+    /// nil: plain.
+    var tls: ClientTLS?
 }
 
 /// A connection that a proxy in front has made for a client, and said so.

@@ -7,7 +7,7 @@ extension HTTP1Client {
     func readHead(_ budget: inout Int) {
         if self.inbound.isEmpty {
             let room = UnsafeMutableRawBufferPointer(rebasing: self.core.memory.input[0..<Self.headRead])
-            switch self.channel.read(into: room) {
+            switch self.channel.read(into: room, pool: &self.core.buffers) {
             case .bytes(let count):
                 let bytes = UnsafeMutableRawBufferPointer(rebasing: room[0..<count])
                 let used = self.parse(bytes, &budget)
@@ -19,7 +19,9 @@ extension HTTP1Client {
         }
         // Behind what is there, so that bytes which come one at a time are moved once.
         let room = self.inbound.room(atLeast: Self.headRoom, pool: &self.core.buffers)
-        switch self.channel.read(into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Self.headRead))) {
+        switch self.channel.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Self.headRead)), pool: &self.core.buffers)
+        {
         case .bytes(let count):
             self.inbound.commit(count)
             self.parseHeld(&budget)
@@ -184,7 +186,9 @@ extension HTTP1Client {
         // Part of a chunk's frame may wait for the rest of it.
         let held = self.inbound.count
         if held > 0 { input.copyMemory(from: self.inbound.bytes) }
-        switch self.channel.read(into: UnsafeMutableRawBufferPointer(rebasing: input[held...])) {
+        switch self.channel.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: input[held...]), pool: &self.core.buffers)
+        {
         case .bytes(let count):
             self.inbound.clear(pool: &self.core.buffers)
             let bytes = UnsafeMutableRawBufferPointer(rebasing: input[0..<held + count])

@@ -210,12 +210,27 @@ final class HTTP1Client: ClientConnection {
         let persistence: ResponseRewriter.Persistence =
             self.isLast ? .close : (self.minorVersion == 0 ? .keepAlive : .implicit)
         var writer = ByteWriter(self.core.memory.head)
-        ResponseRewriter.write(
-            head, fields: self.core.memory.fields, source: source.bindMemory(to: UInt8.self).span,
-            framing: self.answerFraming, persistence: persistence, upgrade: false, edits: edits,
-            date: self.core.date, into: &writer)
+        self.writeHead(head, source, edits, persistence, into: &writer)
         guard !writer.overflowed else { return .tooLarge }
         return self.write(head: writer.count, piece, data)
+    }
+
+    @inline(__always)
+    private func writeHead(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ edits: FieldEdits,
+        _ persistence: ResponseRewriter.Persistence, into writer: inout ByteWriter
+    ) {
+        let span = source.bindMemory(to: UInt8.self).span
+        if let tls, !tls.strictTransport.isEmpty {
+            ResponseRewriter.write(
+                head, fields: self.core.memory.fields, source: span, framing: self.answerFraming,
+                persistence: persistence, upgrade: false, edits: edits, date: self.core.date,
+                strictTransport: tls.strictTransport, into: &writer)
+        } else {
+            ResponseRewriter.write(
+                head, fields: self.core.memory.fields, source: span, framing: self.answerFraming,
+                persistence: persistence, upgrade: false, edits: edits, date: self.core.date, into: &writer)
+        }
     }
 
     /// The answer is no switch of protocols. What the client has sent behind its wish may be meant for a tunnel, and must not
@@ -259,7 +274,11 @@ final class HTTP1Client: ClientConnection {
     override func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
         let flow = self.write(head: 0, piece, data)
         if self.isTunnel, piece.isEnd {
-            if flow == .clear { self.channel.finishWriting() } else { self.finishesWhenClear = true }
+            if flow == .clear {
+                self.channel.finishWriting(pool: &self.core.buffers)
+            } else {
+                self.finishesWhenClear = true
+            }
         }
         return flow
     }
@@ -275,6 +294,7 @@ final class HTTP1Client: ClientConnection {
         writer.append(StatusText.phrase(answer.status))
         writer.append("\r\n")
         answer.writeFields(date: self.core.date, into: &writer)
+        if let tls { writer.append(bytes: tls.strictTransport) }
         writer.append("Content-Length: ")
         writer.append(decimal: UInt64(answer.bodyLength))
         writer.append("\r\n")
@@ -297,7 +317,11 @@ final class HTTP1Client: ClientConnection {
 
     override func endAnswer(_ stream: StreamID) {
         guard self.isLast else { return }
-        if self.channel.isClear { self.channel.finishWriting() } else { self.finishesWhenClear = true }
+        if self.channel.isClear {
+            self.channel.finishWriting(pool: &self.core.buffers)
+        } else {
+            self.finishesWhenClear = true
+        }
     }
 
     override func isClear(_ stream: StreamID) -> Bool { self.channel.isClear }
@@ -329,7 +353,7 @@ final class HTTP1Client: ClientConnection {
         case .clear:
             if self.finishesWhenClear {
                 self.finishesWhenClear = false
-                self.channel.finishWriting()
+                self.channel.finishWriting(pool: &self.core.buffers)
             }
             if self.state == .closing { self.finishOutput() } else { self.exchange?.with { $0.clientClear() } }
         }
@@ -346,7 +370,8 @@ final class HTTP1Client: ClientConnection {
         case .cut:
             self.isLast = true
             self.skipsLinger = true
-            if self.answerFraming == .untilClose { self.cutsAtEnd = true }
+            // Over TLS a close says that nothing is missing.
+            if self.answerFraming == .untilClose || self.tls != nil { self.cutsAtEnd = true }
         }
         if self.channel.isBroken {
             self.close()
@@ -400,7 +425,7 @@ final class HTTP1Client: ClientConnection {
             self.close()
             return
         }
-        self.channel.finishWriting()
+        self.channel.finishWriting(pool: &self.core.buffers)
         self.state = .lingering
         self.lingerEnd = self.core.now + UInt64(self.core.isDraining ? UInt32(Self.drainLinger) : self.timeouts.linger)
         self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
@@ -411,7 +436,7 @@ final class HTTP1Client: ClientConnection {
     private func discard() {
         for _ in 0..<Self.readsPerEvent {
             guard self.channel.isReadable else { return }
-            switch self.channel.read(into: self.core.memory.input) {
+            switch self.channel.read(into: self.core.memory.input, pool: &self.core.buffers) {
             case .bytes: self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
             case .dry: return
             case .ended, .failed: return self.close()

@@ -24,6 +24,8 @@ class EndpointConnection: Handle {
     final let announcement: ProxyHeader.Version?
     /// The token of the client that it was opened for, if it tells so: no other may use it.
     final var owner = UInt64.max
+    /// As the pool was when it was opened; nil: plain.
+    final let tls: EndpointTLS?
     private final let born: UInt64
     private final let lifetime: UInt64
 
@@ -32,6 +34,7 @@ class EndpointConnection: Handle {
         self.channel = Channel(socket)
         self.pool = pool
         self.announcement = pool.announcement
+        self.tls = pool.tls
         self.born = core.now
         self.lifetime = UInt64(lifetime)
         super.init()
@@ -55,7 +58,7 @@ class EndpointConnection: Handle {
     /// Takes an idle connection out of its rest. False, and closed, if it must not be used: too old, or (asked only if
     /// `checking`) no longer quiet.
     final func wake(checking: Bool) -> Bool {
-        if self.isOld || (checking && !self.channel.isQuiet()) {
+        if self.isOld || (checking && !self.channel.isQuiet() && !self.channel.settle(pool: &self.core.buffers)) {
             self.close()
             return false
         }
@@ -68,8 +71,10 @@ class EndpointConnection: Handle {
     /// Puts itself into the pool; false if it must not, or there is no room.
     final func rest(idleMilliseconds: UInt32) -> Bool {
         guard self.channel.isClear, !self.channel.isBroken, !self.channel.isReadable, !self.channel.isPeerClosing,
-            !self.core.isDraining, !self.isOld, self.pool.park(self)
+            !self.channel.hasPart,
+            !self.core.isDraining, !self.isOld, self.tls === self.pool.tls, self.pool.park(self)
         else { return false }
+        if let tls { tls.keepTicket(of: self.channel) }
         self.state = .idle
         self.core.handles.setUrgent(self, true)
         self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(idleMilliseconds))

@@ -13,6 +13,8 @@ final class EndpointPool {
     private var maximumConnections: Int
     /// The version of the PROXY protocol by which new connections tell whom they are for.
     private(set) var announcement: ProxyHeader.Version?
+    /// nil: plain.
+    private(set) var tls: EndpointTLS?
     private var state: UpstreamState
     /// Since when no table has named the endpoint, in monotonic milliseconds; nil: one does. Kept for a while, so that its
     /// counters go on if it returns.
@@ -22,9 +24,11 @@ final class EndpointPool {
     var requests: UInt64 = 0
     var connectFailures: UInt64 = 0
     var malformedAnswers: UInt64 = 0
+    /// Handshakes of TLS that came to no session.
+    var handshakes = HandshakeCounts()
     var connectionsOpened: UInt64 = 0
 
-    init(endpoint: Endpoint, spec: UpstreamSpec, state: UpstreamState) {
+    init(endpoint: Endpoint, spec: UpstreamSpec, state: UpstreamState, tls: UpstreamTLSPlan? = nil) {
         self.endpoint = endpoint
         self.state = state
         let authority = Array(endpoint.address.description.utf8)
@@ -34,13 +38,14 @@ final class EndpointPool {
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
         self.announcement = ProxyHeader.Version(rawValue: spec.sendProxyProtocol)
+        self.tls = tls.map { EndpointTLS($0, upstream: spec, address: endpoint.address) }
         self.idle.reserveCapacity(min(self.capacity, 128))
     }
 
     deinit { self.authority.deallocate() }
 
     /// Bounds of another table; what is over the new one goes.
-    func adopt(_ spec: UpstreamSpec, state: UpstreamState) {
+    func adopt(_ spec: UpstreamSpec, state: UpstreamState, tls: UpstreamTLSPlan? = nil) {
         self.retiredAt = nil
         self.state = state
         self.capacity = Int(spec.idleConnections)
@@ -48,6 +53,11 @@ final class EndpointPool {
         let announcement = ProxyHeader.Version(rawValue: spec.sendProxyProtocol)
         if announcement != self.announcement {
             self.announcement = announcement
+            self.closeIdle()
+        }
+        let isSame = tls.map { self.tls?.suits($0, spec) ?? false } ?? (self.tls == nil)
+        if !isSame {
+            self.tls = tls.map { EndpointTLS($0, upstream: spec, address: self.endpoint.address) }
             self.closeIdle()
         }
         while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
@@ -127,6 +137,7 @@ final class EndpointPool {
             connectFailures: self.connectFailures, connectionsOpened: self.connectionsOpened,
             connectionsIdle: UInt64(self.idle.count))
         counters.malformedAnswers = self.malformedAnswers
+        counters.handshakes = self.handshakes
         return counters
     }
 }

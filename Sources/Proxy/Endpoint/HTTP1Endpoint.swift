@@ -43,16 +43,26 @@ final class HTTP1Endpoint: EndpointConnection {
         switch self.state {
         case .idle:
             // Writability alone is no news. Anything else means closed, or bytes that belong to no request.
-            if readiness != .output {
-                self.pool.remove(self)
-                self.close()
+            guard readiness != .output else { return }
+            self.channel.note(readiness)
+            // TLS has news of its own, such as tickets.
+            if self.channel.isTLS, self.channel.settle(pool: &self.core.buffers) { return }
+            self.pool.remove(self)
+            self.close()
+        case .dialling where self.channel.isTLS:
+            self.channel.note(readiness)
+            if readiness.contains(.output), !self.channel.isClear {
+                _ = self.channel.flush(pool: &self.core.buffers)
             }
+            self.shake()
         case .dialling:
             guard !readiness.isDisjoint(with: [.output, .error, .hangUp]) else { return }
             self.channel.note(readiness)
             let code = self.channel.takeError()
             guard let exchange else { return self.close() }
-            if code == 0 {
+            if code == 0, let tls {
+                self.beginHandshake(tls)
+            } else if code == 0 {
                 self.state = .leased
                 exchange.with { $0.dialled() }
             } else {
@@ -66,7 +76,43 @@ final class HTTP1Endpoint: EndpointConnection {
         }
     }
 
-    override func resume() { self.readAnswers() }
+    override func resume() {
+        if self.state == .dialling { return self.shake() }
+        self.readAnswers()
+    }
+
+    // MARK: TLS
+
+    private func beginHandshake(_ tls: EndpointTLS) {
+        if self.mustAnnounce {
+            // Before TLS: whoever reads it stands in front of that.
+            var writer = ByteWriter(self.core.memory.head)
+            self.announce(into: &writer)
+            _ = self.channel.write(
+                self.core.memory.gather(head: writer.count, BodyPiece(), nil, as: .none), pool: &self.core.buffers)
+        }
+        guard let memory = self.core.tlsMemory(), tls.begin(&self.channel, memory) else {
+            return self.failed(TLSFailure(.limit, "no session can be made"))
+        }
+        self.shake()
+    }
+
+    private func shake() {
+        guard self.exchange != nil else { return self.close() }
+        switch self.channel.shake(pool: &self.core.buffers) {
+        case .waits:
+            if self.channel.isReadable { self.core.makeRunnable(self) }
+        case .done:
+            self.state = .leased
+            self.exchange?.with { $0.dialled() }
+        case .failed(let failure): self.failed(failure)
+        }
+    }
+
+    private func failed(_ failure: TLSFailure) {
+        self.pool.handshakes.fail(failure.kind.rawValue)
+        self.exchange?.with { $0.handshakeFailed(isCertificate: failure.kind == .certificate) }
+    }
 
     private func flush() {
         let (flow, moved) = self.channel.flush(pool: &self.core.buffers)
@@ -74,7 +120,7 @@ final class HTTP1Endpoint: EndpointConnection {
         guard flow == .clear else { return }
         if self.finishesWhenClear {
             self.finishesWhenClear = false
-            self.channel.finishWriting()
+            self.channel.finishWriting(pool: &self.core.buffers)
         }
         self.exchange?.with { $0.endpointClear() }
     }
@@ -122,7 +168,11 @@ final class HTTP1Endpoint: EndpointConnection {
     override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
         let flow = self.write(head: 0, piece, data)
         if self.requestFraming == .untilClose, piece.isEnd {
-            if flow == .clear { self.channel.finishWriting() } else { self.finishesWhenClear = true }
+            if flow == .clear {
+                self.channel.finishWriting(pool: &self.core.buffers)
+            } else {
+                self.finishesWhenClear = true
+            }
         }
         return flow
     }
@@ -163,7 +213,9 @@ final class HTTP1Endpoint: EndpointConnection {
         let held = self.inbound.count
         if held > 0 { input.copyMemory(from: self.inbound.bytes) }
         let limit = exchange.isClientSlow ? min(input.count, held + Self.slowRead) : input.count
-        switch self.channel.read(into: UnsafeMutableRawBufferPointer(rebasing: input[held..<limit])) {
+        switch self.channel.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: input[held..<limit]), pool: &self.core.buffers)
+        {
         case .bytes(let count):
             self.hasHeard = true
             self.inbound.clear(pool: &self.core.buffers)
@@ -182,7 +234,7 @@ final class HTTP1Endpoint: EndpointConnection {
     /// A head that came in part: the rest is read behind it, so that bytes which come one at a time are moved once.
     private func readBehindPart(_ exchange: Exchange) {
         let room = self.inbound.room(atLeast: Self.headRoom, pool: &self.core.buffers)
-        switch self.channel.read(into: room) {
+        switch self.channel.read(into: room, pool: &self.core.buffers) {
         case .bytes(let count):
             self.inbound.commit(count)
             self.isParsing = true

@@ -33,6 +33,10 @@ extension Exchange {
 
     private func begin(_ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan) -> Bool {
         let span = source.bindMemory(to: UInt8.self).span
+        if let client, client.with({ $0.isHostStrict && !($0.tls?.names(span, head.host.bounds) ?? true) }) {
+            self.reply(.misdirected)
+            return false
+        }
         if !plan.trustsNobody { self.identifyClient(span, plan) }
         let listener = plan.table.needsListener ? self.client?.with { $0.listener.bit } ?? 0 : 0
         guard let index = self.match(head, span, table: plan.table, listener: listener), index < plan.routes.count

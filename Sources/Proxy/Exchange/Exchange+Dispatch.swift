@@ -189,6 +189,11 @@ extension Exchange {
         }
     }
 
+    /// The endpoint was reached, and no session came of it.
+    func handshakeFailed(isCertificate: Bool) {
+        self.attemptFailed(isCertificate ? .certificateInvalid : .handshakeFailed)
+    }
+
     // MARK: failing
 
     /// The attempt has failed and no answer has begun: tries again if that is safe, or answers.

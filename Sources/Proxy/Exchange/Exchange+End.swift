@@ -28,7 +28,8 @@ extension Exchange {
         let area = UnsafeMutableRawBufferPointer(rebasing: memory[(memory.count / 2)...])
         var location = ByteWriter(area)
         if !isRelative {
-            location.append(utf8: redirect.scheme ?? "http")
+            location.append(
+                utf8: redirect.scheme ?? (self.client?.with { $0.context.scheme } == .https ? "https" : "http"))
             location.append("://")
             if let host = redirect.host { location.append(utf8: host) } else { location.append(span, head.host) }
         }

@@ -8,7 +8,8 @@ enum LocalReason: UInt8 {
     case noEndpoint, queueFull, queueTimeout
     case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse
     case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
-    case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch
+    case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch, misdirected,
+        handshakeFailed, certificateInvalid
 
     var word: StaticString {
         switch self {
@@ -43,6 +44,9 @@ enum LocalReason: UInt8 {
         case .loop: "loop"
         case .noForwards, .traceRefused: "max-forwards"
         case .heldTooMuch: "client-too-slow"
+        case .misdirected: "misdirected"
+        case .handshakeFailed: "tls-handshake-failed"
+        case .certificateInvalid: "certificate-invalid"
         case .badFieldName: "underscore-in-field-name"
         }
     }
@@ -58,9 +62,10 @@ enum LocalReason: UInt8 {
         case .clientClosed, .heldTooMuch: 499
         case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 503
         case .refused, .reset, .unreachable, .closedEarly, .badResponse, .unexpectedUpgrade,
-            .endpointDown, .truncated, .answerTooLarge:
+            .endpointDown, .truncated, .answerTooLarge, .handshakeFailed, .certificateInvalid:
             502
         case .loop: 508
+        case .misdirected: 421
         case .noForwards: 200
         case .connectTimeout, .responseTimeout, .uploadStalled: 504
         }
@@ -70,7 +75,7 @@ enum LocalReason: UInt8 {
     var attemptFailure: AttemptFailure {
         switch self {
         case .refused: .refused
-        case .connectTimeout, .unreachable: .notConnected
+        case .connectTimeout, .unreachable, .handshakeFailed, .certificateInvalid: .notConnected
         case .reset, .closedEarly, .endpointDown, .badResponse: .lost
         default: .final
         }

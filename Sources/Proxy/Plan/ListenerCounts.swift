@@ -9,8 +9,12 @@ final class ListenerCounts {
     var unusedSince: UInt64?
     /// Headers of the PROXY protocol, by what came of them.
     var proxyHeaders = ProxyHeaderCounts()
+    var tls = HandshakeCounts()
+    var tlsDuration = LatencyHistogram()
 
     func snapshot(listener: String) -> ListenerCounters {
-        ListenerCounters(listener: listener, proxyHeaders: self.proxyHeaders)
+        ListenerCounters(
+            listener: listener, proxyHeaders: self.proxyHeaders, handshakes: self.tls,
+            handshakeDuration: self.tlsDuration)
     }
 }

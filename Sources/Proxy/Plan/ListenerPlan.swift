@@ -1,4 +1,5 @@
 import HTTPWire
+import Reactor
 import Traffic
 
 /// A listener's options with what the data plane derives from them. Immutable, shared by all workers. Connections keep
@@ -8,8 +9,40 @@ final class ListenerPlan: Sendable {
     private let proxies: AddressSet
     let proxyVersions: ProxyHeader.Versions
 
-    init(_ spec: ListenerSpec) {
+    /// By the worker's index; empty: plain.
+    private let servers: ContiguousArray<TLSServer>
+    /// A whole field line; empty: nothing is asked of clients (RFC 6797).
+    let strictTransport: [UInt8]
+
+    /// What is read from files must be there. Throws where the TLS library does not take it.
+    convenience init(_ spec: ListenerSpec, libraries: [TLSLibrary], tickets: TicketKeys?) throws(TLSRefused) {
+        var servers: ContiguousArray<TLSServer> = []
+        if let tls = spec.tls {
+            let groups = try CertificateGroup.groups(of: tls.certificates)
+            for library in libraries {
+                servers.append(
+                    try TLSServer(
+                        tls, groups, listener: spec.name, http2: false, tickets: tickets, library: library))
+            }
+        }
+        self.init(spec, servers: servers)
+    }
+
+    /// Of a listener that is plain.
+    convenience init(plain spec: ListenerSpec) { self.init(spec, servers: []) }
+
+    /// Of one that another process served by TLS and this one does not know: its connections are closed, not served plainly.
+    convenience init(closing spec: ListenerSpec) { self.init(spec, servers: [], isClosed: true) }
+
+    /// Connections are closed at once.
+    let isClosed: Bool
+
+    private init(_ spec: ListenerSpec, servers: ContiguousArray<TLSServer>, isClosed: Bool = false) {
         self.spec = spec
+        self.isClosed = isClosed
+        self.servers = servers
+        self.strictTransport =
+            spec.tls?.strictTransport.map { Array("Strict-Transport-Security: max-age=\($0)\r\n".utf8) } ?? []
         self.proxies = AddressSet(spec.proxyProtocol?.from ?? [])
         let versions = spec.proxyProtocol?.versions ?? []
         self.proxyVersions = [versions.contains(1) ? .one : [], versions.contains(2) ? .two : []]
@@ -17,6 +50,11 @@ final class ListenerPlan: Sendable {
 
     /// Whether this peer must say whom it connects for. Its address decides, never its bytes.
     func awaitsProxyHeader(from peer: IPAddress) -> Bool { !self.proxies.isEmpty && self.proxies.contains(peer) }
+
+    var isTLS: Bool { !self.servers.isEmpty }
+
+    /// nil: plain.
+    func server(ofWorker index: Int) -> TLSServer? { index < self.servers.count ? self.servers[index] : nil }
 
     var name: String { self.spec.name }
 }

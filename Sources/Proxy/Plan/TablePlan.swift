@@ -5,6 +5,8 @@ import Traffic
 /// that adopts it only looks its upstreams' pools up.
 final class TablePlan: Sendable {
     let table: RoutingTable
+    /// By the upstream's place in the table; nil: plain.
+    let upstreamTLS: ContiguousArray<UpstreamTLSPlan?>
     let routes: ContiguousArray<Reference<RoutePlan>>
     private let owners: [RoutePlan]
     let headLimits: HeadLimits
@@ -22,6 +24,12 @@ final class TablePlan: Sendable {
     /// `previous`: routes that are the very same need not be derived again.
     init(_ table: RoutingTable, registry: CounterRegistry, previous: TablePlan?) {
         self.table = table
+        self.upstreamTLS = ContiguousArray(
+            table.upstreams.map { upstream in
+                upstream.spec.tls.map { spec in
+                    previous?.upstreamTLS.lazy.compactMap { $0 }.first { $0.spec == spec } ?? UpstreamTLSPlan(spec)
+                }
+            })
         let limits = table.spec.limits
         self.headLimits = HeadLimits(
             requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))

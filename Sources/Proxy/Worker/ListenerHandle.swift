@@ -126,13 +126,15 @@ final class ListenerHandle: Handle {
     }
 
     private func admit(_ socket: consuming Socket, from client: IPAddress) {
-        guard self.core.admission.admit(limit: Int(self.core.plan.table.spec.limits.connections)) else {
+        guard !self.listener.plan.isClosed,
+            self.core.admission.admit(limit: Int(self.core.plan.table.spec.limits.connections))
+        else {
             self.core.counts.connectionsRefused &+= 1
             socket.close()
             return
         }
         var origin = ClientOrigin(listener: self.listener, address: client)
-        if self.listener.plan.awaitsProxyHeader(from: client) {
+        if self.listener.plan.isTLS || self.listener.plan.awaitsProxyHeader(from: client) {
             self.core.counts.connectionsAccepted &+= 1
             let handshake = ClientHandshake(core: self.core, socket: socket, origin: origin)
             handshake.start()

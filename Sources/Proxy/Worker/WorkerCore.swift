@@ -61,6 +61,10 @@ final class WorkerCore {
     private var reportedHeld = 0
     private var lastRelief: UInt64 = 0
     var counts = WorkerCounts()
+    /// Made when the first session of TLS needs it.
+    private var tls: TLSMemory?
+    /// Steps of handshakes taken in this turn.
+    var handshakesInTurn = 0
     private var dateSecond: UInt64 = 0
     private var dateField = DateField(seconds: 0)
     let log: AccessLogBuffer?
@@ -95,6 +99,10 @@ final class WorkerCore {
     func turn(_ batch: EventBatch) -> NextTurn {
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
+        if let tls {
+            tls.now = self.now
+            self.handshakesInTurn = 0
+        }
         // Idle endpoint connections first: see EndpointConnection.
         for position in 0..<batch.count where self.handles.isUrgent(batch.token(position)) {
             self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.readiness(position)) }
@@ -185,6 +193,17 @@ final class WorkerCore {
         guard handle.slot >= 0 else { return }
         self.wheel.cancel(handle.slot)
         self.handles.remove(handle)
+    }
+
+    // MARK: TLS
+
+    /// What this worker's sessions share; nil: there is no memory.
+    func tlsMemory() -> TLSMemory? {
+        if self.tls == nil {
+            self.tls = TLSMemory()
+            self.tls?.now = self.now
+        }
+        return self.tls
     }
 
     // MARK: memory for slow peers
@@ -284,10 +303,11 @@ final class WorkerCore {
     func adopt(_ shared: TablePlan) -> Set<UInt64> {
         let table = shared.table
         let upstreams = ContiguousArray(
-            table.upstreams.map { upstream in
+            table.upstreams.enumerated().map { index, upstream in
                 UpstreamPlan(
                     group: upstream,
-                    pools: ContiguousArray(upstream.endpoints.map { self.pool(for: $0, upstream) }),
+                    pools: ContiguousArray(
+                        upstream.endpoints.map { self.pool(for: $0, upstream, tls: shared.upstreamTLS[index]) }),
                     state: self.upstreamState(upstream))
             })
         self.retired.append(self.plan)
@@ -319,13 +339,14 @@ final class WorkerCore {
         for case let pool? in self.pools where pool.announcement != nil { pool.closeIdle(of: client) }
     }
 
-    private func pool(for endpoint: Endpoint, _ upstream: Upstream) -> EndpointPool {
+    private func pool(for endpoint: Endpoint, _ upstream: Upstream, tls: UpstreamTLSPlan?) -> EndpointPool {
         while endpoint.id >= self.pools.count { self.pools.append(nil) }
         if let pool = self.pools[endpoint.id] {
-            pool.adopt(upstream.spec, state: self.upstreamState(upstream))
+            pool.adopt(upstream.spec, state: self.upstreamState(upstream), tls: tls)
             return pool
         }
-        let pool = EndpointPool(endpoint: endpoint, spec: upstream.spec, state: self.upstreamState(upstream))
+        let pool = EndpointPool(
+            endpoint: endpoint, spec: upstream.spec, state: self.upstreamState(upstream), tls: tls)
         self.pools[endpoint.id] = pool
         return pool
     }
@@ -409,6 +430,7 @@ final class WorkerCore {
         snapshot.acceptFailures = self.counts.acceptFailures
         snapshot.tunnelsActive = UInt64(self.counts.tunnels)
         snapshot.exchangesActive = UInt64(self.counts.exchanges)
+        snapshot.handshakesActive = UInt64(self.counts.handshakes)
         snapshot.interimsDropped = self.counts.interimsDropped
         snapshot.rejected = self.rejected
         for (number, metrics) in self.metrics.enumerated() {
@@ -438,6 +460,8 @@ struct WorkerCounts {
     var connectionsRelieved: UInt64 = 0
     var tunnels = 0
     var exchanges = 0
+    /// TLS handshakes under way.
+    var handshakes = 0
     /// Interim responses beyond `limits.interimResponses`.
     var interimsDropped: UInt64 = 0
 }

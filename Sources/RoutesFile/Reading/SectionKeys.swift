@@ -17,8 +17,19 @@ package struct SectionKeys: Sendable, Equatable {
             "state", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams",
             "routes",
         ])
-    package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol"])
+    package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol", "tls"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
+    package static let listenerTLS = SectionKeys(
+        "listenerTLS",
+        [
+            "certificates", "minimumVersion", "groups", "cipherSuites", "ciphers", "unknownName", "strictHost", "hsts",
+            "tickets", "clientCertificates",
+        ])
+    package static let certificate = SectionKeys("certificate", ["certificate", "key", "ocsp"])
+    package static let tickets = SectionKeys("tickets", ["rotate", "keyFiles"])
+    package static let clientCertificates = SectionKeys("clientCertificates", ["ca", "mode", "depth", "crl"])
+    package static let upstreamTLS = SectionKeys(
+        "upstreamTLS", ["ca", "serverName", "verify", "certificate", "key", "minimumVersion"])
     package static let admin = SectionKeys(
         "admin", ["address", "observe", "hosts", "tokens", "tokensFile", "metricsToken"])
     package static let token = SectionKeys("adminToken", ["name", "role", "sha256"])
@@ -37,7 +48,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let timeouts = SectionKeys(
         "timeouts",
         [
-            "proxyHeader", "requestHeader", "requestBodyIdle", "connect", "responseHeader", "responseBodyIdle",
+            "proxyHeader", "tlsHandshake", "requestHeader", "requestBodyIdle", "connect", "responseHeader",
+            "responseBodyIdle",
             "keepAlive", "upstreamIdle", "upstreamLifetime", "tunnelIdle", "tunnelHalfClosed", "linger", "queue",
             "drain",
         ])
@@ -64,7 +76,7 @@ package struct SectionKeys: Sendable, Equatable {
         "upstream",
         [
             "endpoints", "discovery", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding",
-            "queue", "idleConnections", "retry", "sendProxyProtocol",
+            "queue", "idleConnections", "retry", "sendProxyProtocol", "tls",
         ])
     package static let discovery = SectionKeys("discovery", ["dns", "srv", "endpointSlices"])
     package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver", "staleFor"])
@@ -105,10 +117,12 @@ package struct SectionKeys: Sendable, Equatable {
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
     package static let all = [
-        document, listener, proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
+        document, listener, listenerTLS, certificate, tickets, clientCertificates,
+        proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
         guardRules,
         forwarding, errors, timeouts,
-        routeTimeouts, limits, routeLimits, buffering, upstream, discovery, dnsDiscovery, srvDiscovery, endpointSlices,
+        routeTimeouts, limits, routeLimits, buffering, upstream, upstreamTLS, discovery, dnsDiscovery, srvDiscovery,
+        endpointSlices,
         balanceHash,
         health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
         replace, hostRewrite, headerEdits,

@@ -5,6 +5,7 @@ import Traffic
 enum ListenerReader {
     static func read(_ section: Section, into listener: inout ListenerSpec) {
         section.read("proxyProtocol", into: &listener.proxyProtocol) { Self.proxyProtocol($0) }
+        section.read("tls", into: &listener.tls) { TLSReader.listener($0) }
     }
 
     private static func proxyProtocol(_ node: Node) -> ProxyProtocolSpec? {

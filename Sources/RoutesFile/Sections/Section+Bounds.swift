@@ -9,7 +9,8 @@ extension Section {
     /// Sets what the section gives over what `timeouts` holds. Sections of a route know fewer keys.
     func readTimeouts(into timeouts: inout Timeouts) {
         let targets: [(String, WritableKeyPath<Timeouts, UInt32>)] = [
-            ("proxyHeader", \.proxyHeader), ("requestHeader", \.requestHeader), ("requestBodyIdle", \.requestBodyIdle),
+            ("proxyHeader", \.proxyHeader), ("tlsHandshake", \.tlsHandshake), ("requestHeader", \.requestHeader),
+            ("requestBodyIdle", \.requestBodyIdle),
             ("connect", \.connect),
             ("responseHeader", \.responseHeader), ("responseBodyIdle", \.responseBodyIdle), ("keepAlive", \.keepAlive),
             ("upstreamIdle", \.upstreamIdle), ("upstreamLifetime", \.upstreamLifetime), ("tunnelIdle", \.tunnelIdle),

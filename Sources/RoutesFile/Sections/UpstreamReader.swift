@@ -28,6 +28,19 @@ struct UpstreamReader {
         section.read("idleConnections", into: &upstream.idleConnections) { $0.integer(0...65_536) }
         section.read("retry", into: &upstream.retry) { self.retry($0) }
         section.read("sendProxyProtocol", into: &upstream.sendProxyProtocol) { $0.integer(1...2) }
+        section.read("tls", into: &upstream.tls) { TLSReader.upstream($0) }
+        switch upstream.discovery {
+        case .srv?, .endpointSlices?:
+            if let tls = upstream.tls, tls.isVerified, tls.serverName == nil {
+                section["tls"]?.fail("expected \"serverName\": discovery finds addresses, which few certificates have")
+            }
+        case .dns?, nil: break
+        }
+        if let tls = upstream.tls, tls.isVerified, tls.serverName == nil, !upstream.names.isEmpty,
+            upstream.tlsName == nil || !upstream.endpoints.isEmpty
+        {
+            section["tls"]?.fail("expected \"serverName\": the endpoints have several names, or names and addresses")
+        }
         return upstream
     }
 

@@ -18,6 +18,8 @@ package struct WorkerSnapshot: Sendable {
     package var rejected: [UInt16: UInt64] = [:]
     package var routes: [RouteCounters] = []
     package var listeners: [ListenerCounters] = []
+    /// TLS handshakes under way.
+    package var handshakesActive: UInt64 = 0
     package var endpoints: [EndpointCounters] = []
     package var retries: [String: UInt64] = [:]
     package var retriesDenied: [String: UInt64] = [:]
@@ -33,9 +35,16 @@ package struct WorkerSnapshot: Sendable {
 package struct ListenerCounters: Sendable {
     package var listener: String
     package var proxyHeaders: ProxyHeaderCounts
-    package init(listener: String, proxyHeaders: ProxyHeaderCounts) {
+    package var handshakes: HandshakeCounts
+    package var handshakeDuration: LatencyHistogram
+    package init(
+        listener: String, proxyHeaders: ProxyHeaderCounts, handshakes: HandshakeCounts = HandshakeCounts(),
+        handshakeDuration: LatencyHistogram = LatencyHistogram()
+    ) {
         self.listener = listener
         self.proxyHeaders = proxyHeaders
+        self.handshakes = handshakes
+        self.handshakeDuration = handshakeDuration
     }
 }
 
@@ -88,6 +97,7 @@ package struct EndpointCounters: Sendable {
     package var connectFailures: UInt64
     /// Answers that broke the protocol's form or our own limits.
     package var malformedAnswers: UInt64 = 0
+    package var handshakes = HandshakeCounts()
     package var connectionsOpened: UInt64
     package var connectionsIdle: UInt64
     package init(

@@ -5,6 +5,10 @@ package enum ProbeCause: String, Sendable {
     case connectTimeout = "connect-timeout"
     case unreachable
     case reset
+    /// No session of TLS came of it.
+    case handshake = "tls-handshake-failed"
+    /// The endpoint's certificate is not one that is believed, or not its own.
+    case certificate = "certificate-invalid"
     case responseTimeout = "response-timeout"
     /// Not a status that was expected.
     case status
@@ -122,6 +126,8 @@ extension ProbeResult {
         case .connectTimeout: "connecting timed out"
         case .unreachable: "the address was unreachable"
         case .reset: "the connection was reset"
+        case .handshake: "no session of TLS came of it"
+        case .certificate: "its certificate is not believed, or not its own"
         case .responseTimeout: "no answer came in time"
         case .status: "the answer's status was \(self.status)"
         case .body: "the answer's body was not the expected one"

@@ -3,6 +3,8 @@ package struct ListenerSpec: Sendable, Equatable {
     package var address: SocketAddress
     /// nil: every peer is the client itself.
     package var proxyProtocol: ProxyProtocolSpec?
+    /// nil: plain.
+    package var tls: ListenerTLS?
 
     package init(name: String, address: SocketAddress) {
         self.name = name

@@ -2,6 +2,8 @@
 package struct Timeouts: Sendable, Equatable {
     /// From accept to the whole header of the PROXY protocol, where a listener awaits one; exceeded → close.
     package var proxyHeader: UInt32 = 2_000
+    /// From accept, or from the header of the PROXY protocol, to the end of the TLS handshake.
+    package var tlsHandshake: UInt32 = 10_000
     /// From the first byte of a request (or accept) to its complete head; exceeded → 408.
     package var requestHeader: UInt32 = 10_000
     /// Without a byte of request body from the client; exceeded → 408 or close.

@@ -24,6 +24,8 @@ package struct UpstreamSpec: Sendable, Equatable {
     /// The version of the PROXY protocol by which endpoints are told whom a connection is for: 1 or 2; 0: none. Then a
     /// connection is kept for its client alone.
     package var sendProxyProtocol: UInt8 = 0
+    /// nil: plain.
+    package var tls: UpstreamTLS?
 
     package init(name: String) { self.name = name }
 }

@@ -41,6 +41,7 @@ extension RouteSpec: Digestible {
 extension Timeouts: Digestible {
     func add(to digest: inout Digest) {
         digest.add(self.proxyHeader)
+        digest.add(self.tlsHandshake)
         digest.add(self.requestHeader)
         digest.add(self.requestBodyIdle)
         digest.add(self.connect)
@@ -127,6 +128,26 @@ extension UpstreamSpec: Digestible {
         digest.add(self.idleConnections)
         digest.add(self.retry)
         digest.add(UInt64(self.sendProxyProtocol))
+        digest.add(self.tls)
+    }
+}
+
+extension UpstreamTLS: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.authorities)
+        digest.add(self.serverName)
+        digest.add(self.isVerified)
+        digest.add(self.chain)
+        digest.add(self.key)
+        digest.add(self.minimumVersion == .v13)
+    }
+}
+
+extension NamedFile: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.path)
+        digest.add(UInt64(self.bytes.count))
+        for byte in self.bytes { digest.add(UInt64(byte)) }
     }
 }
 

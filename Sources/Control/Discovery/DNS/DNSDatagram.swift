@@ -17,7 +17,8 @@ enum DNSDatagram {
         case .cancelled: return .failure(DiscoveryFailure("\(server) has not answered in time", isSilence: true))
         case .refused: return Self.failure(server, "nobody listens there")
         case .exhausted: return Self.failure(server, "this process has no descriptor left")
-        case .unreachable, .reset, .closed, .limit: return Self.failure(server, "it cannot be reached")
+        case .unreachable, .reset, .closed, .limit, .handshake:
+            return Self.failure(server, "it cannot be reached")
         }
     }
 

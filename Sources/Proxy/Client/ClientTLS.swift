@@ -1,0 +1,37 @@
+import HTTPWire
+import Reactor
+import Traffic
+
+/// What a client's TLS connection has agreed on, for its requests and their log lines.
+final class ClientTLS {
+    let facts: TLSFacts
+    let cipher: String
+    /// The name that the client asked for, in lower case; empty: none.
+    let serverName: [UInt8]
+    private let server: TLSServer
+    let isHostStrict: Bool
+    /// A whole field line; empty: nothing is asked of clients (RFC 6797).
+    let strictTransport: [UInt8]
+
+    init(_ channel: borrowing Channel, _ facts: TLSFacts, server: TLSServer, plan: ListenerPlan) {
+        self.facts = facts
+        let names = channel.tlsNames()
+        self.cipher = names.cipher
+        self.serverName = names.serverName.utf8.map { ASCII.lowercased($0) }
+        self.server = server
+        self.isHostStrict = plan.spec.tls?.isHostStrict ?? false
+        self.strictTransport = plan.strictTransport
+    }
+
+    /// Whether the certificate in use names the host of a request (RFC 9110 15.5.20). `host` may have a port.
+    func names(_ host: borrowing Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var name: [UInt8] = []
+        name.reserveCapacity(range.count)
+        for index in range { name.append(ASCII.lowercased(host[index])) }
+        // Behind the brackets of an IPv6 address, which no certificate is chosen by.
+        if name.first != 0x5B, let colon = name.firstIndex(of: 0x3A) { name.removeSubrange(colon...) }
+        return name.withUnsafeBytes { name in
+            self.serverName.withUnsafeBytes { self.server.names(name, asked: $0) }
+        }
+    }
+}

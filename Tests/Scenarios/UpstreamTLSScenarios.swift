@@ -1,0 +1,165 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// Endpoints that speak TLS: real ones (`openssl s_server`), and what the balancer makes of their certificates.
+@Suite("TLS toward endpoints", .serialized) struct UpstreamTLSScenarios {
+    private static let certificates = Result { try TestCertificates() }
+
+    /// An endpoint that answers every request by TLS from a Python of the system, and says what it saw.
+    private final class Endpoint: Sendable {
+        let program: Program
+        let port: UInt16
+
+        /// `mode`: `keep` keeps connections, `cut` ends a body without saying so.
+        init(_ made: (certificate: String, key: String), mode: String = "keep", clients: String = "") throws {
+            let script = """
+                import http.server, socket, ssl, sys
+                count = 0
+                class Server(http.server.ThreadingHTTPServer):
+                    daemon_threads = True
+                    def process_request(self, request, address):
+                        global count
+                        count += 1
+                        print("connection", count, flush=True)
+                        super().process_request(request, address)
+                class Handler(http.server.BaseHTTPRequestHandler):
+                    protocol_version = "HTTP/1.1"
+                    def do_GET(self):
+                        reused = getattr(self.connection, "session_reused", False)
+                        print("request", self.path, "resumed" if reused else "new", flush=True)
+                        body = (self.path + " " + str(self.connection.version())).encode()
+                        self.send_response(200)
+                        if "\(mode)" == "cut":
+                            self.send_header("Connection", "close")
+                            self.end_headers()
+                            self.wfile.write(body)
+                            self.wfile.flush()
+                            self.connection.detach()
+                            raise SystemExit
+                        self.send_header("Content-Length", str(len(body)))
+                        self.end_headers()
+                        self.wfile.write(body)
+                    def log_message(self, *words): pass
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain("\(made.certificate)", "\(made.key)")
+                if "\(clients)":
+                    context.load_verify_locations("\(clients)")
+                    context.verify_mode = ssl.CERT_REQUIRED
+                server = Server(("127.0.0.1", 0), Handler)
+                server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+                print("port", server.server_address[1], flush=True)
+                server.serve_forever()
+                """
+            self.program = try Program(path: "/usr/bin/env", ["python3", "-c", script])
+            self.port = try self.program.await { line in
+                line.hasPrefix("port ") ? UInt16(line.dropFirst(5)) : nil
+            }
+        }
+
+        var connections: Int { self.program.output.filter { $0.hasPrefix("connection ") }.count }
+    }
+
+    private func document(_ endpoint: String, _ tls: String, keys: String = "") -> String {
+        """
+        {"listeners": [{"name": "public", "address": "127.0.0.1:0"}], "admin": {"address": "127.0.0.1:0"},
+         "accessLog": {"enabled": false},
+         "upstreams": {"core": {"endpoints": ["\(endpoint)"], "tls": \(tls)\(keys)}},
+         "routes": [{"name": "api", "split": {"core": 1}}]}
+        """
+    }
+
+    @Test("Requests share a verified connection, although the endpoint sends tickets after the handshake")
+    func reuses() throws {
+        let made = try Self.certificates.get()
+        let endpoint = try Endpoint(made.make("up", names: ["localhost", "127.0.0.1"]))
+        for name in ["127.0.0.1", "localhost"] {
+            let before = endpoint.connections
+            let balancer = try BalancerProcess(
+                self.document("\(name):\(endpoint.port)", "{\"ca\": \"\(made.authority)\"}"))
+            let client = try balancer.connect()
+            var reader = MessageReader(client)
+            for number in 0..<30 {
+                client.send("GET /\(number) HTTP/1.1\r\nHost: h\r\n\r\n")
+                let answer = try reader.message()
+                #expect(answer.status == 200 && answer.text == "/\(number) TLSv1.3", "\(answer.start) \(answer.text)")
+            }
+            #expect(endpoint.connections == before + 1, "\(name): one connection for thirty requests")
+        }
+    }
+
+    @Test("An endpoint that is not who it should be gets no request: 502, counted, told by its probes")
+    func refuses() throws {
+        let made = try Self.certificates.get()
+        let other = try Endpoint(made.make("other", names: ["other.example"]))
+        let strangers = try TestCertificates()
+        let stranger = try Endpoint(strangers.make("stranger", names: ["127.0.0.1"]))
+        for (endpoint, tls) in [
+            (other, "{\"ca\": \"\(made.authority)\"}"), (stranger, "{\"ca\": \"\(made.authority)\"}"),
+            (other, "{\"ca\": \"\(made.authority)\", \"serverName\": \"wrong.example\"}"),
+        ] {
+            let balancer = try BalancerProcess(
+                self.document("127.0.0.1:\(endpoint.port)", tls, keys: #", "retry": {"attempts": 0}"#))
+            let answer = try balancer.request("/secret")
+            #expect(
+                answer.status == 502 && answer.field("x-balancer-reason") == "certificate-invalid", "\(answer.start)")
+            #expect(
+                try balancer.admin("/metrics").text.contains(
+                    "balancer_endpoint_tls_failures_total{upstream=\"core\",endpoint=\"127.0.0.1:\(endpoint.port)\","
+                        + "reason=\"certificate\"} 1\n"))
+        }
+        #expect(!other.program.output.contains { $0.hasPrefix("request") })
+        #expect(!stranger.program.output.contains { $0.hasPrefix("request") })
+        let right = try BalancerProcess(
+            self.document(
+                "127.0.0.1:\(other.port)", "{\"ca\": \"\(made.authority)\", \"serverName\": \"other.example\"}"))
+        #expect(try right.request("/in").text == "/in TLSv1.3")
+        let careless = try BalancerProcess(self.document("127.0.0.1:\(stranger.port)", "{\"verify\": false}"))
+        #expect(try careless.request("/in").text == "/in TLSv1.3")
+        #expect(careless.program.errors.contains { $0.contains("tls.verify") && $0.contains("warning") })
+    }
+
+    @Test("Probes speak TLS: an endpoint with the wrong certificate is down and says why, the right one is up")
+    func probes() throws {
+        let made = try Self.certificates.get()
+        let good = try Endpoint(made.make("good", names: ["127.0.0.1"]))
+        let strangers = try TestCertificates()
+        let bad = try Endpoint(strangers.make("bad", names: ["127.0.0.1"]))
+        for (endpoint, word) in [(good, "\"up\""), (bad, "certificate")] {
+            let balancer = try BalancerProcess(
+                self.document(
+                    "127.0.0.1:\(endpoint.port)", "{\"ca\": \"\(made.authority)\"}",
+                    keys: #", "health": {"path": "/probe", "interval": "100ms", "fall": 1, "rise": 1}"#))
+            let isSeen = try eventually {
+                try balancer.admin("/api/v1/upstreams").text.contains(word)
+            }
+            #expect(isSeen, "\(word)")
+        }
+        #expect(good.program.output.contains { $0.hasPrefix("request /probe") })
+    }
+
+    @Test("The balancer shows its own certificate to endpoints that demand one")
+    func mutual() throws {
+        let made = try Self.certificates.get()
+        let own = try made.make("balancer", names: ["balancer"])
+        let endpoint = try Endpoint(made.make("demanding", names: ["127.0.0.1"]), clients: made.authority)
+        let tls = "{\"ca\": \"\(made.authority)\", \"certificate\": \"\(own.certificate)\", \"key\": \"\(own.key)\"}"
+        let balancer = try BalancerProcess(self.document("127.0.0.1:\(endpoint.port)", tls))
+        #expect(try balancer.request("/in").text == "/in TLSv1.3")
+        let without = try BalancerProcess(
+            self.document("127.0.0.1:\(endpoint.port)", "{\"ca\": \"\(made.authority)\"}"))
+        #expect(try without.request("/in").status == 502)
+    }
+
+    @Test("A body that only the end delimits is cut toward the client where the endpoint did not say that it ends")
+    func truncation() throws {
+        let made = try Self.certificates.get()
+        let endpoint = try Endpoint(made.make("cutting", names: ["127.0.0.1"]), mode: "cut")
+        let balancer = try BalancerProcess(
+            self.document("127.0.0.1:\(endpoint.port)", "{\"ca\": \"\(made.authority)\"}"))
+        let answer = try balancer.exchange("GET /half HTTP/1.1\r\nHost: h\r\n\r\n", seconds: 10)
+        #expect(!answer.text.hasSuffix("0\r\n\r\n"), "no last chunk: \(answer)")
+        #expect(answer.text.isEmpty || answer.text.contains("/half") || answer.text.contains(" 502 "), "\(answer)")
+    }
+}
