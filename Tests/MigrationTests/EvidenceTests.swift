@@ -107,6 +107,28 @@ struct EvidenceTests {
         #expect(Evidence.interval(new: self.arm(0, 0), old: self.arm(0, 0)) == -1...1)
     }
 
+    @Test("How long it takes to pass: 880 requests without errors, half as many more with one in a thousand")
+    func samplesToPass() throws {
+        let threshold = Evidence.threshold(0.05)
+        func samples(_ rate: Double, _ share: Double) -> UInt64? {
+            Evidence.samplesToPass(rate: rate, share: share, margin: 0.005, threshold: threshold)
+        }
+        #expect((850...900).contains(try #require(samples(0, 0.05))))
+        #expect((1_400...1_900).contains(try #require(samples(0.001, 0.05))))
+        #expect(try #require(samples(0.05, 0.05)) > 10_000)
+        for (rate, share) in [(0.5, 0.0), (2, 0.5), (-1, 0.5), (.nan, 0.5), (0, .nan)] {
+            #expect(samples(rate, share) == nil)
+        }
+    }
+
+    @Test("Sums that nobody can have counted trap nothing")
+    func hugeSums() {
+        let huge = Arm(bad: .max, count: .max)
+        _ = Evidence.isWorse(new: huge, old: huge, tolerance: 0.001, threshold: 8)
+        #expect(Evidence.worse(new: huge, old: huge, tolerance: 0).value.isFinite)
+        #expect(Evidence.fine(new: huge, old: Arm(bad: 0, count: 0), margin: 0.005).value.isFinite)
+    }
+
     @Test("Sums of replicas give what one replica with all traffic gives")
     func sums() {
         var (new, old) = (ArmCounters(), ArmCounters())

@@ -140,6 +140,14 @@ struct PlanSpecTests {
             self.paths {
                 $0.stages[0].mirror = nil; $0.gates.mismatches = nil
             } == [])
+        #expect(self.paths { $0.gates.errors = .init(tolerance: 0, margin: 1.1) } == ["$.gates.errors.margin"])
+        #expect(self.paths { $0.gates.errors = .init(tolerance: .nan, margin: 0.1) } == ["$.gates.errors.tolerance"])
+        #expect(self.paths { $0.gates.p50 = .init(tolerance: 0, margin: 3) } == [])
+        #expect(self.paths { $0.gates.falseAlarm = 0 } == ["$.gates.falseAlarm"])
+        #expect(self.paths { $0.gates.falseAdvance = 0.6 } == ["$.gates.falseAdvance"])
+        #expect(self.paths { $0.gates.mismatches = 0 } == ["$.gates.mismatches.max"])
+        #expect(self.paths { $0.freeze = [.init(zone: "UTC", from: 0, to: 1_441)] } == ["$.freeze[0]"])
+        #expect(self.paths { $0.freeze = .init(repeating: .init(zone: "UTC"), count: 65) } == ["$.freeze"])
         #expect(PlanMachine(PlanFixture.spec { $0.to = "core" }) == nil)
     }
 

@@ -300,6 +300,32 @@ struct PlanMachineTests {
         #expect(state.phase == .retreated && state.share == 0)
     }
 
+    @Test("Another process goes on where this one stood: the hold, and a retreat at its step", arguments: [0, 1, 5, 8])
+    func inherited(steps: Int) throws {
+        let spec = Fixture.spec { $0.retreat.over = 90_000 }
+        let machine = PlanMachine.of(spec)
+        var state = Fixture.state(.running)
+        var now: Int64 = 5_000_000
+        for _ in 0...steps {
+            state = try machine.step(state, .tick, Fixture.facts(now, Fixture.failing)).state
+            now += 10_000
+        }
+        // A machine that was started a moment ago.
+        let other = state.inherited(by: spec, now: 3_000)
+        let next = try machine.step(other, .tick, Fixture.facts(3_000, Fixture.failing))
+        #expect(next.state.share == state.share && next.state.phase == state.phase)
+        let after = try machine.step(other, .tick, Fixture.facts(13_000, Fixture.failing))
+        #expect(after.state.share + 25_000 == state.share)
+
+        var running = Fixture.state(.running)
+        (running.ticked, running.held) = (9_000_000, 4_000)
+        let held = try machine.step(
+            running.inherited(by: spec, now: 10), .tick, Fixture.facts(2_000, Fixture.collecting))
+        #expect(held.state.held == 4_000)
+        let retreated = Fixture.state(.retreated).inherited(by: spec, now: 77)
+        #expect(retreated.retreatedAt == 77)
+    }
+
     @Test("To the stage before, if the plan says so; never up")
     func previousAim() throws {
         let machine = PlanMachine.of(Fixture.spec { $0.retreat.aim = .previous })

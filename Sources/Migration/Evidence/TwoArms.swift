@@ -25,10 +25,25 @@ extension Evidence {
     /// not reach it, the least of all rates does not either.
     package static func isWorse(new: Arm, old: Arm, tolerance: Double, threshold: Double) -> Bool {
         let (low, high) = (max(0, -tolerance), min(1, 1 - tolerance))
-        let pooled = Double(new.bad + old.bad) / max(1, Double(new.count + old.count))
+        let pooled = (Double(new.bad) + Double(old.bad)) / max(1, Double(new.count) + Double(old.count))
         let rate = min(max(pooled, low), high)
         let value = self.tilt(new, rate: rate + tolerance, .above) + self.half(self.tilt(old, rate: rate, .below))
         return value >= threshold && self.worse(new: new, old: old, tolerance: tolerance).value >= threshold
+    }
+
+    /// About how many samples of the new side it takes until `fine` reaches a threshold, if both sides go wrong at the same rate
+    /// and the new side has that share of the samples. Nil if thousands of millions are not enough.
+    package static func samplesToPass(rate: Double, share: Double, margin: Double, threshold: Double) -> UInt64? {
+        guard share > 0, share <= 1, rate >= 0, rate <= 1 else { return nil }
+        var count = 16.0
+        while count < 4e9 {
+            let others = count * (1 - share) / share
+            let new = Arm(bad: UInt64((rate * count).rounded(.up)), count: UInt64(count))
+            let old = Arm(bad: UInt64(min(rate * others, 1e18)), count: UInt64(min(others, 1e18)))
+            if self.fine(new: new, old: old, margin: margin).value >= threshold { return UInt64(count) }
+            count = (count * 1.02).rounded(.up)
+        }
+        return nil
     }
 
     /// All differences, new rate less old one, that are not refuted at 95 %: each end at one half of the rest.

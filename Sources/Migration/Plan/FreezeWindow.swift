@@ -42,6 +42,10 @@ package struct FreezeWindow: Sendable, Equatable {
         self.to = to
     }
 
+    var isTimeOfDay: Bool {
+        (0..<Self.dayMinutes).contains(self.from) && (0...Self.dayMinutes).contains(self.to)
+    }
+
     /// Whether a moment lies in the window. `offset` is the zone's at that moment, in seconds east of UTC.
     package func contains(seconds: Int64, offset: Int64) -> Bool {
         let local = seconds + offset

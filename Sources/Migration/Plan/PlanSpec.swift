@@ -47,6 +47,7 @@ package struct PlanSpec: Sendable, Equatable {
 
     package static let fullWeight: UInt32 = 1_000_000
     package static let stageLimit = 32
+    package static let windowLimit = 64
     package static let holdLimit: Int64 = 720 * 3_600_000
 
     package var name: String
@@ -122,9 +123,25 @@ package struct PlanSpec: Sendable, Equatable {
             ("latency.p50", self.gates.p50), ("latency.p99", self.gates.p99),
         ] {
             guard let rate else { continue }
-            if rate.tolerance < 0 || rate.tolerance > rate.margin {
+            if !(rate.tolerance >= 0 && rate.tolerance <= rate.margin) {
                 fail("$.gates.\(name).tolerance", "expected 0 to the margin")
             }
+            // Answers may take several times as long; no more can go wrong than all.
+            let most: Double = name.hasPrefix("latency") ? 100 : 1
+            if !(rate.margin <= most) { fail("$.gates.\(name).margin", "expected at most \(Int(most * 100)) percent") }
+        }
+        for (name, chance) in [("falseAlarm", self.gates.falseAlarm), ("falseAdvance", self.gates.falseAdvance)]
+        where !(chance > 0 && chance <= 0.5) {
+            fail("$.gates.\(name)", "expected more than 0 and at most 50 percent")
+        }
+        if let limit = self.gates.mismatches, !(limit > 0 && limit < 1) {
+            fail(
+                "$.gates.mismatches.max", "expected more than 0 and less than 100 percent: none at all cannot be proven"
+            )
+        }
+        if self.freeze.count > Self.windowLimit { fail("$.freeze", "expected at most \(Self.windowLimit) windows") }
+        for (index, window) in self.freeze.enumerated() where !window.isTimeOfDay {
+            fail("$.freeze[\(index)]", "expected times from 00:00 to 24:00")
         }
         if self.gates.mismatches != nil, self.stages.indices.allSatisfy({ self.mirror($0) == 0 }) {
             fail("$.gates.mismatches", "nothing is copied, so that nothing is compared: expected false")

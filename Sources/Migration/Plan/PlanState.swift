@@ -63,6 +63,24 @@ package struct PlanState: Sendable, Equatable {
     package var wouldHaveRetreated = false
 
     package init() {}
+
+    /// The state as another process goes on with it, whose clock began elsewhere. What was held stays held; a retreat goes on from
+    /// the step that it had come to; a cooldown begins anew, for nothing says how much of it is over.
+    package func inherited(by spec: PlanSpec, now: Int64) -> PlanState {
+        var state = self
+        state.ticked = nil
+        if state.retreatedAt != nil { state.retreatedAt = now }
+        if var retreat = state.retreat {
+            let way = Int64(retreat.from - min(retreat.aim, retreat.from))
+            let walked = Int64(retreat.from - min(state.share, retreat.from))
+            let steps = way == 0 ? 10 : walked * 10 / way
+            retreat.began = now - max(0, steps - 1) * spec.retreat.over / 9
+            retreat.blockedSince = retreat.blockedSince == nil ? nil : now
+            retreat.alerted = nil
+            state.retreat = retreat
+        }
+        return state
+    }
 }
 
 /// What a plan is told.
