@@ -132,7 +132,25 @@ package struct JSONComparison {
 
     // MARK: objects
 
+    /// Objects of both sides mostly have the same few names in the same order: these need no table.
+    private static func areParallel(_ old: [JSONMember], _ new: [JSONMember]) -> Bool {
+        guard old.count == new.count, old.count <= 16 else { return false }
+        for index in old.indices {
+            guard ByteText(old[index].name) == ByteText(new[index].name) else { return false }
+            for earlier in 0..<index where old[earlier].name == old[index].name { return false }
+        }
+        return true
+    }
+
     private mutating func compareMembers(_ old: [JSONMember], _ new: [JSONMember]) {
+        if Self.areParallel(old, new) {
+            for index in old.indices where !self.isOver {
+                self.enter(.name(old[index].name))
+                if !self.isIgnored { self.compare(old[index].value, new[index].value) }
+                self.leave()
+            }
+            return
+        }
         let first = Members(old)
         let second = Members(new)
         let isRepeating = first.hasRepeated || second.hasRepeated
