@@ -25,6 +25,8 @@ struct CompareReport: Encodable {
         var evidence: Double
         var examples: [Sample]
 
+        /// Of what kind, and where.
+        fileprivate var what: String { self.path.isEmpty ? self.kind : "\(self.kind) \(self.path)" }
         /// Whether it counts against the new side.
         var stands: Bool { (self.state == "real" || self.state == "open") && self.seen > self.cleared }
     }
@@ -113,13 +115,13 @@ struct CompareReport: Encodable {
             table.add(
                 each.number, each.state == "open" && !each.stands ? "cleared" : each.state, "\(each.seen)",
                 "\(each.confirmed)", "\(each.repeated) of \(each.rechecks)",
-                each.path.isEmpty ? each.kind : "\(each.kind) \(each.path)", each.template)
+                each.what, each.template)
         }
         return table.render()
     }
 
     private func examples(of each: Class) -> [String] {
-        var lines = ["", "\(each.number) \(each.state): \(each.kind) \(each.path) in answers to \(each.template)"]
+        var lines = ["", "\(each.number) \(each.state): \(each.what) in answers to \(each.template)"]
         for sample in each.examples.prefix(Self.shownExamples) {
             lines.append("  \(sample.method) \(sample.target)" + (sample.place.isEmpty ? "" : " at \(sample.place)"))
             lines.append("    OLD  \(sample.old ?? "nothing")")
@@ -134,11 +136,14 @@ struct CompareReport: Encodable {
         case .alike where self.interrupted: return "Interrupted: no difference was found so far."
         case .alike:
             let own = self.classes.isEmpty ? "" : ": what differs, differs by itself or moved meanwhile"
-            return "The two sides are alike\(own)."
+            let silent =
+                self.unanswered > 0
+                ? "\nOf \(self.unanswered) requests nothing can be said: neither side answered." : ""
+            return "The two sides are alike\(own).\(silent)"
         case .different:
             let real = self.classes.filter { $0.stands && $0.state == "real" }.count
             let open = self.classes.filter { $0.stands && $0.state == "open" }.count
-            var text = "The two sides differ: \(real) classes real, \(open) open."
+            var text = "The two sides differ. Classes that stand: \(real) real, \(open) open."
             if open > 0 {
                 text += "\nAn open class was seen too seldom to tell it from noise; more paths or --repeat tell."
             }
