@@ -113,6 +113,13 @@ import Traffic
         #expect(reason.contains("full"))
         await #expect(throws: ChangeRefused.self) { try await bench.set(.ready, 3302) }
         #expect(await bench.weights() == [50, 50])
+        let standing = try #require(await bench.publisher.current.ledger)
+        let count = await bench.publisher.entries.count
+        for _ in 0..<5 { await bench.publisher.mendLedger() }
+        // Trying leaves nothing behind but the count of failures.
+        #expect(await bench.publisher.current.ledger?.unwritten == standing.unwritten)
+        #expect(await bench.publisher.entries.count == count)
+        #expect(await bench.publisher.current.ledger?.errors ?? 0 >= standing.errors + 5)
         // Home, out of traffic, and what the operator means in spite of it.
         let retreat = try await bench.setWeights(80, 20)
         #expect(retreat.warnings.contains { $0.contains("lost if this process ends") })

@@ -135,6 +135,11 @@ package struct Journal: Sendable {
             generationBefore: generationBefore, generationAfter: generationAfter)
     }
 
+    /// The entry was not made after all: its number goes to the next, if none has come.
+    mutating func takeBack(_ entry: JournalEntry) {
+        if self.nextSequence == entry.sequence + 1 { self.nextSequence = entry.sequence }
+    }
+
     mutating func append(_ entry: JournalEntry) {
         if self.ring.count == Self.capacity {
             self.ring.removeFirst()

@@ -121,22 +121,31 @@ extension TablePublisher {
     /// What was not written, and the whole live state.
     private func writeAll() async throws(LedgerFailure) {
         guard let ledger = self.ledger else { return }
-        if ledger.trouble != nil {
-            self.enter(
-                .ledger,
-                detail: ledger.lost == 0
-                    ? "it can be written again" : "it can be written again; \(ledger.lost) entries are lost"
-            )
+        // Told only if it is so.
+        let recovery = ledger.trouble == nil ? nil : self.recovery(lost: ledger.lost)
+        let due = ledger.unwritten + (recovery.map { [$0] } ?? [])
+        guard let last = due.last else { return }
+        do throws(LedgerFailure) {
+            try await ledger.store.write(ledger.rows(due), live: LedgerRows.all(self.state, by: last.id))
+        } catch {
+            if let recovery { self.journal.takeBack(recovery) }
+            throw error
         }
-        guard let unwritten = self.ledger?.unwritten, let last = unwritten.last else { return }
-        try await ledger.store.write(ledger.rows(unwritten), live: LedgerRows.all(self.state, by: last.id))
-        let written = Set(unwritten.map(\.id))
+        let written = Set(due.map(\.id))
         // More may have come meanwhile.
         self.ledger?.unwritten.removeAll { written.contains($0.id) }
-        guard ledger.trouble != nil else { return }
+        guard let recovery else { return }
+        self.journal.append(recovery)
         self.ledger?.trouble = nil
         self.ledger?.lost = 0
         self.logger?.notice("the journal and the live state are written again", metadata: ["path": "\(ledger.path)"])
+    }
+
+    private func recovery(lost: UInt64) -> JournalEntry {
+        self.journal.entry(
+            at: self.clock.wall(), origin: ChangeOrigin(.start), what: .ledger, subject: "",
+            detail: lost == 0 ? "it can be written again" : "it can be written again; \(lost) entries are lost",
+            generationBefore: self.state.generation, generationAfter: self.state.generation)
     }
 
     // MARK: changes that must be written first
