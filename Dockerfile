@@ -18,7 +18,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        binutils jq libbrotli-dev libbson-dev libmongoc-dev libsqlite3-dev libssl-dev libzstd-dev pkg-config python3 zlib1g-dev \
+        binutils jq libbrotli-dev libbson-dev libmongoc-dev libnghttp2-dev libsqlite3-dev libssl-dev libzstd-dev pkg-config python3 zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Package.versions fixes the versions, and Package.resolved, where there is one, the commits.
@@ -30,6 +30,7 @@ COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CLanguageData Sources/CLanguageData
 COPY Sources/CMongoC Sources/CMongoC
+COPY Sources/CNGHTTP2 Sources/CNGHTTP2
 COPY Sources/CSQLite Sources/CSQLite
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.

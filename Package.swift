@@ -51,6 +51,8 @@ let package = Package(
         .target(
             name: "Comparison", dependencies: ["CZlib", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
         .target(name: "ProcessStart", swiftSettings: strict),
+        .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], exclude: ["LIFECYCLE.md"], swiftSettings: strict),
         .systemLibrary(name: "CAllocator"),
         .systemLibrary(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
@@ -135,6 +137,7 @@ let package = Package(
         // tests
         .target(
             name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], exclude: ["FuzzCases"], swiftSettings: strict),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], exclude: ["FuzzCases"], swiftSettings: strict),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
         .testTarget(name: "MigrationTests", dependencies: ["Migration", "Traffic"], swiftSettings: strict),

@@ -14,7 +14,8 @@ forbid_imports() { # target pattern
     found=$(grep -rnE "^(@testable |package |internal |private )?import ($2)\b" "Sources/$1" 2>/dev/null)
     [[ -z $found ]] || complain "Sources/$1 must not import this:"$'\n'"$found"
 }
-forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|JSONText|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports HTTP2 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
+forbid_imports HTTPWire 'Foundation|FoundationEssentials|Glibc|Logging|HTTP2|JSONText|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 forbid_imports JSONText 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Traffic|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|Migration|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it takes four functions of the C library, each by its name

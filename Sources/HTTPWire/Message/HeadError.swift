@@ -53,6 +53,11 @@ package enum Malformation: String, Sendable {
     case transferEncodingInHTTP10 = "transfer-encoding-in-http-1.0"
     case bodyNotAllowed = "body-not-allowed"
     case tooManyConnectionOptions = "too-many-connection-options"
+    /// HTTP/2: a pseudo-field that is unknown, missing, repeated or misplaced; a name that is none, or in upper case; a field of
+    /// HTTP/1 connections.
+    case badPseudoField = "bad-pseudo-field"
+    case badFieldName = "bad-field-name"
+    case connectionField = "connection-field"
     /// Refused only where the configuration asks for it.
     case underscoreInName = "underscore-in-name"
 }

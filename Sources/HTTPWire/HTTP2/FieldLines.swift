@@ -1,0 +1,42 @@
+/// The fields of a head or of trailers that were written as HTTP/1 lines, for a protocol that has them one by one: names in
+/// lower case, and none that belongs to an HTTP/1 connection (RFC 9113 8.2.2).
+package struct FieldLines {
+    private let bytes: UnsafeMutableRawBufferPointer
+    private var cursor: Int
+
+    /// `startsWithLine`: a status line comes first.
+    package init(_ bytes: UnsafeMutableRawBufferPointer, startsWithLine: Bool) {
+        self.bytes = bytes
+        self.cursor = 0
+        if startsWithLine { self.cursor = self.lineEnd(from: 0) + 2 }
+    }
+
+    private func lineEnd(from start: Int) -> Int {
+        var index = start
+        while index < self.bytes.count, self.bytes[index] != 0x0D { index += 1 }
+        return index
+    }
+
+    /// The next field, in place.
+    package mutating func next() -> (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
+        while true {
+            let start = self.cursor
+            let end = self.lineEnd(from: start)
+            guard end > start, end < self.bytes.count else { return nil }
+            self.cursor = end + 2
+            var colon = start
+            while colon < end, self.bytes[colon] != 0x3A {
+                self.bytes[colon] = FieldRules.lower(self.bytes[colon])
+                colon += 1
+            }
+            guard colon > start, colon < end else { continue }
+            var lower = colon + 1
+            while lower < end, self.bytes[lower] == 0x20 || self.bytes[lower] == 0x09 { lower += 1 }
+            let source = UnsafeRawBufferPointer(self.bytes)
+            let name = UnsafeRawBufferPointer(rebasing: source[start..<colon])
+            let value = UnsafeRawBufferPointer(rebasing: source[lower..<end])
+            if FieldRules.isOfConnection(name, value) || FieldRules.equals(name, "te") { continue }
+            return (name, value)
+        }
+    }
+}
