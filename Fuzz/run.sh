@@ -14,10 +14,11 @@ module() { # NAME, into $build
     swiftc "${flags[@]}" -wmo -module-name "$1" -emit-library -static -emit-module -I "$build" -I ../Sources/CZlib \
         -emit-module-path "$build/$1.swiftmodule" -o "$build/lib$1.a" "${sources[@]}"
 }
-for target in ${2:-Head Chunked Comparison}; do
+for target in ${2:-Head Chunked Proxy Comparison}; do
     tests=HTTPWireTests modules=(HTTPWire) others=()
     case $target in
     Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
+    Proxy) others=(../Tests/HTTPWireTests/ProxyHeaderInvariants.swift) ;;
     Comparison)
         tests=ComparisonTests modules=(JSONText Traffic Migration Comparison)
         others=(../Tests/ComparisonTests/ComparisonInvariants.swift)

@@ -56,6 +56,13 @@ enum AccessRecord {
             writer.append(reason.word)
             writer.append("\"")
         }
+        if exchange.limitedBy >= 0, let route = exchange.route?.object,
+            Int(exchange.limitedBy) < route.rateLimits.count
+        {
+            writer.append(",\"rule\":\"")
+            writer.append(utf8: route.rateLimits[Int(exchange.limitedBy)].object.spec.name)
+            writer.append("\"")
+        }
         writer.append("}\n")
         Self.finish(&writer, core: core, log: log)
     }

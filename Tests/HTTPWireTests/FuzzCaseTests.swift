@@ -16,6 +16,12 @@ struct FuzzCaseTests {
     func present() {
         #expect(Self.cases("head").count >= 2)
         #expect(Self.cases("chunked").count >= 2)
+        #expect(Self.cases("proxy").count >= 2)
+    }
+
+    @Test("Headers of the PROXY protocol", arguments: Self.cases("proxy"))
+    func proxy(file: URL) throws {
+        #expect(ProxyHeaderInvariants.fault(in: Array(try Data(contentsOf: file))) == nil)
     }
 
     @Test("Heads", arguments: Self.cases("head"))

@@ -138,13 +138,48 @@ struct AcceptedTests {
         let configuration = try Document(
             listeners: """
                 [{ "name": "public", "address": "127.0.0.1:8080",
-                   "proxyProtocol": { "from": ["10.0.0.0/8", "::1"], "versions": [2, 1] } }]
+                   "proxyProtocol": { "from": ["10.0.0.0/8", "::1"], "versions": [2, 1] },
+                   "allow": ["10.0.0.0/8"], "deny": ["::1"] }]
                 """
         ).parse()
         var expected = ListenerSpec(name: "public", address: try address("127.0.0.1:8080"))
         expected.proxyProtocol = ProxyProtocolSpec(
             from: try ["10.0.0.0/8", "::1"].map { try #require(AddressBlock(parsing: $0)) })
+        expected.access.allow = [try #require(AddressBlock(parsing: "10.0.0.0/8"))]
+        expected.access.deny = [try #require(AddressBlock(parsing: "::1"))]
         #expect(configuration.listeners == [expected])
+    }
+
+    @Test("Every key of a route's policies, defaults included")
+    func policies() throws {
+        let configuration = try Document(
+            route: """
+                "split": { "core": 1 }, "allow": [], "deny": ["10.0.0.0/8"], "rateLimit": [
+                    { "name": "a", "key": { "by": "client-address" }, "rate": "50/s" },
+                    { "name": "b", "key": { "by": "header", "name": "X-User" }, "rate": "7/m", "burst": 3, "ipv4Prefix": 24,
+                      "ipv6Prefix": 48, "entries": 8, "headers": false, "dryRun": true, "except": ["::1"] },
+                    { "name": "c", "key": { "by": "all" }, "rate": "1000/h", "headers": "limited" },
+                    { "name": "d", "key": { "by": "cookie", "name": "S" }, "rate": "1000000/s", "burst": 1000000 }]
+                """
+        ).parse()
+        let route = try #require(configuration.table.routes.first)
+        #expect(route.access.allow == [])
+        #expect(route.access.deny == [try #require(AddressBlock(parsing: "10.0.0.0/8"))])
+        let second: UInt64 = 1_000_000_000
+        var header = RateLimitSpec(
+            name: "b", key: .header("x-user"), rate: RateSpec(interval: 60 * second / 7, burst: 3))
+        header.ipv4Prefix = 24
+        header.ipv6Prefix = 48
+        header.entries = 8
+        header.tells = false
+        header.dryRun = true
+        header.except = [try #require(AddressBlock(parsing: "::1"))]
+        #expect(
+            route.rateLimits == [
+                RateLimitSpec(name: "a", key: .clientAddress, rate: RateSpec(interval: second / 50, burst: 50)), header,
+                RateLimitSpec(name: "c", key: .all, rate: RateSpec(interval: 3_600 * second / 1_000, burst: 1_000)),
+                RateLimitSpec(name: "d", key: .cookie("S"), rate: RateSpec(interval: 1_000, burst: 1_000_000)),
+            ])
     }
 
     @Test("Every key of an upstream")

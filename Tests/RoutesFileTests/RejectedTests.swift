@@ -40,6 +40,11 @@ struct RejectedTests {
         }
     }
 
+    /// One limit, named, with these members.
+    private static func limited(_ members: String) -> String {
+        #""rateLimit": [{ "name": "a", "# + members + " }]"
+    }
+
     /// One listener with this `proxyProtocol`.
     private static func proxied(_ text: String) -> String {
         #"[{ "name": "public", "address": "127.0.0.1:8080", "proxyProtocol": "# + text + " }]"
@@ -138,6 +143,12 @@ struct RejectedTests {
         .listeners("[]", "", "expected at least one"),
         .listeners("{}", "", "expected a list of listeners, found an object"),
         .listeners("[5]", "[0]", "expected an object"),
+        .listeners(
+            #"[{ "name": "public", "address": "127.0.0.1:8080", "allow": "10.0.0.0/8" }]"#, "[0].allow",
+            "expected a list of addresses"),
+        .listeners(
+            #"[{ "name": "public", "address": "127.0.0.1:8080", "deny": ["10.0.0.300"] }]"#, "[0].deny[0]",
+            "expected an address or block"),
         .listeners(Self.proxied("{}"), "[0].proxyProtocol", #"the key "from" is missing"#),
         .listeners(Self.proxied(#"{ "from": [] }"#), "[0].proxyProtocol.from", "at least one"),
         .listeners(Self.proxied(#"{ "from": ["10.0.0.0/40"] }"#), "[0].proxyProtocol.from[0]", "expected an address"),
@@ -348,6 +359,44 @@ struct RejectedTests {
         .route(#""limits": { "buffered": "1GiB" }"#, ".limits.buffered", "cannot differ by route; set it in $.limits"),
         .route(#""buffering": { "response": 1 }"#, ".buffering.response", "unknown key"),
         .route(#""buffering": { "request": -1 }"#, ".buffering.request", "expected a size"),
+        .route(#""allow": ["x"]"#, ".allow[0]", "expected an address or block"),
+        .route(#""deny": {}"#, ".deny", "expected a list of addresses"),
+        .route(#""rateLimit": {}"#, ".rateLimit", "expected a list of limits"),
+        .route(#""rateLimit": []"#, ".rateLimit", "at least one"),
+        .route(
+            #""rateLimit": [{ "key": { "by": "all" }, "rate": "1/s" }]"#, ".rateLimit[0]", #"the key "name" is missing"#
+        ),
+        .route(Self.limited(#""rate": "1/s""#), ".rateLimit[0]", #"the key "key" is missing"#),
+        .route(Self.limited(#""key": { "by": "all" }"#), ".rateLimit[0]", #"the key "rate" is missing"#),
+        .route(Self.limited(#""key": { "by": "user" }, "rate": "1/s""#), ".rateLimit[0].key.by", "expected"),
+        .route(
+            Self.limited(#""key": { "by": "all", "name": "x" }, "rate": "1/s""#), ".rateLimit[0].key.name", "no meaning"
+        ),
+        .route(
+            Self.limited(#""key": { "by": "header" }, "rate": "1/s""#), ".rateLimit[0].key",
+            #"the key "name" is missing"#),
+        .route(Self.limited(#""key": { "by": "all" }, "rate": "0/s""#), ".rateLimit[0].rate", "expected a rate"),
+        .route(Self.limited(#""key": { "by": "all" }, "rate": "1/d""#), ".rateLimit[0].rate", "expected a rate"),
+        .route(Self.limited(#""key": { "by": "all" }, "rate": "1.5/s""#), ".rateLimit[0].rate", "expected a rate"),
+        .route(Self.limited(#""key": { "by": "all" }, "rate": "1000001/s""#), ".rateLimit[0].rate", "expected a rate"),
+        .route(
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "burst": 0"#), ".rateLimit[0].burst",
+            "an integer from 1"),
+        .route(
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "ipv4Prefix": 33"#), ".rateLimit[0].ipv4Prefix",
+            "an integer from 1 to 32"),
+        .route(
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "entries": 1"#), ".rateLimit[0].entries",
+            "an integer from 8"),
+        .route(
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "headers": true"#), ".rateLimit[0].headers", "limited"
+        ),
+        .route(
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "headers": "always""#), ".rateLimit[0].headers",
+            "limited"),
+        .route(
+            #""rateLimit": [{ "name": "a", "key": { "by": "all" }, "rate": "1/s" }, { "name": "a", "key": { "by": "all" }, "rate": "1/s" }]"#,
+            ".rateLimit[1].name", "already taken"),
         .route(#""match": { "listener": "publik" }"#, ".match.listener", #"unknown listener; did you mean "public"?"#),
         .route(#""match": { "listener": ["public", "elsewhere"] }"#, ".match.listener[1]", "unknown listener"),
         .route(#""match": { "listener": [] }"#, ".match.listener", "at least one"),

@@ -65,6 +65,7 @@ struct SchemaTests {
             "clientCertificates": ["ca", "mode"], "operationalLog": ["level"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
             "adminToken": ["name", "role", "sha256"],
+            "rateLimit": ["name", "key", "rate"],
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],

@@ -122,7 +122,7 @@ import Testing
         gone.endOutput()
         #expect(gone.readAll(seconds: 10).end != .timeout)
         #expect(try Self.count(balancer, "closed") == 1)
-        #expect(try eventually { try balancer.json("/api/v1/status")["connectionsActive"] as? Int ?? 0 == 0 })
+        #expect(try eventually { try balancer.admin("/metrics").text.contains("balancer_connections_active 0\n") })
     }
 
     @Test("A header that does not come in time is not awaited: bytes that drip in move nothing")

@@ -53,9 +53,11 @@ struct TableTests {
         let counts: [(Any, Int)] = [
             (TableSpec(), 7), (Timeouts(), 14), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
             (UpstreamSpec(name: ""), 14), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
-            (RouteSpec(name: "", action: .respond(status: 404)), 15), (SplitEntry(upstream: "", weight: 0), 2),
+            (RouteSpec(name: "", action: .respond(status: 404)), 17), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
-            (OverrideSpec(header: ""), 3), (HeaderEdits(), 2), (HeaderSetting(name: "", value: ""), 2),
+            (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
+            (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
+            (HeaderSetting(name: "", value: ""), 2),
         ]
         for (value, count) in counts {
             #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
@@ -73,6 +75,16 @@ struct TableTests {
             { $0.forwarding.underscores = .refuse },
             { $0.routes[0].match.normalise = true },
             { $0.routes[0].buffering.request = 1 },
+            { $0.routes[0].access.allow = [] },
+            { $0.routes[0].access.deny = $0.forwarding.trustedProxies },
+            { $0.routes[0].access.allow = $0.forwarding.trustedProxies },
+            { $0.routes[0].rateLimits = [RateLimitSpec(name: "a", key: .all, rate: RateSpec(interval: 1, burst: 1))] },
+            {
+                $0.routes[0].rateLimits = [
+                    RateLimitSpec(name: "a", key: .clientAddress, rate: RateSpec(interval: 1, burst: 1))
+                ]
+            },
+            { $0.routes[0].rateLimits = [RateLimitSpec(name: "a", key: .all, rate: RateSpec(interval: 1, burst: 2))] },
             { $0.forwarding.via = "" },
             { $0.forwarding.trustedProxies[0].prefixLength = 103 },
             { $0.upstreams[0].endpoints[0].port += 1 },

@@ -63,7 +63,8 @@ final class BalancerService: Sendable {
 
     private init(_ options: ServeOptions, signals: ProcessSignals, output: ServingOutput) throws {
         let logger = output.logger
-        let registry = EndpointRegistry(now: MonotonicClock.milliseconds())
+        let registry = EndpointRegistry(
+            now: MonotonicClock.milliseconds(), secret: (.random(in: .min ... .max), .random(in: .min ... .max)))
         let accessLog = try AccessLogOutput.open(options.accessLog, output)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
         let proxy = try ProxyServer(

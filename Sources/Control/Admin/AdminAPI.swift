@@ -145,6 +145,16 @@ package struct AdminAPI: Sendable {
             let view = await plane.publisher.current
             return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
         }
+        router.get("/api/v1/limits") { request, _ in
+            let question = try Self.limitQuestion(request)
+            let view = await plane.publisher.current
+            return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
+        }
+        router.delete("/api/v1/limits") { request, context in
+            try Self.check(request, parameters: ["route", "rule", "key"])
+            let question = try Self.limitQuestion(request)
+            return try AdminJSON.response(await plane.publisher.forgive(question, origin: context.origin))
+        }
         router.get("/api/v1/openapi.json") { _, _ in
             Self.text(OpenAPIDocument.text, type: "application/json")
         }
@@ -158,6 +168,13 @@ package struct AdminAPI: Sendable {
     }
 
     // MARK: fields and parameters
+
+    private static func limitQuestion(_ request: Request) throws(ChangeRefused) -> LimitQuestion {
+        let parameters = request.uri.queryParameters
+        return try LimitQuestion(
+            route: parameters["route"].map { String($0) }, rule: parameters["rule"].map { String($0) },
+            key: parameters["key"].map { String($0) })
+    }
 
     /// A segment of the path, decoded: clients may write the colon of an address either way.
     private static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {

@@ -133,12 +133,33 @@ enum OpenAPIDocument {
                 "415": {"$ref": "#/components/responses/Refused"},
                 "422": {"$ref": "#/components/responses/Refused"},
                 "503": {"$ref": "#/components/responses/Refused"}}}},
+            "/api/v1/limits": {
+              "get": {"summary": "What a key has left of a limit",
+                "parameters": [{"$ref": "#/components/parameters/LimitRoute"},
+                  {"$ref": "#/components/parameters/LimitRule"}, {"$ref": "#/components/parameters/LimitKey"}],
+                "responses": {
+                  "200": {"$ref": "#/components/responses/Limit"},
+                  "404": {"$ref": "#/components/responses/Refused"},
+                  "422": {"$ref": "#/components/responses/Refused"}}},
+              "delete": {"summary": "Give a key of a limit all its requests back",
+                "parameters": [{"$ref": "#/components/parameters/LimitRoute"},
+                  {"$ref": "#/components/parameters/LimitRule"}, {"$ref": "#/components/parameters/LimitKey"}],
+                "responses": {
+                  "200": {"$ref": "#/components/responses/Limit"},
+                  "403": {"$ref": "#/components/responses/Refused"},
+                  "404": {"$ref": "#/components/responses/Refused"},
+                  "422": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/openapi.json": {"get": {"summary": "This document",
               "responses": {"200": {"description": "OpenAPI 3.1"}}}}
           },
           "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": {
+              "LimitRoute": {"name": "route", "in": "query", "required": true, "schema": {"type": "string"}},
+              "LimitRule": {"name": "rule", "in": "query", "required": true, "schema": {"type": "string"},
+                "description": "Name of the limit"},
+              "LimitKey": {"name": "key", "in": "query", "schema": {"type": "string"},
+                "description": "An address, or the value of the header or cookie; none for a limit on all requests"},
               "RouteName": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}
             },
             "schemas": {
@@ -243,6 +264,12 @@ enum OpenAPIDocument {
                   "reasons": {"type": "array", "items": {"type": "string"}},
                   "shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}},
                   "upstream": {"type": "string"}}}}}},
+              "Limit": {"description": "Requests left", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {
+                  "route": {"type": "string"}, "rule": {"type": "string"},
+                  "burst": {"type": "integer"}, "left": {"type": "integer"},
+                  "waitMilliseconds": {"type": "integer"}, "resetMilliseconds": {"type": "integer"},
+                  "dryRun": {"type": "boolean"}}}}}},
               "Journal": {"description": "Changes", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {
                   "entries": {"type": "array", "items": {"$ref": "#/components/schemas/JournalEntry"}},

@@ -78,6 +78,7 @@ struct RouteQuestion: Sendable {
         var reasons = remarks
         reasons.append(
             "route \"\(route.name)\" is the most specific one that matches: \(Self.conditions(route.spec))")
+        reasons += self.policies(route, now: now)
         guard let entries = route.spec.split else {
             if case .respond(let status) = route.spec.action {
                 reasons.append("the balancer answers \(status) itself")
@@ -136,6 +137,66 @@ struct RouteQuestion: Sendable {
         }
     }
 
+    // MARK: policies
+
+    /// What the route's policies would say now.
+    private func policies(_ route: Route, now: UInt64) -> [String] {
+        var reasons: [String] = []
+        if !route.spec.access.isOpen { reasons.append(self.access(AddressRule(route.spec.access))) }
+        for limit in route.rateLimits { reasons.append(self.limit(limit, now: now)) }
+        return reasons
+    }
+
+    private func access(_ rule: AddressRule) -> String {
+        guard let client = self.client else {
+            return "not every client may come: ask with ?client= to see whether one may"
+        }
+        return switch rule.verdict(on: client) {
+        case .allowed(let block?): "the client is allowed by \(block)"
+        case .allowed(nil): "no block denies the client"
+        case .denied(let block): "the client is denied by \(block): the answer is 403 address-denied"
+        case .notAllowed: "the client is in no block of allow: the answer is 403 address-denied"
+        }
+    }
+
+    private func limit(_ limit: RateLimit, now: UInt64) -> String {
+        let name = "limit \"\(limit.spec.name)\""
+        if let client = self.client, !limit.holds(for: client) { return "\(name) does not hold for the client" }
+        guard let hash = self.hash(limit) else {
+            return "\(name) counts by the client's address: ask with ?client= to see what is left"
+        }
+        let verdict = limit.table.preview(hash, limit.rate, now: now &* 1_000_000)
+        switch verdict.outcome {
+        case .allowed(_, let left): return "\(name): \(left + 1) of \(limit.rate.burst) requests may come at once"
+        case .refused(let wait):
+            let rest = "used up, the next request may come in \((wait + 999_999) / 1_000_000) ms"
+            return limit.isOnTrial ? "\(name), on trial: \(rest)" : "\(name): \(rest), the answer is 429 rate-limited"
+        }
+    }
+
+    /// Of what the limit counts by; nil: the question does not say it.
+    private func hash(_ limit: RateLimit) -> UInt64? {
+        let value: ArraySlice<UInt8>?
+        switch limit.spec.key {
+        case .clientAddress: value = nil
+        case .all: return limit.hashOfAll
+        case .header(let name): value = self.values(of: name).first { !$0.isEmpty }
+        case .cookie(let name): value = self.cookie(name)
+        }
+        guard let value, !value.isEmpty else { return self.client.map { limit.hash($0) } }
+        return limit.hash(Array(value).span)
+    }
+
+    private func cookie(_ name: String) -> ArraySlice<UInt8>? {
+        self.values(of: "cookie").lazy.compactMap { header in
+            let bytes = Array(header)
+            let whole = ByteRange(lower: 0, upper: UInt32(clamping: bytes.count))
+            return Cookie.value(of: Array(name.utf8), in: bytes.span, whole).map {
+                bytes[Int($0.lower)..<Int($0.upper)]
+            }
+        }.first
+    }
+
     // MARK: what decides about the side
 
     /// The member of the split that an override names, if this client may name one.
@@ -191,15 +252,7 @@ struct RouteQuestion: Sendable {
         switch key {
         case .clientAddress: return self.client.map { KeyHash.hash($0) }
         case .header(let name): found = self.values(of: name).first
-        case .cookie(let name):
-            found =
-                self.values(of: "cookie").lazy.compactMap { header in
-                    let bytes = Array(header)
-                    let whole = ByteRange(lower: 0, upper: UInt32(clamping: bytes.count))
-                    return Cookie.value(of: Array(name.utf8), in: bytes.span, whole).map {
-                        bytes[Int($0.lower)..<Int($0.upper)]
-                    }
-                }.first
+        case .cookie(let name): found = self.cookie(name)
         }
         guard let found, !found.isEmpty else { return nil }
         let bytes = Array(found)

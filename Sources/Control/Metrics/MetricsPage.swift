@@ -41,6 +41,7 @@ package struct MetricsPage: Sendable {
         var text = MetricsText()
         self.writeRequests(&text)
         self.writeConnections(&text)
+        self.writePolicies(&text)
         self.writeEndpoints(&text)
         self.writeProbes(&text)
         self.writeDiscovery(&text)
@@ -122,6 +123,14 @@ package struct MetricsPage: Sendable {
     }
 
     private func writeListeners(_ text: inout MetricsText) {
+        text.family(.connectionsDenied)
+        var denied: [String: UInt64] = [:]
+        for counters in self.workers.lazy.flatMap(\.listeners) where counters.denied > 0 {
+            denied[counters.listener, default: 0] &+= counters.denied
+        }
+        for (listener, count) in denied.sorted(by: { $0.key < $1.key }) {
+            text.sample(.connectionsDenied, [("listener", listener)], count)
+        }
         text.family(.proxyProtocol)
         var sums: [String: [UInt64]] = [:]
         for counters in self.workers.lazy.flatMap(\.listeners) {
@@ -200,6 +209,38 @@ package struct MetricsPage: Sendable {
         text.family(.tlsCertificateReloads)
         text.sample(.tlsCertificateReloads, [("result", "success")], self.certificates.reloads)
         text.sample(.tlsCertificateReloads, [("result", "failure")], self.certificates.failures)
+    }
+
+    private func writePolicies(_ text: inout MetricsText) {
+        let routes = self.view.table.routes
+        text.family(.accessDenied)
+        for route in routes where !route.spec.access.isOpen {
+            let counts = [
+                ("denied", route.record.denied.load(ordering: .relaxed)),
+                ("not-allowed", route.record.notAllowed.load(ordering: .relaxed)),
+            ]
+            for (reason, count) in counts {
+                text.sample(.accessDenied, [("route", route.name), ("reason", reason)], count)
+            }
+        }
+        text.family(.rateLimited)
+        for route in routes {
+            for limit in route.rateLimits {
+                let labels = [("route", route.name), ("rule", limit.spec.name)]
+                text.sample(
+                    .rateLimited, labels + [("mode", "refused")], limit.table.refused.load(ordering: .relaxed))
+                text.sample(
+                    .rateLimited, labels + [("mode", "dry-run")], limit.table.wouldRefuse.load(ordering: .relaxed))
+            }
+        }
+        text.family(.rateLimitEvictions)
+        for route in routes {
+            for limit in route.rateLimits {
+                text.sample(
+                    .rateLimitEvictions, [("route", route.name), ("rule", limit.spec.name)],
+                    limit.table.evictions.load(ordering: .relaxed))
+            }
+        }
     }
 
     private func writeConnections(_ text: inout MetricsText) {

@@ -49,6 +49,8 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case reserve
         /// The ledger itself: damaged, not to be written, written again.
         case ledger
+        /// A key of a limit was forgiven.
+        case limit
     }
 
     /// Entries in one answer, at most.

@@ -36,6 +36,8 @@ package struct LiveState: Sendable, Equatable, Codable {
     package var discovered: [Discovered]?
     /// nil: from a version that took addresses for names once and for all.
     package var names: [ResolvedName]?
+    /// nil: from a version that knew no limits, or not from a running process.
+    package var limits: RateDebts?
 
     package init() {}
 }

@@ -178,6 +178,21 @@ package actor TablePublisher {
         await self.note(transition, from: before, ChangeOrigin(.discovery, who: "host \(host)"))
     }
 
+    /// Gives a key of a limit all its requests back. Answers what it has then.
+    func forgive(_ question: LimitQuestion, origin: ChangeOrigin) async throws(ChangeRefused) -> LimitBody {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        await self.mendLedger()
+        let (limit, hash) = try question.find(in: self.table)
+        limit.table.forgive(hash)
+        // A header's or cookie's value may be a secret.
+        let key =
+            limit.kind == .address ? question.key ?? "" : limit.kind == .all ? "all requests" : "one \(limit.kind)"
+        self.enter(
+            .limit, detail: "limit \(question.rule): \(key) forgiven", origin: origin, subject: question.route)
+        return try question.answer(self.table, now: self.clock.monotonic())
+    }
+
     // MARK: what is gone
 
     /// Forgets, now and then, what tables have not named for a while. Without this only the next change would.
@@ -204,7 +219,10 @@ package actor TablePublisher {
         _ = try self.state.apply(.handOver(true), at: self.clock.monotonic())
         // It is the successor's from here on.
         await self.ledger?.store.close()
-        return self.state.liveState
+        var live = self.state.liveState
+        let debts = self.registry.rateDebts(of: self.table.routes, now: self.clock.monotonic() &* 1_000_000)
+        if !debts.tables.isEmpty { live.limits = debts }
+        return live
     }
 
     /// The successor went away before it served: changes are taken again.
@@ -217,6 +235,7 @@ package actor TablePublisher {
 
     /// Takes on what operators changed before this process. Call before the first `load`.
     package func inherit(_ live: LiveState, as what: JournalEntry.What = .takeover, origin: ChangeOrigin) {
+        if let limits = live.limits { self.registry.inherit(limits) }
         guard let (next, transition) = try? self.applying(.inherit(live, as: what)) else { return }
         self.state = next
         self.table = RoutingTable(spec: next.spec, generation: next.generation, registry: self.registry)

@@ -1,5 +1,5 @@
 /// `uri-host [":" port]` (RFC 9110 7.2, RFC 3986 3.2).
-enum HostSyntax {
+package enum HostSyntax {
     static func isValid(_ bytes: borrowing Span<UInt8>, _ range: ByteRange) -> Bool {
         var index = Int(range.lower)
         let end = Int(range.upper)
@@ -42,5 +42,17 @@ enum HostSyntax {
             index += 1
         }
         return true
+    }
+
+    /// The host alone, of one that is valid.
+    package static func withoutPort(_ host: ByteRange, in bytes: borrowing Span<UInt8>) -> ByteRange {
+        var index = host.upper
+        while index > host.lower {
+            let byte = bytes[Int(index) - 1]
+            if byte == 0x3A { return ByteRange(lower: host.lower, upper: index - 1) }
+            guard byte &- 0x30 <= 9 else { break }
+            index -= 1
+        }
+        return host
     }
 }

@@ -7,13 +7,17 @@ extension Exchange {
     // MARK: answers of our own
 
     /// Answers by ourselves. `status` in place of the reason's own; `endsConnection`: the connection cannot go on.
-    func reply(_ reason: LocalReason, status: UInt16? = nil, endsConnection: Bool = false) {
+    func reply(
+        _ reason: LocalReason, status: UInt16? = nil, retryAfter: UInt64? = nil, limit: LocalAnswer.Limit? = nil,
+        endsConnection: Bool = false
+    ) {
         guard self.phase.isUnanswered else { return }
         self.reason = reason
         let status = status ?? reason.status
         self.give(
             LocalAnswer(
-                status: status, word: reason.word, retryAfter: reason.retryAfter, requestID: self.requestID,
+                status: status, word: reason.word, retryAfter: retryAfter ?? reason.retryAfter, limit: limit,
+                requestID: self.requestID,
                 explains: self.explains, takesJSON: self.takesJSON, hasBody: self.method != .head,
                 endsConnection: endsConnection))
     }
@@ -28,10 +32,18 @@ extension Exchange {
         let area = UnsafeMutableRawBufferPointer(rebasing: memory[(memory.count / 2)...])
         var location = ByteWriter(area)
         if !isRelative {
-            location.append(
-                utf8: redirect.scheme ?? (self.client?.with { $0.context.scheme } == .https ? "https" : "http"))
+            if let scheme = redirect.scheme {
+                location.append(utf8: scheme)
+            } else {
+                location.append(self.isSecure ? "https" : "http")
+            }
             location.append("://")
-            if let host = redirect.host { location.append(utf8: host) } else { location.append(span, head.host) }
+            if let host = redirect.host {
+                location.append(utf8: host)
+            } else {
+                // The port is that of the scheme that the client used.
+                location.append(span, redirect.scheme == nil ? head.host : HostSyntax.withoutPort(head.host, in: span))
+            }
         }
         if let path = redirect.path {
             location.append(utf8: path)
@@ -52,6 +64,9 @@ extension Exchange {
                 requestID: self.requestID, explains: self.explains, takesJSON: self.takesJSON,
                 hasBody: self.method != .head))
     }
+
+    /// The client came over TLS.
+    private var isSecure: Bool { self.client?.with { $0.context.scheme == .https } ?? false }
 
     private var explains: Bool { self.plan?.object.table.spec.explainErrors ?? true }
 

@@ -64,6 +64,8 @@ final class Exchange: Handle {
     var interims: UInt32 = 0
     var answerBytes: UInt64 = 0
     var reason: LocalReason?
+    /// The limit, of its route's, that refused it, or would have; -1: none.
+    var limitedBy: Int8 = -1
     /// It is an endpoint's, not our own.
     var isProxied = false
     /// It ended before its end.
@@ -105,6 +107,7 @@ final class Exchange: Handle {
         self.interims = 0
         self.answerBytes = 0
         self.reason = nil
+        self.limitedBy = -1
         self.isProxied = false
         self.isCut = false
         self.isClientSlow = false

@@ -9,6 +9,8 @@ struct LocalAnswer {
     var detail: String?
     /// Seconds.
     var retryAfter: UInt64?
+    /// The limit that refuses the request.
+    var limit: Limit?
     /// Bytes of the Location field, valid during the call.
     var location: UnsafeRawBufferPointer?
     var requestID: (UInt64, UInt64)
@@ -19,6 +21,30 @@ struct LocalAnswer {
     var hasBody = true
     /// The connection cannot go on behind this request.
     var endsConnection = false
+
+    /// As draft-ietf-httpapi-ratelimit-headers-11 tells of it.
+    struct Limit {
+        var name: String
+        /// Requests, and the seconds in which so many may come.
+        var quota: UInt64
+        var window: UInt64
+        /// Seconds until one more may come.
+        var wait: UInt64
+
+        fileprivate func write(into writer: inout ByteWriter) {
+            writer.append("RateLimit-Policy: \"")
+            writer.append(utf8: self.name)
+            writer.append("\";q=")
+            writer.append(decimal: self.quota)
+            writer.append(";w=")
+            writer.append(decimal: self.window)
+            writer.append("\r\nRateLimit: \"")
+            writer.append(utf8: self.name)
+            writer.append("\";r=0;t=")
+            writer.append(decimal: self.wait)
+            writer.append("\r\n")
+        }
+    }
 
     private var reasonLength: Int {
         guard self.explains else { return 0 }
@@ -47,6 +73,7 @@ struct LocalAnswer {
             writer.append(decimal: retryAfter)
             writer.append("\r\n")
         }
+        limit?.write(into: &writer)
         if let location {
             writer.append("Location: ")
             writer.append(raw: location)

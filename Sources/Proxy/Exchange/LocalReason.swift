@@ -10,6 +10,7 @@ enum LocalReason: UInt8 {
     case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
     case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch, misdirected,
         handshakeFailed, certificateInvalid
+    case addressDenied, rateLimited
 
     var word: StaticString {
         switch self {
@@ -47,6 +48,8 @@ enum LocalReason: UInt8 {
         case .misdirected: "misdirected"
         case .handshakeFailed: "tls-handshake-failed"
         case .certificateInvalid: "certificate-invalid"
+        case .addressDenied: "address-denied"
+        case .rateLimited: "rate-limited"
         case .badFieldName: "underscore-in-field-name"
         }
     }
@@ -57,6 +60,8 @@ enum LocalReason: UInt8 {
         case .redirect: 308
         case .connectRefused, .traceRefused: 405
         case .badRequest, .badChunk, .badFieldName: 400
+        case .addressDenied: 403
+        case .rateLimited: 429
         case .bodyTooLarge: 413
         case .headerTimeout, .bodyTimeout, .bodyTooSlow: 408
         case .clientClosed, .heldTooMuch: 499

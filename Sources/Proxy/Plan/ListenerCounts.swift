@@ -12,9 +12,14 @@ final class ListenerCounts {
     var tls = HandshakeCounts()
     var tlsDuration = LatencyHistogram()
 
+    /// Connections closed because of their client's address.
+    var denied: UInt64 = 0
+
     func snapshot(listener: String) -> ListenerCounters {
-        ListenerCounters(
+        var counters = ListenerCounters(
             listener: listener, proxyHeaders: self.proxyHeaders, handshakes: self.tls,
             handshakeDuration: self.tlsDuration)
+        counters.denied = self.denied
+        return counters
     }
 }

@@ -7,6 +7,8 @@ import Traffic
 final class ListenerPlan: Sendable {
     let spec: ListenerSpec
     private let proxies: AddressSet
+    /// Who may connect; nil: everybody.
+    let access: AddressRule?
     let proxyVersions: ProxyHeader.Versions
 
     /// By the worker's index; empty: plain.
@@ -43,6 +45,7 @@ final class ListenerPlan: Sendable {
         self.servers = servers
         self.strictTransport =
             spec.tls?.strictTransport.map { Array("Strict-Transport-Security: max-age=\($0)\r\n".utf8) } ?? []
+        self.access = spec.access.isOpen ? nil : AddressRule(spec.access)
         self.proxies = AddressSet(spec.proxyProtocol?.from ?? [])
         let versions = spec.proxyProtocol?.versions ?? []
         self.proxyVersions = [versions.contains(1) ? .one : [], versions.contains(2) ? .two : []]

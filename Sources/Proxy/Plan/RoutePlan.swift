@@ -1,6 +1,13 @@
 import HTTPWire
 import Traffic
 
+/// Policies that a route has.
+struct RoutePolicies: OptionSet {
+    let rawValue: UInt8
+    static let access = RoutePolicies(rawValue: 1)
+    static let rateLimits = RoutePolicies(rawValue: 2)
+}
+
 /// A route with what the data plane derives from it once. Immutable, shared by all workers.
 final class RoutePlan: Sendable {
     let route: Route
@@ -33,12 +40,23 @@ final class RoutePlan: Sendable {
     private let sides: ContiguousArray<Int>
     let localCounters: Int
 
+    /// What has to be asked before anything else; empty: nothing.
+    let policies: RoutePolicies
+    let access: AddressRule
+    /// Those that hang on the client's address first.
+    let rateLimits: ContiguousArray<Reference<RateLimit>>
+
     let isSticky: Bool
     let hasOverride: Bool
 
     init(route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int) {
         let spec = route.spec
         self.route = route
+        self.access = AddressRule(spec.access)
+        self.rateLimits = ContiguousArray(
+            (route.rateLimits.filter { $0.spec.key == .clientAddress }
+                + route.rateLimits.filter { $0.spec.key != .clientAddress }).map { Reference(to: $0) })
+        self.policies = [self.access.isOpen ? [] : .access, self.rateLimits.isEmpty ? [] : .rateLimits]
         self.name = spec.name
         self.counters = counters
         self.localCounters = localCounters

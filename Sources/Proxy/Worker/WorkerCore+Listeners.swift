@@ -21,6 +21,10 @@ extension WorkerCore {
     /// Whether a connection, already counted in, may go on now that its client is known; else it is counted as refused. One
     /// that may is counted for its client, if there is a limit for each.
     func admit(_ origin: inout ClientOrigin) -> Bool {
+        if let access = origin.listener.plan.access, !access.verdict(on: origin.address).isAllowed {
+            origin.listener.counts.denied &+= 1
+            return false
+        }
         let perClient = Int(self.plan.table.spec.limits.connectionsPerClient)
         guard perClient > 0 else { return true }
         guard self.admission.admit(origin.address, limitPerClient: perClient) else {

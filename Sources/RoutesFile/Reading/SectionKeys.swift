@@ -17,7 +17,8 @@ package struct SectionKeys: Sendable, Equatable {
             "state", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams",
             "routes",
         ])
-    package static let listener = SectionKeys("listener", ["name", "address", "proxyProtocol", "tls"])
+    package static let listener = SectionKeys(
+        "listener", ["name", "address", "proxyProtocol", "allow", "deny", "tls"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
     package static let listenerTLS = SectionKeys(
         "listenerTLS",
@@ -101,7 +102,13 @@ package struct SectionKeys: Sendable, Equatable {
         [
             "name", "match", "split", "redirect", "respond", "sticky", "failover", "reserve", "override", "upgrade",
             "rewrite",
-            "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering",
+            "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering", "allow", "deny",
+            "rateLimit",
+        ])
+    package static let rateLimit = SectionKeys(
+        "rateLimit",
+        [
+            "name", "key", "rate", "burst", "ipv4Prefix", "ipv6Prefix", "entries", "headers", "dryRun", "except",
         ])
     package static let match = SectionKeys(
         "match", ["host", "path", "method", "listener", "headers", "ignoreCase", "normalise"])
@@ -124,7 +131,8 @@ package struct SectionKeys: Sendable, Equatable {
         routeTimeouts, limits, routeLimits, buffering, upstream, upstreamTLS, discovery, dnsDiscovery, srvDiscovery,
         endpointSlices,
         balanceHash,
-        health, expect, passive, queue, retry, route, match, pathPattern, redirect, respond, key, override, rewrite,
+        health, expect, passive, queue, retry, route, rateLimit, match, pathPattern, redirect, respond, key, override,
+        rewrite,
         replace, hostRewrite, headerEdits,
     ]
 }

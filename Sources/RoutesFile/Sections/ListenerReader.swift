@@ -4,6 +4,7 @@ import Traffic
 /// Reads what a listener says besides its name and address.
 enum ListenerReader {
     static func read(_ section: Section, into listener: inout ListenerSpec) {
+        section.readAccess(into: &listener.access)
         section.read("proxyProtocol", into: &listener.proxyProtocol) { Self.proxyProtocol($0) }
         section.read("tls", into: &listener.tls) { TLSReader.listener($0) }
     }

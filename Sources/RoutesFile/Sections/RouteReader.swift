@@ -54,6 +54,8 @@ struct RouteReader {
         if let limits = section["limits"]?.section(.routeLimits) { limits.readLimits(into: &route.limits) }
         route.buffering = self.buffering
         if let buffering = section["buffering"]?.section(.buffering) { buffering.readBuffering(into: &route.buffering) }
+        section.readAccess(into: &route.access)
+        section.read("rateLimit", into: &route.rateLimits) { RateLimitReader.read($0) }
         return route
     }
 

@@ -35,6 +35,8 @@ package struct WorkerSnapshot: Sendable {
 package struct ListenerCounters: Sendable {
     package var listener: String
     package var proxyHeaders: ProxyHeaderCounts
+    /// Closed because of their client's address.
+    package var denied: UInt64 = 0
     package var handshakes: HandshakeCounts
     package var handshakeDuration: LatencyHistogram
     package init(

@@ -21,6 +21,12 @@ extension AddressBlock: CustomStringConvertible {
             base: IPAddress(high: ip.high & mask.high, low: ip.low & mask.low), prefixLength: prefixLength)
     }
 
+    /// Its lowest address.
+    package var first: IPAddress {
+        let mask = Self.mask(self.prefixLength)
+        return IPAddress(high: self.base.high & mask.high, low: self.base.low & mask.low)
+    }
+
     package func contains(_ ip: IPAddress) -> Bool {
         let mask = Self.mask(self.prefixLength)
         return (ip.high ^ self.base.high) & mask.high == 0 && (ip.low ^ self.base.low) & mask.low == 0

@@ -5,6 +5,8 @@ package struct ListenerSpec: Sendable, Equatable {
     package var proxyProtocol: ProxyProtocolSpec?
     /// nil: plain.
     package var tls: ListenerTLS?
+    /// Who may connect.
+    package var access = AccessSpec()
 
     package init(name: String, address: SocketAddress) {
         self.name = name

@@ -17,6 +17,9 @@ package struct RouteSpec: Sendable, Equatable {
     package var timeouts = Timeouts()
     package var limits = Limits()
     package var buffering = BufferingSpec()
+    /// Which clients may ask.
+    package var access = AccessSpec()
+    package var rateLimits: [RateLimitSpec] = []
 
     package init(name: String, action: RouteAction) {
         self.name = name

@@ -35,6 +35,8 @@ extension RouteSpec: Digestible {
         digest.add(self.timeouts)
         digest.add(self.limits)
         digest.add(self.buffering)
+        digest.add(self.access)
+        digest.add(self.rateLimits)
     }
 }
 

@@ -22,6 +22,11 @@ package final class EndpointRegistry: Sendable {
         var routes: [String: Entry<RouteRecord>] = [:]
         var nextID = 0
         var own = OwnAddresses()
+        var secret: (UInt64, UInt64)
+        /// By route, and by the name of its limit's table.
+        var inherited: [String: [String: [UInt64]]] = [:]
+
+        init(secret: (UInt64, UInt64)) { self.secret = secret }
 
         mutating func upstream(_ name: String) -> UpstreamRecord {
             if let entry = self.upstreams[name] { return entry.record }
@@ -34,11 +39,15 @@ package final class EndpointRegistry: Sendable {
     /// For so many milliseconds a name that is gone is remembered.
     package static let grace: UInt64 = 60_000
 
-    private let records = Mutex(Records())
+    private let records: Mutex<Records>
     private let began: UInt64
 
-    /// `now`: since when states that never changed have lasted, in monotonic milliseconds.
-    package init(now: UInt64 = 0) { self.began = now }
+    /// `now`: since when states that never changed have lasted, in monotonic milliseconds. `secret`: so that no client can
+    /// choose keys that fall together in tables.
+    package init(now: UInt64 = 0, secret: (UInt64, UInt64) = (0, 0)) {
+        self.began = now
+        self.records = Mutex(Records(secret: secret))
+    }
 
     /// `probed` decides how an endpoint begins: unknown, or up because nobody asks. One that nobody asks about any more
     /// before its first verdict counts as up too; other verdicts stay until somebody withdraws them.
@@ -79,10 +88,33 @@ package final class EndpointRegistry: Sendable {
 
     package func upstreamRecord(_ name: String) -> UpstreamRecord { self.records.withLock { $0.upstream(name) } }
 
+    /// What the limits of these routes have given out, for the process that takes over; `now` in nanoseconds.
+    package func rateDebts(of routes: [Route], now: UInt64) -> RateDebts {
+        var debts = RateDebts(secret: self.records.withLock { $0.secret })
+        var left = RateDebts.most
+        for route in routes where !route.rateLimits.isEmpty && left > 0 {
+            let tables = route.record.debts(now: now, atMost: left)
+            left -= tables.reduce(0) { $0 + $1.cells.count / 2 }
+            debts.tables += tables
+        }
+        return debts
+    }
+
+    /// Takes on what a predecessor's limits had given out. Before the first table with routes.
+    package func inherit(_ debts: RateDebts) {
+        guard debts.secret.count == 2 else { return }
+        self.records.withLock { records in
+            guard records.routes.isEmpty else { return }
+            records.secret = (debts.secret[0], debts.secret[1])
+            for table in debts.tables { records.inherited[table.route, default: [:]][table.limit] = table.cells }
+        }
+    }
+
     package func routeRecord(_ name: String) -> RouteRecord {
         self.records.withLock { records in
             if let entry = records.routes[name] { return entry.record }
-            let record = RouteRecord(name: name)
+            let record = RouteRecord(
+                name: name, secret: records.secret, inherited: records.inherited.removeValue(forKey: name) ?? [:])
             records.routes[name] = Entry(record: record)
             return record
         }

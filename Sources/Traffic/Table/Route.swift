@@ -1,11 +1,58 @@
 import Synchronization
 
-/// What is known of a route by its name, across tables: how far its interleave has come.
+/// What is known of a route by its name, across tables: how far its interleave has come, and who has used up what.
 package final class RouteRecord: Sendable {
     package let name: String
     private let position = Atomic<UInt64>(0)
+    /// Requests refused by address: denied, and not among those allowed.
+    package let denied = Atomic<UInt64>(0)
+    package let notAllowed = Atomic<UInt64>(0)
+    private let rates = Mutex<[String: RateTable]>([:])
+    private let secret: (UInt64, UInt64)
+    /// What a predecessor's tables knew, by the names of tables here.
+    private let inherited: [String: [UInt64]]
 
-    init(name: String) { self.name = name }
+    init(name: String, secret: (UInt64, UInt64), inherited: [String: [UInt64]] = [:]) {
+        self.name = name
+        self.secret = secret
+        self.inherited = inherited
+    }
+
+    /// The table of a rule, kept by its name for as long as its size and the meaning of its keys stay.
+    func rateTable(_ spec: RateLimitSpec) -> RateTable {
+        self.rates.withLock { rates in
+            let name = "\(spec.name) \(spec.key) \(spec.ipv4Prefix) \(spec.ipv6Prefix) \(spec.entries)"
+            if let table = rates[name] { return table }
+            let table = RateTable(entries: Int(spec.entries), key: self.secret)
+            rates[name] = table
+            if let cells = self.inherited[name] {
+                table.restore(
+                    stride(from: 0, to: cells.count - 1, by: 2).map { (hash: cells[$0], arrival: cells[$0 + 1]) })
+            }
+            return table
+        }
+    }
+
+    /// What its tables know at `now` (nanoseconds), at most `limit` keys.
+    func debts(now: UInt64, atMost limit: Int) -> [RateDebts.Table] {
+        var left = limit
+        return self.rates.withLock { rates in
+            rates.compactMap { name, table in
+                let debts = table.debts(now: now, atMost: left)
+                left -= debts.count
+                guard !debts.isEmpty else { return nil }
+                return RateDebts.Table(route: self.name, limit: name, cells: debts.flatMap { [$0.hash, $0.arrival] })
+            }
+        }
+    }
+
+    /// Forgets the tables of rules that are gone.
+    func keepRateTables(of limits: [RateLimit]) {
+        self.rates.withLock { rates in
+            guard rates.count > limits.count else { return }
+            rates = rates.filter { entry in limits.contains { $0.table === entry.value } }
+        }
+    }
 
     /// The next request's position in the interleave; `taking` it, the one after comes next.
     package func position(taking: Bool) -> UInt64 {
@@ -26,6 +73,7 @@ package final class Route: Sendable {
     /// By member of the split; empty in a table without upstreams.
     let sides: ContiguousArray<Unmanaged<Upstream>>
     let failover: Bool
+    package let rateLimits: [RateLimit]
     let digest: Digest
     /// Keeps `sides` alive.
     private let owners: [Upstream]
@@ -38,6 +86,8 @@ package final class Route: Sendable {
         self.failover = spec.failover
         self.digest = spec.digest
         self.record = record
+        self.rateLimits = spec.rateLimits.map { RateLimit($0, table: record.rateTable($0)) }
+        record.keepRateTables(of: self.rateLimits)
         if case .split(let entries) = spec.action {
             let split = Split(entries, route: spec.name, upstreams: indices, reserve: spec.reserve)
             self.split = split

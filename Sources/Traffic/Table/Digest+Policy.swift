@@ -1,0 +1,37 @@
+extension AccessSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.allow != nil)
+        digest.add(self.allow ?? [])
+        digest.add(self.deny)
+    }
+}
+
+extension RateLimitSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(self.key)
+        digest.add(self.rate.interval)
+        digest.add(self.rate.burst)
+        digest.add(UInt64(self.ipv4Prefix))
+        digest.add(UInt64(self.ipv6Prefix))
+        digest.add(self.entries)
+        digest.add(self.tells)
+        digest.add(self.dryRun)
+        digest.add(self.except)
+    }
+}
+
+extension RateKey: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .clientAddress: digest.add(0 as UInt64)
+        case .header(let name):
+            digest.add(1 as UInt64)
+            digest.add(name)
+        case .cookie(let name):
+            digest.add(2 as UInt64)
+            digest.add(name)
+        case .all: digest.add(3 as UInt64)
+        }
+    }
+}
