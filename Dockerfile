@@ -31,7 +31,9 @@ COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CLanguageData Sources/CLanguageData
 COPY Sources/CMongoC Sources/CMongoC
 COPY Sources/CNGHTTP2 Sources/CNGHTTP2
+COPY Sources/COpenSSL Sources/COpenSSL
 COPY Sources/CSQLite Sources/CSQLite
+COPY Sources/CZlib Sources/CZlib
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.
 RUN swift package dump-package >/tmp/package.json \
