@@ -70,10 +70,16 @@ package struct Channel: ~Copyable {
     @inline(__always)
     package mutating func read(into room: UnsafeMutableRawBufferPointer, pool: inout BufferPool) -> Inflow {
         if let tls { return self.read(into: room, tls.takeUnretainedValue(), pool: &pool) }
-        switch self.socket.receive(into: room) {
+        return self.note(self.socket.receive(into: room), room.count)
+    }
+
+    /// What a look at the socket tells of it.
+    @inline(__always)
+    private mutating func note(_ result: IOResult, _ room: Int) -> Inflow {
+        switch result {
         case .bytes(let count):
             // Edge-triggered: what comes after a short read is reported by a new event.
-            if count < room.count, !self.isPeerClosing { self.isReadable = false }
+            if count < room, !self.isPeerClosing { self.isReadable = false }
             return .bytes(count)
         case .wouldBlock:
             self.isReadable = false
@@ -90,21 +96,7 @@ package struct Channel: ~Copyable {
     /// What has come, left where it is; for what must not be read beyond its end. `isReadable` afterwards: the peer has ended, or
     /// there is more than `room` takes.
     package mutating func peek(into room: UnsafeMutableRawBufferPointer) -> Inflow {
-        switch self.socket.peek(into: room) {
-        case .bytes(let count):
-            // Edge-triggered: what comes later is reported by a new event, whatever has been left.
-            if count < room.count, !self.isPeerClosing { self.isReadable = false }
-            return .bytes(count)
-        case .wouldBlock:
-            self.isReadable = false
-            return .dry
-        case .end:
-            self.isReadable = false
-            return .ended
-        case .failed(let code):
-            self.isReadable = false
-            return .failed(code)
-        }
+        self.note(self.socket.peek(into: room), room.count)
     }
 
     /// Drops bytes that `peek` has shown; false if they cannot be had any more. `scratch` is overwritten.
@@ -359,20 +351,9 @@ extension Channel {
     /// Reads once from the socket, unless records or plain bytes wait already.
     private mutating func receive(into room: UnsafeMutableRawBufferPointer, _ session: TLSSession) -> Inflow {
         guard session.held.isEmpty, session.pending == 0, !session.hasEnded, self.isReadable else { return .dry }
-        switch self.socket.receive(into: room) {
-        case .bytes(let count):
-            if count < room.count, !self.isPeerClosing { self.isReadable = false }
-            return .bytes(count)
-        case .wouldBlock:
-            self.isReadable = false
-            return .dry
-        case .end:
-            session.hasEnded = true
-            return .ended
-        case .failed(let code):
-            self.isReadable = false
-            return .failed(code)
-        }
+        let inflow = self.note(self.socket.receive(into: room), room.count)
+        if case .ended = inflow { session.hasEnded = true }
+        return inflow
     }
 
     private func records(

@@ -147,10 +147,11 @@ final class ClientHandshake: Handle {
 
     /// What has to be said behind the PROXY protocol.
     private func goOn() {
-        guard let server = self.plan.server(ofWorker: self.core.index) else { return self.finish() }
+        guard self.plan.isTLS else { return self.finish() }
         // Before the handshake, or one client's would keep all others out.
         guard self.admit() else { return self.close() }
-        guard self.core.counts.handshakes < Self.handshakeLimit, let memory = self.core.tlsMemory(),
+        guard self.core.counts.handshakes < Self.handshakeLimit,
+            let server = self.plan.server(ofWorker: self.core.index), let memory = self.core.tlsMemory(),
             self.channel.beginTLS(server, memory: memory)
         else {
             self.origin.listener.counts.tls.fail(TLSFailure.Kind.limit.rawValue)

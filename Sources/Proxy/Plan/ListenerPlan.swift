@@ -56,7 +56,7 @@ final class ListenerPlan: Sendable {
 
     var isTLS: Bool { !self.servers.isEmpty }
 
-    /// nil: plain.
+    /// nil: plain, or none was made for the worker.
     func server(ofWorker index: Int) -> TLSServer? { index < self.servers.count ? self.servers[index] : nil }
 
     var name: String { self.spec.name }

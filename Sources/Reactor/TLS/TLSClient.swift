@@ -3,6 +3,7 @@ import Traffic
 
 /// An upstream's side of TLS: what is trusted, what is shown. One for all workers: handshakes are few there.
 package final class TLSClient: Sendable {
+    /// Set once; making a session counts the context by an atomic of the library's, and nothing else is written after `init`.
     nonisolated(unsafe) private let context: OpaquePointer
     private let isVerified: Bool
 

@@ -4,9 +4,11 @@ import Traffic
 /// A listener's certificates as one worker uses them. Made off the workers' threads, used by one of them, and alive as long
 /// as its last connection.
 package final class TLSServer: Sendable {
+    /// What the contexts' callbacks read: written in `init`, before the first session.
     nonisolated(unsafe) private let listener: UnsafeMutablePointer<copenssl_listener>
     private let library: TLSLibrary
-    /// One for each set of names, the first of the first certificate.
+    /// One for each set of names, the first of the first certificate. One worker makes sessions of them; nothing is written after
+    /// `init`.
     nonisolated(unsafe) private let contexts: [OpaquePointer]
     /// By lower-case name; by what follows `*.`.
     private let exact: [[UInt8]: Int]

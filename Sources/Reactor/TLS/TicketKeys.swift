@@ -8,7 +8,7 @@ package final class TicketKeys: Sendable {
     /// The one that encrypts, the one before it, and one to come, which replicas that were told earlier may use already.
     private static let count = Int(COPENSSL_TICKET_KEYS) - 1
 
-    /// The library locks it.
+    /// Set once; the shim locks the keys behind it (`copenssl_tickets`).
     nonisolated(unsafe) let pointer: OpaquePointer
     private let keys: Mutex<[[UInt8]]>
 
