@@ -4,6 +4,12 @@
 /// instead, which no route can change. Both count together, since a circle may lead through routes of either kind.
 /// Whoever writes such fields without being us can only have their own request refused.
 package enum PassCount {
+    /// Whether any field says of a pass: most requests have none, and need not be counted.
+    @inline(__always)
+    package static func mayHavePassed(_ fields: FieldList) -> Bool {
+        fields.present.contains(.via) || fields.present.contains(.xBalancerHops)
+    }
+
     /// `pseudonym` is empty where none is written.
     package static func of(
         _ fields: FieldList, in source: borrowing Span<UInt8>, pseudonym: [UInt8]

@@ -6,7 +6,12 @@ enum OriginWriter {
         context: borrowing RequestContext, carried: RequestRewriter.Carried, into writer: inout ByteWriter
     ) {
         if policy.writesVia {
-            writer.append(bytes: head.minorVersion == 0 ? policy.viaLines.old : policy.viaLines.current)
+            // Not one call of either: choosing first would count a reference.
+            if head.minorVersion == 0 {
+                writer.append(bytes: policy.viaLines.old)
+            } else {
+                writer.append(bytes: policy.viaLines.current)
+            }
         } else {
             writer.append("X-Balancer-Hops: ")
             writer.append(decimal: UInt64(PassCount.hops(fields, in: source) + 1))

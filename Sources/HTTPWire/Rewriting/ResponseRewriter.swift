@@ -12,14 +12,38 @@ package enum ResponseRewriter {
 
     /// `framing` is how the body goes to the client, which may differ from how it came (an HTTP/1.0 client gets no
     /// chunks). `upgrade`: a 101 whose `Connection` and `Upgrade` go along. `date` is added to a final response that has
-    /// none (RFC 9110 6.6.1). `strictTransport`: a whole line that stands for any such field of the upstream's (RFC 6797 6.1
-    /// allows one); empty: none. Answers whether the head is whole; one that outgrew its room must not be sent.
+    /// none (RFC 9110 6.6.1). Answers whether the head is whole; one that outgrew its room must not be sent.
     @discardableResult
+    @inline(never)
     package static func write(
         _ head: ResponseHead, fields: borrowing FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
         persistence: Persistence, upgrade: Bool, edits: borrowing FieldEdits, date: DateField? = nil,
-        strictTransport: [UInt8] = [],
         into writer: inout ByteWriter
+    ) -> Bool {
+        self.compose(
+            head, fields: fields, source: source, framing: framing, persistence: persistence, upgrade: upgrade,
+            edits: edits, date: date, strictTransport: nil, into: &writer)
+    }
+
+    /// The same with `strictTransport`: a whole line that stands for any such field of the upstream's (RFC 6797 6.1 allows
+    /// one). Apart, so that answers without it pay nothing for it.
+    @discardableResult
+    @inline(never)
+    package static func write(
+        _ head: ResponseHead, fields: borrowing FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
+        persistence: Persistence, edits: borrowing FieldEdits, date: DateField, strictTransport: [UInt8],
+        into writer: inout ByteWriter
+    ) -> Bool {
+        self.compose(
+            head, fields: fields, source: source, framing: framing, persistence: persistence, upgrade: false,
+            edits: edits, date: date, strictTransport: strictTransport, into: &writer)
+    }
+
+    @inline(__always)
+    private static func compose(
+        _ head: ResponseHead, fields: borrowing FieldTable, source: borrowing Span<UInt8>, framing: BodyFraming,
+        persistence: Persistence, upgrade: Bool, edits: borrowing FieldEdits, date: DateField?,
+        strictTransport: [UInt8]?, into writer: inout ByteWriter
     ) -> Bool {
         let fields = fields.list
         var run = LineRun()
@@ -40,7 +64,7 @@ package enum ResponseRewriter {
                     self.writeLength(field, of: head, source: source, framing: framing, run: &run, into: &writer)
             } else if !field.nominated, !OwnFields.isHopByHop(field.id), !OwnFields.isOwn(field.id),
                 !edits.drops(field.name, in: source),
-                strictTransport.isEmpty
+                strictTransport == nil
                     || !ASCII.equalsIgnoringCase(source, field.name, lowercase: Self.strictTransportName)
             {
                 run.add(field, of: source, into: &writer)
@@ -48,7 +72,7 @@ package enum ResponseRewriter {
         }
         run.flush(source, into: &writer)
         if !head.hasDate, head.status >= 200, !edits.setsDate, let date { date.write(into: &writer) }
-        if !strictTransport.isEmpty { writer.append(bytes: strictTransport) }
+        if let strictTransport { writer.append(bytes: strictTransport) }
         if !edits.lines.isEmpty { writer.append(bytes: edits.lines) }
         switch framing {
         case .length(let count) where !isLengthWritten:

@@ -18,10 +18,13 @@ class ClientConnection: Handle {
     final let relay: RelayedConnection?
     /// What its TLS has agreed on; nil: plain.
     final let tls: ClientTLS?
-    /// Only requests for hosts that the certificate in use names are served.
-    final let isHostStrict: Bool
     /// What its requests are forwarded with; most of it is the connection's, the rest is set for each request.
     final var context: RequestContext
+    // The small ones stand together: an idle connection's memory is these objects.
+    /// Only requests for hosts that the certificate in use names are served.
+    final let isHostStrict: Bool
+    /// Answers carry `Strict-Transport-Security`. A copy of what `tls` says: reading that costs two counts a request.
+    final let addsStrictTransport: Bool
     private final let isCountedPerClient: Bool
     /// Connections to endpoints that tell of it may be kept for it.
     final var ownsEndpointConnections = false
@@ -36,6 +39,7 @@ class ClientConnection: Handle {
         self.relay = origin.relay
         self.tls = origin.tls
         self.isHostStrict = origin.tls?.isHostStrict ?? false
+        self.addsStrictTransport = origin.tls.map { !$0.strictTransport.isEmpty } ?? false
         self.context = RequestContext(
             peer: AddressText(origin.address.description.utf8), scheme: origin.tls == nil ? .http : .https,
             isPeerTrusted: false, requestID: (0, 0),

@@ -22,13 +22,15 @@ import Traffic
 final class HTTP1Client: ClientConnection {
     enum State { case idle, head, serving, closing, lingering, closed }
 
-    var state = State.idle
     /// Input not consumed yet: a partial head, a part of a body's frame, or what came behind the present request.
     var inbound = ByteQueue()
     var scan = HeadScan()
     var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
-    private var answerFraming = BodyFraming.none
     var exchange: Reference<Exchange>?
+    private var lingerEnd: UInt64 = 0
+    private var answerFraming = BodyFraming.none
+    // The small ones stand together: an idle connection's memory is this object.
+    var state = State.idle
     /// Bytes of `inbound` that nothing has looked at.
     var hasUntried = false
     /// `inbound`'s bytes are being parsed in place: its memory must stay.
@@ -40,14 +42,13 @@ final class HTTP1Client: ClientConnection {
     private var cutsAtEnd = false
     /// No linger: the client has ended, or was cut off.
     var skipsLinger = false
-    var wishesUpgrade = false
     /// While an exchange is opened: bytes that were read behind its head, and that `inbound` does not have yet.
     var bytesBehind: Int?
+    var wishesUpgrade = false
     var isTunnel = false
     /// The client sees an end once all of it has left, while its own bytes still go on: in a tunnel, or behind an early
     /// answer.
     private var finishesWhenClear = false
-    private var lingerEnd: UInt64 = 0
 
     /// A head is read at most this much at a time; what comes behind the request waits in memory, so this bounds it.
     static let headRead = 65_536
@@ -210,27 +211,28 @@ final class HTTP1Client: ClientConnection {
         let persistence: ResponseRewriter.Persistence =
             self.isLast ? .close : (self.minorVersion == 0 ? .keepAlive : .implicit)
         var writer = ByteWriter(self.core.memory.head)
-        self.writeHead(head, source, edits, persistence, into: &writer)
+        if self.addsStrictTransport {
+            self.writeStrictHead(head, source, edits, persistence, into: &writer)
+        } else {
+            ResponseRewriter.write(
+                head, fields: self.core.memory.fields, source: source.bindMemory(to: UInt8.self).span,
+                framing: self.answerFraming, persistence: persistence, upgrade: false, edits: edits,
+                date: self.core.date, into: &writer)
+        }
         guard !writer.overflowed else { return .tooLarge }
         return self.write(head: writer.count, piece, data)
     }
 
-    @inline(__always)
-    private func writeHead(
+    /// The head of an answer over a connection whose listener says `hsts`. Apart, so that the plain road stays as it is.
+    @inline(never)
+    private func writeStrictHead(
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ edits: FieldEdits,
         _ persistence: ResponseRewriter.Persistence, into writer: inout ByteWriter
     ) {
-        let span = source.bindMemory(to: UInt8.self).span
-        if let tls, !tls.strictTransport.isEmpty {
-            ResponseRewriter.write(
-                head, fields: self.core.memory.fields, source: span, framing: self.answerFraming,
-                persistence: persistence, upgrade: false, edits: edits, date: self.core.date,
-                strictTransport: tls.strictTransport, into: &writer)
-        } else {
-            ResponseRewriter.write(
-                head, fields: self.core.memory.fields, source: span, framing: self.answerFraming,
-                persistence: persistence, upgrade: false, edits: edits, date: self.core.date, into: &writer)
-        }
+        ResponseRewriter.write(
+            head, fields: self.core.memory.fields, source: source.bindMemory(to: UInt8.self).span,
+            framing: self.answerFraming, persistence: persistence, edits: edits, date: self.core.date,
+            strictTransport: self.tls?.strictTransport ?? [], into: &writer)
     }
 
     /// The answer is no switch of protocols. What the client has sent behind its wish may be meant for a tunnel, and must not

@@ -28,17 +28,25 @@ extension Exchange {
             self.reply(.connectRefused, endsConnection: true)
             return false
         }
-        return plan.with { self.begin(head, source, $0.shared) }
-    }
-
-    private func begin(_ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan) -> Bool {
-        let span = source.bindMemory(to: UInt8.self).span
-        if let client, client.with({ $0.isHostStrict && !($0.tls?.names(span, head.host.bounds) ?? true) }) {
+        if client.isHostStrict, !self.isNamed(head.host, in: source, by: client) {
             self.reply(.misdirected)
             return false
         }
+        return plan.with { self.begin(head, source, $0.shared, client) }
+    }
+
+    /// Whether the certificate that the client was shown names the request's host.
+    @inline(never)
+    private func isNamed(_ host: ByteRange, in source: UnsafeRawBufferPointer, by client: ClientConnection) -> Bool {
+        client.tls?.names(source.bindMemory(to: UInt8.self).span, host.bounds) ?? true
+    }
+
+    private func begin(
+        _ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan, _ client: ClientConnection
+    ) -> Bool {
+        let span = source.bindMemory(to: UInt8.self).span
         if !plan.trustsNobody { self.identifyClient(span, plan) }
-        let listener = plan.table.needsListener ? self.client?.with { $0.listener.bit } ?? 0 : 0
+        let listener = plan.table.needsListener ? client.listener.bit : 0
         guard let index = self.match(head, span, table: plan.table, listener: listener), index < plan.routes.count
         else {
             self.reply(.noRoute)
@@ -65,9 +73,9 @@ extension Exchange {
             self.reply(.badFieldName)
             return false
         }
-        guard
-            PassCount.of(self.core.memory.fields.list, in: span, pseudonym: route.policy.via) < route.maxPasses
-        else {
+        if PassCount.mayHavePassed(self.core.memory.fields.list),
+            PassCount.of(self.core.memory.fields.list, in: span, pseudonym: route.policy.via) >= route.maxPasses
+        {
             self.reply(.loop)
             return false
         }

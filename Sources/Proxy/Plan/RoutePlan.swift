@@ -74,7 +74,7 @@ final class RoutePlan: Sendable {
         self.timeouts = spec.timeouts
         self.limits = spec.limits
         self.buffering = spec.buffering
-        self.maxPasses = Int(forwarding.maxPasses)
+        self.maxPasses = max(1, Int(forwarding.maxPasses))
         self.overrideHeader = spec.override.map { Array($0.header.utf8) }
         self.overrideRule = spec.override.map { OverrideRule($0) }
         var header: [UInt8]?

@@ -92,6 +92,7 @@ struct RouteMatcher: Sendable {
             fields)
     }
 
+    @inline(__always)
     private func match(
         _ method: borrowing Span<UInt8>, _ host: borrowing Span<UInt8>, _ path: borrowing Span<UInt8>,
         normal: borrowing Span<UInt8>, _ normalCount: Int, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
@@ -109,6 +110,7 @@ struct RouteMatcher: Sendable {
         return nil
     }
 
+    @inline(__always)
     private func match(
         _ method: borrowing Span<UInt8>, _ listener: UInt64, _ bytes: borrowing Span<UInt8>,
         _ fields: borrowing Span<FieldReference>, _ path: borrowing Span<UInt8>,

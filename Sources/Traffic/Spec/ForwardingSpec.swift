@@ -11,7 +11,7 @@ package struct ForwardingSpec: Sendable, Equatable {
     package var requestID = true
     /// What becomes of a request's fields whose name has an underscore.
     package var underscores: Underscores = .drop
-    /// How often a request may have passed this balancer before, told by the field that it leaves; exceeded → 508.
+    /// How often a request may come through this balancer, told by the field that it leaves; 0 is as 1; exceeded → 508.
     package var maxPasses: UInt32 = 8
 
     package init() {}
