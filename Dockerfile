@@ -88,10 +88,12 @@ FROM symbols-${PACKAGE} AS symbols
 
 # --- final: the program and the shared libraries that it names
 FROM ${RUNTIME_IMAGE} AS final-balancer
-# A bare Debian base lacks the C++ runtime; where it is there already this installs nothing.
+# A bare Debian base lacks the C++ runtime; where it is there already this installs nothing. An older libnghttp2 may not be: a peer
+# can end its process (CVE-2026-27135).
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates libsqlite3-0 libssl3 libstdc++6 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libnghttp2-14 ca-certificates libsqlite3-0 libssl3 libstdc++6 zlib1g \
+    && dpkg --compare-versions "$(dpkg-query -W -f='${Version}' libnghttp2-14)" ge 1.52.0-1+deb12u3 \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /code/packages/balancer/config
 COPY --from=build-balancer /out/ /opt/otv/

@@ -66,7 +66,7 @@ let package = Package(
         .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: strict),
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
-        .target(name: "Proxy", dependencies: ["HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
+        .target(name: "Proxy", dependencies: ["HTTPWire", "HTTP2", "Traffic", "Reactor"], swiftSettings: strict),
         .target(
             name: "Control",
             dependencies: [
@@ -179,7 +179,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "Scenarios", dependencies: ["TestSupport"], path: "Tests/Scenarios", exclude: ["Runbook"],
+            name: "Scenarios", dependencies: ["HTTP2", "TestSupport"], path: "Tests/Scenarios", exclude: ["Runbook"],
             swiftSettings: strict),
     ]
 )

@@ -11,10 +11,10 @@ flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-n
 module() { # NAME, into $build
     local sources
     mapfile -t sources < <(find "../Sources/$1" -name '*.swift' | sort)
-    swiftc "${flags[@]}" -wmo -module-name "$1" -emit-library -static -emit-module -I "$build" -I ../Sources/CZlib \
+    swiftc "${flags[@]}" -wmo -module-name "$1" -emit-library -static -emit-module -I "$build" -I ../Sources/CZlib -I ../Sources/CNGHTTP2 \
         -emit-module-path "$build/$1.swiftmodule" -o "$build/lib$1.a" "${sources[@]}"
 }
-for target in ${2:-Head Chunked Proxy Comparison}; do
+for target in ${2:-Head Chunked Proxy Comparison Frames}; do
     tests=HTTPWireTests modules=(HTTPWire) others=()
     case $target in
     Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
@@ -23,13 +23,14 @@ for target in ${2:-Head Chunked Proxy Comparison}; do
         tests=ComparisonTests modules=(JSONText Traffic Migration Comparison)
         others=(../Tests/ComparisonTests/ComparisonInvariants.swift)
         ;;
+    Frames) tests=HTTP2Tests modules=(HTTPWire HTTP2) others=(-lnghttp2) ;;
     esac
     libraries=()
     for name in "${modules[@]}"; do
         [[ $build/lib$name.a -nt $0 && -z $(find "../Sources/$name" -newer "$build/lib$name.a" -name '*.swift') ]] || module "$name"
         libraries=("$build/lib$name.a" "${libraries[@]}")
     done
-    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" -I ../Sources/CZlib "Fuzz$target.swift" "${others[@]}" \
+    swiftc "${flags[@]}" -module-name "Fuzz$target" -I "$build" -I ../Sources/CZlib -I ../Sources/CNGHTTP2 "Fuzz$target.swift" "${others[@]}" \
         "${libraries[@]}" -o "$build/Fuzz$target" 2> >(grep -v 'Cannot export local symbol' >&2)
     saved=../Tests/$tests/FuzzCases/${target,,}
     corpus=$build/corpus-${target,,}

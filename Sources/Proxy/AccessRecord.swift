@@ -28,7 +28,13 @@ enum AccessRecord {
         writer.append("\",\"protocol\":\"")
         writer.append(client.protocolName(exchange.clientStream))
         if let tls = client.tls { Self.write(tls, into: &writer) }
-        writer.append("\",\"requestBytes\":")
+        if exchange.clientStream > 0 {
+            writer.append("\",\"stream\":")
+            writer.append(decimal: UInt64(exchange.clientStream))
+            writer.append(",\"requestBytes\":")
+        } else {
+            writer.append("\",\"requestBytes\":")
+        }
         writer.append(decimal: exchange.requestBytes)
         writer.append(",\"responseBytes\":")
         writer.append(decimal: exchange.answerBytes)

@@ -90,6 +90,9 @@ struct MetricsTests {
             balancer_interim_responses_dropped_total 0
             balancer_tunnels_active 0
             balancer_exchanges_active 0
+            balancer_http2_connections_active 0
+            balancer_http2_streams_active 0
+            balancer_http2_streams_total 0
             balancer_rejected_total{status="400"} 2
             balancer_rejected_total{status="408"} 1
             balancer_retries_total{upstream="core"} 2

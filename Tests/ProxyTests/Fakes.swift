@@ -82,7 +82,7 @@ final class FakeClient: ClientConnection {
         self.isOver()
     }
 
-    override func unreachable() { self.isOver() }
+    override func unreachable(_ stream: StreamID) { self.isOver() }
 
     override func protocolName(_ stream: StreamID) -> StaticString { "fake" }
 

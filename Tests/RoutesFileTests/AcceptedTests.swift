@@ -58,11 +58,13 @@ struct AcceptedTests {
                     "underscores": "refuse", "maxPasses": 0 },
                 "timeouts": { "proxyHeader": "13ms", "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
                     "responseBodyIdle": "1.5s", "keepAlive": "0.25m", "upstreamIdle": "7ms", "upstreamLifetime": "8ms",
-                    "tunnelIdle": "9ms", "tunnelHalfClosed": "11ms", "linger": "12ms", "queue": "10ms", "drain": "720h" },
+                    "tunnelIdle": "9ms", "tunnelHalfClosed": "11ms", "linger": "12ms", "queue": "10ms",
+                    "connectionLifetime": "13s", "http2Ping": "14s", "drain": "720h" },
                 "limits": { "requestLine": "1KiB", "headerBytes": "2KB", "headerCount": 7, "body": "1.5GiB",
                     "requestBodyRate": "1KiB", "buffered": "1MiB",
                     "connections": 8, "connectionsPerClient": 9, "interimResponses": 0, "chunkExtensionBytes": "10B",
-                    "trailerBytes": 11 },
+                    "trailerBytes": 11, "http2": { "concurrentStreams": 12, "resets": 13, "unsentControl": 14,
+                        "streamWindow": "128KiB", "connectionWindow": "1MiB" } },
                 "buffering": { "request": "64KiB" },
                 """
         ).parse()
@@ -102,6 +104,8 @@ struct AcceptedTests {
         timeouts.tunnelHalfClosed = 11
         timeouts.linger = 12
         timeouts.queue = 10
+        timeouts.connectionLifetime = 13_000
+        timeouts.http2Ping = 14_000
         timeouts.drain = 2_592_000_000
         #expect(table.timeouts == timeouts)
         var limits = Limits()
@@ -113,6 +117,11 @@ struct AcceptedTests {
         limits.buffered = 1_048_576
         limits.connections = 8
         limits.connectionsPerClient = 9
+        limits.http2.concurrentStreams = 12
+        limits.http2.resets = 13
+        limits.http2.unsentControl = 14
+        limits.http2.streamWindow = 131_072
+        limits.http2.connectionWindow = 1_048_576
         limits.interimResponses = 0
         limits.chunkExtensionBytes = 10
         limits.trailerBytes = 11

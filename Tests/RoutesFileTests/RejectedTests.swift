@@ -406,7 +406,7 @@ struct RejectedTests {
         .route(#""limits": { "body": "1.5B" }"#, ".limits.body", "expected a size"),
     ]
 
-    @Test("One fault gives one problem, where it is and what it is", arguments: process + upstreams + routes)
+    @Test("One fault gives one problem, where it is and what it is", arguments: process + upstreams + routes + http2)
     func oneFault(fault: Case) throws {
         let problems = fault.document.problems()
         #expect(problems.map(\.path) == [fault.path], "\(problems)")

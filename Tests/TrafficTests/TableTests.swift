@@ -51,7 +51,8 @@ struct TableTests {
     @Test("Every property of a specification is part of the fingerprint: who adds one adds it there and here")
     func properties() {
         let counts: [(Any, Int)] = [
-            (TableSpec(), 7), (Timeouts(), 15), (Limits(), 11), (BufferingSpec(), 1), (ForwardingSpec(), 7),
+            (TableSpec(), 7), (Timeouts(), 17), (Limits(), 12), (HTTP2LimitsSpec(), 5), (BufferingSpec(), 1),
+            (ForwardingSpec(), 7),
             (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 17), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),

@@ -254,6 +254,7 @@ package struct MetricsPage: Sendable {
         text.single(.interimsDropped, self.sum(\.interimsDropped))
         text.single(.tunnelsActive, self.sum(\.tunnelsActive))
         text.single(.exchangesActive, self.sum(\.exchangesActive))
+        self.writeHTTP2(&text)
         text.family(.rejected)
         for (status, count) in self.merged(\.rejected) { text.sample(.rejected, [("status", String(status))], count) }
         text.family(.retries)

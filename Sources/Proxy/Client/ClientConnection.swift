@@ -90,7 +90,7 @@ class ClientConnection: Handle {
     }
 
     /// Bytes held because the client does not take them.
-    final var heldOutput: Int { self.channel.unsent.held }
+    var heldOutput: Int { self.channel.unsent.held }
 
     /// Nothing can be written to the client any more.
     final var isLost: Bool { self.channel.isBroken }
@@ -128,7 +128,7 @@ class ClientConnection: Handle {
     func isClear(_ stream: StreamID) -> Bool { true }
 
     /// Bytes given that the client's kernel has not acknowledged: how a slow client is told from a stalled one.
-    func unacknowledged() -> Int { self.channel.unacknowledged() }
+    func unacknowledged(_ stream: StreamID) -> Int { self.channel.unacknowledged() }
 
     /// The exchange takes body bytes again. They are read later in the turn, not within this call.
     func wantBody(_ stream: StreamID) {}
@@ -137,7 +137,7 @@ class ClientConnection: Handle {
     func finish(_ stream: StreamID, _ end: AnswerEnd) {}
 
     /// The endpoint's side of a tunnel was cut: this side ends alike. The exchange is recorded already.
-    func unreachable() {}
+    func unreachable(_ stream: StreamID) {}
 
     /// The process holds too much for slow clients, and this one is among those that hold most and move least.
     func relieve() {}

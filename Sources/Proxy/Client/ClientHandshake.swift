@@ -1,3 +1,4 @@
+import HTTP2
 import HTTPWire
 import Reactor
 import Traffic
@@ -7,6 +8,7 @@ import Traffic
 /// its place, with its channel, slot and token.
 ///
 ///     proxyHeader ──whole header──▶ tls ──agreed──▶ over (a `ClientConnection` goes on)
+///          │                         preface ──24 bytes, or one that differs──▶ over
 ///          ├──malformed, ended, late────┼──ended, late──▶ closed
 ///          │                            └──refused──▶ leaving ──peer has read why, or 1 s──▶ closed
 ///
@@ -19,6 +21,8 @@ final class ClientHandshake: Handle {
         case tls(TLSServer)
         /// Refused: what says so has been written, and a close over bytes that still come would reset it away.
         case leaving
+        /// The first bytes tell HTTP/2 from HTTP/1.
+        case preface
         case over
     }
 
@@ -100,6 +104,7 @@ final class ClientHandshake: Handle {
         case .proxyHeader: self.readProxyHeader()
         case .tls(let server): self.shake(server)
         case .leaving: self.discard()
+        case .preface: self.readPreface()
         case .over: break
         }
     }
@@ -147,7 +152,9 @@ final class ClientHandshake: Handle {
 
     /// What has to be said behind the PROXY protocol.
     private func goOn() {
-        guard self.plan.isTLS else { return self.finish() }
+        guard self.plan.isTLS else {
+            return self.plan.spec.http2 ? self.awaitPreface() : self.finish(isHTTP2: false)
+        }
         // Before the handshake, or one client's would keep all others out.
         guard self.admit() else { return self.close() }
         guard self.core.counts.handshakes < Self.handshakeLimit,
@@ -176,7 +183,7 @@ final class ClientHandshake: Handle {
             counts.tlsDuration.record(microseconds: self.core.nowMicroseconds &- self.began)
             self.core.counts.handshakes -= 1
             self.origin.tls = ClientTLS(self.channel, facts, server: server, plan: self.plan)
-            self.finish()
+            self.finish(isHTTP2: false)
         case .failed(let failure):
             self.count(failure.kind)
             self.channel.endTLS()
@@ -219,13 +226,45 @@ final class ClientHandshake: Handle {
         self.core.makeRunnable(self)
     }
 
+    // MARK: HTTP/2 by prior knowledge
+
+    private func awaitPreface() {
+        self.step = .preface
+        self.core.wheel.schedule(self.slot, at: self.core.now + UInt64(self.core.timeouts.requestHeader))
+        self.advance()
+    }
+
+    private func readPreface() {
+        let room = UnsafeMutableRawBufferPointer(rebasing: self.core.memory.input[0..<Preface.count])
+        switch self.channel.peek(into: room) {
+        case .bytes(let count):
+            switch Preface.match(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])) {
+            case .whole: self.finish(isHTTP2: true)
+            case .other: self.finish(isHTTP2: false)
+            // All that will ever come is there.
+            case .part: if self.channel.isPeerClosing { self.fail(.closed) }
+            }
+        case .dry: break
+        case .ended, .failed: self.fail(.closed)
+        }
+    }
+
     // MARK: ends
 
     /// Nothing more has to be said first: who the client is, is known, and its protocol.
-    private func finish() {
+    private func finish(isHTTP2: Bool) {
         self.step = .over
+        if isHTTP2 { return self.finishHTTP2() }
         guard self.admit() else { return self.close() }
-        let client = HTTP1Client(core: self.core, channel: self.channel.take(), origin: self.origin)
+        self.handOn(HTTP1Client(core: self.core, channel: self.channel.take(), origin: self.origin))
+    }
+
+    private func finishHTTP2() {
+        guard let tables = HPACKTables(), self.admit() else { return self.close() }
+        self.handOn(HTTP2Client(core: self.core, channel: self.channel.take(), origin: self.origin, tables: tables))
+    }
+
+    private func handOn(_ client: ClientConnection) {
         client.takePlace(of: self)
         if self.isDraining { client.drain(grace: ListenerHandle.settle) }
     }
@@ -249,7 +288,7 @@ final class ClientHandshake: Handle {
         case .tls:
             self.count(failure == .timeout ? .timeout : .closed)
             return self.close()
-        case .leaving: return self.close()
+        case .leaving, .preface: return self.close()
         case .proxyHeader, .over: break
         }
         let counts = self.origin.listener.counts

@@ -168,7 +168,7 @@ final class HTTP1Client: ClientConnection {
         self.close()
     }
 
-    override func unreachable() {
+    override func unreachable(_ stream: StreamID) {
         self.channel.cut(pool: &self.core.buffers)
         self.exchange = nil
         self.close()

@@ -100,7 +100,7 @@ extension Exchange {
             guard now >= self.bodyDeadline || now >= self.restDeadline else { return self.arm() }
             self.abandonRest()
         case .flush:
-            if self.tookBytes(client.unacknowledged()) { self.deadline = now + self.answerBodyIdle }
+            if self.tookBytes(client.unacknowledged(self.clientStream)) { self.deadline = now + self.answerBodyIdle }
             guard now >= self.deadline else { return self.arm() }
             self.abandonClient()
         case .tunnel, .tunnelHalfClosed:

@@ -123,8 +123,9 @@ extension Exchange {
         self.release(.closed)
         self.report(.cancelled)
         if self.reason == nil { self.reason = .truncated }
+        let stream = self.clientStream
         self.recordAndRest()
-        client.object.unreachable()
+        client.object.unreachable(stream)
     }
 
     /// The client's connection has ended, or must: it forgets this exchange.

@@ -96,8 +96,8 @@ extension Exchange {
     func cutTunnel() {
         self.release(.cut)
         self.report(.success)
-        let client = self.client?.object
+        let (client, stream) = (self.client?.object, self.clientStream)
         self.recordAndRest()
-        client?.unreachable()
+        client?.unreachable(stream)
     }
 }

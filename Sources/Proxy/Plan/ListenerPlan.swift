@@ -59,6 +59,11 @@ final class ListenerPlan: Sendable {
     /// nil: plain, or none was made for the worker.
     func server(ofWorker index: Int) -> TLSServer? { index < self.servers.count ? self.servers[index] : nil }
 
+    /// Whether a connection of this peer's has to say something before its protocol is known.
+    func needsHandshake(with peer: IPAddress) -> Bool {
+        self.spec.http2 || self.isTLS || self.awaitsProxyHeader(from: peer)
+    }
+
     var name: String { self.spec.name }
 }
 

@@ -134,7 +134,7 @@ final class ListenerHandle: Handle {
             return
         }
         var origin = ClientOrigin(listener: self.listener, address: client)
-        if self.listener.plan.isTLS || self.listener.plan.awaitsProxyHeader(from: client) {
+        if self.listener.plan.needsHandshake(with: client) {
             self.core.counts.connectionsAccepted &+= 1
             let handshake = ClientHandshake(core: self.core, socket: socket, origin: origin)
             handshake.start()

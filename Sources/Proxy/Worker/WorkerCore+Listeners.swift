@@ -84,6 +84,13 @@ extension WorkerCore {
         for listener in self.listeners where identifiers.contains(listener.listener.identifier) {
             listener.leave(hiding: hiding)
         }
+        // Their connections may go on for as long as requests follow one another; those of HTTP/1 end with a keep-alive.
+        for token in self.handles.tokens {
+            guard let client = self.handles.find(token)?.takeUnretainedValue() as? HTTP2Client,
+                identifiers.contains(client.listener.identifier)
+            else { continue }
+            client.warn()
+        }
     }
 
     /// Closes at once: another process serves the same sockets and their queues.

@@ -21,6 +21,7 @@ final class WorkerCore {
     var wheel: TimerWheel
     var buffers = BufferPool()
     var memory = WorkerMemory()
+    var http2 = HTTP2Memory()
     var exchangePool = ExchangePool()
     var random: SplitMix64
 
@@ -316,6 +317,7 @@ final class WorkerCore {
         self.headLimits = shared.headLimits
         self.timeouts = table.spec.timeouts
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
+        if self.counts.http2.connections > 0 { self.prepareHTTP2() }
         self.closeAbandonedPools(table)
         self.followListeners()
         return self.pinnedGenerations()
@@ -376,6 +378,11 @@ final class WorkerCore {
         return state
     }
 
+    /// Makes room for the heads that HTTP/2 clients may send under the table in force.
+    func prepareHTTP2() {
+        self.http2.grow(headLimit: self.headLimits.bytes, headRoom: self.memory.head.count + self.memory.head.count / 4)
+    }
+
     // MARK: counters
 
     /// The counters of a series; made when the first request of this worker needs them.
@@ -432,6 +439,7 @@ final class WorkerCore {
         snapshot.exchangesActive = UInt64(self.counts.exchanges)
         snapshot.handshakesActive = UInt64(self.counts.handshakes)
         snapshot.interimsDropped = self.counts.interimsDropped
+        snapshot.http2 = self.counts.http2
         snapshot.rejected = self.rejected
         for (number, metrics) in self.metrics.enumerated() {
             guard let metrics, number < names.count, let series = names[number] else { continue }
@@ -464,4 +472,5 @@ struct WorkerCounts {
     var handshakes = 0
     /// Interim responses beyond `limits.interimResponses`.
     var interimsDropped: UInt64 = 0
+    var http2 = HTTP2Counters()
 }

@@ -18,7 +18,7 @@ package struct SectionKeys: Sendable, Equatable {
             "routes",
         ])
     package static let listener = SectionKeys(
-        "listener", ["name", "address", "proxyProtocol", "allow", "deny", "tls"])
+        "listener", ["name", "address", "http2", "proxyProtocol", "allow", "deny", "tls"])
     package static let proxyProtocol = SectionKeys("proxyProtocol", ["from", "versions"])
     package static let listenerTLS = SectionKeys(
         "listenerTLS",
@@ -52,7 +52,7 @@ package struct SectionKeys: Sendable, Equatable {
             "proxyHeader", "tlsHandshake", "requestHeader", "requestBodyIdle", "connect", "responseHeader",
             "responseBodyIdle",
             "keepAlive", "upstreamIdle", "upstreamLifetime", "tunnelIdle", "tunnelHalfClosed", "linger", "queue",
-            "drain",
+            "connectionLifetime", "http2Ping", "drain",
         ])
     /// The others apply before a route is known, or to connections that several routes share.
     package static let routeTimeouts = SectionKeys(
@@ -66,8 +66,10 @@ package struct SectionKeys: Sendable, Equatable {
         [
             "requestLine", "headerBytes", "headerCount", "body", "requestBodyRate", "buffered", "connections",
             "connectionsPerClient",
-            "interimResponses", "chunkExtensionBytes", "trailerBytes",
+            "interimResponses", "chunkExtensionBytes", "trailerBytes", "http2",
         ])
+    package static let http2Limits = SectionKeys(
+        "http2Limits", ["concurrentStreams", "resets", "unsentControl", "streamWindow", "connectionWindow"])
     package static let routeLimits = SectionKeys(
         "routeLimits", ["body", "requestBodyRate", "interimResponses", "chunkExtensionBytes", "trailerBytes"])
     /// At the top level and of a route.
@@ -128,7 +130,8 @@ package struct SectionKeys: Sendable, Equatable {
         proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
         guardRules,
         forwarding, errors, timeouts,
-        routeTimeouts, limits, routeLimits, buffering, upstream, upstreamTLS, discovery, dnsDiscovery, srvDiscovery,
+        routeTimeouts, limits, http2Limits, routeLimits, buffering, upstream, upstreamTLS, discovery, dnsDiscovery,
+        srvDiscovery,
         endpointSlices,
         balanceHash,
         health, expect, passive, queue, retry, route, rateLimit, match, pathPattern, redirect, respond, key, override,

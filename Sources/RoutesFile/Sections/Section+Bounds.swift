@@ -15,6 +15,7 @@ extension Section {
             ("responseHeader", \.responseHeader), ("responseBodyIdle", \.responseBodyIdle), ("keepAlive", \.keepAlive),
             ("upstreamIdle", \.upstreamIdle), ("upstreamLifetime", \.upstreamLifetime), ("tunnelIdle", \.tunnelIdle),
             ("tunnelHalfClosed", \.tunnelHalfClosed), ("linger", \.linger), ("queue", \.queue), ("drain", \.drain),
+            ("connectionLifetime", \.connectionLifetime), ("http2Ping", \.http2Ping),
         ]
         for (key, target) in targets where self.keys.keys.contains(key) {
             self.read(key, into: &timeouts[keyPath: target]) { $0.duration(1...Self.longest) }
@@ -45,6 +46,16 @@ extension Section {
         self.read("body", into: &limits.body) { $0.size(0...UInt64(1 << 60)) }
         guard self.keys.keys.contains("buffered") else { return }
         self.read("buffered", into: &limits.buffered) { $0.size(UInt64(1 << 20)...UInt64(1 << 50)) }
+        if let http2 = self["http2"]?.section(.http2Limits) { http2.readHTTP2(into: &limits.http2) }
+    }
+
+    private func readHTTP2(into limits: inout HTTP2LimitsSpec) {
+        self.read("concurrentStreams", into: &limits.concurrentStreams) { $0.integer(1...1_000) }
+        self.read("resets", into: &limits.resets) { $0.integer(10...100_000) }
+        self.read("unsentControl", into: &limits.unsentControl) { $0.integer(10...100_000) }
+        // Every stream begins with 64 KiB.
+        self.read("streamWindow", into: &limits.streamWindow) { $0.size(65_536...16_777_216) }
+        self.read("connectionWindow", into: &limits.connectionWindow) { $0.size(262_144...268_435_456) }
     }
 
     func readBuffering(into buffering: inout BufferingSpec) {

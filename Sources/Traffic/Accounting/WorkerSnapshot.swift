@@ -16,6 +16,7 @@ package struct WorkerSnapshot: Sendable {
     package var interimsDropped: UInt64 = 0
     /// Requests that never reached a route (bad request, time-out), by status.
     package var rejected: [UInt16: UInt64] = [:]
+    package var http2 = HTTP2Counters()
     package var routes: [RouteCounters] = []
     package var listeners: [ListenerCounters] = []
     /// TLS handshakes under way.

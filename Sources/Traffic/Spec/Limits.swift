@@ -24,6 +24,8 @@ package struct Limits: Sendable, Equatable {
     /// Bytes of a chunk's extensions and of all trailers of a message; exceeded → 400 or 502.
     package var chunkExtensionBytes: UInt32 = 4_096
     package var trailerBytes: UInt32 = 8_192
+    /// Of clients that speak HTTP/2.
+    package var http2 = HTTP2LimitsSpec()
 
     package init() {}
 }

@@ -5,6 +5,8 @@ package struct ListenerSpec: Sendable, Equatable {
     package var proxyProtocol: ProxyProtocolSpec?
     /// nil: plain.
     package var tls: ListenerTLS?
+    /// Clients may speak HTTP/2.
+    package var http2 = false
     /// Who may connect.
     package var access = AccessSpec()
 

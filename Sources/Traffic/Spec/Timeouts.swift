@@ -29,6 +29,10 @@ package struct Timeouts: Sendable, Equatable {
     package var linger: UInt32 = 30_000
     /// Waiting for an endpoint's slot in its queue; exceeded → 503.
     package var queue: UInt32 = 1_000
+    /// An HTTP/2 connection's whole life, less or more by up to a tenth; exceeded → it ends behind its running requests.
+    package var connectionLifetime: UInt32 = 3_600_000
+    /// An HTTP/2 client with open streams and without a frame of its; exceeded → it is asked by a PING, and given up 15 s later.
+    package var http2Ping: UInt32 = 30_000
     /// What in-flight exchanges get to finish at a graceful stop.
     package var drain: UInt32 = 30_000
 

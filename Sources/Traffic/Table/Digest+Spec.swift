@@ -56,7 +56,19 @@ extension Timeouts: Digestible {
         digest.add(self.tunnelHalfClosed)
         digest.add(self.linger)
         digest.add(self.queue)
+        digest.add(self.connectionLifetime)
+        digest.add(self.http2Ping)
         digest.add(self.drain)
+    }
+}
+
+extension HTTP2LimitsSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.concurrentStreams)
+        digest.add(self.resets)
+        digest.add(self.unsentControl)
+        digest.add(self.streamWindow)
+        digest.add(self.connectionWindow)
     }
 }
 
@@ -73,6 +85,7 @@ extension Limits: Digestible {
         digest.add(self.interimResponses)
         digest.add(self.chunkExtensionBytes)
         digest.add(self.trailerBytes)
+        digest.add(self.http2)
     }
 }
 
