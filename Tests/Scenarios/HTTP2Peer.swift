@@ -31,10 +31,22 @@ final class HTTP2Peer {
     /// Gives back at once what came.
     var reads = true
     private var next: UInt32 = 1
+    /// Lives as long as this.
+    private var relay: TLSRelay?
 
     /// Greets unless `greets` is false. `settings`: entries of our SETTINGS.
-    init(_ balancer: BalancerProcess, greets: Bool = true, settings: [(UInt16, UInt32)] = []) throws {
-        self.connection = try balancer.connect()
+    convenience init(_ balancer: BalancerProcess, greets: Bool = true, settings: [(UInt16, UInt32)] = []) throws {
+        try self.init(over: balancer.connect(), greets: greets, settings: settings)
+    }
+
+    /// The same within TLS.
+    convenience init(through relay: TLSRelay, greets: Bool = true, settings: [(UInt16, UInt32)] = []) throws {
+        try self.init(over: relay.connect(), greets: greets, settings: settings)
+        self.relay = relay
+    }
+
+    private init(over connection: RawConnection, greets: Bool, settings: [(UInt16, UInt32)]) throws {
+        self.connection = connection
         guard let inflater = FieldInflater() else { throw TestFailure("no memory") }
         self.inflater = inflater
         guard greets else { return }

@@ -183,7 +183,7 @@ final class ClientHandshake: Handle {
             counts.tlsDuration.record(microseconds: self.core.nowMicroseconds &- self.began)
             self.core.counts.handshakes -= 1
             self.origin.tls = ClientTLS(self.channel, facts, server: server, plan: self.plan)
-            self.finish(isHTTP2: false)
+            self.finish(isHTTP2: facts.isHTTP2)
         case .failed(let failure):
             self.count(failure.kind)
             self.channel.endTLS()

@@ -67,6 +67,8 @@ final class HTTP2Client: ClientConnection {
         self.session.begin(into: &out)
         self.keep(out)
         self.rearm()
+        // It went while the handshake took its time.
+        if self.listener.isLeaving { self.warn() }
     }
 
     // MARK: events

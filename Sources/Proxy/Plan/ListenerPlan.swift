@@ -24,7 +24,7 @@ final class ListenerPlan: Sendable {
             for library in libraries {
                 servers.append(
                     try TLSServer(
-                        tls, groups, listener: spec.name, http2: false, tickets: tickets, library: library))
+                        tls, groups, listener: spec.name, http2: spec.http2, tickets: tickets, library: library))
             }
         }
         self.init(spec, servers: servers)
@@ -77,6 +77,8 @@ final class ListenerState {
     /// Stands for the listener where the worker's table matches requests; 0: no route asks for it.
     private(set) var bit: UInt64
     private(set) var counts: ListenerCounts
+    /// The listener is none any more; its connections may live on.
+    private(set) var isLeaving = false
 
     init(identifier: UInt64, plan: ListenerPlan, table: RoutingTable, counts: ListenerCounts) {
         self.identifier = identifier
@@ -84,6 +86,9 @@ final class ListenerState {
         self.bit = table.bit(ofListener: plan.name)
         self.counts = counts
     }
+
+    /// The listener is none any more: connections that are still in a handshake end behind what they begin with.
+    func leave() { self.isLeaving = true }
 
     /// The listener has another name, or other options.
     func adopt(_ plan: ListenerPlan, table: RoutingTable, counts: ListenerCounts) {

@@ -84,6 +84,7 @@ extension WorkerCore {
         for listener in self.listeners where identifiers.contains(listener.listener.identifier) {
             listener.leave(hiding: hiding)
         }
+        for state in self.listenerStates where identifiers.contains(state.identifier) { state.leave() }
         // Their connections may go on for as long as requests follow one another; those of HTTP/1 end with a keep-alive.
         for token in self.handles.tokens {
             guard let client = self.handles.find(token)?.takeUnretainedValue() as? HTTP2Client,

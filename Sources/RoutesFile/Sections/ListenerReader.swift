@@ -7,10 +7,9 @@ enum ListenerReader {
         section.readAccess(into: &listener.access)
         section.read("proxyProtocol", into: &listener.proxyProtocol) { Self.proxyProtocol($0) }
         section.read("tls", into: &listener.tls) { TLSReader.listener($0) }
+        // By ALPN it costs nobody anything; without TLS every client's first bytes would have to be awaited.
+        listener.http2 = section.has("tls")
         section.read("http2", into: &listener.http2) { $0.bool() }
-        if listener.http2, listener.tls != nil {
-            section["http2"]?.fail("HTTP/2 is spoken by prior knowledge on listeners without \"tls\"")
-        }
     }
 
     private static func proxyProtocol(_ node: Node) -> ProxyProtocolSpec? {

@@ -5,7 +5,7 @@ package struct ListenerSpec: Sendable, Equatable {
     package var proxyProtocol: ProxyProtocolSpec?
     /// nil: plain.
     package var tls: ListenerTLS?
-    /// Clients may speak HTTP/2.
+    /// Clients may speak HTTP/2: by ALPN with TLS, by prior knowledge without.
     package var http2 = false
     /// Who may connect.
     package var access = AccessSpec()
