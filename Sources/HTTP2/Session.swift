@@ -73,12 +73,13 @@ package struct Session: Sendable {
     /// Bytes that a compressed field block may have.
     package var blockLimit: Int { self.limits.headerBytes }
 
-    /// Our SETTINGS, and the connection's window.
-    package mutating func begin(into out: inout FrameWriter) {
-        out.settings([
+    /// Our SETTINGS, and the connection's window. `extendedConnect`: the client may ask for a WebSocket (RFC 8441 3).
+    package mutating func begin(into out: inout FrameWriter, extendedConnect: Bool = false) {
+        let entries: [(UInt16, UInt32)] = [
             (0x3, UInt32(clamping: self.limits.concurrentStreams)), (0x4, UInt32(SessionLimits.firstWindow)),
             (0x6, UInt32(clamping: self.limits.headerBytes)), (0x9, 1),
-        ])
+        ]
+        out.settings(extendedConnect ? entries + [(0x8, 1)] : entries)
         let opening = self.window.sharedOpening()
         if opening > 0 { out.windowUpdate(0, opening) }
     }

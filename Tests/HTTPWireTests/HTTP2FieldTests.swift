@@ -12,18 +12,19 @@ import Testing
 
     private func write(
         _ fields: [(String, String)], isEnd: Bool = true,
-        limits: HeadLimits = HeadLimits(requestLine: 512, bytes: 2_048, count: 20)
+        limits: HeadLimits = HeadLimits(requestLine: 512, bytes: 2_048, count: 20), key: WebSocketKey? = nil
     ) -> Result? {
         let room = UnsafeMutableRawBufferPointer.allocate(
             byteCount: RequestFields.room(limit: limits.bytes), alignment: 8)
         defer { room.deallocate() }
-        var writer = RequestFields(room, limits: limits)
+        var writer = RequestFields(room, limits: limits, allowsProtocol: key != nil)
         for (name, value) in fields {
             let isTaken = Array(name.utf8).withUnsafeBytes { name in
                 Array(value.utf8).withUnsafeBytes { value in writer.add(name, value) }
             }
             if !isTaken { return nil }
         }
+        if let key, writer.isWebSocket { writer.open(key) }
         let verdict = writer.finish(isEnd: isEnd)
         guard case .head(let count) = verdict else { return Result(verdict: verdict, head: "") }
         return Result(verdict: verdict, head: String(decoding: room[0..<count], as: UTF8.self))
@@ -59,6 +60,35 @@ import Testing
         #expect(head("POST", [("content-length", "7")], isEnd: false)?.contains("Transfer-Encoding") == false)
         #expect(
             self.write(Self.get + [("content-length", "7")], isEnd: true)?.verdict == .malformed(.badContentLength))
+    }
+
+    @Test func aWebSocketIsAnUpgradeToTheEndpoint() {
+        let key = WebSocketKey((0x7468_6520_7361_6D70, 0x6C65_206E_6F6E_6365))
+        let asked = [
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/chat"),
+            (":authority", "h"),
+        ]
+        let upgrade =
+            "GET /chat HTTP/1.1\r\nHost: h\r\n%Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        func head(_ fields: [(String, String)]) -> String? { self.write(fields, isEnd: false, key: key)?.head }
+        #expect(head(asked) == upgrade.replacing("%", with: ""))
+        #expect(
+            head(asked + [("sec-websocket-version", "13"), ("sec-websocket-key", "theirs")])
+                == upgrade.replacing("%", with: "sec-websocket-version: 13\r\n"))
+        // Another protocol is a CONNECT like any other, which nobody grants.
+        #expect(
+            head([asked[0], (":protocol", "other")] + asked[2...])?.hasPrefix("CONNECT h HTTP/1.1\r\n") == true)
+        for wrong in [
+            [(":method", "GET")] + asked[1...], Array(asked[..<4]), asked + [(":protocol", "websocket")],
+            [asked[0], asked[1], asked[2], asked[4]], asked + [("upgrade", "websocket")],
+        ] {
+            #expect(head(wrong)?.isEmpty != false, "\(wrong)")
+        }
+        #expect(
+            self.write(asked + [("content-length", "3")], isEnd: false, key: key)?.verdict
+                == .malformed(.badContentLength))
+        #expect(self.write(asked, isEnd: false)?.verdict == .malformed(.badPseudoField))
     }
 
     @Test func connectHasAnAuthorityAlone() {

@@ -69,7 +69,7 @@ final class FakeClient: ClientConnection {
 
     override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
 
-    override func unacknowledged() -> Int { self.inFlight }
+    override func unacknowledged(_ stream: StreamID) -> Int { self.inFlight }
 
     /// From here nothing can be written: its socket is connected to nobody.
     func breakChannel() {

@@ -11,6 +11,11 @@ package struct FieldLines {
         if startsWithLine { self.cursor = self.lineEnd(from: 0) + 2 }
     }
 
+    /// Answers the key that another protocol knows nothing of.
+    package static func isWebSocketAccept(_ name: UnsafeRawBufferPointer) -> Bool {
+        FieldRules.equals(name, "sec-websocket-accept")
+    }
+
     private func lineEnd(from start: Int) -> Int {
         var index = start
         while index < self.bytes.count, self.bytes[index] != 0x0D { index += 1 }

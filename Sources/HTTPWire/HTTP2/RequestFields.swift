@@ -31,6 +31,10 @@ package struct RequestFields: ~Copyable {
     private var path = 0..<0
     /// Pseudo-fields that came, as bits.
     private var seen: UInt8 = 0
+    /// `:protocol` may come (RFC 8441 3).
+    private let allowsProtocol: Bool
+    /// It asks for a WebSocket: the head is that of an upgrade, and needs a key.
+    package private(set) var isWebSocket = false
     private var isBehindPseudo = false
     private var fault: Malformation?
     private var hasHost = false
@@ -40,8 +44,9 @@ package struct RequestFields: ~Copyable {
     private var count = 0
     package private(set) var size = 0
 
-    /// The room must outlive this.
-    package init(_ room: UnsafeMutableRawBufferPointer, limits: HeadLimits) {
+    /// The room must outlive this. `allowsProtocol`: the client was told that it may ask for a WebSocket (RFC 8441 3).
+    package init(_ room: UnsafeMutableRawBufferPointer, limits: HeadLimits, allowsProtocol: Bool = false) {
+        self.allowsProtocol = allowsProtocol
         self.limits = limits
         self.room = room
         let half = room.count / 2
@@ -97,6 +102,9 @@ package struct RequestFields: ~Copyable {
             for byte in value where byte == 0x40 || byte == 0x2C || byte == 0x2F { self.fail(.badHost) }
         } else if FieldRules.equals(name, ":path") {
             (bit, self.path) = (8, range)
+        } else if self.allowsProtocol, FieldRules.equals(name, ":protocol") {
+            bit = 16
+            self.isWebSocket = FieldRules.equalsIgnoringCase(value, "websocket")
         } else {
             return self.fail(.badPseudoField)
         }
@@ -117,10 +125,14 @@ package struct RequestFields: ~Copyable {
         guard self.fault == nil, !self.pseudo.overflowed else { return }
         let method = self.pseudo(self.method)
         let isConnect = FieldRules.equals(method, "CONNECT")
-        // CONNECT has an authority alone (8.5), everything else method, scheme and path.
-        guard isConnect ? self.seen == 5 : self.seen & 11 == 11 else { return self.fail(.badPseudoField) }
+        // CONNECT has an authority alone (8.5), with `:protocol` all of them (RFC 8441 4), and everything else method, scheme
+        // and path.
+        let isExtended = self.seen & 16 != 0
+        guard isExtended ? isConnect && self.seen == 31 : isConnect ? self.seen == 5 : self.seen & 11 == 11 else {
+            return self.fail(.badPseudoField)
+        }
         let path = self.pseudo(self.path)
-        if !isConnect {
+        if !isConnect || isExtended {
             let scheme = self.pseudo(self.scheme)
             guard FieldRules.equalsIgnoringCase(scheme, "http") || FieldRules.equalsIgnoringCase(scheme, "https") else {
                 return self.fail(.badPseudoField)
@@ -129,9 +141,10 @@ package struct RequestFields: ~Copyable {
             guard path[0] == 0x2F || (path.count == 1 && path[0] == 0x2A) else { return self.fail(.badTarget) }
             for byte in path where byte == 0x23 { self.fail(.badTarget) }
         }
-        self.head.append(raw: method)
+        // What else a protocol may be is refused as any CONNECT is.
+        if self.isWebSocket { self.head.append("GET") } else { self.head.append(raw: method) }
         self.head.append(0x20)
-        self.head.append(raw: isConnect ? self.pseudo(self.authority) : path)
+        self.head.append(raw: isConnect && !self.isWebSocket ? self.pseudo(self.authority) : path)
         self.head.append(" HTTP/1.1\r\n")
         guard self.seen & 4 != 0 else { return }
         self.head.append("Host: ")
@@ -147,6 +160,12 @@ package struct RequestFields: ~Copyable {
         guard FieldRules.isName(name) else { return self.fail(.badFieldName) }
         guard FieldRules.isValue(value) else { return self.fail(.forbiddenByte) }
         guard !FieldRules.isOfConnection(name, value) else { return self.fail(.connectionField) }
+        // They mean nothing over HTTP/2 (RFC 8441 5); the endpoint gets a key of ours.
+        if self.isWebSocket,
+            FieldRules.equals(name, "sec-websocket-key") || FieldRules.equals(name, "sec-websocket-accept")
+        {
+            return
+        }
         if isCrumb {
             if self.cookies.count > 0 { self.cookies.append("; ") }
             self.cookies.append(raw: value)
@@ -198,6 +217,14 @@ package struct RequestFields: ~Copyable {
 
     // MARK: the end
 
+    /// Adds what an HTTP/1 endpoint wants to hear before it opens a WebSocket (RFC 6455 4.1).
+    package mutating func open(_ key: WebSocketKey) {
+        if self.fault == nil, !self.isTooLarge, !self.isBehindPseudo { self.beginHead() }
+        self.head.append("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ")
+        self.head.append(bytes: key.text)
+        self.head.append("\r\n")
+    }
+
     /// Ends the block. `isEnd`: the request has no body.
     package mutating func finish(isEnd: Bool) -> Verdict {
         if self.fault == nil, !self.isTooLarge, !self.isBehindPseudo { self.beginHead() }
@@ -211,7 +238,10 @@ package struct RequestFields: ~Copyable {
                         self.cookieStart..<self.cookieStart + self.cookies.count]))
             self.head.append("\r\n")
         }
-        if isEnd {
+        if self.isWebSocket {
+            // Neither a body nor its length: what follows is the tunnel's.
+            guard self.lengths == 0 else { return .malformed(.badContentLength) }
+        } else if isEnd {
             // A length and no body contradict each other (8.1.1).
             guard self.length == 0 else { return .malformed(.badContentLength) }
             if self.lengths == 0, self.announcesNoBody { self.head.append("Content-Length: 0\r\n") }

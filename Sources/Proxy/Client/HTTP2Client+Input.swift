@@ -177,7 +177,7 @@ extension HTTP2Client {
         self.core.counts.http2.streamsTotal &+= 1
         let limits = self.core.headLimits
         let room = self.core.http2.request
-        var fields = RequestFields(room, limits: limits)
+        var fields = RequestFields(room, limits: limits, allowsProtocol: self.opensWebSockets)
         var pieces = BlockPieces(block, in: bytes)
         while let (piece, isLast) = pieces.next() {
             var rest = piece
@@ -186,6 +186,11 @@ extension HTTP2Client {
             }
         }
         self.session.decoded(fields.size)
+        if fields.isWebSocket {
+            let key = WebSocketKey((self.core.random.next(), self.core.random.next()))
+            self.streams[slot].webSocket = key
+            fields.open(key)
+        }
         switch fields.finish(isEnd: block.isEnd) {
         case .malformed(let why): try self.refuse(slot, why)
         case .tooLarge: self.reject(slot, .tooManyFields)
@@ -209,7 +214,9 @@ extension HTTP2Client {
         }
         guard let head = parsed, head.length == source.count else { return try self.refuse(slot, .badTarget) }
         self.session.opened(slot, expected: announced.map { Int(clamping: $0) })
-        self.streams[slot].hasBody = !isEnd && head.framing != .length(0)
+        // What comes before a WebSocket is open waits for it.
+        let opensWebSocket = self.streams[slot].webSocket != nil
+        self.streams[slot].hasBody = opensWebSocket || (!isEnd && head.framing != .length(0))
         self.streams[slot].hasEnd = isEnd
         let exchange = self.core.openExchange()
         self.streams[slot].exchange = exchange
@@ -221,7 +228,12 @@ extension HTTP2Client {
         _ head: RequestHead, _ source: UnsafeRawBufferPointer, _ exchange: Exchange, hasBody: Bool, on stream: StreamID
     ) {
         guard exchange.begin(head, source, for: self, on: stream) else { return }
-        if hasBody, exchange.collects(head, available: 0) { return }
+        if head.wantsUpgrade {
+            // Nothing else than the WebSocket would be an answer.
+            guard exchange.grantsUpgrade else { return exchange.reply(.connectRefused) }
+        } else if hasBody, exchange.collects(head, available: 0) {
+            return
+        }
         if exchange.attach() { exchange.send(head, source, BodyPiece(), nil) }
     }
 

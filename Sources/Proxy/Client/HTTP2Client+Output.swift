@@ -20,6 +20,8 @@ extension HTTP2Client {
         _ data: UnsafeRawPointer?, on stream: StreamID
     ) -> Flow {
         guard let slot = self.slot(of: stream) else { return .gone }
+        // To the client it would mean that the WebSocket is open (RFC 8441 5).
+        if self.streams[slot].webSocket != nil, head.status < 300 { return .unsuitable }
         var writer = ByteWriter(self.core.memory.head)
         let span = source.bindMemory(to: UInt8.self).span
         // Frames say where a body ends: neither chunks nor a close are announced.
@@ -52,6 +54,41 @@ extension HTTP2Client {
         else { return .tooLarge }
         return self.flow(slot)
     }
+
+    /// The endpoint has opened the WebSocket: 200, and from here DATA both ways.
+    func writeSwitch(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, early: UnsafeRawBufferPointer,
+        on stream: StreamID
+    ) -> Flow {
+        guard let slot = self.slot(of: stream) else { return .gone }
+        let span = source.bindMemory(to: UInt8.self).span
+        guard let key = self.streams[slot].webSocket, self.isAnswered(key, span) else { return .unsuitable }
+        var writer = ByteWriter(self.core.memory.head)
+        ResponseRewriter.write(
+            head, fields: self.core.memory.fields, source: span, framing: .none, persistence: .implicit,
+            upgrade: false, edits: edits, into: &writer)
+        self.streams[slot].isTunnel = true
+        guard !writer.overflowed,
+            self.writeHead(slot, writer.count, status: 200, startsWithLine: true, isEnd: false)
+        else { return .tooLarge }
+        // What the client has sent, trusting in it.
+        self.feedLater(stream)
+        return self.send(slot, BodyPiece(data: early.count), early.baseAddress)
+    }
+
+    private func isAnswered(_ key: WebSocketKey, _ span: borrowing Span<UInt8>) -> Bool {
+        let fields = self.core.memory.fields.list
+        var answers = 0
+        var isRight = false
+        for index in 0..<fields.count
+        where ASCII.equalsIgnoringCase(span, fields[index].name, lowercase: Self.acceptName) {
+            answers += 1
+            isRight = key.isAnswered(by: span.extracting(fields[index].value.bounds))
+        }
+        return answers == 1 && isRight
+    }
+
+    private static let acceptName = Array("sec-websocket-accept".utf8)
 
     func writeContinue(on stream: StreamID) {
         guard let slot = self.slot(of: stream) else { return }
@@ -108,7 +145,11 @@ extension HTTP2Client {
 
     private func writeBlock(_ slot: Int, _ source: FieldLines, isEnd: Bool) -> Bool {
         var lines = source
-        while let (name, value) = lines.next() { self.core.http2.fields.append(name: name, value: value) }
+        while let (name, value) = lines.next() {
+            // It answers a key that the client knows nothing of.
+            if self.streams[slot].isTunnel, FieldLines.isWebSocketAccept(name) { continue }
+            self.core.http2.fields.append(name: name, value: value)
+        }
         guard let count = self.tables.deflater.encode(self.core.http2.fields, into: self.core.http2.block) else {
             return false
         }
@@ -341,12 +382,13 @@ extension HTTP2Client {
         guard let slot = self.session.streams.find(UInt32(bitPattern: stream)), self.streams[slot].exchange != nil
         else { return }
         self.streams[slot].exchange = nil
-        self.end(slot, .internalError)
+        // As if a connection had been reset (RFC 8441 5).
+        self.end(slot, self.streams[slot].isTunnel ? .cancel : .internalError)
     }
 
     /// Ends a stream on our side. One whose both sides have not ended is reset: with `code` where the answer is whole.
     func end(_ slot: Int, _ code: ErrorCode) {
-        let isWhole = self.session.streams[slot].hasEnded
+        let isWhole = self.session.streams[slot].hasEnded && !self.streams[slot].isTunnel
         var out = FrameWriter(self.core.http2.control)
         try? self.session.reset(
             slot, isWhole ? .noError : code == .noError ? .internalError : code, isCharged: false, now: self.core.now,

@@ -39,6 +39,8 @@ final class HTTP2Client: ClientConnection {
     private var answers = 0
     private var unsentAnswers = 0
     private let unsentLimit: Int
+    /// The client was told that it may open WebSockets.
+    let opensWebSockets: Bool
     private var lingerEnd: UInt64 = 0
 
     /// Milliseconds that a graceful stop leaves to a connection that only lingers.
@@ -56,6 +58,7 @@ final class HTTP2Client: ClientConnection {
             limits: SessionLimits(spec.limits), timeouts: SessionTimeouts(spec.timeouts),
             lifetime: lifetime - lifetime / 10 + UInt64(core.random.below(Int(lifetime / 5) + 1)), now: core.now)
         self.unsentLimit = Int(spec.limits.http2.unsentControl)
+        self.opensWebSockets = core.plan.shared.opensWebSockets
         super.init(core: core, channel: channel, origin: origin)
         self.core.counts.http2.connections += 1
     }
@@ -64,7 +67,7 @@ final class HTTP2Client: ClientConnection {
         super.takePlace(of: handshake)
         self.core.prepareHTTP2()
         var out = FrameWriter(self.core.http2.control)
-        self.session.begin(into: &out)
+        self.session.begin(into: &out, extendedConnect: self.opensWebSockets)
         self.keep(out)
         self.rearm()
         // It went while the handshake took its time.
@@ -354,6 +357,11 @@ final class HTTP2Client: ClientConnection {
     override func answerInterim(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, on stream: StreamID) -> Flow {
         self.writeInterim(head, source, on: stream)
     }
+
+    override func answerSwitch(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, early: UnsafeRawBufferPointer,
+        on stream: StreamID
+    ) -> Flow { self.writeSwitch(head, source, edits: edits, early: early, on: stream) }
 
     override func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
         self.writeBody(piece, data, on: stream)

@@ -23,6 +23,10 @@ struct HTTP2Stream {
     /// The exchange takes body bytes again.
     var wantsBody = false
 
+    /// The client has asked for a WebSocket, and the endpoint for it with this key; and has opened it.
+    var webSocket: WebSocketKey?
+    var isTunnel = false
+
     // The answer.
     /// Body bytes that a window or the socket holds back.
     var outbound = ByteQueue()

@@ -29,7 +29,9 @@ extension Exchange {
         let flow = route.with { route in
             client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
         }
-        guard flow != .tooLarge else { return self.malformedAnswer(.answerTooLarge) }
+        guard !flow.isRefused else {
+            return self.malformedAnswer(flow == .tooLarge ? .answerTooLarge : .unexpectedUpgrade)
+        }
         self.phase.answerBegan()
         self.isProxied = true
         self.held.clear(pool: &self.core.buffers)

@@ -17,8 +17,8 @@ extension Exchange {
         let early = UnsafeRawBufferPointer(rebasing: source[head.length...])
         let flow = client.answerSwitch(
             head, source, edits: route.responseEdits, early: early, on: self.clientStream)
-        guard flow != .tooLarge else {
-            self.malformedAnswer(.answerTooLarge)
+        guard !flow.isRefused else {
+            self.malformedAnswer(flow == .tooLarge ? .answerTooLarge : .unexpectedUpgrade)
             return false
         }
         self.status = 101

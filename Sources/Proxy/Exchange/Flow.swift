@@ -11,6 +11,10 @@ enum Flow {
     case gone
     /// A head outgrew its room: nothing of it was written.
     case tooLarge
+    /// It is no answer to what the client asked for: nothing of it was written.
+    case unsuitable
+
+    var isRefused: Bool { self == .tooLarge || self == .unsuitable }
 }
 
 /// How an exchange leaves the client's connection.

@@ -14,6 +14,8 @@ final class TablePlan: Sendable {
     let trustsNobody: Bool
     /// Where no route was found.
     let unrouted: Int
+    /// A route lets clients open WebSockets.
+    let opensWebSockets: Bool
     /// Every series of counters that this table writes.
     let counters: Set<Int>
     /// Bytes that a head, and its rewriting with what routes add, may take.
@@ -34,6 +36,7 @@ final class TablePlan: Sendable {
         self.headLimits = HeadLimits(
             requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))
         self.trustsNobody = table.trusted.isEmpty
+        self.opensWebSockets = table.spec.routes.contains { $0.upgrade.contains { $0.lowercased() == "websocket" } }
         self.headRoom = Int(limits.headerBytes) * 2 + 65_536
         let trailers = table.spec.routes.reduce(limits.trailerBytes) { max($0, $1.limits.trailerBytes) }
         self.frameRoom = BodyFrames.room(trailerLimit: Int(trailers))
