@@ -31,6 +31,35 @@ import Traffic
         }
     }
 
+    @Test("What asked to go on and is used anew before its turn may ask again")
+    func renewed() throws {
+        let stage = try Stage(buffered: 256 << 20)
+        defer { stage.core.dismantle() }
+        let probe = Probe(core: stage.core)
+        stage.core.register(probe)
+        stage.core.makeRunnable(probe)
+        stage.core.handles.renew(probe)
+        stage.core.makeRunnable(probe)
+        stage.run { false }
+        #expect(probe.resumed == 1, "asked by the old token, which finds nothing, and by the new one")
+        stage.core.makeRunnable(probe)
+        #expect(probe.isRunnable)
+        stage.core.forget(probe)
+    }
+
+    @Test("A drain that begins long after the last turn counts its grace from then on")
+    func lateDrain() throws {
+        let stage = try Stage(buffered: 256 << 20)
+        defer { stage.core.dismantle() }
+        let probe = Probe(core: stage.core)
+        stage.core.register(probe)
+        let stood = stage.core.now
+        while MonotonicClock.milliseconds() < stood + 3 {}
+        stage.core.beginDrain(idleGraceMilliseconds: 10)
+        #expect(probe.toldAt >= stood + 3)
+        stage.core.forget(probe)
+    }
+
     @Test("Over limits.buffered the connection that holds most goes, and no more than must")
     func mostFirst() throws {
         let stage = try Stage(buffered: 700 << 10)
@@ -52,7 +81,8 @@ import Traffic
         let listener = try Socket.listen(on: address)
         let place = listener.boundAddress()
         let bound = try #require(place)
-        stage.core.serve(ListenerPlan(plain: ListenerSpec(name: "public", address: bound)), identifier: 1, socket: listener)
+        stage.core.serve(
+            ListenerPlan(plain: ListenerSpec(name: "public", address: bound)), identifier: 1, socket: listener)
         stage.core.beginDrain(idleGraceMilliseconds: 100)
         var client = try Socket.dial(IPEndpoint(bound))
         var isHere = false
@@ -162,4 +192,18 @@ private final class SlowClient {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while recv(self.peer, &chunk, chunk.count, 0) > 0 {}
     }
+}
+
+/// Notes what the worker asks of it.
+private final class Probe: Handle {
+    private let core: WorkerCore
+    var resumed = 0
+    /// The worker's time when the drain began.
+    var toldAt: UInt64 = 0
+
+    init(core: WorkerCore) { self.core = core }
+
+    override func resume() { self.resumed += 1 }
+
+    override func drain(grace: UInt64) { self.toldAt = self.core.now }
 }

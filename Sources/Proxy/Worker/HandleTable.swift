@@ -37,6 +37,8 @@ struct HandleTable: ~Copyable {
         guard slot >= 0 else { return }
         self.generations[slot] = (self.generations[slot] &+ 1) & 0x7FFF_FFFF
         handle.token = UInt64(self.generations[slot]) << 32 | UInt64(slot)
+        // Who asked to go on asked by the old token, and is not found: asking anew must not wait for that.
+        handle.isRunnable = false
     }
 
     /// Puts another handle in the place of one, slot, token and timer included: what the loop reports goes to it from now on.

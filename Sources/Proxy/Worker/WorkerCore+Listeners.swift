@@ -81,6 +81,7 @@ extension WorkerCore {
 
     /// Takes what waits in the queues of these listeners, and what has begun to come, and closes them.
     func leaveListeners(_ identifiers: Set<UInt64>, hiding: Bool) {
+        self.readClock()
         for listener in self.listeners where identifiers.contains(listener.listener.identifier) {
             listener.leave(hiding: hiding)
         }

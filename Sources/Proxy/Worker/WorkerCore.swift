@@ -98,8 +98,7 @@ final class WorkerCore {
 
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
-        self.nowMicroseconds = MonotonicClock.microseconds()
-        self.now = self.nowMicroseconds / 1_000
+        self.readClock()
         if let tls {
             tls.now = self.now
             self.handshakesInTurn = 0
@@ -130,6 +129,14 @@ final class WorkerCore {
             next.pause = self.pacing.pause(events: batch.count, inFlight: self.counts.exchanges, elapsed: elapsed)
         }
         return next
+    }
+
+    /// The worker's clock stands between two turns, for as long as nothing happens. What comes in there and counts from now
+    /// reads it first.
+    @inline(__always)
+    func readClock() {
+        self.nowMicroseconds = MonotonicClock.microseconds()
+        self.now = self.nowMicroseconds / 1_000
     }
 
     private func nextWait() -> Int32 {
@@ -413,6 +420,7 @@ final class WorkerCore {
     /// No new work: responses say `Connection: close`, idle connections end after a grace in which a request that is
     /// already on its way may still come.
     func beginDrain(idleGraceMilliseconds: UInt64) {
+        self.readClock()
         self.isDraining = true
         for pool in self.pools { pool?.closeIdle() }
         for token in self.handles.tokens {
@@ -422,6 +430,7 @@ final class WorkerCore {
 
     /// Ends whatever is still open.
     func closeAll() {
+        self.readClock()
         for token in self.handles.tokens { self.handles.find(token)?.takeUnretainedValue().abandon() }
     }
 
