@@ -11,6 +11,8 @@ package struct LedgerFailure: Error, Sendable, Equatable, CustomStringConvertibl
         case foreign
         /// A full disk, a lost mount, a missing right: it may pass.
         case unavailable
+        /// The disk has not answered in time: what was to be written may be written, or may yet be.
+        case unanswered
     }
 
     package var cause: Cause

@@ -19,11 +19,16 @@ extension LedgerFile {
         try self.rows("WHERE sequence = ?1", [SQLiteValue(sequence)]).first
     }
 
-    /// What was changed by hand after a generation, oldest first.
-    package func changes(afterGeneration generation: UInt64) throws(LedgerFailure) -> [ChangeRow] {
+    /// The first change by hand of each subject after a generation, oldest first: what it was before is where it stood then.
+    package func firstChanges(afterGeneration generation: UInt64) throws(LedgerFailure) -> [ChangeRow] {
         try self.rows(
-            "WHERE generation_after > ?1 AND state <> 'refused' AND state <> 'failed' AND before <> '' ORDER BY sequence",
-            [SQLiteValue(generation)])
+            """
+            WHERE sequence IN (
+              SELECT min(sequence) FROM change
+                WHERE generation_after > ?1 AND state <> 'refused' AND state <> 'failed' AND before <> ''
+                GROUP BY subject, json_extract(before, '$.upstream'))
+              ORDER BY sequence
+            """, [SQLiteValue(generation)])
     }
 
     /// What was changed of a subject after a sequence, oldest first.
@@ -35,10 +40,13 @@ extension LedgerFile {
             """, [.text(subject), SQLiteValue(sequence)])
     }
 
-    /// The earliest generation that rows tell of; nil: there are none.
+    /// The earliest generation of which rows tell all that came since; nil: there are none. A row that is kept because what it
+    /// set is still live may be older.
     package func firstGeneration() throws(LedgerFailure) -> UInt64? {
         try self.use { (connection) throws(LedgerFailure) in
-            try connection.integer("SELECT min(generation_before) FROM change").map { UInt64(clamping: $0) }
+            let first = try connection.integer("SELECT min(generation_before) FROM change")
+            let pruned = try connection.integer("SELECT generation FROM pruned") ?? 0
+            return first.map { UInt64(clamping: max($0, pruned)) }
         }
     }
 

@@ -67,9 +67,22 @@ extension LedgerFile {
             first.sequence / Self.pruneInterval != (last.sequence &+ 1) / Self.pruneInterval
         else { return }
         let oldest = last.sequence > Self.rowLimit ? last.sequence - Self.rowLimit : 0
-        let since = last.at > Self.ageLimit ? last.at - Self.ageLimit : 0
+        // By a clock that has just been set years ahead, all would be old: the one of a look ago has a say.
+        let earlier = last.sequence > Self.pruneInterval ? last.sequence - Self.pruneInterval : 0
+        let then =
+            try connection.integer(
+                "SELECT at FROM change WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1", [SQLiteValue(earlier)]
+            ).map { UInt64(clamping: $0) } ?? last.at
+        let present = min(last.at, then)
+        let since = present > Self.ageLimit ? present - Self.ageLimit : 0
+        let condition = "(sequence <= ?1 OR at < ?2) AND id NOT IN (SELECT change FROM live)"
+        let values = [SQLiteValue(oldest), SQLiteValue(since)]
         try connection.run(
-            "DELETE FROM change WHERE (sequence <= ?1 OR at < ?2) AND id NOT IN (SELECT change FROM live)",
-            [SQLiteValue(oldest), SQLiteValue(since)])
+            """
+            INSERT INTO pruned (one, generation)
+              SELECT 1, max(coalesce(generation_after, generation_before)) FROM change WHERE \(condition) HAVING count(*) > 0
+              ON CONFLICT (one) DO UPDATE SET generation = max(generation, excluded.generation)
+            """, values)
+        try connection.run("DELETE FROM change WHERE \(condition)", values)
     }
 }

@@ -48,20 +48,32 @@ package final class LedgerFile: Sendable {
         }
     }
 
+    /// What is thought of a file that is opened.
+    package enum Suspicion: Sendable {
+        case none
+        /// It was found damaged in use: it is looked at as a whole, indices and all, which takes longer.
+        case doubted
+        /// It was found damaged again, though a look at the whole had found nothing.
+        case certain
+    }
+
     /// Opens the file, or makes it: mode 0600, in a folder that is made with 0700 where there is none. A damaged one is moved
     /// aside and a new one begun. Changes that were intended are applied from here on.
-    package static func open(path: String) throws(LedgerFailure) -> (file: LedgerFile, contents: Contents) {
+    package static func open(
+        path: String, suspicion: Suspicion = .none
+    ) throws(LedgerFailure) -> (file: LedgerFile, contents: Contents) {
         try Self.makeFolder(of: path)
         do throws(LedgerFailure) {
-            return try Self.openOnce(path: path, damaged: nil)
+            if case .certain = suspicion { throw LedgerFailure(.damaged, "it was found damaged in use") }
+            return try Self.openOnce(path: path, suspicion: suspicion, damaged: nil)
         } catch {
             guard error.cause == .damaged else { throw error }
-            return try Self.openOnce(path: path, damaged: try Self.moveAside(path))
+            return try Self.openOnce(path: path, suspicion: .none, damaged: try Self.moveAside(path))
         }
     }
 
     private static func openOnce(
-        path: String, damaged: String?
+        path: String, suspicion: Suspicion, damaged: String?
     ) throws(LedgerFailure) -> (file: LedgerFile, contents: Contents) {
         try Self.makeFile(path)
         let connection = try SQLiteConnection(path: path)
@@ -72,18 +84,21 @@ package final class LedgerFile: Sendable {
         }
         try connection.execute(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 4194304")
-        try Self.prepare(connection)
+        try Self.prepare(connection, suspicion)
         let contents = try Self.read(connection, damaged: damaged)
         return (LedgerFile(connection), contents)
     }
 
-    private static func prepare(_ connection: SQLiteConnection) throws(LedgerFailure) {
+    private static func prepare(
+        _ connection: SQLiteConnection, _ suspicion: Suspicion
+    ) throws(LedgerFailure) {
         let format = try connection.integer("PRAGMA user_version") ?? 0
         let application = try connection.integer("PRAGMA application_id") ?? 0
         let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
         if tables == 0, format == 0 {
             try connection.transaction { () throws(LedgerFailure) in
                 try connection.execute(Self.schema)
+                try connection.execute(Self.pruned)
                 try connection.execute(
                     "PRAGMA application_id = \(Self.application); PRAGMA user_version = \(Self.format)")
             }
@@ -95,9 +110,11 @@ package final class LedgerFile: Sendable {
         guard format == Self.format else {
             throw LedgerFailure(.foreign, "it has format \(format), and this version knows \(Self.format)")
         }
-        guard try connection.text("PRAGMA quick_check(1)") == "ok" else {
+        let check = if case .doubted = suspicion { "integrity_check" } else { "quick_check" }
+        guard try connection.text("PRAGMA \(check)(1)") == "ok" else {
             throw LedgerFailure(.damaged, "its pages do not fit together")
         }
+        try connection.execute(Self.pruned)
     }
 
     private static func read(_ connection: SQLiteConnection, damaged: String?) throws(LedgerFailure) -> Contents {
@@ -120,6 +137,11 @@ package final class LedgerFile: Sendable {
             live: live, lastSequence: UInt64(clamping: last), lastGeneration: UInt64(clamping: generation),
             unfinished: Int(clamping: unfinished), damaged: damaged)
     }
+
+    /// The last generation of which a row was taken away: what was in force before it cannot be told any more. A ledger of an
+    /// earlier version gets it when it is opened; that version passes it over.
+    private static let pruned =
+        "CREATE TABLE IF NOT EXISTS pruned (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL) STRICT"
 
     private static let schema = """
         CREATE TABLE change (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,

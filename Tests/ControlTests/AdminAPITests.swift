@@ -208,6 +208,12 @@ struct AdminAPITests {
             #expect(endpoint.administrative == .drain)
             #expect(try await put("127.0.0.1%3A3301", #"{"administrative":"ready"}"#).status == .ok)
             #expect(endpoint.administrative == .ready)
+            var stale = AdminRig.json
+            stale[.ifMatch] = "\"1-x\""
+            let refused = try await client.execute(
+                uri: "/api/v1/endpoints/127.0.0.1:3301", method: .put, headers: stale,
+                body: ByteBuffer(string: #"{"administrative":"drain"}"#))
+            #expect(refused.status == .preconditionFailed && endpoint.administrative == .ready)
             // As the file may have it.
             let named = try await put("localhost:3301", #"{"administrative":"drain"}"#)
             #expect(named.status == .ok)

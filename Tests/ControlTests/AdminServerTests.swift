@@ -1,6 +1,7 @@
 @testable import Control
 import Foundation
 import NIOCore
+import RoutesFile
 import Synchronization
 import TestSupport
 import Testing
@@ -139,6 +140,27 @@ import Testing
             #expect(text.hasPrefix("HTTP/1.1 413 ") && ended)
             #expect(text.lowercased().contains("\r\nconnection: close\r\n"))
             #expect(text.contains("the body may have 1048576 bytes"))
+        }
+    }
+
+    @Test("Who is refused before the body has come does not hold a place while it does not come")
+    func refusedEarly() async throws {
+        let rig = AdminRig()
+        try await rig.load()
+        rig.plane.access.set(
+            [AdminToken(name: "alice", role: .operator, sha256: SHA256.hash("alices".utf8))], metrics: nil)
+        try await rig.serve(limits: Self.limits { $0.connections = 4 }) { port in
+            var held: [RawConnection] = []
+            for _ in 0..<8 {
+                let connection = try RawConnection(port: port)
+                connection.send(Self.put("Content-Length: 1000\r\n"))
+                let head = connection.read(until: "\r\n\r\n", seconds: 5) ?? "nothing"
+                #expect(head.hasPrefix("HTTP/1.1 401 ") && head.lowercased().contains("\r\nconnection: close\r\n"))
+                held.append(connection)
+            }
+            let probe = try RawConnection(port: port)
+            probe.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(probe.read(until: "\r\n\r\n", seconds: 5)?.hasPrefix("HTTP/1.1 200 ") == true)
         }
     }
 

@@ -161,6 +161,48 @@ import Traffic
         #expect(await rig.refusal(50, 50) == nil)
     }
 
+    @Test("Routes that go back together bear on their side together")
+    func together() async throws {
+        let rig = Rig()
+        var configuration = Sample.configuration()
+        configuration.guardSpec = GuardSpec()
+        configuration.table.upstreams[1].maxOutstanding = 10
+        var second = configuration.table.routes[0]
+        second.name = "other"
+        configuration.table.routes.append(second)
+        _ = try await rig.publisher.load(configuration, origin: ChangeOrigin(.start))
+        for port in [UInt16(3301), 3302] { rig.setUp("gateway", port) }
+        rig.setUp("core", 3300)
+        func set(_ route: String, _ core: UInt32, _ gateway: UInt32) async throws {
+            _ = try await rig.publisher.setWeights(
+                WeightChange(
+                    route: route, weights: ["core": core, "gateway": gateway], reason: "test", force: true),
+                origin: ChangeOrigin(.api))
+        }
+        for route in ["api", "other"] { try await set(route, 0, 100) }
+        for route in ["api", "other"] { try await set(route, 90, 10) }
+        rig.bench.time.advance(100_000)
+        // 50 requests a second on each route, 200 ms at two endpoints: five at each of eight for one route, ten for both.
+        func counters(_ route: String, _ upstream: String, _ good: UInt64) -> RouteCounters {
+            var latency = LatencyHistogram()
+            latency.counts[3] = good
+            latency.sumMicroseconds = good * 200_000
+            return RouteCounters(
+                route: route, upstream: upstream, statusClasses: [0, 0, good, 0, 0, 0], cancelled: 0, latency: latency)
+        }
+        rig.bench.dataPlane.state.withLock {
+            $0.workers[0].routes = ["api", "other"].flatMap {
+                [counters($0, "core", 4_500), counters($0, "gateway", 500)]
+            }
+        }
+        #expect(try await rig.set(0, 100, dryRun: true).objections.isEmpty)
+        var request = UndoRequest(.generation(3), reason: "again")
+        request.dryRun = true
+        let dry = try await rig.publisher.undo(request, origin: ChangeOrigin(.api))
+        #expect(
+            dry.objections.map(\.path).sorted() == ["$.routes.api.weights.gateway", "$.routes.other.weights.gateway"])
+    }
+
     @Test("An undo passes the guard, too")
     func undo() async throws {
         let rig = Rig()

@@ -1,4 +1,5 @@
 @testable import Control
+import Dispatch
 import Glibc
 import Ledger
 import Reactor
@@ -16,12 +17,15 @@ final class LedgerBench: Sendable {
     let dataPlane: StagedDataPlane
     let publisher: TablePublisher
     let store: LedgerStore
+    private let thread: BlockingThreads
 
-    init(folder: String? = nil, clock: ControlClock = .system) throws {
+    /// `patience`: milliseconds that the ledger's disk has for an answer.
+    init(folder: String? = nil, clock: ControlClock = .system, patience: UInt64 = LedgerStore.patience) throws {
         self.folder = folder ?? BalancerProcess.makeFolder()
         self.ownsFolder = folder == nil
         self.file = "\(self.folder)/state/ledger.sqlite"
-        self.store = LedgerStore(path: self.file, thread: try BlockingThreads(named: "test-ledger"))
+        self.thread = try BlockingThreads(named: "test-ledger")
+        self.store = LedgerStore(path: self.file, thread: self.thread, patience: patience)
         self.dataPlane = StagedDataPlane()
         self.publisher = TablePublisher(
             registry: self.registry, dataPlane: self.dataPlane, clock: clock, ledger: self.store, replica: "test")
@@ -77,6 +81,27 @@ final class LedgerBench: Sendable {
         var request = UndoRequest(target, reason: "back")
         edit(&request)
         return try await self.publisher.undo(request, origin: ChangeOrigin(.api, who: "127.0.0.1"))
+    }
+
+    /// The disk answers nothing until `body` has ended, and then all that it was asked. Waits until it has.
+    func whileDiskHangs(_ body: () async throws -> Void) async rethrows {
+        let gate = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { began in
+            Task {
+                await self.thread.run {
+                    began.resume()
+                    gate.wait()
+                }
+            }
+        }
+        do {
+            try await body()
+        } catch {
+            gate.signal()
+            throw error
+        }
+        gate.signal()
+        await self.thread.run {}
     }
 
     func weights(_ route: String = "api") async -> [UInt32] {

@@ -73,6 +73,20 @@ import Traffic
         #expect(await bench.journal().last?.forced == true)
     }
 
+    @Test("What the file has moved since is not overridden unless that is meant")
+    func moved() async throws {
+        let bench = try await LedgerBench().start()
+        try await bench.setWeights(50, 50)
+        try await bench.setWeights(90, 10)
+        _ = try await bench.publisher.load(
+            Sample.configuration(core: 1_000, gateway: 5), origin: ChangeOrigin(.file, who: "routes.json"))
+        let refused = await #expect(throws: ChangeRefused.self) { try await bench.undo(.change(3)) }
+        guard case .needsForce(let problems)? = refused else { return #expect(Bool(false)) }
+        #expect(problems.first?.message.contains("core 1000, gateway 5, as in the file") == true)
+        #expect(await bench.weights() == [1_000, 5])
+        #expect(try await bench.undo(.change(3)) { $0.force = true }.changed)
+    }
+
     @Test("What cannot be taken back is refused in words")
     func refused() async throws {
         let bench = try await LedgerBench().start()

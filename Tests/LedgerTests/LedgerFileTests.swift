@@ -213,7 +213,8 @@ extension ChangeRow {
         #expect(try file.page(before: 1, subject: nil, limit: 2).isEmpty)
         try file.write([.sample(4, subject: "other", state: .failed)], live: .replace([]))
         #expect(try file.row(4).map { [$0.subject, $0.state.rawValue] } == ["even", "failed"])
-        #expect(try file.changes(afterGeneration: 7).map(\.sequence) == [8, 9, 10])
+        // The first of each subject: what stood before it is where the subject stood.
+        #expect(try file.firstChanges(afterGeneration: 7).map(\.sequence) == [8, 9])
         #expect(try file.changes(of: "even", after: 2).map(\.sequence) == [6, 8, 10])
         #expect(try file.firstGeneration() == 0)
     }
@@ -227,9 +228,17 @@ extension ChangeRow {
         let last = LedgerFile.rowLimit + LedgerFile.pruneInterval - 1
         try file.write([.sample(last)], live: .edit(set: [], remove: []))
         #expect(try file.page(before: .max, subject: nil, limit: 10).map(\.sequence) == [last, 1])
+        // Row 2 is gone, so what was in force before it cannot be told, though row 1 is still there.
+        #expect(try file.firstGeneration() == 2)
+        // A clock that leaps ahead makes nothing old at once; rows that stay behind it do.
         var late = ChangeRow.sample(last + LedgerFile.pruneInterval)
         late.at += 2 * LedgerFile.ageLimit
         try file.write([late], live: .edit(set: [], remove: []))
-        #expect(try file.page(before: .max, subject: nil, limit: 10).map(\.sequence) == [late.sequence, 1])
+        #expect(try file.page(before: .max, subject: nil, limit: 10).map(\.sequence) == [late.sequence, last, 1])
+        var later = ChangeRow.sample(late.sequence + LedgerFile.pruneInterval)
+        later.at = late.at
+        try file.write([later], live: .edit(set: [], remove: []))
+        #expect(
+            try file.page(before: .max, subject: nil, limit: 10).map(\.sequence) == [later.sequence, late.sequence, 1])
     }
 }

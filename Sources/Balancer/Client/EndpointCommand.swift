@@ -24,26 +24,38 @@ struct EndpointCommand: AsyncParsableCommand {
     @Option(help: "Why, for the journal.")
     var reason: String?
 
+    @Flag(help: "Do it even if the journal cannot be written.")
+    var force = false
+
+    @Option(name: .customLong("if-match"), help: "Only if the state is the one with this ETag.")
+    var ifMatch: String?
+
     @OptionGroup var admin: AdminOptions
 
     private struct Change: Encodable {
         var administrative: String
         var upstream: String?
         var reason: String?
+        var force: Bool?
     }
 
     private struct Done: Decodable {
         var address: String
         var administrative: String
         var upstreams: [String]
+        var warnings: [String]?
     }
 
     func run() async throws {
         let client = AdminClient(options: self.admin)
-        let change = Change(administrative: self.state.rawValue, upstream: self.upstream, reason: self.reason)
+        let change = Change(
+            administrative: self.state.rawValue, upstream: self.upstream, reason: self.reason,
+            force: self.force ? true : nil)
         let data = try await client.put(
-            "/api/v1/endpoints/\(AdminClient.segment(self.address))", body: try JSONEncoder().encode(change))
+            "/api/v1/endpoints/\(AdminClient.segment(self.address))", body: try JSONEncoder().encode(change),
+            headers: self.ifMatch.map { ["If-Match": $0] } ?? [:])
         try client.show(data, as: Done.self) { done in
+            for warning in done.warnings ?? [] { Output.error("warning: \(warning)".visible) }
             Output.line("\(done.address) (\(done.upstreams.joined(separator: ", "))): \(done.administrative)".visible)
         }
     }

@@ -72,6 +72,9 @@ struct UndoCommand: AsyncParsableCommand {
             }
             if outcome.changed { Output.line(table.render()) }
             for problem in outcome.leftOut { Output.error("left out: \(problem)".visible) }
+            if outcome.dryRun {
+                for problem in outcome.objections { Output.error("the guard objects: \(problem)".visible) }
+            }
             for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
             Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)

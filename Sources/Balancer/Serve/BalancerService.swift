@@ -255,6 +255,7 @@ final class BalancerService: Sendable {
         let finished = await drained
         if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
         self.proxy.stop()
+        await self.publisher.flushLedger()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
         self.logger.notice("stopped")

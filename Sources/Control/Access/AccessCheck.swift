@@ -15,10 +15,10 @@ struct AccessCheck: RouterMiddleware {
         let purpose: AdminAccess.Purpose =
             if !isReading {
                 .change
-            } else if Self.probes.contains(request.uri.path) {
+            } else if Self.probes.contains(request.routedPath) {
                 .probe
             } else {
-                request.uri.path == "/metrics" ? .metrics : .read
+                request.routedPath == "/metrics" ? .metrics : .read
             }
         let access = self.plane.access
         let now = self.plane.clock.monotonic()

@@ -98,12 +98,13 @@ package struct AdminAPI: Sendable {
             }
             let change = AdministrativeChange(
                 state: wanted.state, addresses: addresses, name: text, upstream: wanted.upstream,
-                reason: wanted.reason, force: wanted.force)
+                reason: wanted.reason, force: wanted.force, ifMatch: Self.tags(request.headers[.ifMatch]))
             let upstreams = try await plane.publisher.setAdministrative(change, origin: context.origin)
             return try AdminJSON.response(
                 AdministrativeBody(
                     address: addresses.count == 1 ? addresses[0].description : text,
-                    administrative: wanted.state.word, upstreams: upstreams))
+                    administrative: wanted.state.word, upstreams: upstreams,
+                    warnings: await plane.publisher.ledgerWarnings))
         }
     }
 
@@ -165,6 +166,8 @@ package struct AdminAPI: Sendable {
         var administrative: String
         /// Upstreams of which the address is an endpoint.
         var upstreams: [String]
+        /// What an operator should know before relying on it.
+        var warnings: [String]
     }
 
     // MARK: fields and parameters

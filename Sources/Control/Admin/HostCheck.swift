@@ -19,7 +19,7 @@ struct HostCheck: RouterMiddleware {
             switch self.names.standing(of: authority, local: context.local) {
             case .own: true
             case .address: !changes
-            case .absent: !changes && Self.observation.contains(request.uri.path)
+            case .absent: !changes && Self.observation.contains(request.routedPath)
             case .foreign: false
             }
         guard isTaken else {

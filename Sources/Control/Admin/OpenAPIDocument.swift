@@ -72,11 +72,13 @@ enum OpenAPIDocument {
                 "200": {"description": "Done", "content": {"application/json": {"schema": {
                   "type": "object", "properties": {
                     "address": {"type": "string"}, "administrative": {"type": "string"},
-                    "upstreams": {"type": "array", "items": {"type": "string"}}}}}}},
+                    "upstreams": {"type": "array", "items": {"type": "string"}},
+                    "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
                 "400": {"$ref": "#/components/responses/Refused"},
                 "403": {"$ref": "#/components/responses/Refused"},
                 "404": {"$ref": "#/components/responses/Refused"},
                 "409": {"$ref": "#/components/responses/Refused"},
+                "412": {"$ref": "#/components/responses/Refused"},
                 "413": {"$ref": "#/components/responses/Refused"},
                 "415": {"$ref": "#/components/responses/Refused"},
                 "422": {"$ref": "#/components/responses/Refused"},

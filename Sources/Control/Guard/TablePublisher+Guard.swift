@@ -11,24 +11,27 @@ struct Objection: Sendable {
 
 /// Whether a side may get more, and what it then gets.
 extension TablePublisher {
-    /// Objections to the sides whose share rises. Without `guard` in the file there are none.
+    /// Objections to the sides whose share rises. Without `guard` in the file there are none. `beside`: what the same change
+    /// makes of routes, this one or others, by name.
     func objections(
-        route: String, from before: [UpstreamShare], to after: [UpstreamShare], _ window: TrafficWindow
+        route: String, from before: [UpstreamShare], to after: [UpstreamShare], _ window: TrafficWindow,
+        beside changed: [String: [UpstreamShare]] = [:], place: String = "$.weights"
     ) -> [Objection] {
         guard let rules = self.state.configuration?.guardSpec else { return [] }
         return zip(before, after).filter { $1.share > $0.share }.flatMap { _, share -> [Objection] in
-            let side = self.side(share, of: route, among: after, window)
+            let side = self.side(share, of: route, among: after, window, beside: changed)
             return rules.objections(to: side).map { objection in
                 Objection(
                     reason: objection.reason,
                     problem: ControlProblem(
-                        path: "$.weights.\(share.upstream)", message: "\(share.upstream): \(objection.message)"))
+                        path: "\(place).\(share.upstream)", message: "\(share.upstream): \(objection.message)"))
             }
         }
     }
 
     private func side(
-        _ share: UpstreamShare, of route: String, among all: [UpstreamShare], _ window: TrafficWindow
+        _ share: UpstreamShare, of route: String, among all: [UpstreamShare], _ window: TrafficWindow,
+        beside changed: [String: [UpstreamShare]]
     ) -> RisingSide {
         let own = window.sides[share.upstream] ?? SideTraffic()
         let others = all.filter { $0.upstream != share.upstream }
@@ -38,7 +41,8 @@ extension TablePublisher {
             availableEndpoints: share.availableEndpoints, attempts: own.attempts, failed: own.failed,
             othersAttempts: others.attempts, othersFailed: others.failed,
             outstanding: self.outstanding(
-                at: share, requestsPerSecond: window.rate(of: route) * share.share, of: route, among: all, window),
+                at: share, requestsPerSecond: window.rate(of: route) * share.share, of: route, among: all, window,
+                beside: changed),
             maxOutstanding: self.state.spec.upstreams.first { $0.name == share.upstream }?.maxOutstanding ?? 0,
             evidence: Evidence.worse(
                 new: Arm(bad: own.failed, count: own.attempts),
@@ -50,13 +54,20 @@ extension TablePublisher {
     /// as long as the others.
     private func outstanding(
         at share: UpstreamShare, requestsPerSecond: Double, of route: String, among all: [UpstreamShare],
-        _ window: TrafficWindow
+        _ window: TrafficWindow, beside changed: [String: [UpstreamShare]] = [:]
     ) -> Double? {
-        let others = all.compactMap { window.latency(of: $0.upstream) }
-        guard let latency = window.latency(of: share.upstream) ?? others.max(), share.availableEndpoints > 0 else {
+        let latencies = all.compactMap { window.latency(of: $0.upstream) }
+        guard let latency = window.latency(of: share.upstream) ?? latencies.max(), share.availableEndpoints > 0 else {
             return nil
         }
-        let all = requestsPerSecond + window.rate(at: share.upstream, without: route)
+        let others = changed.filter { $0.key != route }
+        // Routes that the same change moves count as they will be, all others as they are.
+        let all =
+            requestsPerSecond + window.rate(at: share.upstream, without: Set(others.keys).union([route]))
+            + others.reduce(0) { sum, other in
+                sum + window.rate(of: other.key)
+                    * (other.value.first { $0.upstream == share.upstream }?.share ?? 0)
+            }
         return all * latency / Double(share.availableEndpoints)
     }
 

@@ -50,10 +50,10 @@ package struct TrafficWindow: Sendable, Equatable {
     /// Requests a second of a route.
     func rate(of route: String) -> Double { Double(self.routes[route] ?? 0) / self.seconds }
 
-    /// Requests a second that a side answered for other routes.
-    func rate(at upstream: String, without route: String) -> Double {
+    /// Requests a second that a side answered for other routes than these.
+    func rate(at upstream: String, without routes: Set<String>) -> Double {
         let all = self.routeSides.reduce(UInt64(0)) { sum, entry in
-            entry.key.upstream == upstream && entry.key.route != route ? sum &+ entry.value : sum
+            entry.key.upstream == upstream && !routes.contains(entry.key.route) ? sum &+ entry.value : sum
         }
         return Double(all) / self.seconds
     }
@@ -101,7 +101,7 @@ package actor TrafficHistory {
     }
 
     func close() async {
-        let (open, total) = await self.open()
+        let (open, total, _) = await self.open()
         self.closed.append(open)
         if self.closed.count > Self.slices - 1 { self.closed.removeFirst() }
         self.base = total
@@ -109,18 +109,21 @@ package actor TrafficHistory {
     }
 
     package func window() async -> TrafficWindow {
-        let (open, _) = await self.open()
-        return self.closed.reduce(open) { $0 + $1 }
+        let (open, _, closed) = await self.open()
+        return closed.reduce(open) { $0 + $1 }
     }
 
-    /// What has come since the last slice was closed, and the totals.
-    private func open() async -> (TrafficWindow, TrafficWindow) {
-        let total = Self.totals(await self.dataPlane.snapshots())
+    /// What has come since the last slice was closed, the totals, and the slices before. All of one moment: a slice may be
+    /// closed while the workers are asked, and totals from before that, less its end, would be no difference.
+    private func open() async -> (TrafficWindow, TrafficWindow, [TrafficWindow]) {
+        let (base, baseAt, closed) = (self.base, self.baseAt, self.closed)
+        let snapshots = await self.dataPlane.snapshots()
+        let total = Self.totals(snapshots)
         let now = self.clock.monotonic()
         var window = TrafficWindow()
-        window.length = now > self.baseAt ? now - self.baseAt : 0
+        window.length = now > baseAt ? now - baseAt : 0
         for (name, side) in total.sides {
-            let recent = self.base.sides[name].map { side.since($0) } ?? side
+            let recent = base.sides[name].map { side.since($0) } ?? side
             if recent != SideTraffic() { window.sides[name] = recent }
         }
         func difference<Key>(_ now: [Key: UInt64], _ then: [Key: UInt64]) -> [Key: UInt64] {
@@ -131,9 +134,9 @@ package actor TrafficHistory {
             }
             return result
         }
-        window.routes = difference(total.routes, self.base.routes)
-        window.routeSides = difference(total.routeSides, self.base.routeSides)
-        return (window, total)
+        window.routes = difference(total.routes, base.routes)
+        window.routeSides = difference(total.routeSides, base.routeSides)
+        return (window, total, closed)
     }
 
     private static func totals(_ workers: [WorkerSnapshot]) -> TrafficWindow {

@@ -31,11 +31,14 @@ package struct AdministrativeChange: Sendable, Equatable {
     package var reason: String
     /// Do it even if it cannot be written down.
     package var force: Bool
+    /// Entity tags of which one must be in force; empty: whatever is. `*` is any.
+    package var ifMatch: [String]
 
     package init(
         state: Administrative, addresses: [SocketAddress], name: String, upstream: String? = nil, reason: String = "",
-        force: Bool = false
+        force: Bool = false, ifMatch: [String] = []
     ) {
+        self.ifMatch = ifMatch
         self.state = state
         self.addresses = addresses
         self.name = name

@@ -137,9 +137,14 @@ package struct Journal: Sendable {
             generationBefore: generationBefore, generationAfter: generationAfter)
     }
 
-    /// The entry was not made after all: its number goes to the next, if none has come.
-    mutating func takeBack(_ entry: JournalEntry) {
-        if self.nextSequence == entry.sequence + 1 { self.nextSequence = entry.sequence }
+    /// Puts an entry in by its number, behind those that got theirs earlier.
+    mutating func insert(_ entry: JournalEntry) {
+        self.append(entry)
+        var index = self.ring.count - 1
+        while index > 0, self.ring[index - 1].sequence > entry.sequence {
+            self.ring.swapAt(index - 1, index)
+            index -= 1
+        }
     }
 
     mutating func append(_ entry: JournalEntry) {

@@ -10,6 +10,11 @@ package struct LedgerStanding: Sendable {
     let replica: String
     /// It has been open in this process.
     var wasOpen = false
+    /// A predecessor has handed over what is live: what the file kept is older, whenever it opens.
+    var isSuccessor = false
+    /// Tells that the ledger can be written again. Tried again as it is: a write that was given up may have landed, and its
+    /// number must not stand for another entry.
+    var recovery: JournalEntry?
     /// Why it could not be written last; nil: it was, or has not been asked.
     package internal(set) var trouble: String?
     /// What it has not been told yet, oldest first.

@@ -6,29 +6,42 @@ import Synchronization
 /// than `patience`: a disk that hangs must not hold a change, nor the start, for ever.
 package final class LedgerStore: Sendable {
     /// Milliseconds.
-    static let patience: UInt64 = 2_000
+    package static let patience: UInt64 = 2_000
 
     package let path: String
     private let thread: BlockingThreads
+    private let patience: UInt64
 
     private struct State {
         var file: LedgerFile?
         /// Calls that were given up and have not come back.
         var overdue = 0
+        /// Times in a row that damage was found in use, though opening had found none.
+        var damages = 0
     }
 
     private let state = Mutex(State())
 
-    package init(path: String, thread: BlockingThreads) {
+    package init(path: String, thread: BlockingThreads, patience: UInt64 = LedgerStore.patience) {
         self.path = path
         self.thread = thread
+        self.patience = patience
     }
 
     var isOpen: Bool { self.state.withLock { $0.file != nil } }
 
     func open() async throws(LedgerFailure) -> LedgerFile.Contents {
         let path = self.path
-        let opened = try await self.ask { () throws(LedgerFailure) in try LedgerFile.open(path: path) }
+        let suspicion: LedgerFile.Suspicion =
+            switch self.state.withLock({ $0.damages }) {
+            case 0: .none
+            case 1: .doubted
+            default: .certain
+            }
+        let opened = try await self.ask { () throws(LedgerFailure) in
+            try LedgerFile.open(path: path, suspicion: suspicion)
+        }
+        if opened.contents.damaged != nil { self.state.withLock { $0.damages = 0 } }
         self.state.withLock { $0.file = opened.file }
         return opened.contents
     }
@@ -40,26 +53,34 @@ package final class LedgerStore: Sendable {
     }
 
     func write(_ rows: [ChangeRow], live: LiveWrite) async throws(LedgerFailure) {
-        let file = try self.file
-        do throws(LedgerFailure) {
-            try await self.ask { () throws(LedgerFailure) in try file.write(rows, live: live) }
-        } catch {
-            // Found out in use; the next opening moves it aside.
-            if error.cause == .damaged { await self.close() }
-            throw error
-        }
+        try await self.using { file throws(LedgerFailure) in try file.write(rows, live: live) }
+        self.state.withLock { $0.damages = 0 }
     }
 
     func markApplied(from first: UInt64, through last: UInt64) async throws(LedgerFailure) {
-        let file = try self.file
-        try await self.ask { () throws(LedgerFailure) in try file.markApplied(from: first, through: last) }
+        try await self.using { file throws(LedgerFailure) in try file.markApplied(from: first, through: last) }
     }
 
     func read<Value: Sendable>(
         _ body: @escaping @Sendable (LedgerFile) throws(LedgerFailure) -> Value
     ) async throws(LedgerFailure) -> Value {
+        try await self.using(body)
+    }
+
+    private func using<Value: Sendable>(
+        _ body: @escaping @Sendable (LedgerFile) throws(LedgerFailure) -> Value
+    ) async throws(LedgerFailure) -> Value {
         let file = try self.file
-        return try await self.ask { () throws(LedgerFailure) in try body(file) }
+        do throws(LedgerFailure) {
+            return try await self.ask { () throws(LedgerFailure) in try body(file) }
+        } catch {
+            // Damage that shows in use only: the next opening looks closer, and the one after that believes it.
+            if error.cause == .damaged {
+                self.state.withLock { $0.damages += 1 }
+                await self.close()
+            }
+            throw error
+        }
     }
 
     private var file: LedgerFile {
@@ -79,7 +100,7 @@ package final class LedgerStore: Sendable {
         let result = await withCheckedContinuation { continuation in
             answer.hold(continuation)
             let timer = Task {
-                do { try await Task.sleep(for: .milliseconds(Self.patience)) } catch { return }
+                do { try await Task.sleep(for: .milliseconds(self.patience)) } catch { return }
                 self.state.withLock { $0.overdue += 1 }
                 if !answer.give(.failure(Self.hanging)) { self.state.withLock { $0.overdue -= 1 } }
             }
@@ -92,7 +113,7 @@ package final class LedgerStore: Sendable {
         return try result.get()
     }
 
-    private static let hanging = LedgerFailure(.unavailable, "the disk does not answer")
+    private static let hanging = LedgerFailure(.unanswered, "the disk does not answer")
 
     /// Goes to the one who waits once, whoever gives first.
     private final class Answer<Value: Sendable>: Sendable {

@@ -32,6 +32,13 @@ package struct Restoration: Sendable, Equatable {
 }
 
 extension Position {
+    /// `core 90, gateway 10, in the file core 100, gateway 0`, or `core: drain`.
+    var words: String {
+        guard let weights = self.weights else { return "\(self.upstream ?? ""): \(self.administrative ?? "")" }
+        guard let file = self.fileWeights, file != weights else { return "\(weights.words), as in the file" }
+        return "\(weights.words), in the file \(file.words)"
+    }
+
     var endpoint: EndpointKey? {
         guard let upstream = self.upstream, let address = self.address.flatMap({ SocketAddress(parsing: $0) }) else {
             return nil

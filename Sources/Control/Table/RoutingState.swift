@@ -157,6 +157,12 @@ package struct RoutingState: Sendable {
         return transition
     }
 
+    /// `tags`: of which one must be in force; none: whatever is.
+    private func check(_ tags: [String]) throws(ChangeRefused) {
+        let tag = self.tag
+        guard tags.isEmpty || tags.contains(where: { $0 == tag || $0 == "*" }) else { throw .stale(current: tag) }
+    }
+
     private mutating func reweight(_ change: WeightChange, at now: UInt64) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
         guard let index = self.routeIndices[change.route] else { throw .notFound("no route \"\(change.route)\"") }
@@ -165,10 +171,7 @@ package struct RoutingState: Sendable {
                 ControlProblem(path: "$", message: "route \"\(change.route)\" has no weights: it goes to no upstream")
             ])
         }
-        let tag = self.tag
-        guard change.ifMatch.isEmpty || change.ifMatch.contains(where: { $0 == tag || $0 == "*" }) else {
-            throw .stale(current: tag)
-        }
+        try self.check(change.ifMatch)
         let after = try change.apply(to: before)
         var transition = self.unchanged
         self.setSplit(of: index, to: after, .weights, change.reason, &transition)
@@ -201,6 +204,7 @@ package struct RoutingState: Sendable {
 
     private mutating func administer(_ change: AdministrativeChange) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
+        try self.check(change.ifMatch)
         let concerned = self.spec.endpointKeys.filter { key in
             change.addresses.contains(key.address) && (change.upstream == nil || key.upstream == change.upstream)
         }
@@ -235,10 +239,7 @@ package struct RoutingState: Sendable {
         _ restoration: Restoration, at now: UInt64
     ) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
-        let tag = self.tag
-        guard restoration.ifMatch.isEmpty || restoration.ifMatch.contains(where: { $0 == tag || $0 == "*" }) else {
-            throw .stale(current: tag)
-        }
+        try self.check(restoration.ifMatch)
         var transition = self.unchanged
         for (route, weights) in restoration.weights.sorted(by: { $0.key < $1.key }) {
             guard let index = self.routeIndices[route], let split = self.spec.routes[index].split else {
@@ -376,7 +377,7 @@ extension LiveState.Weights {
 
 extension [String: UInt32] {
     /// `core 90, gateway 10`.
-    fileprivate var words: String {
+    var words: String {
         self.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
     }
 }

@@ -22,6 +22,7 @@ extension TablePublisher {
         guard self.ledger != nil else { return }
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        self.ledger?.isSuccessor = isSuccessor
         var waited: UInt64 = 0
         while true {
             do throws(LedgerFailure) {
@@ -47,9 +48,17 @@ extension TablePublisher {
         }
     }
 
-    /// A successor gave up: the ledger is this process's again, with what that one wrote.
+    /// Writes what is not written yet, at the process's end.
+    package func flushLedger() async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        await self.mendLedger()
+    }
+
+    /// A successor gave up: the ledger is this process's again. What that one wrote of the live state is written over.
     func reopenLedger() async {
         guard let store = self.ledger?.store else { return }
+        self.enter(.takeover, detail: "the successor gave up: changes are taken here again")
         do throws(LedgerFailure) {
             try await self.take(try await store.open(), restoring: false)
         } catch {
@@ -64,9 +73,7 @@ extension TablePublisher {
         do throws(LedgerFailure) {
             if !ledger.store.isOpen {
                 let contents = try await ledger.store.open()
-                try await self.take(
-                    contents,
-                    restoring: !ledger.wasOpen && self.state.live.isEmpty && self.state.administrative.isEmpty)
+                try await self.take(contents, restoring: !ledger.wasOpen && !ledger.isSuccessor)
             } else {
                 try await self.writeAll()
             }
@@ -87,6 +94,8 @@ extension TablePublisher {
 
     /// The ledger has been opened: its numbers go on, and what it kept is taken on if wanted.
     private func take(_ contents: LedgerFile.Contents, restoring: Bool) async throws(LedgerFailure) {
+        // It gets a number behind what the file has.
+        self.ledger?.recovery = nil
         if var unwritten = self.ledger?.unwritten {
             self.journal.follow(contents.lastSequence, unwritten: &unwritten)
             self.ledger?.unwritten = unwritten
@@ -108,34 +117,46 @@ extension TablePublisher {
             self.inherit(live, as: .restored, origin: ChangeOrigin(.start))
             return
         }
-        // Late: the file is in force already, and is laid under what was live.
+        // Late: the file is in force already, and is laid under what was live. What was changed by hand since then stands.
+        let changed = (self.ledger?.unwritten ?? []).filter(\.isUndoable)
+        var live = live
+        live.weights.removeAll { weights in
+            self.state.live[weights.route] != nil
+                || changed.contains { $0.before?.weights != nil && $0.subject == weights.route }
+        }
+        live.administrative.removeAll { entry in
+            changed.contains { $0.before?.upstream == entry.upstream && $0.before?.address == entry.address }
+        }
         var next = self.state
         guard let inherited = try? next.apply(.inherit(live, as: .restored), at: self.clock.monotonic()),
-            let transition = try? next.apply(.load(configuration), at: self.clock.monotonic())
+            var transition = try? next.apply(.load(configuration), at: self.clock.monotonic())
         else { return }
-        await self.putInForce(next, transition)
         self.settle(inherited)
+        await self.putInForce(next, transition)
         self.enter(inherited, ChangeOrigin(.start))
+        // No load: only what it ended is news.
+        transition.notes.removeAll { $0.what == .load }
+        self.enter(transition, ChangeOrigin(.start))
+        self.logger?.warning(
+            "the ledger opened late: what was live before is in force again",
+            metadata: ["splits": "\(live.weights.count)", "endpoints": "\(live.administrative.count)"])
     }
 
     /// What was not written, and the whole live state.
     private func writeAll() async throws(LedgerFailure) {
         guard let ledger = self.ledger else { return }
         // Told only if it is so.
-        let recovery = ledger.trouble == nil ? nil : self.recovery(lost: ledger.lost)
+        let recovery = ledger.trouble == nil ? nil : ledger.recovery ?? self.recovery(lost: ledger.lost)
+        self.ledger?.recovery = recovery
         let due = ledger.unwritten + (recovery.map { [$0] } ?? [])
         guard let last = due.last else { return }
-        do throws(LedgerFailure) {
-            try await ledger.store.write(ledger.rows(due), live: LedgerRows.all(self.state, by: last.id))
-        } catch {
-            if let recovery { self.journal.takeBack(recovery) }
-            throw error
-        }
+        try await ledger.store.write(ledger.rows(due), live: LedgerRows.all(self.state, by: last.id))
         let written = Set(due.map(\.id))
         // More may have come meanwhile.
         self.ledger?.unwritten.removeAll { written.contains($0.id) }
         guard let recovery else { return }
-        self.journal.append(recovery)
+        self.ledger?.recovery = nil
+        self.journal.insert(recovery)
         self.ledger?.trouble = nil
         self.ledger?.lost = 0
         self.logger?.notice("the journal and the live state are written again", metadata: ["path": "\(ledger.path)"])
@@ -178,7 +199,13 @@ extension TablePublisher {
             for index in entries.indices { entries[index].state = mayBeLate ? .applied : .failed }
             for entry in entries { self.journal.append(entry) }
             self.ledger?.keep(entries)
-            if !mayBeLate { throw .journal(error.reason) }
+            guard mayBeLate else {
+                throw .journal(
+                    error.cause == .unanswered
+                        ? error.reason
+                            + ". Should this process end before it does, the change may be in force at the next start"
+                        : error.reason)
+            }
         }
         return entries
     }

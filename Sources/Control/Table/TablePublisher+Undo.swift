@@ -26,10 +26,14 @@ extension TablePublisher {
         }
         try self.object(to: transition, routes, force: request.force)
         let window = await self.traffic()
+        let after = Dictionary(routes.map { ($0.route, $0.after) }, uniquingKeysWith: { first, _ in first })
         let objections = routes.flatMap { route in
             WeightChange.isRetreat(
                 from: route.before, to: route.after, file: self.state.fileWeights(of: route.route) ?? [:])
-                ? [] : self.objections(route: route.route, from: route.before, to: route.after, window)
+                ? []
+                : self.objections(
+                    route: route.route, from: route.before, to: route.after, window, beside: after,
+                    place: "$.routes.\(route.route).weights")
         }
         if !request.dryRun {
             try self.refuse(objections, transition, origin, isMeant: request.force)
@@ -49,7 +53,9 @@ extension TablePublisher {
             undoes: restoration.undoes, generation: self.state.generation, etag: self.state.tag, dryRun: request.dryRun,
             changed: !routes.isEmpty || !endpoints.isEmpty, routes: routes, endpoints: endpoints,
             leftOut: transition.missing, objections: objections.map(\.problem),
-            warnings: self.warnings(transition, routes) + self.ledgerWarnings)
+            warnings: self.warnings(transition, routes)
+                + (request.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
+                + self.ledgerWarnings)
     }
 
     private func warnings(_ transition: Transition, _ routes: [UndoOutcome.RouteChange]) -> [String] {
@@ -107,6 +113,16 @@ extension TablePublisher {
                         + "that first, or go back to a generation")
             ])
         }
+        if !force, let after = entry.after, let present = self.position(as: after, of: entry.subject), present != after
+        {
+            throw .needsForce([
+                ControlProblem(
+                    path: "$.sequence",
+                    message:
+                        "\(entry.subject) does not stand where entry \(sequence) left it: \(present.words), and the entry led to "
+                        + after.words)
+            ])
+        }
         return .before([entry], undoes: entry.id)
     }
 
@@ -129,6 +145,13 @@ extension TablePublisher {
         return .before(entries, undoes: "generation \(generation)")
     }
 
+    /// Where a route or an endpoint stands now; nil: there is no such thing any more, which is told elsewhere.
+    private func position(as position: Position, of subject: String) -> Position? {
+        if let key = position.endpoint { return Position(key, self.state.administrative[key] ?? .ready) }
+        guard let split = self.state.spec.routes.first(where: { $0.name == subject })?.split else { return nil }
+        return Position(weights: split.weights, fileWeights: self.state.fileWeights(of: subject) ?? [:])
+    }
+
     // MARK: the journal, wherever it is
 
     private func entry(_ sequence: UInt64) async -> JournalEntry? {
@@ -145,10 +168,11 @@ extension TablePublisher {
         return Self.joined(rows ?? [], recent)
     }
 
-    /// Those that led away from a generation, oldest first, and the first generation that is told of.
+    /// Those that led away from a generation, the first of each subject at least, oldest first; and the first generation that
+    /// is told of.
     private func changes(after generation: UInt64) async -> ([JournalEntry], UInt64?) {
         let recent = self.journal.entries.filter { $0.generationAfter > generation }
-        let rows = await self.read { file throws(LedgerFailure) in try file.changes(afterGeneration: generation) }
+        let rows = await self.read { file throws(LedgerFailure) in try file.firstChanges(afterGeneration: generation) }
         let first = await self.read { file throws(LedgerFailure) in try file.firstGeneration() }
         guard let rows, let first else {
             return (recent, self.journal.hasForgotten ? self.journal.entries.first?.generationBefore : 0)

@@ -216,6 +216,7 @@ package actor TablePublisher {
     package func beginHandOver() async throws(ChangeRefused) -> LiveState {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
+        await self.mendLedger()
         _ = try self.state.apply(.handOver(true), at: self.clock.monotonic())
         // It is the successor's from here on.
         await self.ledger?.store.close()

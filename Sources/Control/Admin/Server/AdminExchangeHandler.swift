@@ -108,6 +108,11 @@ final class AdminExchangeHandler: ChannelDuplexHandler {
         switch self.unwrapOutboundIn(data) {
         case .head(var head):
             self.isAnswering = true
+            // Refused before its body has come: the rest is not waited for, which would hold one of few places meanwhile.
+            if self.isReading, head.status.code >= 200 {
+                self.isLast = true
+                self.isReading = false
+            }
             if self.isLast { head.headers.replaceOrAdd(name: "Connection", value: "close") }
             context.write(self.wrapOutboundOut(.head(head)), promise: promise)
         case .body:
@@ -191,6 +196,8 @@ final class AdminExchangeHandler: ChannelDuplexHandler {
         guard !self.isLingering else { return }
         self.isLast = true
         self.isLingering = true
+        // Whoever comes next may have its place.
+        self.connections.setIdle(context.channel)
         self.arm(.linger, context)
         context.close(mode: .output, promise: nil)
     }
