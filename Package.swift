@@ -137,10 +137,14 @@ let package = Package(
         // tests
         .target(
             name: "TestSupport", dependencies: ["CEpoll"], path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], exclude: ["FuzzCases"], swiftSettings: strict),
-        .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire"], exclude: ["FuzzCases"], swiftSettings: strict),
+        .testTarget(
+            name: "HTTP2Tests", dependencies: ["HTTP2", "TestSupport"], exclude: ["FuzzCases"], swiftSettings: strict),
+        .testTarget(
+            name: "HTTPWireTests", dependencies: ["HTTPWire", "TestSupport"], exclude: ["FuzzCases"],
+            swiftSettings: strict),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
-        .testTarget(name: "MigrationTests", dependencies: ["Migration", "Traffic"], swiftSettings: strict),
+        .testTarget(
+            name: "MigrationTests", dependencies: ["Migration", "TestSupport", "Traffic"], swiftSettings: strict),
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
@@ -149,7 +153,7 @@ let package = Package(
             name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: strict),
         .testTarget(
-            name: "ComparisonTests", dependencies: ["CZlib", "Comparison", "JSONText", "Migration"],
+            name: "ComparisonTests", dependencies: ["CZlib", "Comparison", "JSONText", "Migration", "TestSupport"],
             exclude: ["FuzzCases"],
             swiftSettings: strict),
         .testTarget(

@@ -33,9 +33,9 @@ UNBATCHED = "balancer, batching off"
 RATES = [2_000, 10_000, 20_000]
 
 
-def load(running, target, seconds):
+def load(running, target, seconds, scheme="http"):
     """One run of wrk: microseconds of the proxy per request, requests per second, p50 and p99 in milliseconds."""
-    url = f"http://127.0.0.1:{running.port}/{target}"
+    url = f"{scheme}://127.0.0.1:{running.port}/{target}"
     before = running.cpu_seconds()
     out = subprocess.run(["taskset", "-c", proxies.LOAD_CPU, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s",
                           "--latency", url], capture_output=True, text=True, check=True).stdout
@@ -104,12 +104,12 @@ def ratios(results, name, others):
             for index, row in enumerate(results[name])]
 
 
-def idle_memory(running, count):
-    """Bytes of the process per idle keep-alive connection that has served a request."""
+def idle_memory(running, count, secure=lambda s: s):
+    """Bytes of the process per idle keep-alive connection that has served a request. `secure` makes TLS of a socket."""
     before = running.resident_kib()
     held = []
     for _ in range(count):
-        s = socket.create_connection(("127.0.0.1", running.port))
+        s = secure(socket.create_connection(("127.0.0.1", running.port)))
         s.sendall(b"GET /1k HTTP/1.1\r\nHost: h\r\n\r\n")
         got = b""
         while b"\r\n\r\n" not in got or len(got.split(b"\r\n\r\n", 1)[1]) < 1_024:

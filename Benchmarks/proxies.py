@@ -114,19 +114,43 @@ http {{ access_log off; sendfile on; keepalive_requests 1000000000; keepalive_ti
     return Running(folder, "origin", ["nginx", "-c", path], port, LOAD_CPU)
 
 
+class Certificate:
+    """One of its own signature for `localhost`; `kind` is `ecdsa` (P-256) or `rsa` (2048). HAProxy wants both files in one."""
+
+    def __init__(self, folder, kind):
+        words = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}[kind]
+        self.kind = kind
+        self.chain, self.key, self.both = (os.path.join(folder, f"{kind}.{end}") for end in ("crt", "key", "pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *words, "-nodes", "-days", "30", "-keyout", self.key,
+                        "-out", self.chain, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                       check=True, capture_output=True)
+        with open(self.both, "w") as both:
+            for part in (self.chain, self.key):
+                with open(part) as file:
+                    both.write(file.read())
+
+
+def name_of(program, tls):
+    return f"{program}-{tls.kind}" if tls else program
+
+
 def balancer_binary():
     return os.environ.get("BALANCER_BINARY") or os.path.join(ROOT, ".build", "release", "balancer")
 
 
-def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=True):
+def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=True, tls=None):
     port = free_port()
     table = [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}]
     # Routes that must be passed over: other paths, and other hosts.
     for number in range(routes - 1):
         match = {"path": f"/service-{number}/v1"} if number % 2 else {"host": f"h{number}.example.org", "path": "/"}
         table.append({"name": f"r{number}", "match": match, "split": {"core": 1}})
+    listener = {"name": "public", "address": f"127.0.0.1:{port}"}
+    if tls:
+        name = name_of(name, tls)
+        listener["tls"] = {"certificates": [{"certificate": tls.chain, "key": tls.key}]}
     path = write(folder, name + ".json", json.dumps({
-        "listeners": [{"name": "public", "address": f"127.0.0.1:{port}"}], "admin": False,
+        "listeners": [listener], "admin": False,
         "accessLog": {"enabled": False}, "batching": {"enabled": batching}, "upstreams": {"core": {"endpoints": [f"127.0.0.1:{upstream}"]}},
         "routes": table}))
     command = [balancer_binary(), "serve", "--config", path, "--workers", "1"]
@@ -140,24 +164,26 @@ def floor(folder, upstream):
     return Running(folder, "floor", [binary, str(port), str(upstream)], port, PROXY_CPU)
 
 
-def nginx(folder, upstream, alone=False):
+def nginx(folder, upstream, alone=False, tls=None):
     """`alone`: the one process is worker too, so that a tool which follows one process sees all of it."""
-    port = free_port()
-    path = write(folder, "nginx.conf", f"""
-worker_processes 1; daemon off; {"master_process off; " if alone else ""}pid {folder}/nginx.pid; error_log {folder}/nginx.err;
+    port, name = free_port(), name_of("nginx", tls)
+    secure = f" ssl http2; ssl_certificate {tls.chain}; ssl_certificate_key {tls.key}; ssl_protocols TLSv1.2 TLSv1.3" if tls else ""
+    path = write(folder, name + ".conf", f"""
+worker_processes 1; daemon off; {"master_process off; " if alone else ""}pid {folder}/{name}.pid; error_log {folder}/{name}.err;
 events {{ worker_connections 15000; }}
 http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s;
   upstream core {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://core; proxy_http_version 1.1;
+  server {{ listen 127.0.0.1:{port} backlog=4096{secure}; location / {{ proxy_pass http://core; proxy_http_version 1.1;
     proxy_set_header Connection ""; proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Request-ID $request_id; }} }} }}
 """)
-    return Running(folder, "nginx", ["nginx", "-c", path], port, PROXY_CPU)
+    return Running(folder, name, ["nginx", "-c", path], port, PROXY_CPU)
 
 
-def haproxy(folder, upstream):
-    port = free_port()
-    path = write(folder, "haproxy.cfg", f"""
+def haproxy(folder, upstream, tls=None):
+    port, name = free_port(), name_of("haproxy", tls)
+    secure = f" ssl crt {tls.both} alpn h2,http/1.1" if tls else ""
+    path = write(folder, name + ".cfg", f"""
 global
   nbthread 1
   maxconn 9000
@@ -170,14 +196,14 @@ defaults
   option http-keep-alive
   http-reuse always
 frontend public
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{secure}
   option forwardfor
   http-request set-header X-Request-ID %[uuid()]
   default_backend core
 backend core
   server s 127.0.0.1:{upstream} pool-max-conn 256
 """)
-    return Running(folder, "haproxy", ["haproxy", "-db", "-f", path], port, PROXY_CPU)
+    return Running(folder, name, ["haproxy", "-db", "-f", path], port, PROXY_CPU)
 
 
 def envoy(folder, upstream):

@@ -1,4 +1,5 @@
 import CZlib
+import TestSupport
 import Testing
 
 @testable import Comparison
@@ -106,7 +107,7 @@ struct AnswerComparisonTests {
         // A bomb: more than a hundred times its size, or more than 4 MiB.
         let bomb = try Self.deflate([UInt8](repeating: 0x20, count: 1 << 20), window: 31)
         #expect(self.kinds(coded(bomb, "gzip"), coded(old, "identity")) == ["too-large"])
-        var random = Seeded(1)
+        var random = SplitMix(1)
         let noise = (0..<(5 << 20)).map { _ in UInt8.random(in: 0...15, using: &random) }
         let large = try Self.deflate(noise, window: 31)
         #expect(large.count * 100 > noise.count)

@@ -1,4 +1,5 @@
 import Migration
+import TestSupport
 import Testing
 
 @testable import Comparison
@@ -221,7 +222,7 @@ struct NoiseSimulation {
 
     @Test("A field that is there by chance, in either direction, is never real", arguments: [1, 5, 50, 95, 99])
     func presence(percent: Int) {
-        var random = Seeded(UInt64(percent))
+        var random = SplitMix(UInt64(percent))
         var real = 0
         for _ in 0..<400 {
             var book = ClassBook(falseAlarm: Self.alpha)
@@ -237,7 +238,7 @@ struct NoiseSimulation {
 
     @Test("Statuses by chance, and values of many, are never real")
     func values() {
-        var random = Seeded(1)
+        var random = SplitMix(1)
         var real = 0
         for _ in 0..<400 {
             var book = ClassBook(falseAlarm: Self.alpha)
@@ -256,7 +257,7 @@ struct NoiseSimulation {
 
     @Test("A field wrong in 1 % of answers is real after 15 rechecks, and the old side was asked again no more often")
     func wrongField() {
-        var random = Seeded(2)
+        var random = SplitMix(2)
         for _ in 0..<100 {
             var book = ClassBook(falseAlarm: Self.alpha)
             var rechecks = 0

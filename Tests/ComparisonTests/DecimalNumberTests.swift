@@ -1,4 +1,5 @@
 import Comparison
+import TestSupport
 import Testing
 
 @Suite("Decimal numbers")
@@ -59,7 +60,7 @@ struct DecimalNumberTests {
 
     @Test("Against whole numbers, 20,000 seeded pairs")
     func reference() throws {
-        var random = Seeded(11)
+        var random = SplitMix(11)
         for _ in 0..<20_000 {
             // Of up to nine digits, with the point somewhere: hundredths of them are whole again.
             let values = (0..<4).map { _ in Int.random(in: -3_000...3_000, using: &random) }

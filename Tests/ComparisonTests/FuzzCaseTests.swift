@@ -1,5 +1,6 @@
 import Foundation
 import JSONText
+import TestSupport
 import Testing
 
 /// Inputs that fuzzing once found, or started from, again in every run.
@@ -20,7 +21,7 @@ struct ComparisonFuzzCaseTests {
 
     @Test("So do random values, 20,000 of them")
     func random() {
-        var random = Seeded(5)
+        var random = SplitMix(5)
         for seed in 0..<20_000 {
             var values = RandomJSON(seed: UInt64(seed))
             let old = values.value()

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Comparison
@@ -49,7 +50,7 @@ struct JSONPathTests {
 
     @Test("A walk matches what trying all ways does, 20,000 seeded walks")
     func cursor() throws {
-        var random = Seeded(3)
+        var random = SplitMix(3)
         let segments = [".a", ".b", "[*]", "[0]", "[1]", "..a", "..b"]
         for _ in 0..<2_000 {
             let patterns = try (0..<4).map { _ in

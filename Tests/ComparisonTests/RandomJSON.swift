@@ -1,31 +1,11 @@
 import JSONText
-
-/// SplitMix64: the same seed gives the same values everywhere.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var word = self.state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
-
-    mutating func pick<Element>(_ elements: [Element]) -> Element {
-        elements[Int.random(in: 0..<elements.count, using: &self)]
-    }
-}
+import TestSupport
 
 /// Small values from few letters, so that alike ones and nearly alike ones are frequent.
 struct RandomJSON {
-    var random: Seeded
+    var random: SplitMix
 
-    init(seed: UInt64) { self.random = Seeded(seed) }
+    init(seed: UInt64) { self.random = SplitMix(seed) }
 
     mutating func value(depth: Int = 0) -> JSONValue {
         let kinds = depth >= 3 ? 4 : 7

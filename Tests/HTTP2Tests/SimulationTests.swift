@@ -1,21 +1,11 @@
 import HTTP2
+import TestSupport
 import Testing
 
 /// A peer that sends anything, in pieces of any size, and a carrier that does what it is told. Seeds are fixed: a run can be
 /// repeated.
 @Suite struct SimulationTests {
-    struct Random: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            self.state &+= 0x9E37_79B9_7F4A_7C15
-            var z = self.state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
-    private func anyFrame(_ random: inout Random, _ next: inout UInt32) -> [UInt8] {
+    private func anyFrame(_ random: inout SplitMix, _ next: inout UInt32) -> [UInt8] {
         let stream = UInt32.random(in: 0...next + 2, using: &random)
         switch Int.random(in: 0..<24, using: &random) {
         case 0...6:
@@ -39,7 +29,7 @@ import Testing
     }
 
     @Test(arguments: 0..<400) func invariantsHold(_ seed: UInt64) {
-        var random = Random(state: seed)
+        var random = SplitMix(seed)
         var limits = SessionLimits()
         limits.concurrentStreams = Int.random(in: 1...20, using: &random)
         var peer = Peer(limits: limits)
@@ -85,7 +75,7 @@ import Testing
     }
 
     /// Ends some exchanges: with an answer, or reset.
-    private func answerSome(_ peer: inout Peer, _ open: inout Set<Int>, _ random: inout Random) {
+    private func answerSome(_ peer: inout Peer, _ open: inout Set<Int>, _ random: inout SplitMix) {
         for slot in open.sorted() where Int.random(in: 0..<4, using: &random) == 0 {
             let room = peer.session.room(slot)
             #expect(room >= 0)

@@ -1,3 +1,4 @@
+import TestSupport
 /// The chunked coding, decoded slowly from bytes that are all there: what the incremental reader is held against.
 enum ReferenceChunks {
     enum Outcome: Equatable {
@@ -152,22 +153,4 @@ enum RandomBody {
             }
         }
     }
-}
-
-/// Seeded chance, so that a failure can be played again.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { self.state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-
-    /// 0 up to, not including, `bound`.
-    mutating func below(_ bound: Int) -> Int { Int(self.next() % UInt64(bound)) }
 }

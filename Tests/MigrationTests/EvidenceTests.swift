@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Traffic
 
@@ -145,7 +146,7 @@ struct EvidenceTests {
 
     @Test("A slow reference agrees on 1,000 seeded inputs")
     func reference() {
-        var random = Seeded(17)
+        var random = SplitMix(17)
         for _ in 0..<1_000 {
             func arm() -> (arm: Arm, pair: (Double, Double)) {
                 let count = UInt64(pow(10, Double.random(in: 0...5, using: &random)))
@@ -172,7 +173,7 @@ struct EvidenceTests {
 
     @Test("More that is bad is more evidence; more that is tolerated is less")
     func monotony() {
-        var random = Seeded(18)
+        var random = SplitMix(18)
         for _ in 0..<300 {
             let count = UInt64.random(in: 10...5_000, using: &random)
             let bad = UInt64.random(in: 0..<count, using: &random)
@@ -194,7 +195,7 @@ struct EvidenceTests {
 
     @Test("A million looks at sides that differ by no more than is tolerated: no false alarm", .timeLimit(.minutes(1)))
     func falseAlarms() {
-        var random = Seeded(19)
+        var random = SplitMix(19)
         let threshold = Evidence.threshold(1.0 / 3_600)
         // 0.1 % on the old side, the new side at the edge of the tolerance; 5 % of the requests are the new side's.
         let (oldRate, tolerance, share) = (0.001, 0.001, 0.05)
@@ -230,7 +231,7 @@ struct EvidenceTests {
 
     @Test("A regression of one point at 5 % share is found within the stated requests")
     func power() {
-        var random = Seeded(20)
+        var random = SplitMix(20)
         let threshold = Evidence.threshold(1.0 / 3_600)
         var needed: [UInt64] = []
         for _ in 0..<200 {
@@ -285,7 +286,7 @@ struct QuantileTests {
 
     @Test("A slow reference agrees, and no samples are no evidence")
     func reference() {
-        var random = Seeded(21)
+        var random = SplitMix(21)
         for _ in 0..<12 {
             func samples() -> [UInt64] {
                 let scale = Double.random(in: 4...15, using: &random)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Migration
@@ -388,7 +389,7 @@ struct PlanMachineTests {
 
     @Test("10,000 random sequences: nothing rises but by the table's rows, and every active plan can go back")
     func randomSequences() throws {
-        var random = Seeded(23)
+        var random = SplitMix(23)
         var phases: Set<PlanState.Phase> = []
         for _ in 0..<10_000 {
             let machine = PlanMachine.of(
@@ -427,7 +428,7 @@ struct PlanMachineTests {
         #expect(phases.union([.ready]) == Set(PlanState.Phase.allCases))
     }
 
-    private static func randomEvent(_ random: inout Seeded) -> PlanEvent {
+    private static func randomEvent(_ random: inout SplitMix) -> PlanEvent {
         let who = random.pick(["ann", "bob"])
         let (force, reason) = (random.chance(20), random.pick(["", "r"]))
         switch Int.random(in: 0..<14, using: &random) {

@@ -42,8 +42,8 @@ package actor EndpointDiscovery {
     private var awaited = FirstAnswers<DiscoveryKey>()
 
     private typealias Start = (key: DiscoveryKey, serial: UInt64, life: AsyncStream<Never>)
-    private let starts: AsyncStream<Start>
-    private let startsContinuation: AsyncStream<Start>.Continuation
+    /// Holds what routes.json names at the most: one element a source and reload.
+    private let starts = StartQueue<Start>()
 
     /// `environment` is the process's: in a pod it says where the API server is.
     package init(
@@ -68,20 +68,12 @@ package actor EndpointDiscovery {
         self.makeSource = makeSource
         self.clock = clock
         self.logger = logger
-        // Bounded by what routes.json names: one element a source and reload, consumed at once while running.
-        (self.starts, self.startsContinuation) = AsyncStream.makeStream()
     }
 
     /// Runs the sources and hands what they find to `publisher`, until the task is cancelled.
     package func run(publishing publisher: TablePublisher) async {
         self.publisher = publisher
-        let starts = self.starts
-        await withDiscardingTaskGroup { group in
-            for await start in starts {
-                group.addTask { await self.serve(start) }
-            }
-            group.cancelAll()
-        }
+        await self.starts.run { start in await self.serve(start) }
     }
 
     /// How each upstream's discovery is doing.
@@ -140,7 +132,7 @@ package actor EndpointDiscovery {
         self.targets[key] = Target(
             serial: serial, source: self.makeSource(key.spec), record: DiscoveryRecord(spec: key.spec),
             goodAt: self.clock.monotonic(), life: continuation)
-        self.startsContinuation.yield((key, serial, life))
+        self.starts.start((key, serial, life))
     }
 
     private func serve(_ start: Start) async {

@@ -30,8 +30,8 @@ package actor HostNames {
     private var nextSerial: UInt64 = 1
     /// Names whose first answer a load waits for.
     private var awaited = FirstAnswers<String>()
-    private let starts: AsyncStream<Start>
-    private let startsContinuation: AsyncStream<Start>.Continuation
+    /// Holds what routes.json names at the most: one element a name and load.
+    private let starts = StartQueue<Start>()
 
     /// Look-ups block, on `threads`.
     package init(
@@ -41,20 +41,12 @@ package actor HostNames {
         self.threads = threads
         self.clock = clock
         self.logger = logger
-        // Bounded by what routes.json names: one element a name and load, consumed at once while running.
-        (self.starts, self.startsContinuation) = AsyncStream.makeStream()
     }
 
     /// Looks up what is to be looked up and hands it to `publisher`, until the task is cancelled.
     package func run(publishing publisher: TablePublisher) async {
         self.publisher = publisher
-        let starts = self.starts
-        await withDiscardingTaskGroup { group in
-            for await start in starts {
-                group.addTask { await self.follow(start) }
-            }
-            group.cancelAll()
-        }
+        await self.starts.run { start in await self.follow(start) }
     }
 
     /// Asks for all names of `table` anew and waits until each has its answer, but no longer than `patience`.
@@ -65,7 +57,7 @@ package actor HostNames {
             let serial = self.nextSerial
             self.nextSerial += 1
             self.targets[host] = Target(serial: serial)
-            self.startsContinuation.yield((host, serial))
+            self.starts.start((host, serial))
         }
         let answers = self.awaited.expect(hosts)
         await FirstAnswers<String>.wait(for: answers, atMost: Self.patience, self.clock)

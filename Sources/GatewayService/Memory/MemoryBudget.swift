@@ -53,6 +53,8 @@ package final class MemoryBudget: Sendable {
         let bytes = min(max(0, bytes), room(for: .max))
         if take(bytes, room: room(for: bytes)) { return MemoryLease(self, bytes) }
         relieve(bytes)
+        // At once, if that was enough: however short the limit is, it is not for this.
+        if take(bytes, room: room(for: bytes)) { return MemoryLease(self, bytes) }
         return await wait(for: bytes, within: limit) ? MemoryLease(self, bytes) : nil
     }
 
