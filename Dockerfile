@@ -18,7 +18,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        binutils jq libbrotli-dev libbson-dev libmongoc-dev libnghttp2-dev libsqlite3-dev libssl-dev libzstd-dev pkg-config python3 zlib1g-dev \
+        binutils jq libbrotli-dev libbson-dev libcrypt-dev libmongoc-dev libnghttp2-dev libsqlite3-dev libssl-dev libzstd-dev pkg-config python3 zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Package.versions fixes the versions, and Package.resolved, where there is one, the commits.
@@ -26,6 +26,7 @@ COPY Package.swift Package.versions Package.resolve[d] ./
 COPY scripts/packages.py scripts/
 # The targets that are not Swift are small and change with the Debian packages above, not with the code.
 COPY Sources/CCompression Sources/CCompression
+COPY Sources/CCrypt Sources/CCrypt
 COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CLanguageData Sources/CLanguageData
@@ -92,7 +93,7 @@ FROM ${RUNTIME_IMAGE} AS final-balancer
 # can end its process (CVE-2026-27135).
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libnghttp2-14 ca-certificates libsqlite3-0 libssl3 libstdc++6 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libnghttp2-14 ca-certificates libcrypt1 libsqlite3-0 libssl3 libstdc++6 zlib1g \
     && dpkg --compare-versions "$(dpkg-query -W -f='${Version}' libnghttp2-14)" ge 1.52.0-1+deb12u3 \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /code/packages/balancer/config

@@ -45,7 +45,8 @@ let package = Package(
         .target(name: "CEpoll"),
         .target(
             name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
-        .target(name: "Reactor", dependencies: ["CEpoll", "COpenSSL", "Traffic"], swiftSettings: strict),
+        .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
+        .target(name: "Reactor", dependencies: ["CCrypt", "CEpoll", "COpenSSL", "Traffic"], swiftSettings: strict),
         .target(name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(

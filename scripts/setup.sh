@@ -17,7 +17,7 @@ if [[ $(printf '%s\n' 6.2 "${version:-0}" | sort --version-sort | head -1) != 6.
     exit 1
 fi
 
-packages=(pkg-config libssl-dev openssl libsqlite3-dev libmongoc-dev libbson-dev libbrotli-dev libnghttp2-dev nghttp2-client libzstd-dev zlib1g-dev curl python3 python3-venv dnsmasq-base)
+packages=(pkg-config libcrypt-dev libssl-dev openssl libsqlite3-dev libmongoc-dev libbson-dev libbrotli-dev libnghttp2-dev nghttp2-client libzstd-dev zlib1g-dev curl python3 python3-venv dnsmasq-base)
 missing=()
 if command -v dpkg-query >/dev/null; then
     for package in "${packages[@]}"; do
@@ -30,7 +30,7 @@ else
     for program in pkg-config openssl curl nghttp h2load python3 dnsmasq; do
         command -v "$program" >/dev/null || missing+=("$program")
     done
-    for library in openssl sqlite3 libmongoc-1.0 libbson-1.0 libbrotlienc libnghttp2 libzstd zlib; do
+    for library in openssl libxcrypt sqlite3 libmongoc-1.0 libbson-1.0 libbrotlienc libnghttp2 libzstd zlib; do
         pkg-config --exists "$library" 2>/dev/null || missing+=("$library (headers and library)")
     done
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=("Python's venv")

@@ -67,6 +67,13 @@ void cepoll_adopt_niceness(void) {
     setpriority(PRIO_PROCESS, gettid(), niceness);
 }
 
+void cepoll_be_nicer(int by) {
+    errno = 0;
+    int niceness = getpriority(PRIO_PROCESS, gettid());
+    if (niceness == -1 && errno != 0) return;
+    setpriority(PRIO_PROCESS, gettid(), niceness + by);
+}
+
 void cepoll_set_timer_slack(unsigned long nanoseconds) {
     prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
 }

@@ -321,6 +321,42 @@ bool copenssl_digest(const void *bytes, size_t count, uint8_t digest[32]) {
     return EVP_Digest(bytes, count, digest, NULL, EVP_sha256(), NULL) == 1;
 }
 
+struct copenssl_mac {
+    EVP_MAC_CTX *context;
+    uint8_t key[32];
+};
+
+copenssl_mac *copenssl_mac_new(const uint8_t key[32]) {
+    ERR_clear_error();
+    copenssl_mac *mac = calloc(1, sizeof *mac);
+    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (mac != NULL && algorithm != NULL) mac->context = EVP_MAC_CTX_new(algorithm);
+    EVP_MAC_free(algorithm);
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0), OSSL_PARAM_construct_end()};
+    if (mac == NULL || mac->context == NULL || EVP_MAC_init(mac->context, key, 32, parameters) != 1) {
+        copenssl_mac_free(mac);
+        return NULL;
+    }
+    memcpy(mac->key, key, 32);
+    return mac;
+}
+
+void copenssl_mac_free(copenssl_mac *mac) {
+    if (mac == NULL) return;
+    EVP_MAC_CTX_free(mac->context);
+    OPENSSL_cleanse(mac, sizeof *mac);
+    free(mac);
+}
+
+bool copenssl_mac_make(copenssl_mac *mac, const void *bytes, size_t count, uint8_t code[32]) {
+    ERR_clear_error();
+    size_t length = 0;
+    // Without parameters: the digest stays, and nothing is fetched.
+    return EVP_MAC_init(mac->context, mac->key, 32, NULL) == 1 && EVP_MAC_update(mac->context, bytes, count) == 1
+        && EVP_MAC_final(mac->context, code, &length, 32) == 1 && length == 32;
+}
+
 /// What the contexts of a listener share with their callbacks.
 typedef struct shared {
     copenssl_listener *listener;

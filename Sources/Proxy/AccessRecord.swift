@@ -62,6 +62,12 @@ enum AccessRecord {
             writer.append(reason.word)
             writer.append("\"")
         }
+        if let name = exchange.userName {
+            writer.append(",\"user\":\"")
+            let range = ByteRange(lower: 0, upper: UInt32(truncatingIfNeeded: name.count))
+            Self.escape(name.span, range, limit: 255, into: &writer)
+            writer.append("\"")
+        }
         if exchange.limitedBy >= 0, let route = exchange.route?.object,
             Int(exchange.limitedBy) < route.rateLimits.count
         {

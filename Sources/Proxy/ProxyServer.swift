@@ -32,7 +32,7 @@ package final class ProxyServer: DataPlane {
         self.listenerTroubles = troubles
         let admission = Admission(
             accessLog: accessLog, ceiling: Admission.ceiling(descriptors: descriptors, workers: count),
-            trouble: trouble)
+            processors: count, trouble: trouble)
         self.connectionCeiling = admission.ceiling
         let plans = PlanHistory(table)
         var workers: [Worker] = []

@@ -2,7 +2,7 @@ import Traffic
 
 /// What a file that routes.json names is for.
 package enum NamedFileUse: Sendable, Equatable {
-    case certificate, key, staple, authorities, revoked, ticketKey
+    case certificate, key, staple, authorities, revoked, ticketKey, users
 }
 
 extension BalancerConfiguration {
@@ -14,6 +14,11 @@ extension BalancerConfiguration {
         for index in self.table.upstreams.indices {
             let path = Node.path("$.upstreams", self.table.upstreams[index].name) + ".tls"
             self.table.upstreams[index].tls?.visitFiles(path, visit)
+        }
+        for index in self.table.routes.indices {
+            self.table.routes[index].basicAuth?.file.visit {
+                visit("$.routes[\(index)].basicAuth.usersFile", .users, &$0)
+            }
         }
     }
 }

@@ -168,7 +168,10 @@ struct AcceptedTests {
                     { "name": "b", "key": { "by": "header", "name": "X-User" }, "rate": "7/m", "burst": 3, "ipv4Prefix": 24,
                       "ipv6Prefix": 48, "entries": 8, "headers": false, "dryRun": true, "except": ["::1"] },
                     { "name": "c", "key": { "by": "all" }, "rate": "1000/h", "headers": "limited" },
-                    { "name": "d", "key": { "by": "cookie", "name": "S" }, "rate": "1000000/s", "burst": 1000000 }]
+                    { "name": "d", "key": { "by": "cookie", "name": "S" }, "rate": "1000000/s", "burst": 1000000 },
+                    { "name": "e", "key": { "by": "user" }, "rate": "1/s", "headers": "always" }],
+                "basicAuth": { "realm": "Ä b", "users": { "ü r": "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW" },
+                    "usersFile": "/etc/users", "forward": true, "userHeader": "X-User" }
                 """
         ).parse()
         let route = try #require(configuration.table.routes.first)
@@ -180,14 +183,26 @@ struct AcceptedTests {
         header.ipv4Prefix = 24
         header.ipv6Prefix = 48
         header.entries = 8
-        header.tells = false
+        header.telling = .never
         header.dryRun = true
         header.except = [try #require(AddressBlock(parsing: "::1"))]
+        var user = RateLimitSpec(name: "e", key: .user, rate: RateSpec(interval: second, burst: 1))
+        user.telling = .always
+        var basicAuth = BasicAuthSpec(realm: "Ä b")
+        basicAuth.users = [
+            UserSpec(name: "ü r", hash: "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW")
+        ]
+        basicAuth.file = NamedFile(path: "/etc/users")
+        basicAuth.forwards = true
+        basicAuth.userHeader = "X-User"
+        #expect(route.basicAuth == basicAuth)
+        #expect(!"\(basicAuth)".contains("2r9OfJ"), "hashes are not printed")
         #expect(
             route.rateLimits == [
                 RateLimitSpec(name: "a", key: .clientAddress, rate: RateSpec(interval: second / 50, burst: 50)), header,
                 RateLimitSpec(name: "c", key: .all, rate: RateSpec(interval: 3_600 * second / 1_000, burst: 1_000)),
                 RateLimitSpec(name: "d", key: .cookie("S"), rate: RateSpec(interval: 1_000, burst: 1_000_000)),
+                user,
             ])
     }
 

@@ -45,6 +45,11 @@ struct RejectedTests {
         #""rateLimit": [{ "name": "a", "# + members + " }]"
     }
 
+    /// `basicAuth` with these users.
+    private static func users(_ users: String, realm: String = "a", more: String = "") -> String {
+        #""basicAuth": { "realm": "\#(realm)", "users": \#(users)\#(more) }"#
+    }
+
     /// One listener with this `proxyProtocol`.
     private static func proxied(_ text: String) -> String {
         #"[{ "name": "public", "address": "127.0.0.1:8080", "proxyProtocol": "# + text + " }]"
@@ -368,7 +373,29 @@ struct RejectedTests {
         ),
         .route(Self.limited(#""rate": "1/s""#), ".rateLimit[0]", #"the key "key" is missing"#),
         .route(Self.limited(#""key": { "by": "all" }"#), ".rateLimit[0]", #"the key "rate" is missing"#),
-        .route(Self.limited(#""key": { "by": "user" }, "rate": "1/s""#), ".rateLimit[0].key.by", "expected"),
+        .route(Self.limited(#""key": { "by": "url" }, "rate": "1/s""#), ".rateLimit[0].key.by", "expected"),
+        .route(Self.limited(#""key": { "by": "user" }, "rate": "1/s""#), ".rateLimit", "the route has no"),
+        .route(#""basicAuth": { "users": {} }"#, ".basicAuth", #"the key "realm" is missing"#),
+        .route(#""basicAuth": { "realm": "a" }"#, ".basicAuth", #"expected "users" or "usersFile""#),
+        .route(Self.users("{}", realm: #"a\"b"#), ".basicAuth.realm", "without"),
+        .route(Self.users("{}"), ".basicAuth.users", "at least one user"),
+        .route(Self.users(#"{ "a:b": "x" }"#), #".basicAuth.users["a:b"]"#, "no colon"),
+        .route(Self.users(#"{ "a": "secret" }"#), ".basicAuth.users.a", "`openssl passwd -6` makes one"),
+        .route(Self.users(#"{ "a": "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" }"#), ".basicAuth.users.a", "guessed too fast"),
+        .route(Self.users(#"{ "a": "$apr1$lL6FV8Cl$5I3CKT0f8cTxL5FLJy" }"#), ".basicAuth.users.a", "guessed too fast"),
+        .route(
+            Self.users(#"{ "a": "$2b$19$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW" }"#),
+            ".basicAuth.users.a",
+            "would take about 25 s"),
+        .route(Self.users(#"{ "a": 1 }"#), ".basicAuth.users.a", "expected a hash of crypt(5)"),
+        .route(Self.users("{}", more: #", "userHeader": "X_User""#), ".basicAuth.userHeader", "no _"),
+        .route(Self.users("{}", more: #", "userHeader": "Host""#), ".basicAuth.userHeader", "set by the key"),
+        .route(Self.users("{}", more: #", "userHeader": "authorization""#), ".basicAuth.userHeader", "no credentials"),
+        .route(
+            #""requestHeaders": { "set": { "X-User": "a" } }, "# + Self.users("{}", more: #", "userHeader": "x-user""#),
+            ".basicAuth.userHeader", "already set"),
+        .action(
+            #""respond": {}, "basicAuth": { "realm": "a", "usersFile": "/u" }"#, ".basicAuth", "answers by itself"),
         .route(
             Self.limited(#""key": { "by": "all", "name": "x" }, "rate": "1/s""#), ".rateLimit[0].key.name", "no meaning"
         ),
@@ -392,7 +419,7 @@ struct RejectedTests {
             Self.limited(#""key": { "by": "all" }, "rate": "1/s", "headers": true"#), ".rateLimit[0].headers", "limited"
         ),
         .route(
-            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "headers": "always""#), ".rateLimit[0].headers",
+            Self.limited(#""key": { "by": "all" }, "rate": "1/s", "headers": "sometimes""#), ".rateLimit[0].headers",
             "limited"),
         .route(
             #""rateLimit": [{ "name": "a", "key": { "by": "all" }, "rate": "1/s" }, { "name": "a", "key": { "by": "all" }, "rate": "1/s" }]"#,

@@ -65,7 +65,7 @@ struct SchemaTests {
             "clientCertificates": ["ca", "mode"], "operationalLog": ["level"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
             "adminToken": ["name", "role", "sha256"],
-            "rateLimit": ["name", "key", "rate"],
+            "rateLimit": ["name", "key", "rate"], "basicAuth": ["realm"],
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],

@@ -29,6 +29,11 @@ import Testing
     func body() {
         var phase = ExchangePhase(hasBody: true)
         #expect(!phase.takesBody)
+        phase.checking()
+        #expect(!phase.takesBody && phase.isChecking)
+        #expect(waits(phase) == [.credentials, .credentials, .credentials, .credentials])
+        phase.checked()
+        #expect(!phase.isChecking && phase.attempt == .none)
         phase.queued()
         #expect(!phase.takesBody && waits(phase) == [.queue, .queue, .queue, .queue])
         phase.dialling()

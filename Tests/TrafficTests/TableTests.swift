@@ -54,11 +54,11 @@ struct TableTests {
             (TableSpec(), 7), (Timeouts(), 17), (Limits(), 12), (HTTP2LimitsSpec(), 5), (BufferingSpec(), 1),
             (ForwardingSpec(), 7),
             (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
-            (RouteSpec(name: "", action: .respond(status: 404)), 17), (SplitEntry(upstream: "", weight: 0), 2),
+            (RouteSpec(name: "", action: .respond(status: 404)), 18), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
             (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
-            (HeaderSetting(name: "", value: ""), 2),
+            (HeaderSetting(name: "", value: ""), 2), (BasicAuthSpec(realm: ""), 5),
         ]
         for (value, count) in counts {
             #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
@@ -86,6 +86,16 @@ struct TableTests {
                 ]
             },
             { $0.routes[0].rateLimits = [RateLimitSpec(name: "a", key: .all, rate: RateSpec(interval: 1, burst: 2))] },
+            { $0.routes[0].basicAuth = BasicAuthSpec(realm: "a") },
+            { $0.routes[0].basicAuth = BasicAuthSpec(realm: "b") },
+            { spec in
+                spec.routes[0].basicAuth = BasicAuthSpec(realm: "a")
+                spec.routes[0].basicAuth?.users = [UserSpec(name: "u", hash: "h")]
+            },
+            { spec in
+                spec.routes[0].basicAuth = BasicAuthSpec(realm: "a")
+                spec.routes[0].basicAuth?.users = [UserSpec(name: "u", hash: "i")]
+            },
             { $0.forwarding.via = "" },
             { $0.forwarding.trustedProxies[0].prefixLength = 103 },
             { $0.upstreams[0].endpoints[0].port += 1 },

@@ -32,6 +32,9 @@ void cepoll_name_current_thread(const char *name);
 /// thread's, which the pool has set to its liking; whoever renices the process means those who do the work.
 void cepoll_adopt_niceness(void);
 
+/// Makes the calling thread nicer by so much than it is.
+void cepoll_be_nicer(int by);
+
 /// Nanoseconds by which the kernel may let the calling thread's sleeps last longer (PR_SET_TIMERSLACK).
 void cepoll_set_timer_slack(unsigned long nanoseconds);
 

@@ -110,6 +110,12 @@ bool copenssl_digest(const void *bytes, size_t count, uint8_t digest[32]);
 /// Fills `room` with random bytes; false: the library has none.
 bool copenssl_random(uint8_t *room, size_t count);
 
+/// HMAC-SHA-256 under a key, its algorithms fetched once: for one thread. NULL: no memory.
+typedef struct copenssl_mac copenssl_mac;
+copenssl_mac *copenssl_mac_new(const uint8_t key[32]);
+void copenssl_mac_free(copenssl_mac *mac);
+bool copenssl_mac_make(copenssl_mac *mac, const void *bytes, size_t count, uint8_t code[32]);
+
 /// A listener, as the callbacks of its contexts see it. The address stays the same as long as one of them lives.
 typedef struct copenssl_listener {
     /// Answers the context for a lower-case name; NULL: the client is refused. Called on the thread of the session.

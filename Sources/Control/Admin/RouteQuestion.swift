@@ -143,6 +143,10 @@ struct RouteQuestion: Sendable {
     private func policies(_ route: Route, now: UInt64) -> [String] {
         var reasons: [String] = []
         if !route.spec.access.isOpen { reasons.append(self.access(AddressRule(route.spec.access))) }
+        if let spec = route.spec.basicAuth {
+            reasons.append(
+                "a user and password are asked for (realm \"\(spec.realm)\"): without, the answer is 401 unauthorized")
+        }
         for limit in route.rateLimits { reasons.append(self.limit(limit, now: now)) }
         return reasons
     }
@@ -163,7 +167,9 @@ struct RouteQuestion: Sendable {
         let name = "limit \"\(limit.spec.name)\""
         if let client = self.client, !limit.holds(for: client) { return "\(name) does not hold for the client" }
         guard let hash = self.hash(limit) else {
-            return "\(name) counts by the client's address: ask with ?client= to see what is left"
+            return limit.kind == .user
+                ? "\(name) counts by the user"
+                : "\(name) counts by the client's address: ask with ?client= to see what is left"
         }
         let verdict = limit.table.preview(hash, limit.rate, now: now &* 1_000_000)
         switch verdict.outcome {
@@ -180,6 +186,7 @@ struct RouteQuestion: Sendable {
         switch limit.spec.key {
         case .clientAddress: value = nil
         case .all: return limit.hashOfAll
+        case .user: return nil
         case .header(let name): value = self.values(of: name).first { !$0.isEmpty }
         case .cookie(let name): value = self.cookie(name)
         }

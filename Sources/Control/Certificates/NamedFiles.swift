@@ -13,7 +13,7 @@ package struct CertificateRecord: Sendable, Equatable {
     package var stapleUntil: Int64?
 }
 
-/// Reads the files that a configuration names: certificates, keys, authorities, ticket keys. Whole or not at all: what is
+/// Reads the files that a configuration names: certificates, keys, authorities, ticket keys, users. Whole or not at all: what is
 /// put in force has been tried before.
 package enum NamedFiles {
     /// More is no file of this kind.
@@ -78,6 +78,7 @@ package enum NamedFiles {
         case .staple where CertificateFacts.staple(bytes) == nil:
             return "is no OCSP response in DER that says until when it is good"
         case .authorities where CertificateFacts.count(bytes) == 0: return "has no PEM certificate"
+        case .users: return UserFile.read(bytes).fault
         case .certificate, .key, .staple, .authorities, .revoked, .ticketKey: return nil
         }
     }

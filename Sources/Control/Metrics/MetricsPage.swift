@@ -223,6 +223,14 @@ package struct MetricsPage: Sendable {
                 text.sample(.accessDenied, [("route", route.name), ("reason", reason)], count)
             }
         }
+        text.family(.authenticationChecks)
+        for route in routes where route.spec.basicAuth != nil {
+            for entry in route.record.authentication.byResult {
+                text.sample(
+                    .authenticationChecks, [("route", route.name), ("result", entry.result)], entry.count)
+            }
+        }
+        text.single(.authenticationWaiting, self.sum(\.authenticationWaiting))
         text.family(.rateLimited)
         for route in routes {
             for limit in route.rateLimits {

@@ -214,10 +214,10 @@ package actor ConfigurationReloader {
         }
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(
-                files.configuration, origin: ChangeOrigin(.file, who: "certificates"))
+                files.configuration, origin: ChangeOrigin(.file, who: "named files"))
             self.adopt(files, of: named.plain)
             self.fileReloads.successes += 1
-            self.logger.info("certificates loaded", metadata: ["generation": "\(outcome.generation)"])
+            self.logger.info("replaced files loaded", metadata: ["generation": "\(outcome.generation)"])
         } catch {
             // Looked at again: what is in the way passes.
             self.lastStamps = named.files.stamps

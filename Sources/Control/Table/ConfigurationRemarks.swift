@@ -3,6 +3,35 @@ import Traffic
 
 /// What is no fault of a configuration and yet worth a warning.
 package enum ConfigurationRemarks {
+    /// Of routes that ask for passwords: what a check costs, and where one is sent in the clear.
+    private static func passwords(_ configuration: BalancerConfiguration) -> [ControlProblem] {
+        let plain = Set(configuration.listeners.lazy.filter { $0.tls == nil }.map(\.name))
+        let isSecure = plain.count < configuration.listeners.count
+        var warnings: [ControlProblem] = []
+        for (place, route) in configuration.table.routes.enumerated() {
+            guard let spec = route.basicAuth else { continue }
+            let path = "$.routes[\(place)].basicAuth"
+            let costs = spec.allUsers.map { (name: $0.name, cost: PasswordForm.milliseconds(of: $0.hash) ?? 0) }
+            let slow = costs.filter { $0.cost > PasswordForm.slow }
+            if let worst = slow.max(by: { $0.cost < $1.cost }) {
+                warnings.append(
+                    ControlProblem(
+                        path: path,
+                        message: "a look at the password of \(worst.name) takes about \(worst.cost) ms of a processor"
+                            + (slow.count > 1 ? ", and \(slow.count - 1) others are slow too" : "")))
+            }
+            let reach = route.match.listeners.isEmpty ? plain : plain.intersection(route.match.listeners)
+            if isSecure, let listener = reach.min() {
+                warnings.append(
+                    ControlProblem(
+                        path: path,
+                        message: "passwords come in the clear over the listener \"\(listener)\": "
+                            + "let \"match\" ask for the one with TLS"))
+            }
+        }
+        return warnings
+    }
+
     package static func warnings(_ configuration: BalancerConfiguration) -> [ControlProblem] {
         var warnings: [ControlProblem] = []
         for (place, listener) in configuration.listeners.enumerated() {
@@ -18,7 +47,7 @@ package enum ConfigurationRemarks {
                     path: RoutesFile.path(ofUpstream: upstream.name) + ".sendProxyProtocol",
                     message: "a connection tells of one client, so none is shared: each client opens its own"))
         }
-        return warnings
+        return warnings + self.passwords(configuration)
     }
 }
 

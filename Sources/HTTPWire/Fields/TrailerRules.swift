@@ -3,16 +3,20 @@
 package struct TrailerRules: Sendable {
     private let edits: FieldEdits
     private let underscores: RequestPolicy.Underscores
+    private let userHeader: [UInt8]
 
     /// Of responses, where names with a `_` mislead nobody.
     package init(edits: FieldEdits = .none, underscores: RequestPolicy.Underscores = .keep) {
+        self.userHeader = []
         self.edits = edits
         self.underscores = underscores
     }
 
     /// Of requests: what their heads are held to.
     package init(requests policy: RequestPolicy) {
-        self.init(edits: policy.edits, underscores: policy.underscores)
+        self.edits = policy.edits
+        self.underscores = policy.underscores
+        self.userHeader = policy.userHeader
     }
 
     func keep(_ name: ByteRange, in source: borrowing Span<UInt8>) -> Bool {
@@ -21,6 +25,7 @@ package struct TrailerRules: Sendable {
         }
         for position in name.bounds where source[position] == 0x5F {
             return self.underscores == .keep && !FieldIndex.shared.isDisguise(source, name)
+                && !FieldIndex.isDisguise(source, name, of: self.userHeader)
         }
         return true
     }

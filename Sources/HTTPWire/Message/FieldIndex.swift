@@ -84,6 +84,16 @@ struct FieldIndex {
         return self.name(folded.span, ByteRange(0, count)) != .other
     }
 
+    /// Whether it reads as this one, which is in lower case.
+    static func isDisguise(_ bytes: borrowing Span<UInt8>, _ range: ByteRange, of name: [UInt8]) -> Bool {
+        guard range.count == name.count else { return false }
+        for index in name.indices {
+            let byte = ASCII.lowercased(bytes[Int(range.lower) + index])
+            if byte == 0x5F ? name[index] != 0x2D : byte != name[index] { return false }
+        }
+        return true
+    }
+
     /// In lower case: a tchar with this bit set is a letter, digit or hyphen only if it was one.
     private static let fold: UInt64 = 0x2020_2020_2020_2020
 

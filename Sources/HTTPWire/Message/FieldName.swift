@@ -21,7 +21,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     // Our own.
     case xBalancerReason, xBalancerHops
 
-    case cookie, accept, date, maxForwards
+    case cookie, accept, date, maxForwards, authorization
     /// Makes sense in a head only.
     case headOnly
 
@@ -54,7 +54,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         ("cookie", .cookie), ("accept", .accept), ("date", .date), ("max-forwards", .maxForwards),
 
         ("content-type", .headOnly), ("content-encoding", .headOnly), ("content-range", .headOnly),
-        ("authorization", .headOnly), ("www-authenticate", .headOnly), ("set-cookie", .headOnly),
+        ("authorization", .authorization), ("www-authenticate", .headOnly), ("set-cookie", .headOnly),
         ("cache-control", .headOnly), ("pragma", .headOnly), ("age", .headOnly), ("expires", .headOnly),
         ("location", .headOnly), ("retry-after", .headOnly), ("vary", .headOnly), ("warning", .headOnly),
         ("range", .headOnly), ("if-match", .headOnly), ("if-none-match", .headOnly), ("if-range", .headOnly),

@@ -17,6 +17,8 @@ package struct RequestContext {
     package var upgrades: Bool
     /// The endpoint's own authority if the route asks for it; else nil. Lent for the time of the rewriting.
     package var endpointHost: UnsafeRawBufferPointer?
+    /// A whole line that names the user who asks; nil: none. Lent likewise.
+    package var userLine: UnsafeRawBufferPointer?
 
     package init(
         peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,

@@ -25,6 +25,9 @@ package final class RequestPolicy: Sendable {
     package let requestID: Bool
     package let underscores: Underscores
     package let edits: FieldEdits
+    /// Names the user to the upstream (`RequestContext.userLine`), in lower case; empty: none does. Clients' own fields of the
+    /// name are among those that `edits` drops.
+    let userHeader: [UInt8]
 
     // Made once.
     let hostLine: [UInt8]
@@ -35,7 +38,7 @@ package final class RequestPolicy: Sendable {
 
     package init(
         path: Path, host: [UInt8]?, via: [UInt8], xForwarded: Bool, forwarded: Bool, requestID: Bool,
-        underscores: Underscores = .drop, edits: FieldEdits
+        underscores: Underscores = .drop, edits: FieldEdits, userHeader: String? = nil
     ) {
         self.path = path
         self.host = host
@@ -45,6 +48,7 @@ package final class RequestPolicy: Sendable {
         self.requestID = requestID
         self.underscores = underscores
         self.edits = edits
+        self.userHeader = userHeader.map { Array($0.lowercased().utf8) } ?? []
         self.hostLine = host.map { Array("Host: ".utf8) + $0 + [0x0D, 0x0A] } ?? []
         self.viaLines = (
             old: Array("Via: 1.0 ".utf8) + via + [0x0D, 0x0A], current: Array("Via: 1.1 ".utf8) + via + [0x0D, 0x0A]

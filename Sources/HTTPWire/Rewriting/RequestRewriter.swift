@@ -45,6 +45,7 @@ package enum RequestRewriter {
         case .none, .untilClose, .length: break
         }
         if !policy.edits.lines.isEmpty { writer.append(bytes: policy.edits.lines) }
+        if let line = context.userLine { writer.append(raw: line) }
         writer.append("\r\n")
         return !writer.overflowed
     }
@@ -122,7 +123,9 @@ package enum RequestRewriter {
         }
         if field.nominated || OwnFields.isHopByHop(field.id) { return false }
         if field.hasUnderscore {
-            guard policy.underscores == .keep, !FieldIndex.shared.isDisguise(source, field.name) else { return false }
+            guard policy.underscores == .keep, !FieldIndex.shared.isDisguise(source, field.name),
+                !FieldIndex.isDisguise(source, field.name, of: policy.userHeader)
+            else { return false }
         }
         if OwnFields.isForwarding(field.id), !self.believes(field, policy: policy, isTrusted: isTrusted, &carried) {
             return false

@@ -23,6 +23,13 @@ extension Exchange {
     func answerBegan(
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
     ) {
+        guard let route, self.phase.isUnanswered else { return }
+        if route.with({ $0.changesAnswers }) { return self.changedAnswerBegan(head, source, piece, data) }
+        self.pass(head, source, piece, data)
+    }
+
+    /// Gives the head to the client; its fields are in the worker's memory.
+    func pass(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?) {
         guard let client, let route, self.phase.isUnanswered else { return }
         let stream = self.clientStream
         self.status = head.status

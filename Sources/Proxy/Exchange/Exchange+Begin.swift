@@ -68,7 +68,7 @@ extension Exchange {
 
     private func begin(_ head: RequestHead, _ span: borrowing Span<UInt8>, _ route: RoutePlan) -> Bool {
         self.route = Reference(to: route)
-        if !route.policies.isEmpty, !self.passes(route, span) { return false }
+        if !route.policies.isEmpty, !self.passes(route) { return false }
         if route.policy.refusal(of: self.core.memory.fields) != nil {
             self.reply(.badFieldName)
             return false
@@ -106,7 +106,8 @@ extension Exchange {
     /// Whether the body is taken in before an endpoint is asked: the route wants it so, or it is there already and a
     /// further attempt might need it.
     func collects(_ head: RequestHead, available: Int) -> Bool {
-        guard let route = self.route?.object else { return false }
+        // Not before the client is known.
+        guard let route = self.route?.object, !self.phase.isChecking else { return false }
         let buffered = Int(route.buffering.request)
         if buffered > 0 {
             self.collectLimit = buffered

@@ -1,5 +1,6 @@
 import HTTPWire
 import Reactor
+import Synchronization
 import Traffic
 
 /// Deadlines of an exchange: one timer, set to the next moment at which something must be decided.
@@ -49,7 +50,7 @@ extension Exchange {
         case .flush: at = min(self.deadline, now + self.answerBodyIdle / 2 + 1)
         case .answerHead: at = min(self.deadline, now + Self.downCheck)
         case .restOfRequest: at = min(self.bodyDeadline, self.restDeadline)
-        case .queue, .dial, .answerBody, .bothBodies, .tunnel, .tunnelHalfClosed: at = self.deadline
+        case .credentials, .queue, .dial, .answerBody, .bothBodies, .tunnel, .tunnelHalfClosed: at = self.deadline
         }
         self.core.wheel.schedule(self.slot, at: at)
     }
@@ -59,6 +60,9 @@ extension Exchange {
         let now = self.core.now
         switch self.wait {
         case .none: break
+        case .credentials:
+            self.route?.object.route.record.authentication.busy.add(1, ordering: .relaxed)
+            self.reply(.authBusy)
         case .queue:
             self.reply(.queueTimeout)
         case .dial: self.attemptFailed(.connectTimeout)

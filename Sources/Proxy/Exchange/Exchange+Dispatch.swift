@@ -21,9 +21,9 @@ extension Exchange {
     }
 
     /// Chooses an endpoint and gets a connection to it. True if one is attached and takes the head now; otherwise the
-    /// request was answered, or waits for a slot or a dial, or will be dispatched again.
+    /// request was answered, or waits for a look at its credentials, a slot or a dial, or will be dispatched again.
     func attach() -> Bool {
-        guard let plan, let route else { return false }
+        guard let plan, let route, !self.phase.isChecking else { return false }
         while true {
             let choice = route.with {
                 self.placement.choose($0.route, random: &self.core.random, now: self.core.now)

@@ -9,7 +9,7 @@ extension Exchange {
     /// Answers by ourselves. `status` in place of the reason's own; `endsConnection`: the connection cannot go on.
     func reply(
         _ reason: LocalReason, status: UInt16? = nil, retryAfter: UInt64? = nil, limit: LocalAnswer.Limit? = nil,
-        endsConnection: Bool = false
+        lines: [UInt8]? = nil, endsConnection: Bool = false
     ) {
         guard self.phase.isUnanswered else { return }
         self.reason = reason
@@ -17,8 +17,8 @@ extension Exchange {
         self.give(
             LocalAnswer(
                 status: status, word: reason.word, retryAfter: retryAfter ?? reason.retryAfter, limit: limit,
-                requestID: self.requestID,
-                explains: self.explains, takesJSON: self.takesJSON, hasBody: self.method != .head,
+                lines: lines, requestID: self.requestID, explains: self.explains, takesJSON: self.takesJSON,
+                hasBody: self.method != .head,
                 endsConnection: endsConnection))
     }
 
@@ -78,6 +78,10 @@ extension Exchange {
 
     private func give(_ answer: LocalAnswer) {
         guard let client = self.client?.object else { return }
+        var answer = answer
+        if let route = self.route?.object, route.policies.contains(.tellsLimits) {
+            answer.lines = (answer.lines ?? []) + self.limitLines(route)
+        }
         self.leaveQueue()
         self.status = answer.status
         self.phase.answerBegan()

@@ -3,12 +3,24 @@ import Reactor
 import Synchronization
 import Traffic
 
-/// What a route asks of a request before it goes anywhere: by address, then limits by address, then other limits.
+/// What a route asks of a request before it goes anywhere: by address, then limits by address, then who it is, then other
+/// limits.
 extension Exchange {
-    /// Whether the request may go on; else it was answered.
-    func passes(_ route: RoutePlan, _ span: Span<UInt8>) -> Bool {
+    /// Whether the request may go on, perhaps after a wait (`phase.isChecking`); else it was answered.
+    func passes(_ route: RoutePlan) -> Bool {
         if route.policies.contains(.access), !self.isAllowed(route) { return false }
-        return !route.policies.contains(.rateLimits) || self.isWithinLimits(route, span)
+        if route.policies.contains(.rateLimits), !self.isWithin(route, 0..<route.addressLimits) { return false }
+        if let authentication = route.authentication {
+            guard self.isAuthenticated(authentication, route.route.record.authentication) else { return false }
+            // The other limits come behind the verdict.
+            if self.phase.isChecking { return true }
+        }
+        return self.isWithinOtherLimits(route)
+    }
+
+    /// Those that do not hang on the address.
+    func isWithinOtherLimits(_ route: RoutePlan) -> Bool {
+        !route.policies.contains(.rateLimits) || self.isWithin(route, route.addressLimits..<route.rateLimits.count)
     }
 
     private func isAllowed(_ route: RoutePlan) -> Bool {
@@ -23,16 +35,14 @@ extension Exchange {
 
     // MARK: limits
 
-    private func isWithinLimits(_ route: RoutePlan, _ span: Span<UInt8>) -> Bool {
+    private func isWithin(_ route: RoutePlan, _ rules: Range<Int>) -> Bool {
         let now = self.core.nowMicroseconds &* 1_000
-        // A bit for each rule of which a token was taken; there are at most eight.
-        var taken: UInt8 = 0
-        for index in route.rateLimits.indices {
+        for index in rules {
             let refusal = route.rateLimits[index].with { limit -> UInt64? in
                 guard limit.holds(for: self.clientAddress) else { return nil }
-                let verdict = limit.table.take(self.hash(limit, span), limit.rate, now: now)
+                let verdict = limit.table.take(self.hash(limit), limit.rate, now: now)
                 guard case .refused(let wait) = verdict.outcome else {
-                    taken |= 1 << UInt8(truncatingIfNeeded: index)
+                    self.limitsTaken |= 1 << UInt8(truncatingIfNeeded: index)
                     return nil
                 }
                 self.limitedBy = Int8(truncatingIfNeeded: index)
@@ -44,7 +54,7 @@ extension Exchange {
                 return wait
             }
             guard let refusal else { continue }
-            self.giveBack(taken, route, span, now: now)
+            self.giveBack(route, now: now)
             route.rateLimits[index].with { self.replyLimited($0, wait: refusal) }
             return false
         }
@@ -52,19 +62,23 @@ extension Exchange {
     }
 
     /// Who is refused by a rule has taken nothing from those before it.
-    private func giveBack(_ taken: UInt8, _ route: RoutePlan, _ span: Span<UInt8>, now: UInt64) {
-        for index in route.rateLimits.indices where taken & 1 << UInt8(truncatingIfNeeded: index) != 0 {
+    private func giveBack(_ route: RoutePlan, now: UInt64) {
+        for index in route.rateLimits.indices where self.limitsTaken & 1 << UInt8(truncatingIfNeeded: index) != 0 {
             route.rateLimits[index].with { limit in
-                limit.table.giveBack(self.hash(limit, span), limit.rate, now: now)
+                limit.table.giveBack(self.hash(limit), limit.rate, now: now)
             }
         }
     }
 
-    private func hash(_ limit: RateLimit, _ span: Span<UInt8>) -> UInt64 {
-        let fields = self.core.memory.fields.list
+    /// Of what the limit counts by, in the head as it is kept.
+    private func hash(_ limit: RateLimit) -> UInt64 {
+        let fields = self.kept.fields
+        let span = self.kept.bytes.bindMemory(to: UInt8.self).span
         switch limit.kind {
         case .address: break
         case .all: return limit.hashOfAll
+        case .user:
+            if let name = self.userName { return limit.hash(name.span) }
         case .header:
             for index in 0..<fields.count
             where !fields[index].value.isEmpty
@@ -83,16 +97,52 @@ extension Exchange {
         return limit.hash(self.clientAddress)
     }
 
+    private static let second: UInt64 = 1_000_000_000
+
+    private static func seconds(_ nanoseconds: UInt64) -> UInt64 {
+        nanoseconds / Self.second + (nanoseconds % Self.second > 0 ? 1 : 0)
+    }
+
     private func replyLimited(_ limit: RateLimit, wait: UInt64) {
-        let second: UInt64 = 1_000_000_000
-        let seconds = max(1, wait / second + (wait % second > 0 ? 1 : 0))
-        let window = limit.spec.rate.window
+        let seconds = max(1, Self.seconds(wait))
         self.reply(
             .rateLimited, retryAfter: seconds,
-            limit: limit.spec.tells
+            // What is always told is told of all limits.
+            limit: limit.spec.telling == .refusals
                 ? LocalAnswer.Limit(
                     name: limit.spec.name, quota: limit.spec.rate.burst,
-                    window: max(1, window / second + (window % second > 0 ? 1 : 0)), wait: seconds)
+                    window: max(1, Self.seconds(limit.spec.rate.window)), left: 0, wait: seconds)
                 : nil)
+    }
+
+    /// What a route that always tells of its limits says of each, as lines of an answer.
+    func writeLimits(_ route: RoutePlan, into writer: inout ByteWriter) {
+        let now = self.core.nowMicroseconds &* 1_000
+        for limit in route.rateLimits {
+            limit.with { limit in
+                guard limit.spec.telling == .always, limit.holds(for: self.clientAddress) else { return }
+                let verdict = limit.table.preview(self.hash(limit), limit.rate, now: now)
+                var told = LocalAnswer.Limit(
+                    name: limit.spec.name, quota: limit.spec.rate.burst,
+                    window: max(1, Self.seconds(limit.spec.rate.window)), left: 0, wait: 0)
+                switch verdict.outcome {
+                case .refused(let wait): told.wait = max(1, Self.seconds(wait))
+                case .allowed(_, let left):
+                    told.left = left + 1
+                    // Asking takes nothing, which the verdict counts. Until the next of those that were taken is back.
+                    let debt = verdict.reset &- min(verdict.reset, limit.rate.interval)
+                    let over = debt % limit.rate.interval
+                    told.wait = Self.seconds(over > 0 ? over : min(debt, limit.rate.interval))
+                }
+                told.write(into: &writer)
+            }
+        }
+    }
+
+    func limitLines(_ route: RoutePlan) -> [UInt8] {
+        let room = self.core.memory.head
+        var writer = ByteWriter(room)
+        self.writeLimits(route, into: &writer)
+        return Array(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<writer.count]))
     }
 }

@@ -46,6 +46,9 @@ extension Exchange {
                 if route.rewritesHostToEndpoint || client.context.endpointHost != nil {
                     client.context.endpointHost = route.rewritesHostToEndpoint ? pool.with { $0.authority } : nil
                 }
+                if route.policies.contains(.authentication) || client.context.userLine != nil {
+                    client.context.userLine = route.authentication?.line(ofUser: Int(self.user))
+                }
                 return withUnsafePointer(to: &client.context) { context in
                     endpoint.with {
                         $0.request(

@@ -66,6 +66,11 @@ final class Exchange: Handle {
     var reason: LocalReason?
     /// The limit, of its route's, that refused it, or would have; -1: none.
     var limitedBy: Int8 = -1
+    /// A bit for each of the route's limits of which a token was taken; there are at most eight.
+    var limitsTaken: UInt8 = 0
+    /// The user who asks, and the one whose password is being looked at, of the route's; -1: none.
+    var user: Int32 = -1
+    var claimedUser: Int32 = -1
     /// It is an endpoint's, not our own.
     var isProxied = false
     /// It ended before its end.
@@ -108,6 +113,8 @@ final class Exchange: Handle {
         self.answerBytes = 0
         self.reason = nil
         self.limitedBy = -1
+        self.limitsTaken = 0
+        self.user = -1
         self.isProxied = false
         self.isCut = false
         self.isClientSlow = false

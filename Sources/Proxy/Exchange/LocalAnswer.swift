@@ -11,6 +11,8 @@ struct LocalAnswer {
     var retryAfter: UInt64?
     /// The limit that refuses the request.
     var limit: Limit?
+    /// Further whole lines.
+    var lines: [UInt8]?
     /// Bytes of the Location field, valid during the call.
     var location: UnsafeRawBufferPointer?
     var requestID: (UInt64, UInt64)
@@ -28,10 +30,12 @@ struct LocalAnswer {
         /// Requests, and the seconds in which so many may come.
         var quota: UInt64
         var window: UInt64
-        /// Seconds until one more may come.
+        /// Requests that may still come at once.
+        var left: UInt64
+        /// Seconds until one more may come than now.
         var wait: UInt64
 
-        fileprivate func write(into writer: inout ByteWriter) {
+        func write(into writer: inout ByteWriter) {
             writer.append("RateLimit-Policy: \"")
             writer.append(utf8: self.name)
             writer.append("\";q=")
@@ -40,7 +44,9 @@ struct LocalAnswer {
             writer.append(decimal: self.window)
             writer.append("\r\nRateLimit: \"")
             writer.append(utf8: self.name)
-            writer.append("\";r=0;t=")
+            writer.append("\";r=")
+            writer.append(decimal: self.left)
+            writer.append(";t=")
             writer.append(decimal: self.wait)
             writer.append("\r\n")
         }
@@ -74,6 +80,7 @@ struct LocalAnswer {
             writer.append("\r\n")
         }
         limit?.write(into: &writer)
+        if let lines { writer.append(bytes: lines) }
         if let location {
             writer.append("Location: ")
             writer.append(raw: location)

@@ -10,7 +10,7 @@ enum LocalReason: UInt8 {
     case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
     case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch, misdirected,
         handshakeFailed, certificateInvalid
-    case addressDenied, rateLimited
+    case addressDenied, rateLimited, unauthorized, authFailures, authBusy
 
     var word: StaticString {
         switch self {
@@ -50,6 +50,9 @@ enum LocalReason: UInt8 {
         case .certificateInvalid: "certificate-invalid"
         case .addressDenied: "address-denied"
         case .rateLimited: "rate-limited"
+        case .unauthorized: "unauthorized"
+        case .authFailures: "auth-failures"
+        case .authBusy: "auth-busy"
         case .badFieldName: "underscore-in-field-name"
         }
     }
@@ -61,11 +64,12 @@ enum LocalReason: UInt8 {
         case .connectRefused, .traceRefused: 405
         case .badRequest, .badChunk, .badFieldName: 400
         case .addressDenied: 403
-        case .rateLimited: 429
+        case .rateLimited, .authFailures: 429
+        case .unauthorized: 401
         case .bodyTooLarge: 413
         case .headerTimeout, .bodyTimeout, .bodyTooSlow: 408
         case .clientClosed, .heldTooMuch: 499
-        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 503
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage, .authBusy: 503
         case .refused, .reset, .unreachable, .closedEarly, .badResponse, .unexpectedUpgrade,
             .endpointDown, .truncated, .answerTooLarge, .handshakeFailed, .certificateInvalid:
             502
@@ -89,7 +93,7 @@ enum LocalReason: UInt8 {
     /// Seconds for `Retry-After`; nil where trying again soon would not help.
     var retryAfter: UInt64? {
         switch self {
-        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage: 1
+        case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage, .authBusy: 1
         default: nil
         }
     }

@@ -6,6 +6,9 @@ struct RoutePolicies: OptionSet {
     let rawValue: UInt8
     static let access = RoutePolicies(rawValue: 1)
     static let rateLimits = RoutePolicies(rawValue: 2)
+    static let authentication = RoutePolicies(rawValue: 4)
+    /// Every answer says what is left.
+    static let tellsLimits = RoutePolicies(rawValue: 8)
 }
 
 /// A route with what the data plane derives from it once. Immutable, shared by all workers.
@@ -42,9 +45,15 @@ final class RoutePlan: Sendable {
 
     /// What has to be asked before anything else; empty: nothing.
     let policies: RoutePolicies
+    /// Some of them change answers.
+    let changesAnswers: Bool
     let access: AddressRule
     /// Those that hang on the client's address first.
     let rateLimits: ContiguousArray<Reference<RateLimit>>
+    /// How many of them do.
+    let addressLimits: Int
+    /// nil: nobody need say who they are.
+    let authentication: RouteAuthentication?
 
     let isSticky: Bool
     let hasOverride: Bool
@@ -56,7 +65,14 @@ final class RoutePlan: Sendable {
         self.rateLimits = ContiguousArray(
             (route.rateLimits.filter { $0.spec.key == .clientAddress }
                 + route.rateLimits.filter { $0.spec.key != .clientAddress }).map { Reference(to: $0) })
-        self.policies = [self.access.isOpen ? [] : .access, self.rateLimits.isEmpty ? [] : .rateLimits]
+        self.addressLimits = route.rateLimits.count { $0.spec.key == .clientAddress }
+        self.authentication = spec.basicAuth.map { RouteAuthentication($0) }
+        self.policies = [
+            self.access.isOpen ? [] : .access, self.rateLimits.isEmpty ? [] : .rateLimits,
+            spec.basicAuth == nil ? [] : .authentication,
+            spec.rateLimits.contains { $0.telling == .always } ? .tellsLimits : [],
+        ]
+        self.changesAnswers = !self.policies.isDisjoint(with: .tellsLimits)
         self.name = spec.name
         self.counters = counters
         self.localCounters = localCounters
@@ -110,6 +126,11 @@ final class RoutePlan: Sendable {
     @inline(__always)
     func upstream(_ member: Int, of plan: WorkerPlan) -> Reference<UpstreamPlan> { plan.upstreams[self.sides[member]] }
 
+    /// Of clients' fields those that go no further.
+    private static func ownFields(_ spec: BasicAuthSpec) -> [String] {
+        (spec.forwards ? [] : ["authorization"]) + (spec.userHeader.map { [$0] } ?? [])
+    }
+
     private static func policy(_ spec: RouteSpec, forwarding: ForwardingSpec) -> RequestPolicy {
         let path: RequestPolicy.Path
         switch spec.pathRewrite {
@@ -130,6 +151,8 @@ final class RoutePlan: Sendable {
             path: path, host: host, via: Array(forwarding.via.utf8), xForwarded: forwarding.xForwarded,
             forwarded: forwarding.forwarded, requestID: forwarding.requestID, underscores: underscores,
             edits: FieldEdits(
-                set: spec.requestHeaders.set.map { ($0.name, $0.value) }, remove: spec.requestHeaders.remove))
+                set: spec.requestHeaders.set.map { ($0.name, $0.value) },
+                remove: spec.requestHeaders.remove + (spec.basicAuth.map(Self.ownFields) ?? [])),
+            userHeader: spec.basicAuth?.userHeader)
     }
 }

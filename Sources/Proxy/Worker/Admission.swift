@@ -15,9 +15,15 @@ final class Admission: Sendable {
 
     /// Client connections that leave descriptors for upstreams and for ourselves, whatever `limits.connections` allows.
     let ceiling: Int
+    /// Passwords are looked at here.
+    let checks: CredentialChecks
     private let trouble: AsyncStream<ListenerTrouble>.Continuation
 
-    init(accessLog: AccessLogSink?, ceiling: Int, trouble: AsyncStream<ListenerTrouble>.Continuation) {
+    init(
+        accessLog: AccessLogSink?, ceiling: Int, processors: Int = 1,
+        trouble: AsyncStream<ListenerTrouble>.Continuation
+    ) {
+        self.checks = CredentialChecks(processors: processors)
         self.accessLog = accessLog
         self.ceiling = ceiling
         self.trouble = trouble

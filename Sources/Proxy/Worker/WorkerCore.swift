@@ -66,6 +66,11 @@ final class WorkerCore {
     private var tls: TLSMemory?
     /// Steps of handshakes taken in this turn.
     var handshakesInTurn = 0
+    /// Words on credentials that were looked at for exchanges of this worker.
+    let verdicts: VerdictInbox
+    var remembered = RememberedCredentials()
+    /// Made with the first credentials.
+    var hasher: KeyedHash?
     private var dateSecond: UInt64 = 0
     private var dateField = DateField(seconds: 0)
     let log: AccessLogBuffer?
@@ -86,6 +91,7 @@ final class WorkerCore {
         self.current = Reference(to: none)
         self.headLimits = plan.headLimits
         self.timeouts = plan.table.spec.timeouts
+        self.verdicts = VerdictInbox(loop: loop)
         self.log = admission.accessLog.map { AccessLogBuffer(sink: $0) }
         self.runnable.reserveCapacity(256)
         self.expired.reserveCapacity(256)
@@ -114,6 +120,7 @@ final class WorkerCore {
         if !self.expired.isEmpty { self.fireTimers() }
         let roomWanted = self.admission.roomWanted.load(ordering: .relaxed)
         if roomWanted != self.roomGiven { self.giveRoom(roomWanted) }
+        if self.counts.checks > 0 { self.takeVerdicts() }
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
@@ -446,6 +453,7 @@ final class WorkerCore {
         snapshot.acceptFailures = self.counts.acceptFailures
         snapshot.tunnelsActive = UInt64(self.counts.tunnels)
         snapshot.exchangesActive = UInt64(self.counts.exchanges)
+        snapshot.authenticationWaiting = UInt64(self.counts.checks)
         snapshot.handshakesActive = UInt64(self.counts.handshakes)
         snapshot.interimsDropped = self.counts.interimsDropped
         snapshot.http2 = self.counts.http2
@@ -479,6 +487,8 @@ struct WorkerCounts {
     var exchanges = 0
     /// TLS handshakes under way.
     var handshakes = 0
+    /// Exchanges whose credentials are being looked at.
+    var checks = 0
     /// Interim responses beyond `limits.interimResponses`.
     var interimsDropped: UInt64 = 0
     var http2 = HTTP2Counters()

@@ -9,6 +9,7 @@ import Traffic
 /// - `head`: where a rewritten head, an answer of our own or a line of the access log is built, up to the write that sends
 ///   it.
 /// - `frames`: a chunk's size line, and what ends a chunk, trailers included, up to the write.
+/// - `changes`: an answer's head that a policy changes, up to the write. Made when it is needed first.
 /// - `pieces`: what one write sends.
 /// - `fields`: of the head parsed last, until the next parse.
 struct WorkerMemory: ~Copyable {
@@ -25,6 +26,7 @@ struct WorkerMemory: ~Copyable {
     private(set) var input: UnsafeMutableRawBufferPointer
     private(set) var head: UnsafeMutableRawBufferPointer
     private(set) var frames: UnsafeMutableRawBufferPointer
+    private var changes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     let pieces: UnsafeMutableBufferPointer<iovec>
     var fields = FieldTable(capacity: 256)
     var fieldReferences: ContiguousArray<FieldReference> = []
@@ -42,6 +44,7 @@ struct WorkerMemory: ~Copyable {
         self.input.deallocate()
         self.head.deallocate()
         self.frames.deallocate()
+        self.changes.deallocate()
         self.pieces.deallocate()
     }
 
@@ -59,6 +62,15 @@ struct WorkerMemory: ~Copyable {
             self.input.deallocate()
             self.input = .allocate(byteCount: needed, alignment: 64)
         }
+    }
+
+    /// Room for a head with what policies add.
+    mutating func roomForChanges() -> UnsafeMutableRawBufferPointer {
+        if self.changes.count < self.head.count {
+            self.changes.deallocate()
+            self.changes = .allocate(byteCount: self.head.count, alignment: 64)
+        }
+        return self.changes
     }
 
     /// Puts together what one write sends: `headBytes` at the start of `head`, then one piece of a body, framed. Small

@@ -105,8 +105,9 @@ package struct SectionKeys: Sendable, Equatable {
             "name", "match", "split", "redirect", "respond", "sticky", "failover", "reserve", "override", "upgrade",
             "rewrite",
             "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering", "allow", "deny",
-            "rateLimit",
+            "rateLimit", "basicAuth",
         ])
+    package static let basicAuth = SectionKeys("basicAuth", ["realm", "users", "usersFile", "forward", "userHeader"])
     package static let rateLimit = SectionKeys(
         "rateLimit",
         [
@@ -134,7 +135,8 @@ package struct SectionKeys: Sendable, Equatable {
         srvDiscovery,
         endpointSlices,
         balanceHash,
-        health, expect, passive, queue, retry, route, rateLimit, match, pathPattern, redirect, respond, key, override,
+        health, expect, passive, queue, retry, route, rateLimit, basicAuth, match, pathPattern, redirect, respond, key,
+        override,
         rewrite,
         replace, hostRewrite, headerEdits,
     ]

@@ -36,19 +36,20 @@ enum RateLimitReader {
         section.read("entries", into: &limit.entries) { $0.integer(8...16_777_216) }
         section.read("dryRun", into: &limit.dryRun) { $0.bool() }
         section.read("except", into: &limit.except) { $0.addressBlocks() }
-        section.read("headers", into: &limit.tells) { node in
-            if case .bool(false) = node.value.content { return false }
+        section.read("headers", into: &limit.telling) { node in
+            if case .bool(false) = node.value.content { return .never }
             guard case .string = node.value.content else {
-                node.failExpecting("\"limited\" or false")
+                node.failExpecting("\"limited\", \"always\" or false")
                 return nil
             }
-            return node.word([("limited", true)])
+            return node.word([("limited", .refusals), ("always", .always)])
         }
         return limit
     }
 
     private static func key(_ node: Node) -> RateKey? {
-        guard let by = node.member("by"), case .string("all") = by.value.content else {
+        let whole: [String: RateKey] = ["all": .all, "user": .user]
+        guard let by = node.member("by"), case .string(let word) = by.value.content, let key = whole[word] else {
             switch node.hashKey() {
             case .clientAddress: return .clientAddress
             case .header(let name): return .header(name)
@@ -56,8 +57,8 @@ enum RateLimitReader {
             case nil: return nil
             }
         }
-        node.section(.key)?["name"]?.fail("has no meaning with \"by\": \"all\"")
-        return .all
+        node.section(.key)?["name"]?.fail("has no meaning with \"by\": \(word.quoted)")
+        return key
     }
 
     /// Requests, and the nanoseconds between two of them; nil for what is no rate.

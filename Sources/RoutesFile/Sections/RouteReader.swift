@@ -26,7 +26,7 @@ struct RouteReader {
     /// What only a request that goes to an upstream needs.
     private static let splitOnly = [
         "sticky", "failover", "reserve", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
-        "buffering",
+        "buffering", "basicAuth",
     ]
 
     /// `position` counts from 1 and names a route that has no name.
@@ -56,6 +56,11 @@ struct RouteReader {
         if let buffering = section["buffering"]?.section(.buffering) { buffering.readBuffering(into: &route.buffering) }
         section.readAccess(into: &route.access)
         section.read("rateLimit", into: &route.rateLimits) { RateLimitReader.read($0) }
+        let headers = route.requestHeaders
+        section.read("basicAuth", into: &route.basicAuth) { BasicAuthReader.read($0, headers: headers) }
+        if route.basicAuth == nil, !section.has("basicAuth"), route.rateLimits.contains(where: { $0.key == .user }) {
+            section["rateLimit"]?.fail("counts by user, and the route has no \"basicAuth\"")
+        }
         return route
     }
 

@@ -21,6 +21,8 @@ package struct WorkerSnapshot: Sendable {
     package var listeners: [ListenerCounters] = []
     /// TLS handshakes under way.
     package var handshakesActive: UInt64 = 0
+    /// Requests whose credentials are being looked at.
+    package var authenticationWaiting: UInt64 = 0
     package var endpoints: [EndpointCounters] = []
     package var retries: [String: UInt64] = [:]
     package var retriesDenied: [String: UInt64] = [:]

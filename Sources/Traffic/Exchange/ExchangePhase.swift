@@ -3,8 +3,8 @@
 ///
 ///     request   arriving ──last byte──▶ whole
 ///                  └──nobody will read the rest──▶ abandoned
-///     attempt   none ─▶ collecting ─▶ none ─▶ queued ─▶ dialling ─▶ open
-///                 ▲                     └────────failed before an answer began─────┘
+///     attempt   none ─▶ checking ─▶ none ─▶ collecting ─▶ none ─▶ queued ─▶ dialling ─▶ open
+///                                                      ▲          └──failed before an answer began──┘
 ///     answer    none ──head──▶ flowing ──last byte──▶ whole
 ///                 └──101──▶ tunnel
 ///
@@ -19,6 +19,8 @@ package struct ExchangePhase: Sendable, Equatable {
 
     package enum Attempt: UInt8, Sendable {
         case none
+        /// Waits for a look at its credentials.
+        case checking
         /// The body is taken in before an endpoint is asked.
         case collecting
         /// Waits for an endpoint's slot.
@@ -79,6 +81,11 @@ package struct ExchangePhase: Sendable, Equatable {
         if case .tunnel = self.answer { true } else { false }
     }
 
+    /// Its credentials are being looked at.
+    @inlinable package var isChecking: Bool {
+        if case .checking = self.attempt { true } else { false }
+    }
+
     /// A tunnel whose both directions have ended.
     package var isTunnelOver: Bool { self.isTunnel && self.hasClientEnded && self.hasEndpointEnded }
 
@@ -96,6 +103,7 @@ package struct ExchangePhase: Sendable, Equatable {
         }
         switch self.attempt {
         case .none: return .none
+        case .checking: return .credentials
         case .collecting: return .requestBody
         case .queued: return .queue
         case .dialling: return .dial
@@ -106,6 +114,18 @@ package struct ExchangePhase: Sendable, Equatable {
     }
 
     // MARK: what happened
+
+    /// The credentials are looked at elsewhere.
+    package mutating func checking() {
+        assert(self.attempt == .none && self.isUnanswered)
+        self.attempt = .checking
+    }
+
+    /// They were.
+    package mutating func checked() {
+        assert(self.isChecking)
+        self.attempt = .none
+    }
 
     /// The body is taken in first.
     package mutating func collect() {

@@ -1,6 +1,8 @@
 /// What an exchange waits for; each has its deadline in routes.json.
 package enum Wait: Sendable, Equatable {
     case none
+    /// A look at the client's credentials; `timeouts.queue`. Exceeded: 503.
+    case credentials
     /// The client's body; `timeouts.requestBodyIdle`, and `limits.requestBodyRate` once it is that old. Exceeded: 408.
     case requestBody
     /// An endpoint that does not take the body; `timeouts.requestBodyIdle`. Exceeded: 504, the endpoint's failure.

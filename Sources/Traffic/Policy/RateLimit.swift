@@ -1,6 +1,6 @@
 /// A rule of a route with the table of its keys, which outlives the route's table.
 package final class RateLimit: Sendable {
-    package enum Kind: Sendable { case address, all, header, cookie }
+    package enum Kind: Sendable { case address, all, header, cookie, user }
 
     package let spec: RateLimitSpec
     package let table: RateTable
@@ -19,6 +19,7 @@ package final class RateLimit: Sendable {
         switch spec.key {
         case .clientAddress: (self.kind, self.keyName) = (.address, [])
         case .all: (self.kind, self.keyName) = (.all, [])
+        case .user: (self.kind, self.keyName) = (.user, [])
         case .header(let name): (self.kind, self.keyName) = (.header, Array(name.utf8))
         case .cookie(let name): (self.kind, self.keyName) = (.cookie, Array(name.utf8))
         }
@@ -38,7 +39,7 @@ package final class RateLimit: Sendable {
         return hash.finish()
     }
 
-    /// Of the value of a field or cookie.
+    /// Of the value of a field or cookie, or of a user's name.
     package func hash(_ value: borrowing Span<UInt8>) -> UInt64 {
         var hash = self.table.hash
         hash.add(UInt8(ascii: "v"))

@@ -22,12 +22,18 @@ package struct RateLimitSpec: Sendable, Equatable {
     package var ipv6Prefix: UInt8 = 64
     /// Keys that are short of tokens at a time.
     package var entries: UInt32 = 65_536
-    /// A refusal tells of the limit in `RateLimit-Policy` and `RateLimit`.
-    package var tells = true
+    /// When `RateLimit-Policy` and `RateLimit` tell of it.
+    package var telling = Telling.refusals
     /// Counted and logged, but not refused.
     package var dryRun = false
     /// Clients for which it does not hold.
     package var except: [AddressBlock] = []
+
+    package enum Telling: Sendable, Equatable {
+        case never, refusals
+        /// In every answer of the route.
+        case always
+    }
 
     package init(name: String, key: RateKey, rate: RateSpec) {
         self.name = name
@@ -41,6 +47,42 @@ package enum RateKey: Sendable, Equatable {
     /// Lower-case field name. A request without it is counted by its client's address.
     case header(String)
     case cookie(String)
+    /// The user whom the route's basic authentication has found.
+    case user
     /// All requests together.
     case all
+}
+
+/// Who may ask, by name and password (RFC 7617).
+package struct BasicAuthSpec: Sendable, Equatable {
+    package var realm: String
+    /// Those that routes.json itself names.
+    package var users: [UserSpec] = []
+    /// A file with further ones; see `UserFile`.
+    package var file: NamedFile?
+    /// The upstream gets the Authorization field too.
+    package var forwards = false
+    /// A field that names the user to the upstream. Clients' own fields of that name go no further.
+    package var userHeader: String?
+
+    package init(realm: String) { self.realm = realm }
+
+    /// Of routes.json and of the file, whose form has been checked.
+    package var allUsers: [UserSpec] { self.users + (self.file.map { UserFile.read($0.bytes).users } ?? []) }
+}
+
+/// A name and the hash of its password, which is never printed.
+package struct UserSpec: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    package var name: String
+    /// By crypt(5).
+    package var hash: String
+
+    package init(name: String, hash: String) {
+        self.name = name
+        self.hash = hash
+    }
+
+    package var description: String { self.name }
+    package var debugDescription: String { self.name }
+    package var customMirror: Mirror { Mirror(self, children: ["name": self.name, "hash": "…"]) }
 }

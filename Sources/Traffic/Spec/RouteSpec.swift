@@ -20,6 +20,8 @@ package struct RouteSpec: Sendable, Equatable {
     /// Which clients may ask.
     package var access = AccessSpec()
     package var rateLimits: [RateLimitSpec] = []
+    /// nil: nobody need say who they are.
+    package var basicAuth: BasicAuthSpec?
 
     package init(name: String, action: RouteAction) {
         self.name = name

@@ -15,9 +15,19 @@ extension RateLimitSpec: Digestible {
         digest.add(UInt64(self.ipv4Prefix))
         digest.add(UInt64(self.ipv6Prefix))
         digest.add(self.entries)
-        digest.add(self.tells)
+        digest.add(self.telling)
         digest.add(self.dryRun)
         digest.add(self.except)
+    }
+}
+
+extension RateLimitSpec.Telling: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .never: digest.add(0 as UInt64)
+        case .refusals: digest.add(1 as UInt64)
+        case .always: digest.add(2 as UInt64)
+        }
     }
 }
 
@@ -32,6 +42,24 @@ extension RateKey: Digestible {
             digest.add(2 as UInt64)
             digest.add(name)
         case .all: digest.add(3 as UInt64)
+        case .user: digest.add(4 as UInt64)
         }
+    }
+}
+
+extension BasicAuthSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.realm)
+        digest.add(self.users)
+        digest.add(self.file)
+        digest.add(self.forwards)
+        digest.add(self.userHeader)
+    }
+}
+
+extension UserSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(self.hash)
     }
 }

@@ -37,6 +37,7 @@ extension RouteSpec: Digestible {
         digest.add(self.buffering)
         digest.add(self.access)
         digest.add(self.rateLimits)
+        digest.add(self.basicAuth)
     }
 }
 

@@ -7,6 +7,7 @@ package final class RouteRecord: Sendable {
     /// Requests refused by address: denied, and not among those allowed.
     package let denied = Atomic<UInt64>(0)
     package let notAllowed = Atomic<UInt64>(0)
+    package let authentication = AuthenticationCounts()
     private let rates = Mutex<[String: RateTable]>([:])
     private let secret: (UInt64, UInt64)
     /// What a predecessor's tables knew, by the names of tables here.
