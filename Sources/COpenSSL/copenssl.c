@@ -858,6 +858,25 @@ bool copenssl_staple_times(const uint8_t *bytes, size_t count, int64_t *begins, 
     return good;
 }
 
+bool copenssl_revoked_ends(const char *pem, size_t count, int64_t *ends) {
+    ERR_clear_error();
+    BIO *bio = count > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)count);
+    bool found = false;
+    *ends = INT64_MAX;
+    while (bio != NULL) {
+        X509_CRL *list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+        if (list == NULL) break;
+        found = true;
+        int64_t end = 0;
+        const ASN1_TIME *next = X509_CRL_get0_nextUpdate(list);
+        if (next != NULL && seconds_of(next, &end) && end < *ends) *ends = end;
+        X509_CRL_free(list);
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return found;
+}
+
 size_t copenssl_count_certificates(const char *pem, size_t count) {
     ERR_clear_error();
     STACK_OF(X509) *all = read_certificates(NULL, pem, count);

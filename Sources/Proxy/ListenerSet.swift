@@ -209,6 +209,13 @@ actor ListenerSet {
         }
     }
 
+    /// Milliseconds for which the keys in use have encrypted, of the oldest; nil: no listener has any.
+    var ticketKeyAge: UInt64? {
+        let used = self.open.compactMap { $0.spec.tls?.tickets }
+        let now = MonotonicClock.milliseconds()
+        return self.ticketKeys.filter { used.contains($0.settings) }.map { now - min(now, $0.rotated) }.max()
+    }
+
     /// For another process of this balancer, so that sessions go on there.
     var ownTicketKeys: [[UInt8]] { self.ticketKeys.first { $0.settings.keys.isEmpty }?.keys.current ?? [] }
 

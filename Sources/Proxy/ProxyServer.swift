@@ -94,6 +94,8 @@ package final class ProxyServer: DataPlane {
     /// Keys of session tickets that this process has made, the newest first; for its successor alone.
     package func ticketKeys() async -> [[UInt8]] { await self.listeners.ownTicketKeys }
 
+    package func ticketKeyAge() async -> UInt64? { await self.listeners.ticketKeyAge }
+
     /// Names of the listeners that speak TLS.
     package func secureListeners() async -> [String] { await self.listeners.ownSecureNames }
 

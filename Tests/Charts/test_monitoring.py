@@ -23,6 +23,14 @@ OUTSIDE = {
     "kube_deployment_spec_replicas": {"namespace", "deployment"},
     "kube_statefulset_status_replicas_ready": {"namespace", "statefulset"},
 }
+# What only a balancer with TLS and limits has; that it has these labels the scenarios of TLS and of policies show.
+ASKED_FOR = {
+    "balancer_tls_certificate_not_after_timestamp_seconds": {"listener", "name"},
+    "balancer_tls_staple_expired": {"listener", "name"},
+    "balancer_tls_handshakes_total": {"listener", "version", "resumed"},
+    "balancer_tls_handshake_failures_total": {"listener", "reason"},
+    "balancer_rate_limit_evictions_total": {"route", "rule"},
+}
 # The largest finite bound of each histogram: no quantile above it is ever told.
 BOUNDS = {}
 WORDS = re.compile(r"\b((?:balancer|gateway|kube|process)_[a-z_]+)\b(?:\{([^}]*)\})?")
@@ -127,7 +135,7 @@ class Alerts(unittest.TestCase):
             self.assertEqual(re.findall(r"\w+", listed), [rule["alert"] for name, rule in rules() if name == chart])
 
     def test_each_uses_metrics_and_labels_that_the_programs_have(self):
-        known = {**measured(), **OUTSIDE}
+        known = {**ASKED_FOR, **measured(), **OUTSIDE}
         for _, rule in rules():
             with self.subTest(rule["alert"]):
                 found = WORDS.findall(rule["expr"])
@@ -331,6 +339,52 @@ CASES = [
         "12m",
         [series("balancer_retries_denied_total", "0+5x20", upstream="core", **POD)],
         [{"upstream": "core"}],
+    ),
+    # Time begins at 0: one certificate ends in 13 days, one in 15.
+    (
+        "BalancerCertificateEnds",
+        "70m",
+        [
+            series("balancer_tls_certificate_not_after_timestamp_seconds", "1123200x90", listener="a", name="x", **POD),
+            series("balancer_tls_certificate_not_after_timestamp_seconds", "1296000x90", listener="a", name="y", **POD),
+        ],
+        [{"listener": "a", "name": "x"}],
+    ),
+    (
+        "BalancerCertificateRejected",
+        "10m",
+        [
+            series("balancer_tls_certificate_reloads_total", "0x3 1x20", result="failure", **POD),
+            series("balancer_tls_certificate_reloads_total", "0x3 1x20", result="success", pod="b"),
+        ],
+        [{**POD}],
+    ),
+    (
+        "BalancerStapleExpired",
+        "20m",
+        [
+            series("balancer_tls_staple_expired", "1x30", listener="a", name="x", **POD),
+            series("balancer_tls_staple_expired", "0x30", listener="a", name="y", **POD),
+        ],
+        [{"listener": "a", "name": "x"}],
+    ),
+    # A third on one listener; on another the same number of clients that went away.
+    (
+        "BalancerHandshakesFail",
+        "25m",
+        [
+            series("balancer_tls_handshakes_total", "0+20x40", listener="a", version="TLSv1.3", resumed="false", **POD),
+            series("balancer_tls_handshake_failures_total", "0+10x40", listener="a", reason="protocol", **POD),
+            series("balancer_tls_handshakes_total", "0+20x40", listener="b", version="TLSv1.3", resumed="false", **POD),
+            series("balancer_tls_handshake_failures_total", "0+10x40", listener="b", reason="closed", **POD),
+        ],
+        [{"listener": "a"}],
+    ),
+    (
+        "BalancerLimitForgets",
+        "10m",
+        [series("balancer_rate_limit_evictions_total", "0 0 5x20", route="api", rule="per-client", **POD)],
+        [{"route": "api", "rule": "per-client"}],
     ),
     ("BalancerAccessLogDropped", "12m", [series("balancer_access_log_dropped_total", "0+5x20", **POD)], [{**POD}]),
     (

@@ -55,7 +55,7 @@ struct AcceptedTests {
                 "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
                 "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false,
-                    "underscores": "refuse", "maxPasses": 0 },
+                    "underscores": "refuse", "maxPasses": 0, "clientCertificate": true },
                 "timeouts": { "proxyHeader": "13ms", "requestHeader": "1ms", "requestBodyIdle": "2s", "connect": "3m", "responseHeader": "4h",
                     "responseBodyIdle": "1.5s", "keepAlive": "0.25m", "upstreamIdle": "7ms", "upstreamLifetime": "8ms",
                     "tunnelIdle": "9ms", "tunnelHalfClosed": "11ms", "linger": "12ms", "queue": "10ms",
@@ -64,7 +64,8 @@ struct AcceptedTests {
                     "requestBodyRate": "1KiB", "buffered": "1MiB",
                     "connections": 8, "connectionsPerClient": 9, "interimResponses": 0, "chunkExtensionBytes": "10B",
                     "trailerBytes": 11, "http2": { "concurrentStreams": 12, "resets": 13, "unsentControl": 14,
-                        "streamWindow": "128KiB", "connectionWindow": "1MiB" } },
+                        "streamWindow": "128KiB", "connectionWindow": "1MiB" },
+                    "tls": { "handshakes": 12, "handshakesPerClient": 13, "handshakesPerTurn": 14 } },
                 "buffering": { "request": "64KiB" },
                 """
         ).parse()
@@ -89,6 +90,7 @@ struct AcceptedTests {
         forwarding.requestID = false
         forwarding.underscores = .refuse
         forwarding.maxPasses = 0
+        forwarding.clientCertificate = true
         #expect(table.forwarding == forwarding)
         var timeouts = Timeouts()
         timeouts.proxyHeader = 13
@@ -125,6 +127,9 @@ struct AcceptedTests {
         limits.interimResponses = 0
         limits.chunkExtensionBytes = 10
         limits.trailerBytes = 11
+        limits.tls.handshakes = 12
+        limits.tls.handshakesPerClient = 13
+        limits.tls.handshakesPerTurn = 14
         #expect(table.limits == limits)
         #expect(table.routes.first?.timeouts == timeouts)
         #expect(table.routes.first?.limits == limits)

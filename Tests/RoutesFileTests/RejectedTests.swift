@@ -61,6 +61,8 @@ struct RejectedTests {
         .top(#""a b": 1"#, #"$["a b"]"#, "unknown key"),
         .top(#""workers": 1, "workers": 2"#, "$.workers", "already given in line 1"),
         .top(#""$schema": 5"#, "$.$schema", "expected a string, found number 5"),
+        .top(#""limits": { "tls": { "handshakes": 0 } }"#, "$.limits.tls.handshakes", "an integer from 1"),
+        .top(#""limits": { "tls": { "handshake": 1 } }"#, "$.limits.tls.handshake", #"did you mean "handshakes"?"#),
         .top(#""workers": 0"#, "$.workers", "an integer from 1 to 1024, found number 0"),
         .top(#""workers": 1.5"#, "$.workers", "found number 1.5"),
         .top(#""workers": 99999999999999999999"#, "$.workers", "found number 99999999999999999999"),
@@ -360,6 +362,7 @@ struct RejectedTests {
         .route(#""timeouts": { "conect": "1s" }"#, ".timeouts.conect", #"did you mean "connect"?"#),
         .route(
             #""limits": { "headerBytes": 1024 }"#, ".limits.headerBytes", "cannot differ by route; set it in $.limits"),
+        .route(#""limits": { "tls": {} }"#, ".limits.tls", "cannot differ by route; set it in $.limits"),
         .route(#""timeouts": { "linger": "1s" }"#, ".timeouts.linger", "cannot differ by route; set it in $.timeouts"),
         .route(#""limits": { "buffered": "1GiB" }"#, ".limits.buffered", "cannot differ by route; set it in $.limits"),
         .route(#""buffering": { "response": 1 }"#, ".buffering.response", "unknown key"),

@@ -242,6 +242,76 @@ import Testing
             "\(page.split(separator: "\n").filter { $0.contains("tls_handshake_f") })")
     }
 
+    @Test("Upstreams are told of the client's certificate, by us alone; a list of revoked ones that has ended is told")
+    func tellsOfCertificates() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let made = try Self.certificates.get()
+        let server = try self.pair(made.make("telling", names: ["localhost"]))
+        let own = try made.make("shown", names: ["someone"])
+        func document(_ more: String, top: String) -> String {
+            self.document(
+                upstream,
+                #"{"certificates": [\#(server)], "clientCertificates": {"ca": "\#(made.authority)", "mode": "optional"\#(more)}}"#,
+                top: top)
+        }
+        let lies = ["-H", "Client-Cert: :AAAA:", "-H", "client-cert-chain: :AAAA:", "-H", "Client_Cert: :AAAA:"]
+        let shown = ["--cert", own.certificate, "--key", own.key]
+        let balancer = try BalancerProcess(
+            document("", top: #""forwarding": {"clientCertificate": true, "underscores": "keep"},"#))
+        #expect(try self.curl(balancer.port, "/shown", shown + lies).status == 0)
+        let leaf = try made.text("shown.leaf").split(separator: "\n").filter { !$0.hasPrefix("-") }.joined()
+        let told = try #require(upstream.requests.last)
+        #expect(told.fields.filter { $0.name.lowercased() == "client-cert" }.map(\.value) == [":\(leaf):"])
+        // curl sends what its file has: the authority too.
+        let authority = try made.text("ca.crt").split(separator: "\n").filter { !$0.hasPrefix("-") }.joined()
+        #expect(told.field("client-cert-chain") == ":\(authority):")
+        #expect(told.field("client_cert") == nil)
+        #expect(try self.curl(balancer.port, "/none", lies).status == 0)
+        let silent = try BalancerProcess(document("", top: ""))
+        #expect(try self.curl(silent.port, "/silent", shown + lies).status == 0)
+        for request in upstream.requests.dropFirst() {
+            #expect(!request.fields.contains { $0.name.lowercased().hasPrefix("client") }, "\(request.fields)")
+        }
+        try "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ndefault_md=sha256\n".write(
+            toFile: made.folder + "/crl.cnf", atomically: true, encoding: .utf8)
+        try "".write(toFile: made.folder + "/index.txt", atomically: true, encoding: .utf8)
+        try made.run(
+            "ca -gencrl -config crl.cnf -keyfile ca.key -cert ca.crt -crl_lastupdate 20200101000000Z "
+                + "-crl_nextupdate 20200102000000Z -out ended.crl")
+        let ended = try BalancerProcess(document(#", "crl": "\#(made.folder)/ended.crl""#, top: ""))
+        #expect(
+            ended.program.errors.contains { $0.contains("clientCertificates.crl") && $0.contains("ended 2020-01-02") },
+            "\(ended.program.errors)")
+        #expect(try self.curl(ended.port, "/ended", shown).status != 0)
+        #expect(try self.curl(ended.port, "/ended").status == 0)
+    }
+
+    @Test("One client has so many handshakes under way and no more; the bounds are followed")
+    func handshakeLimits() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let made = try Self.certificates.get().make("bounds", names: ["localhost"])
+        let tls = "{\"certificates\": [\(self.pair(made))]}"
+        let balancer = try BalancerProcess(
+            self.document(upstream, tls, top: #""limits": {"tls": {"handshakesPerClient": 2}},"#))
+        let silent = try (0..<2).map { _ in try balancer.connect() }
+        #expect(try eventually { try balancer.admin("/metrics").text.contains("\nbalancer_tls_handshakes_active 2\n") })
+        #expect(try balancer.connect().readAll(seconds: 10).end != .timeout)
+        let page = try balancer.admin("/metrics").text
+        #expect(page.contains(#"balancer_tls_handshake_failures_total{listener="public",reason="limit"} 1"#))
+        #expect(page.contains("\nbalancer_tls_ticket_key_age_seconds "))
+        silent[0].hangUp()
+        #expect(try eventually { try self.curl(balancer.port, "/in").output == "/in" }, "a place is free again")
+        try BalancerProcess.write(
+            self.document(
+                upstream, tls, top: #""limits": {"tls": {"handshakesPerClient": 0, "handshakesPerTurn": 1}},"#,
+                port: balancer.port), to: balancer.file)
+        #expect(try eventually { try balancer.json("/api/v1/status")["generation"] as? Int == 2 })
+        let more = try (0..<4).map { _ in try balancer.connect() }
+        #expect(try eventually { try balancer.admin("/metrics").text.contains("\nbalancer_tls_handshakes_active 5\n") })
+        #expect(try self.curl(balancer.port, "/in").output == "/in")
+        _ = more
+    }
+
     @Test("Plain HTTP is told so; whoever says nothing, or half, is let go; others are served meanwhile")
     func strangers() throws {
         let upstream = try ScriptedUpstream.echoing()

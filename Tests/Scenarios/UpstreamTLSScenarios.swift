@@ -108,6 +108,8 @@ import Testing
                 try balancer.admin("/metrics").text.contains(
                     "balancer_endpoint_tls_failures_total{upstream=\"core\",endpoint=\"127.0.0.1:\(endpoint.port)\","
                         + "reason=\"certificate\"} 1\n"))
+            let shown = try balancer.command("upstreams").output
+            #expect(shown.contains("the last TLS handshake that failed") && shown.contains("certificate: "), "\(shown)")
         }
         #expect(!other.program.output.contains { $0.hasPrefix("request") })
         #expect(!stranger.program.output.contains { $0.hasPrefix("request") })
@@ -118,6 +120,54 @@ import Testing
         let careless = try BalancerProcess(self.document("127.0.0.1:\(stranger.port)", "{\"verify\": false}"))
         #expect(try careless.request("/in").text == "/in TLSv1.3")
         #expect(careless.program.errors.contains { $0.contains("tls.verify") && $0.contains("warning") })
+    }
+
+    @Test("Who is told whom a connection is for is told in front of TLS", arguments: [1, 2])
+    func announces(version: Int) throws {
+        let made = try Self.certificates.get()
+        let pair = try made.make("announced-\(version)", names: ["127.0.0.1"])
+        let script = """
+            import socket, ssl, threading
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain("\(pair.certificate)", "\(pair.key)")
+            server = socket.create_server(("127.0.0.1", 0))
+            print("port", server.getsockname()[1], flush=True)
+            def serve(peer):
+                header = b""
+                # One byte at a time: what follows is TLS's.
+                while not (header.endswith(b"\\r\\n") if header[:1] == b"P" else len(header) >= 16
+                           and len(header) == 16 + header[14] * 256 + header[15]):
+                    header += peer.recv(1)
+                print("header", header[:40].hex(), flush=True)
+                peer = context.wrap_socket(peer, server_side=True)
+                while True:
+                    head = b""
+                    while not head.endswith(b"\\r\\n\\r\\n"):
+                        byte = peer.recv(1)
+                        if not byte: return
+                        head += byte
+                    peer.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ntold")
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+            """
+        let endpoint = try Program(path: "/usr/bin/env", ["python3", "-c", script])
+        let port = try endpoint.await { line in line.hasPrefix("port ") ? UInt16(line.dropFirst(5)) : nil }
+        let balancer = try BalancerProcess(
+            self.document(
+                "127.0.0.1:\(port)", "{\"ca\": \"\(made.authority)\"}", keys: ", \"sendProxyProtocol\": \(version)"))
+        let client = try balancer.connect()
+        var reader = MessageReader(client)
+        for _ in 0..<3 {
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            let answer = try reader.message()
+            #expect(answer.status == 200 && answer.text == "told", "\(answer.start)")
+        }
+        let other = try balancer.request()
+        #expect(other.text == "told")
+        let headers = endpoint.output.filter { $0.hasPrefix("header ") }
+        let start = version == 1 ? "header 50524f58592054435034" : "header 0d0a0d0a000d0a515549540a2111"
+        #expect(headers.count == 2 && headers.allSatisfy { $0.hasPrefix(start) }, "\(headers)")
+        endpoint.signal(SIGKILL)
     }
 
     @Test("Probes speak TLS: an endpoint with the wrong certificate is down and says why, the right one is up")

@@ -51,8 +51,9 @@ struct TableTests {
     @Test("Every property of a specification is part of the fingerprint: who adds one adds it there and here")
     func properties() {
         let counts: [(Any, Int)] = [
-            (TableSpec(), 7), (Timeouts(), 17), (Limits(), 12), (HTTP2LimitsSpec(), 5), (BufferingSpec(), 1),
-            (ForwardingSpec(), 7),
+            (TableSpec(), 7), (Timeouts(), 17), (Limits(), 13), (HTTP2LimitsSpec(), 5), (TLSLimits(), 3),
+            (BufferingSpec(), 1),
+            (ForwardingSpec(), 8),
             (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 18), (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
@@ -73,6 +74,10 @@ struct TableTests {
             { $0.timeouts.drain += 1 },
             { $0.limits.body += 1 },
             { $0.buffering.request = 1 },
+            { $0.limits.tls.handshakes += 1 },
+            { $0.limits.tls.handshakesPerClient += 1 },
+            { $0.limits.tls.handshakesPerTurn += 1 },
+            { $0.forwarding.clientCertificate = true },
             { $0.forwarding.underscores = .refuse },
             { $0.routes[0].match.normalise = true },
             { $0.routes[0].buffering.request = 1 },

@@ -27,6 +27,14 @@ struct UpstreamsCommand: AsyncParsableCommand {
             }
             Output.line(table.render())
             for upstream in body.upstreams {
+                for endpoint in upstream.endpoints {
+                    guard let failure = endpoint.tlsFailure else { continue }
+                    let line =
+                        "\(upstream.name): \(endpoint.address): the last TLS handshake that failed, \(failure.at): "
+                    Output.line((line + failure.cause).visible)
+                }
+            }
+            for upstream in body.upstreams {
                 guard let discovery = upstream.discovery else { continue }
                 Output.line(Self.line(upstream.name, discovery).visible)
             }

@@ -193,6 +193,9 @@ bool copenssl_inspect(
     size_t size);
 /// When an OCSP answer (DER) begins and ends to be good, in seconds of the epoch. False: it is none.
 bool copenssl_staple_times(const uint8_t *staple, size_t count, int64_t *begins, int64_t *ends);
+/// When the first of the revocation lists in `pem` ends to be good, in seconds of the epoch; INT64_MAX: none says so. False: there
+/// is none.
+bool copenssl_revoked_ends(const char *pem, size_t count, int64_t *ends);
 /// Certificates in `pem`. 0: there is none.
 size_t copenssl_count_certificates(const char *pem, size_t count);
 

@@ -156,8 +156,17 @@ package struct EndpointBody: Codable, Sendable {
     package var connections: Int
     /// Requests sent to it since the process started.
     package var requests: UInt64
+    /// The last TLS handshake that came to no session; nil: none has failed.
+    package var tlsFailure: TLSFailureBody?
     /// The last 64, oldest first.
     package var probes: [ProbeBody]
+}
+
+package struct TLSFailureBody: Codable, Sendable {
+    /// ISO 8601.
+    package var at: String
+    /// The kind, and the TLS library's words, one line.
+    package var cause: String
 }
 
 package struct ProbeBody: Codable, Sendable {

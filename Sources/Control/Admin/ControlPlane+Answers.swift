@@ -22,8 +22,8 @@ extension ControlPlane {
 
     func upstreamsBody() async -> UpstreamsBody {
         let page = await self.metrics()
-        let requests = Dictionary(
-            page.endpointCounters.map { (EndpointKey(upstream: $0.upstream, address: $0.address), $0.requests) },
+        let counters = Dictionary(
+            page.endpointCounters.map { (EndpointKey(upstream: $0.upstream, address: $0.address), $0) },
             uniquingKeysWith: { first, _ in first })
         return UpstreamsBody(
             upstreams: page.view.table.upstreams.map { upstream in
@@ -33,7 +33,7 @@ extension ControlPlane {
                     endpoints: upstream.endpoints.map { endpoint in
                         let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
                         return self.endpointBody(
-                            endpoint, spec: upstream.spec, record: page.probes[key], requests: requests[key] ?? 0,
+                            endpoint, spec: upstream.spec, record: page.probes[key], counters: counters[key],
                             now: page.now)
                     },
                     discovery: page.discovery(of: upstream).map(self.discoveryBody),
@@ -53,7 +53,7 @@ extension ControlPlane {
     }
 
     private func endpointBody(
-        _ endpoint: Endpoint, spec: UpstreamSpec, record: ProbeRecord?, requests: UInt64, now: UInt64
+        _ endpoint: Endpoint, spec: UpstreamSpec, record: ProbeRecord?, counters: EndpointCounters?, now: UInt64
     ) -> EndpointBody {
         let explanation = endpoint.explain(now: now, slowStart: spec.slowStart)
         let outlook = endpoint.administrative == .maintenance || endpoint.isRefused ? "" : record.map(\.outlook) ?? ""
@@ -65,7 +65,10 @@ extension ControlPlane {
             administrative: endpoint.administrative.word, ejected: endpoint.ejection(now: now) != .none, reason: reason,
             since: Timestamp.iso8601(self.clock.wall(ofMonotonic: explanation.since)),
             outstanding: endpoint.outstanding.load(ordering: .relaxed),
-            connections: endpoint.connections.load(ordering: .relaxed), requests: requests,
+            connections: endpoint.connections.load(ordering: .relaxed), requests: counters?.requests ?? 0,
+            tlsFailure: counters?.lastHandshakeFailure.map {
+                TLSFailureBody(at: Timestamp.iso8601(self.clock.wall(ofMonotonic: $0.at)), cause: $0.cause)
+            },
             probes: (record?.results ?? []).map { probe in
                 ProbeBody(
                     at: Timestamp.iso8601(probe.wallClock), cause: probe.cause.rawValue, status: probe.status,

@@ -80,6 +80,7 @@ package struct ControlPlane: Sendable {
             denied: self.access.denied, logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
         page.certificates = await self.reloader.certificateFigures
+        page.certificates.ticketKeyAge = await self.dataPlane.ticketKeyAge()
         return page
     }
 }

@@ -104,6 +104,16 @@ package enum NamedFiles {
                 }
                 self.note(listener.name, certificate, facts, until, &outcome)
             }
+            // The library takes nobody's certificate by a list that has ended.
+            if let revoked = listener.tls?.clientCertificates?.revoked,
+                let ends = CertificateFacts.revokedEnds(revoked.bytes), ends <= now
+            {
+                outcome.warnings.append(
+                    ControlProblem(
+                        path: "$.listeners[\(position)].tls.clientCertificates.crl",
+                        message: "\(revoked.path): ended \(Self.text(ends)): certificates of that authority are refused"
+                    ))
+            }
         }
         for upstream in outcome.configuration.table.upstreams {
             guard let tls = upstream.tls else { continue }

@@ -62,6 +62,7 @@ package enum MetricName: String, CaseIterable, Sendable {
     case tlsHandshakesActive = "balancer_tls_handshakes_active"
     case tlsCertificateNotAfter = "balancer_tls_certificate_not_after_timestamp_seconds"
     case tlsCertificateReloads = "balancer_tls_certificate_reloads_total"
+    case tlsTicketKeyAge = "balancer_tls_ticket_key_age_seconds"
     case endpointTLSFailures = "balancer_endpoint_tls_failures_total"
     case tlsStapleExpired = "balancer_tls_staple_expired"
     case residentMemory = "process_resident_memory_bytes"
@@ -97,6 +98,8 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .tlsHandshakesActive: "TLS handshakes under way."
         case .tlsCertificateNotAfter: "When a certificate ends, in seconds since 1970."
         case .tlsCertificateReloads: "Certificate files that were replaced, by whether the new ones are in force."
+        case .tlsTicketKeyAge:
+            "For how long the key that encrypts session tickets has been in use, the oldest of several."
         case .endpointTLSFailures: "TLS handshakes with the endpoint that came to no session, by reason."
         case .tlsStapleExpired: "1 if the OCSP answer to be stapled has ended, so that none is."
         case .proxyProtocol:

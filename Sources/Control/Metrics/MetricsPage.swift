@@ -204,6 +204,10 @@ package struct MetricsPage: Sendable {
         for (listener, sum) in listeners {
             text.histogram(.tlsHandshakeDuration, [("listener", listener)], sum.duration)
         }
+        if let age = self.certificates.ticketKeyAge {
+            text.family(.tlsTicketKeyAge)
+            text.sample(.tlsTicketKeyAge, [], MetricsText.seconds(microseconds: age &* 1_000))
+        }
         text.single(.tlsHandshakesActive, self.sum(\.handshakesActive))
         self.writeCertificates(&text)
         text.family(.tlsCertificateReloads)
@@ -352,6 +356,9 @@ package struct MetricsPage: Sendable {
             sum.connectFailures &+= counters.connectFailures
             sum.malformedAnswers &+= counters.malformedAnswers
             sum.handshakes.merge(counters.handshakes)
+            if let failure = counters.lastHandshakeFailure, failure.at >= sum.lastHandshakeFailure?.at ?? 0 {
+                sum.lastHandshakeFailure = failure
+            }
             sum.connectionsOpened &+= counters.connectionsOpened
             sum.connectionsIdle &+= counters.connectionsIdle
             merged[key] = sum

@@ -18,6 +18,9 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     /// The target or host before somebody rewrote it.
     case originalTarget
 
+    /// What a proxy that ends TLS says about its client's certificate (RFC 9440).
+    case clientCertificate
+
     // Our own.
     case xBalancerReason, xBalancerHops
 
@@ -48,6 +51,8 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
 
         ("x-original-host", .originalTarget), ("x-original-url", .originalTarget),
         ("x-rewrite-url", .originalTarget),
+
+        ("client-cert", .clientCertificate), ("client-cert-chain", .clientCertificate),
 
         ("x-balancer-reason", .xBalancerReason), ("x-balancer-hops", .xBalancerHops),
 

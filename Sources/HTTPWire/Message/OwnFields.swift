@@ -44,7 +44,9 @@ package enum OwnFields {
     /// message, and nothing that proxies say.
     static func mayFollow(_ name: FieldName) -> Bool {
         switch name {
-        case .host, .trailer, .expect, .cookie, .accept, .date, .maxForwards, .authorization, .headOnly: false
+        case .host, .trailer, .expect, .cookie, .accept, .date, .maxForwards, .authorization, .clientCertificate,
+            .headOnly:
+            false
         default: !self.isHopByHop(name) && !self.isForwarding(name) && !self.isOwn(name)
         }
     }

@@ -8,6 +8,7 @@ struct OriginFields: OptionSet, Sendable {
     static let xForwardedHost = OriginFields(rawValue: 8)
     static let forwarded = OriginFields(rawValue: 16)
     static let requestID = OriginFields(rawValue: 32)
+    static let clientCertificate = OriginFields(rawValue: 64)
 
     init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -22,6 +23,7 @@ struct OriginFields: OptionSet, Sendable {
             case "x-forwarded-host": self.insert(.xForwardedHost)
             case "forwarded": self.insert(.forwarded)
             case "x-request-id": self.insert(.requestID)
+            case "client-cert", "client-cert-chain": self.insert(.clientCertificate)
             default: break
             }
         }

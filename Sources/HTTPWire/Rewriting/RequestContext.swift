@@ -19,6 +19,8 @@ package struct RequestContext {
     package var endpointHost: UnsafeRawBufferPointer?
     /// A whole line that names the user who asks; nil: none. Lent likewise.
     package var userLine: UnsafeRawBufferPointer?
+    /// Whole lines with the client's certificate; nil: it has shown none. Valid as long as the connection.
+    package var certificateLines: UnsafeRawBufferPointer?
 
     package init(
         peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,

@@ -23,6 +23,8 @@ package final class RequestPolicy: Sendable {
     package let xForwarded: Bool
     package let forwarded: Bool
     package let requestID: Bool
+    /// The client's certificate goes along (`RequestContext.certificateLines`).
+    package let forwardsCertificate: Bool
     package let underscores: Underscores
     package let edits: FieldEdits
     /// Names the user to the upstream (`RequestContext.userLine`), in lower case; empty: none does. Clients' own fields of the
@@ -38,7 +40,8 @@ package final class RequestPolicy: Sendable {
 
     package init(
         path: Path, host: [UInt8]?, via: [UInt8], xForwarded: Bool, forwarded: Bool, requestID: Bool,
-        underscores: Underscores = .drop, edits: FieldEdits, userHeader: String? = nil
+        underscores: Underscores = .drop, edits: FieldEdits, userHeader: String? = nil,
+        forwardsCertificate: Bool = false
     ) {
         self.path = path
         self.host = host
@@ -46,6 +49,7 @@ package final class RequestPolicy: Sendable {
         self.xForwarded = xForwarded
         self.forwarded = forwarded
         self.requestID = requestID
+        self.forwardsCertificate = forwardsCertificate
         self.underscores = underscores
         self.edits = edits
         self.userHeader = userHeader.map { Array($0.lowercased().utf8) } ?? []

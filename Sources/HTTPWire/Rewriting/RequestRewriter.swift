@@ -118,7 +118,8 @@ package enum RequestRewriter {
             carried.length = true
             return true
         case .xBalancerHops: return policy.writesVia
-        case .xBalancerReason: return false
+        // Nobody's word but our own (RFC 9440 2.4).
+        case .xBalancerReason, .clientCertificate: return false
         default: break
         }
         if field.nominated || OwnFields.isHopByHop(field.id) { return false }

@@ -89,6 +89,11 @@ class ClientConnection: Handle {
         return self.channel.addresses().map { ($0.peer, $0.own) }
     }
 
+    /// Lets its requests tell of the certificate that it has shown.
+    final func tellCertificate() {
+        if let tls { self.context.certificateLines = tls.certificateLines(self.channel) }
+    }
+
     /// Bytes held because the client does not take them.
     var heldOutput: Int { self.channel.unsent.held }
 

@@ -26,11 +26,6 @@ final class ClientHandshake: Handle {
         case over
     }
 
-    /// Steps of handshakes that a worker takes in one turn: each may be a key exchange of a third of a millisecond, and other
-    /// connections wait meanwhile.
-    private static let handshakesPerTurn = 8
-    /// Handshakes in progress in one worker: beyond, a connection is closed at once.
-    private static let handshakeLimit = 1_024
     /// Milliseconds that a peer which was refused gets to read why.
     private static let farewell: UInt64 = 1_000
 
@@ -42,6 +37,8 @@ final class ClientHandshake: Handle {
     private var step: Step
     private var isDraining = false
     private var isAdmitted = false
+    /// Its handshake is counted for its client.
+    private var isCountedPerClient = false
     /// When the TLS handshake began, in microseconds of the monotonic clock.
     private var began: UInt64 = 0
 
@@ -94,7 +91,7 @@ final class ClientHandshake: Handle {
     override func drain(grace: UInt64) { self.isDraining = true }
 
     override func abandon() {
-        if case .tls = self.step { self.core.counts.handshakes -= 1 }
+        if case .tls = self.step { self.endHandshake() }
         self.close()
     }
 
@@ -157,10 +154,11 @@ final class ClientHandshake: Handle {
         }
         // Before the handshake, or one client's would keep all others out.
         guard self.admit() else { return self.close() }
-        guard self.core.counts.handshakes < Self.handshakeLimit,
+        guard self.core.counts.handshakes < Int(self.core.tlsLimits.handshakes), self.countPerClient(),
             let server = self.plan.server(ofWorker: self.core.index), let memory = self.core.tlsMemory(),
             self.channel.beginTLS(server, memory: memory)
         else {
+            self.forgetPerClient()
             self.origin.listener.counts.tls.fail(TLSFailure.Kind.limit.rawValue)
             return self.close()
         }
@@ -172,7 +170,9 @@ final class ClientHandshake: Handle {
     }
 
     private func shake(_ server: TLSServer) {
-        guard self.core.handshakesInTurn < Self.handshakesPerTurn else { return self.core.makeRunnable(self) }
+        guard self.core.handshakesInTurn < Int(self.core.tlsLimits.handshakesPerTurn) else {
+            return self.core.makeRunnable(self)
+        }
         self.core.handshakesInTurn += 1
         switch self.channel.shake(pool: &self.core.buffers) {
         case .waits:
@@ -181,7 +181,7 @@ final class ClientHandshake: Handle {
             let counts = self.origin.listener.counts
             counts.tls.succeed(isNewest: facts.version == .v13, isResumed: facts.isResumed)
             counts.tlsDuration.record(microseconds: self.core.nowMicroseconds &- self.began)
-            self.core.counts.handshakes -= 1
+            self.endHandshake()
             self.origin.tls = ClientTLS(self.channel, facts, server: server, plan: self.plan)
             self.finish(isHTTP2: facts.isHTTP2)
         case .failed(let failure):
@@ -280,7 +280,26 @@ final class ClientHandshake: Handle {
     /// A handshake that was under way came to none.
     private func count(_ kind: TLSFailure.Kind) {
         self.origin.listener.counts.tls.fail(kind.rawValue)
+        self.endHandshake()
+    }
+
+    private func endHandshake() {
         self.core.counts.handshakes -= 1
+        self.forgetPerClient()
+    }
+
+    /// False: the client has as many under way as it may.
+    private func countPerClient() -> Bool {
+        let limit = Int(self.core.tlsLimits.handshakesPerClient)
+        guard limit > 0 else { return true }
+        self.isCountedPerClient = self.core.admission.beginHandshake(of: self.origin.address, limit: limit)
+        return self.isCountedPerClient
+    }
+
+    private func forgetPerClient() {
+        guard self.isCountedPerClient else { return }
+        self.isCountedPerClient = false
+        self.core.admission.endHandshake(of: self.origin.address)
     }
 
     private func fail(_ failure: Failure) {

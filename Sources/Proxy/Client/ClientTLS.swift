@@ -12,6 +12,8 @@ final class ClientTLS {
     let isHostStrict: Bool
     /// A whole field line; empty: nothing is asked of clients (RFC 6797).
     let strictTransport: [UInt8]
+    /// What `certificateLines` made. Allocated here, and freed with this object.
+    private var lines: UnsafeMutableRawBufferPointer?
 
     init(_ channel: borrowing Channel, _ facts: TLSFacts, server: TLSServer, plan: ListenerPlan) {
         self.facts = facts
@@ -21,6 +23,20 @@ final class ClientTLS {
         self.server = server
         self.isHostStrict = plan.spec.tls?.isHostStrict ?? false
         self.strictTransport = plan.strictTransport
+    }
+
+    deinit { self.lines?.deallocate() }
+
+    /// Lines that tell of the client's certificate (RFC 9440); nil: it has shown none. Made with the first request that needs
+    /// them.
+    func certificateLines(_ channel: borrowing Channel) -> UnsafeRawBufferPointer? {
+        if self.lines == nil {
+            let made = CertificateLines.make(channel.peerCertificates())
+            let lines = UnsafeMutableRawBufferPointer.allocate(byteCount: made.count, alignment: 1)
+            lines.copyBytes(from: made)
+            self.lines = lines
+        }
+        return self.lines.flatMap { $0.isEmpty ? nil : UnsafeRawBufferPointer($0) }
     }
 
     /// Whether the certificate in use names the host of a request (RFC 9110 15.5.20). `host` may have a port.

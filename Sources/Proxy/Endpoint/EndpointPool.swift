@@ -1,4 +1,5 @@
 import HTTPWire
+import Reactor
 import Synchronization
 import Traffic
 
@@ -25,7 +26,8 @@ final class EndpointPool {
     var connectFailures: UInt64 = 0
     var malformedAnswers: UInt64 = 0
     /// Handshakes of TLS that came to no session.
-    var handshakes = HandshakeCounts()
+    private var handshakes = HandshakeCounts()
+    private var lastHandshakeFailure: HandshakeFailure?
     var connectionsOpened: UInt64 = 0
 
     init(endpoint: Endpoint, spec: UpstreamSpec, state: UpstreamState, tls: UpstreamTLSPlan? = nil) {
@@ -61,6 +63,12 @@ final class EndpointPool {
             self.closeIdle()
         }
         while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
+    }
+
+    /// A handshake of TLS came to no session.
+    func handshakeFailed(_ failure: TLSFailure) {
+        self.handshakes.fail(failure.kind.rawValue)
+        self.lastHandshakeFailure = HandshakeFailure(at: MonotonicClock.milliseconds(), cause: failure.description)
     }
 
     /// No table names the endpoint any more.
@@ -138,6 +146,7 @@ final class EndpointPool {
             connectionsIdle: UInt64(self.idle.count))
         counters.malformedAnswers = self.malformedAnswers
         counters.handshakes = self.handshakes
+        counters.lastHandshakeFailure = self.lastHandshakeFailure
         return counters
     }
 }

@@ -99,6 +99,11 @@ final class HTTP1Endpoint: EndpointConnection {
 
     private func shake() {
         guard self.exchange != nil else { return self.close() }
+        // As with clients: key exchanges take turns with everything else.
+        guard self.core.endpointHandshakesInTurn < Int(self.core.tlsLimits.handshakesPerTurn) else {
+            return self.core.makeRunnable(self)
+        }
+        self.core.endpointHandshakesInTurn += 1
         switch self.channel.shake(pool: &self.core.buffers) {
         case .waits:
             if self.channel.isReadable { self.core.makeRunnable(self) }
@@ -110,7 +115,7 @@ final class HTTP1Endpoint: EndpointConnection {
     }
 
     private func failed(_ failure: TLSFailure) {
-        self.pool.handshakes.fail(failure.kind.rawValue)
+        self.pool.handshakeFailed(failure)
         self.exchange?.with { $0.handshakeFailed(isCertificate: failure.kind == .certificate) }
     }
 

@@ -49,6 +49,7 @@ extension Exchange {
                 if route.policies.contains(.authentication) || client.context.userLine != nil {
                     client.context.userLine = route.authentication?.line(ofUser: Int(self.user))
                 }
+                if route.policy.forwardsCertificate { client.tellCertificate() }
                 return withUnsafePointer(to: &client.context) { context in
                     endpoint.with {
                         $0.request(

@@ -153,6 +153,6 @@ final class RoutePlan: Sendable {
             edits: FieldEdits(
                 set: spec.requestHeaders.set.map { ($0.name, $0.value) },
                 remove: spec.requestHeaders.remove + (spec.basicAuth.map(Self.ownFields) ?? [])),
-            userHeader: spec.basicAuth?.userHeader)
+            userHeader: spec.basicAuth?.userHeader, forwardsCertificate: forwarding.clientCertificate)
     }
 }

@@ -6,6 +6,8 @@ import Traffic
 final class Admission: Sendable {
     let connections = Atomic<Int>(0)
     private let clients = Mutex<[IPAddress: Int]>([:])
+    /// TLS handshakes under way, where their number is bound.
+    private let handshakes = Mutex<[IPAddress: Int]>([:])
     /// Counts the times a worker found an endpoint's connections used up. Looked at once a turn.
     let roomWanted = Atomic<UInt64>(0)
     /// Bytes that connections and exchanges of all workers hold.
@@ -85,6 +87,24 @@ final class Admission: Sendable {
             guard held < limitPerClient else { return false }
             clients[client] = held + 1
             return true
+        }
+    }
+
+    /// Counts a handshake that begins, unless the limit says no.
+    func beginHandshake(of client: IPAddress, limit: Int) -> Bool {
+        self.handshakes.withLock { handshakes in
+            let running = handshakes[client, default: 0]
+            guard running < limit else { return false }
+            handshakes[client] = running + 1
+            return true
+        }
+    }
+
+    /// One that was counted is over.
+    func endHandshake(of client: IPAddress) {
+        self.handshakes.withLock { handshakes in
+            guard let running = handshakes[client] else { return }
+            handshakes[client] = running > 1 ? running - 1 : nil
         }
     }
 

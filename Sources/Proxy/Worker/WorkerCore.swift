@@ -30,6 +30,7 @@ final class WorkerCore {
     private(set) var current: Reference<WorkerPlan>
     private(set) var headLimits: HeadLimits
     private(set) var timeouts: Timeouts
+    private(set) var tlsLimits = TLSLimits()
     /// Plans that exchanges still pin.
     private var retired: [WorkerPlan] = []
     private var pools: ContiguousArray<EndpointPool?> = []
@@ -64,8 +65,9 @@ final class WorkerCore {
     var counts = WorkerCounts()
     /// Made when the first session of TLS needs it.
     private var tls: TLSMemory?
-    /// Steps of handshakes taken in this turn.
+    /// Steps of handshakes taken in this turn, of clients' and of endpoints'.
     var handshakesInTurn = 0
+    var endpointHandshakesInTurn = 0
     /// Words on credentials that were looked at for exchanges of this worker.
     let verdicts: VerdictInbox
     var remembered = RememberedCredentials()
@@ -108,6 +110,7 @@ final class WorkerCore {
         if let tls {
             tls.now = self.now
             self.handshakesInTurn = 0
+            self.endpointHandshakesInTurn = 0
         }
         // Idle endpoint connections first: see EndpointConnection.
         for position in 0..<batch.count where self.handles.isUrgent(batch.token(position)) {
@@ -330,6 +333,7 @@ final class WorkerCore {
         self.current = Reference(to: self.plan)
         self.headLimits = shared.headLimits
         self.timeouts = table.spec.timeouts
+        self.tlsLimits = table.spec.limits.tls
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         if self.counts.http2.connections > 0 { self.prepareHTTP2() }
         self.closeAbandonedPools(table)

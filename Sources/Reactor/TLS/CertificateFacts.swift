@@ -50,6 +50,12 @@ package struct CertificateFacts: Sendable, Equatable {
         return copenssl_staple_times(bytes, bytes.count, &begins, &ends) ? (begins, ends) : nil
     }
 
+    /// When the first of the revocation lists in a PEM text ends to be good, in seconds of the epoch; nil: it has none.
+    package static func revokedEnds(_ pem: [UInt8]) -> Int64? {
+        var ends = Int64(0)
+        return Self.withText(pem) { copenssl_revoked_ends($0, $1, &ends) } ? ends : nil
+    }
+
     static func withText<Result>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>?, Int) -> Result) -> Result {
         bytes.withUnsafeBytes { body($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) }
     }

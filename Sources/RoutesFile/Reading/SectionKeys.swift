@@ -43,7 +43,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let state = SectionKeys("state", ["path"])
     package static let guardRules = SectionKeys("guard", ["minimum", "available", "headroom"])
     package static let forwarding = SectionKeys(
-        "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses"])
+        "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses", "clientCertificate"])
     package static let errors = SectionKeys("errors", ["reason"])
 
     package static let timeouts = SectionKeys(
@@ -66,10 +66,12 @@ package struct SectionKeys: Sendable, Equatable {
         [
             "requestLine", "headerBytes", "headerCount", "body", "requestBodyRate", "buffered", "connections",
             "connectionsPerClient",
-            "interimResponses", "chunkExtensionBytes", "trailerBytes", "http2",
+            "interimResponses", "chunkExtensionBytes", "trailerBytes", "http2", "tls",
         ])
     package static let http2Limits = SectionKeys(
         "http2Limits", ["concurrentStreams", "resets", "unsentControl", "streamWindow", "connectionWindow"])
+    package static let tlsLimits = SectionKeys(
+        "tlsLimits", ["handshakes", "handshakesPerClient", "handshakesPerTurn"])
     package static let routeLimits = SectionKeys(
         "routeLimits", ["body", "requestBodyRate", "interimResponses", "chunkExtensionBytes", "trailerBytes"])
     /// At the top level and of a route.
@@ -131,7 +133,8 @@ package struct SectionKeys: Sendable, Equatable {
         proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
         guardRules,
         forwarding, errors, timeouts,
-        routeTimeouts, limits, http2Limits, routeLimits, buffering, upstream, upstreamTLS, discovery, dnsDiscovery,
+        routeTimeouts, limits, http2Limits, tlsLimits, routeLimits, buffering, upstream, upstreamTLS,
+        discovery, dnsDiscovery,
         srvDiscovery,
         endpointSlices,
         balanceHash,

@@ -47,6 +47,13 @@ extension Section {
         guard self.keys.keys.contains("buffered") else { return }
         self.read("buffered", into: &limits.buffered) { $0.size(UInt64(1 << 20)...UInt64(1 << 50)) }
         if let http2 = self["http2"]?.section(.http2Limits) { http2.readHTTP2(into: &limits.http2) }
+        if let tls = self["tls"]?.section(.tlsLimits) { tls.readTLS(into: &limits.tls) }
+    }
+
+    private func readTLS(into limits: inout TLSLimits) {
+        self.read("handshakes", into: &limits.handshakes) { $0.integer(1...1_000_000) }
+        self.read("handshakesPerClient", into: &limits.handshakesPerClient) { $0.integer(0...1_000_000) }
+        self.read("handshakesPerTurn", into: &limits.handshakesPerTurn) { $0.integer(1...1_000) }
     }
 
     private func readHTTP2(into limits: inout HTTP2LimitsSpec) {
@@ -71,6 +78,7 @@ extension Section {
         self.read("forwarded", into: &forwarding.forwarded) { $0.bool() }
         self.read("xForwarded", into: &forwarding.xForwarded) { $0.bool() }
         self.read("requestID", into: &forwarding.requestID) { $0.bool() }
+        self.read("clientCertificate", into: &forwarding.clientCertificate) { $0.bool() }
         self.read("underscores", into: &forwarding.underscores) { node in
             node.word([("drop", .drop), ("keep", .keep), ("refuse", .refuse)])
         }

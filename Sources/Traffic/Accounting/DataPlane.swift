@@ -10,6 +10,12 @@ package protocol DataPlane: Sendable {
     func boundAddresses() async -> [String: SocketAddress]
     /// One snapshot a worker. Counters only ever grow while the process lives.
     func snapshots() async -> [WorkerSnapshot]
+    /// Milliseconds for which the key that encrypts session tickets has been in use, the oldest of several; nil: there are none.
+    func ticketKeyAge() async -> UInt64?
+}
+
+extension DataPlane {
+    package func ticketKeyAge() async -> UInt64? { nil }
 }
 
 /// A listener that cannot be bound.

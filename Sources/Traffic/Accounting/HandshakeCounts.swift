@@ -29,3 +29,16 @@ package struct HandshakeCounts: Sendable, Equatable {
 
     package var isEmpty: Bool { self.agreed.allSatisfy { $0 == 0 } && self.failed.allSatisfy { $0 == 0 } }
 }
+
+/// Why a TLS handshake with an endpoint came to no session.
+package struct HandshakeFailure: Sendable, Equatable {
+    /// Monotonic milliseconds.
+    package var at: UInt64
+    /// The kind, and the library's words, one line.
+    package var cause: String
+
+    package init(at: UInt64, cause: String) {
+        self.at = at
+        self.cause = cause
+    }
+}

@@ -103,6 +103,7 @@ package struct EndpointCounters: Sendable {
     /// Answers that broke the protocol's form or our own limits.
     package var malformedAnswers: UInt64 = 0
     package var handshakes = HandshakeCounts()
+    package var lastHandshakeFailure: HandshakeFailure?
     package var connectionsOpened: UInt64
     package var connectionsIdle: UInt64
     package init(

@@ -9,6 +9,8 @@ package struct ForwardingSpec: Sendable, Equatable {
     /// `X-Forwarded-For`, `-Proto`, `-Host`.
     package var xForwarded = true
     package var requestID = true
+    /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
+    package var clientCertificate = false
     /// What becomes of a request's fields whose name has an underscore.
     package var underscores: Underscores = .drop
     /// How often a request may come through this balancer, told by the field that it leaves; 0 is as 1; exceeded → 508.

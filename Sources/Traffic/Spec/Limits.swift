@@ -26,6 +26,20 @@ package struct Limits: Sendable, Equatable {
     package var trailerBytes: UInt32 = 8_192
     /// Of clients that speak HTTP/2.
     package var http2 = HTTP2LimitsSpec()
+    package var tls = TLSLimits()
+
+    package init() {}
+}
+
+/// Bounds on the handshakes of clients.
+package struct TLSLimits: Sendable, Equatable {
+    /// Under way in one worker; exceeded → closed, counted.
+    package var handshakes: UInt32 = 1_024
+    /// Under way from one address; 0 is no bound of its own. Exceeded → closed, counted.
+    package var handshakesPerClient: UInt32 = 0
+    /// Steps that a worker takes in one turn, of clients' handshakes and as many of endpoints'; the others wait for the next: each
+    /// may be a key exchange of a third of a millisecond, and other connections wait meanwhile.
+    package var handshakesPerTurn: UInt32 = 8
 
     package init() {}
 }

@@ -87,6 +87,9 @@ extension Limits: Digestible {
         digest.add(self.chunkExtensionBytes)
         digest.add(self.trailerBytes)
         digest.add(self.http2)
+        digest.add(self.tls.handshakes)
+        digest.add(self.tls.handshakesPerClient)
+        digest.add(self.tls.handshakesPerTurn)
     }
 }
 
@@ -101,6 +104,7 @@ extension ForwardingSpec: Digestible {
         digest.add(self.forwarded)
         digest.add(self.xForwarded)
         digest.add(self.requestID)
+        digest.add(self.clientCertificate)
         digest.add(self.underscores == .drop ? 0 : self.underscores == .keep ? 1 : 2 as UInt64)
         digest.add(self.maxPasses)
     }
