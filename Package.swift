@@ -57,6 +57,7 @@ let package = Package(
         .systemLibrary(name: "CAllocator"),
         .systemLibrary(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
+        .target(name: "Compression", dependencies: ["CCompression", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .target(
             name: "Documents",
@@ -67,7 +68,9 @@ let package = Package(
         .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: strict),
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
-        .target(name: "Proxy", dependencies: ["HTTPWire", "HTTP2", "Traffic", "Reactor"], swiftSettings: strict),
+        .target(
+            name: "Proxy", dependencies: ["Compression", "HTTPWire", "HTTP2", "Traffic", "Reactor"],
+            swiftSettings: strict),
         .target(
             name: "Control",
             dependencies: [
@@ -147,6 +150,8 @@ let package = Package(
         .testTarget(
             name: "MigrationTests", dependencies: ["Migration", "TestSupport", "Traffic"], swiftSettings: strict),
         .testTarget(name: "TrafficTests", dependencies: ["Traffic"], swiftSettings: strict),
+        .testTarget(
+            name: "CompressionTests", dependencies: ["CCompression", "Compression", "Traffic"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport", "Traffic"], swiftSettings: strict),

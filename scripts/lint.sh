@@ -22,6 +22,8 @@ forbid_imports Traffic 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|J
 forbid_imports Migration 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Traffic|Reactor|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it undoes codings by zlib, from memory to memory
 forbid_imports Comparison 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|Reactor|Ledger|RoutesFile|Documents|Proxy|Control|GatewayService'
+# it writes bodies by zlib, Brotli and zstd, from memory to memory
+forbid_imports Compression 'Foundation|FoundationEssentials|Glibc|Logging|HTTPWire|JSONText|Reactor|Migration|Comparison|RoutesFile|Ledger|Documents|Proxy|Control|GatewayService'
 forbid_imports Reactor 'Foundation|FoundationEssentials|HTTPWire|JSONText|Comparison|RoutesFile|Documents|Proxy|Control|GatewayService'
 # it asks HTTPWire for one thing: which fields a route may change
 forbid_imports RoutesFile 'Comparison|Migration|Reactor|Documents|Proxy|Control|GatewayService'

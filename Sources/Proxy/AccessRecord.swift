@@ -1,3 +1,4 @@
+import Compression
 import HTTPWire
 import Reactor
 import Traffic
@@ -67,6 +68,12 @@ enum AccessRecord {
             let range = ByteRange(lower: 0, upper: UInt32(truncatingIfNeeded: name.count))
             Self.escape(name.span, range, limit: 255, into: &writer)
             writer.append("\"")
+        }
+        if let coder = exchange.coder {
+            writer.append(",\"encoding\":\"")
+            writer.append(coder.coding.token)
+            writer.append("\",\"wireBytes\":")
+            writer.append(decimal: exchange.codedBytes)
         }
         if exchange.limitedBy >= 0, let route = exchange.route?.object,
             Int(exchange.limitedBy) < route.rateLimits.count

@@ -103,6 +103,7 @@ struct MetricsTests {
             balancer_ledger_errors_total 0
             balancer_access_log_dropped_total 0
             balancer_log_lines_dropped_total 4
+            balancer_auth_waiting 0
             balancer_endpoint_available{upstream="core",endpoint="127.0.0.1:3300"} 1
             balancer_endpoint_available{upstream="gateway",endpoint="127.0.0.1:3301"} 0
             balancer_endpoint_available{upstream="gateway",endpoint="127.0.0.1:3302"} 0

@@ -5,7 +5,7 @@ import Testing
 @Suite("Who the client is")
 struct CertificateFieldTests {
     private func write(
-        _ fields: String, policy: RequestPolicy, lines: String? = nil, user: String? = nil
+        _ fields: String, policy: RequestPolicy, added: String? = nil
     ) throws -> [String] {
         let bytes = Parsing.bytes("GET / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
         var table = FieldTable()
@@ -16,13 +16,10 @@ struct CertificateFieldTests {
         var writer = ByteWriter(room)
         var context = RequestContext(
             peer: AddressText("::1".utf8), isPeerTrusted: true, requestID: (1, 2), upgrades: false)
-        Array((lines ?? "").utf8).withUnsafeBytes { lines in
-            Array((user ?? "").utf8).withUnsafeBytes { user in
-                context.certificateLines = lines.isEmpty ? nil : lines
-                context.userLine = user.isEmpty ? nil : user
-                RequestRewriter.write(
-                    head, fields: table, source: bytes.span, policy: policy, context: context, into: &writer)
-            }
+        Array((added ?? "").utf8).withUnsafeBytes { added in
+            context.addedLines = added
+            RequestRewriter.write(
+                head, fields: table, source: bytes.span, policy: policy, context: context, into: &writer)
         }
         return String(decoding: room[..<writer.count], as: UTF8.self).split(separator: "\r\n").map(String.init)
     }
@@ -44,15 +41,17 @@ struct CertificateFieldTests {
         let line = "Client-Cert: :AQID:\r\n"
         let hops = "X-Balancer-Hops: 1"
         #expect(
-            try self.write(Self.lies, policy: self.policy(), lines: line)
+            try self.write(Self.lies, policy: self.policy())
                 == ["GET / HTTP/1.1", "Host: h", "Client-Certs: y", hops])
         #expect(
-            try self.write(Self.lies, policy: self.policy(forwards: true), lines: line)
+            try self.write(Self.lies, policy: self.policy(forwards: true), added: line)
                 == ["GET / HTTP/1.1", "Host: h", "Client-Certs: y", hops, "Client-Cert: :AQID:"])
         #expect(try self.write("", policy: self.policy(forwards: true)) == ["GET / HTTP/1.1", "Host: h", hops])
         let own = FieldEdits(set: [("Client-Cert", "none")], remove: [])
+        let policy = self.policy(forwards: true, edits: own)
+        #expect(!policy.forwardsCertificate, "the route says what goes up")
         #expect(
-            try self.write(Self.lies, policy: self.policy(forwards: true, edits: own), lines: line)
+            try self.write(Self.lies, policy: policy)
                 == ["GET / HTTP/1.1", "Host: h", "Client-Certs: y", hops, "Client-Cert: none"])
     }
 
@@ -61,7 +60,7 @@ struct CertificateFieldTests {
         let edits = FieldEdits(set: [], remove: ["authorization", "x-user"])
         let lines = try self.write(
             "X-User: a\r\nx_user: b\r\nX_USER: c\r\nX-Use: d\r\nX_Use: e\r\nAuthorization: Basic x\r\n",
-            policy: self.policy(edits: edits, userHeader: "X-User"), user: "X-User: ann\r\n")
+            policy: self.policy(edits: edits, userHeader: "X-User"), added: "X-User: ann\r\n")
         #expect(
             lines == [
                 "GET / HTTP/1.1", "Host: h", "X-Use: d", "X_Use: e", "X-Balancer-Hops: 1", "X-User: ann",

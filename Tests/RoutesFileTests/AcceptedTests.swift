@@ -176,7 +176,9 @@ struct AcceptedTests {
                     { "name": "d", "key": { "by": "cookie", "name": "S" }, "rate": "1000000/s", "burst": 1000000 },
                     { "name": "e", "key": { "by": "user" }, "rate": "1/s", "headers": "always" }],
                 "basicAuth": { "realm": "Ä b", "users": { "ü r": "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW" },
-                    "usersFile": "/etc/users", "forward": true, "userHeader": "X-User" }
+                    "usersFile": "/etc/users", "forward": true, "userHeader": "X-User" },
+                "compression": { "algorithms": ["gzip", "br"], "minimum": "2KiB", "types": ["Text/HTML", "application/*+json"],
+                    "credentials": false, "level": 9 }
                 """
         ).parse()
         let route = try #require(configuration.table.routes.first)
@@ -201,6 +203,13 @@ struct AcceptedTests {
         basicAuth.forwards = true
         basicAuth.userHeader = "X-User"
         #expect(route.basicAuth == basicAuth)
+        var compression = CompressionSpec()
+        compression.algorithms = [.gzip, .brotli]
+        compression.minimum = 2_048
+        compression.types = ["text/html", "application/*+json"]
+        compression.credentials = false
+        compression.level = 9
+        #expect(route.compression == compression)
         #expect(!"\(basicAuth)".contains("2r9OfJ"), "hashes are not printed")
         #expect(
             route.rateLimits == [

@@ -378,6 +378,16 @@ struct RejectedTests {
         .route(Self.limited(#""key": { "by": "all" }"#), ".rateLimit[0]", #"the key "rate" is missing"#),
         .route(Self.limited(#""key": { "by": "url" }, "rate": "1/s""#), ".rateLimit[0].key.by", "expected"),
         .route(Self.limited(#""key": { "by": "user" }, "rate": "1/s""#), ".rateLimit", "the route has no"),
+        .route(#""compression": true"#, ".compression", "expected an object"),
+        .route(#""compression": { "algorithms": [] }"#, ".compression.algorithms", "at least one"),
+        .route(#""compression": { "algorithms": ["gz"] }"#, ".compression.algorithms[0]", #"did you mean "gzip"?"#),
+        .route(
+            #""compression": { "algorithms": ["br", "br"] }"#, ".compression.algorithms[1]", "already given"),
+        .route(#""compression": { "types": ["*/*"] }"#, ".compression.types[0]", "expected a type"),
+        .route(#""compression": { "types": ["text"] }"#, ".compression.types[0]", "expected a type"),
+        .route(#""compression": { "level": 0 }"#, ".compression.level", "an integer from 1 to 9"),
+        .action(
+            #""redirect": { "path": "/" }, "compression": {}"#, ".compression", "no meaning on a route that redirects"),
         .route(#""basicAuth": { "users": {} }"#, ".basicAuth", #"the key "realm" is missing"#),
         .route(#""basicAuth": { "realm": "a" }"#, ".basicAuth", #"expected "users" or "usersFile""#),
         .route(Self.users("{}", realm: #"a\"b"#), ".basicAuth.realm", "without"),

@@ -55,7 +55,8 @@ struct TableTests {
             (BufferingSpec(), 1),
             (ForwardingSpec(), 8),
             (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
-            (RouteSpec(name: "", action: .respond(status: 404)), 18), (SplitEntry(upstream: "", weight: 0), 2),
+            (RouteSpec(name: "", action: .respond(status: 404)), 19), (CompressionSpec(), 5),
+            (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
             (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
@@ -91,6 +92,15 @@ struct TableTests {
                 ]
             },
             { $0.routes[0].rateLimits = [RateLimitSpec(name: "a", key: .all, rate: RateSpec(interval: 1, burst: 2))] },
+            { $0.routes[0].compression = CompressionSpec() },
+            {
+                $0.routes[0].compression = CompressionSpec()
+                $0.routes[0].compression?.level = 1
+            },
+            {
+                $0.routes[0].compression = CompressionSpec()
+                $0.routes[0].compression?.algorithms = [.brotli]
+            },
             { $0.routes[0].basicAuth = BasicAuthSpec(realm: "a") },
             { $0.routes[0].basicAuth = BasicAuthSpec(realm: "b") },
             { spec in

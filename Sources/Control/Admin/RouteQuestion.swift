@@ -148,7 +148,37 @@ struct RouteQuestion: Sendable {
                 "a user and password are asked for (realm \"\(spec.realm)\"): without, the answer is 401 unauthorized")
         }
         for limit in route.rateLimits { reasons.append(self.limit(limit, now: now)) }
+        if let spec = route.spec.compression { reasons.append(self.compression(spec)) }
         return reasons
+    }
+
+    /// What the question says of the answer's form; the rest hangs on the answer.
+    private func compression(_ spec: CompressionSpec) -> String {
+        var text = ""
+        for (index, value) in self.values(of: "accept-encoding").enumerated() {
+            text += (index > 0 ? ", " : "") + String(decoding: value, as: UTF8.self)
+        }
+        let wanted = Self.wanted(text, spec.algorithms)
+        guard let wanted else {
+            return "the answer goes as it comes: the client takes none of "
+                + spec.algorithms.map { "\($0.token)" }.joined(separator: ", ")
+        }
+        if !spec.credentials, !self.values(of: "cookie").isEmpty || !self.values(of: "authorization").isEmpty {
+            return "the answer goes as it comes: the request has credentials"
+        }
+        return "the answer goes as \(wanted.token) if it is one of \(spec.types.joined(separator: ", ")), "
+            + "has \(spec.minimum) bytes or more, and nothing about it forbids that"
+    }
+
+    private static func wanted(_ text: String, _ algorithms: [ContentCoding]) -> ContentCoding? {
+        let bytes = Array(text.utf8)
+        let whole = ByteRange(lower: 0, upper: UInt32(clamping: bytes.count))
+        var best: (coding: ContentCoding, weight: Int)?
+        for coding in algorithms {
+            let weight = AcceptEncoding.weight(of: coding.token, alias: coding.alias, in: whole, bytes.span)
+            if weight > best?.weight ?? 0 { best = (coding, weight) }
+        }
+        return best?.coding
     }
 
     private func access(_ rule: AddressRule) -> String {

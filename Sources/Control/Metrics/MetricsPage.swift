@@ -204,8 +204,8 @@ package struct MetricsPage: Sendable {
         for (listener, sum) in listeners {
             text.histogram(.tlsHandshakeDuration, [("listener", listener)], sum.duration)
         }
+        text.family(.tlsTicketKeyAge)
         if let age = self.certificates.ticketKeyAge {
-            text.family(.tlsTicketKeyAge)
             text.sample(.tlsTicketKeyAge, [], MetricsText.seconds(microseconds: age &* 1_000))
         }
         text.single(.tlsHandshakesActive, self.sum(\.handshakesActive))
@@ -213,6 +213,30 @@ package struct MetricsPage: Sendable {
         text.family(.tlsCertificateReloads)
         text.sample(.tlsCertificateReloads, [("result", "success")], self.certificates.reloads)
         text.sample(.tlsCertificateReloads, [("result", "failure")], self.certificates.failures)
+    }
+
+    private func writeCompression(_ text: inout MetricsText) {
+        let routes = self.view.table.routes.filter { $0.spec.compression != nil }
+        text.family(.compressionAnswers)
+        for route in routes {
+            for entry in route.record.compression.byCoding {
+                text.sample(
+                    .compressionAnswers, [("route", route.name), ("encoding", entry.coding)], entry.count)
+            }
+        }
+        text.family(.compressionBytes)
+        for route in routes {
+            let counts = route.record.compression
+            for (direction, count) in [("in", counts.taken), ("out", counts.given)] as [(String, UInt64)] {
+                text.sample(.compressionBytes, [("route", route.name), ("direction", direction)], count)
+            }
+        }
+        text.family(.compressionSkipped)
+        for route in routes {
+            for entry in route.record.compression.bySkip where entry.count > 0 {
+                text.sample(.compressionSkipped, [("route", route.name), ("reason", entry.reason)], entry.count)
+            }
+        }
     }
 
     private func writePolicies(_ text: inout MetricsText) {
@@ -235,6 +259,7 @@ package struct MetricsPage: Sendable {
             }
         }
         text.single(.authenticationWaiting, self.sum(\.authenticationWaiting))
+        self.writeCompression(&text)
         text.family(.rateLimited)
         for route in routes {
             for limit in route.rateLimits {

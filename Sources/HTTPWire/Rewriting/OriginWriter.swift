@@ -1,4 +1,4 @@
-/// Says where a request came from: Via (RFC 9110 7.6.3), X-Forwarded-*, Forwarded (RFC 7239), Client-Cert (RFC 9440), X-Request-ID; except what the route
+/// Says where a request came from: Via (RFC 9110 7.6.3), X-Forwarded-*, Forwarded (RFC 7239), X-Request-ID; except what the route
 /// sets or removes. Where no Via tells of the pass, X-Balancer-Hops does.
 enum OriginWriter {
     static func write(
@@ -39,9 +39,6 @@ enum OriginWriter {
         }
         if policy.forwarded, !edited.contains(.forwarded) {
             self.writeForwarded(head, source: source, context: context, into: &writer)
-        }
-        if policy.forwardsCertificate, !edited.contains(.clientCertificate), let lines = context.certificateLines {
-            writer.append(raw: lines)
         }
         if policy.requestID, !carried.requestID, !edited.contains(.requestID) {
             writer.append("X-Request-ID: ")

@@ -17,10 +17,8 @@ package struct RequestContext {
     package var upgrades: Bool
     /// The endpoint's own authority if the route asks for it; else nil. Lent for the time of the rewriting.
     package var endpointHost: UnsafeRawBufferPointer?
-    /// A whole line that names the user who asks; nil: none. Lent likewise.
-    package var userLine: UnsafeRawBufferPointer?
-    /// Whole lines with the client's certificate; nil: it has shown none. Valid as long as the connection.
-    package var certificateLines: UnsafeRawBufferPointer?
+    /// Whole lines that go along: who asks, and by which certificate. Lent likewise; empty: none.
+    package var addedLines = UnsafeRawBufferPointer(start: nil, count: 0)
 
     package init(
         peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,

@@ -23,11 +23,11 @@ package final class RequestPolicy: Sendable {
     package let xForwarded: Bool
     package let forwarded: Bool
     package let requestID: Bool
-    /// The client's certificate goes along (`RequestContext.certificateLines`).
+    /// The client's certificate goes along (`RequestContext.addedLines`), for the route says nothing else about it.
     package let forwardsCertificate: Bool
     package let underscores: Underscores
     package let edits: FieldEdits
-    /// Names the user to the upstream (`RequestContext.userLine`), in lower case; empty: none does. Clients' own fields of the
+    /// Names the user to the upstream (`RequestContext.addedLines`), in lower case; empty: none does. Clients' own fields of the
     /// name are among those that `edits` drops.
     let userHeader: [UInt8]
 
@@ -49,7 +49,7 @@ package final class RequestPolicy: Sendable {
         self.xForwarded = xForwarded
         self.forwarded = forwarded
         self.requestID = requestID
-        self.forwardsCertificate = forwardsCertificate
+        self.forwardsCertificate = forwardsCertificate && !edits.origin.contains(.clientCertificate)
         self.underscores = underscores
         self.edits = edits
         self.userHeader = userHeader.map { Array($0.lowercased().utf8) } ?? []

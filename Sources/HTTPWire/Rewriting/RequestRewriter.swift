@@ -45,7 +45,7 @@ package enum RequestRewriter {
         case .none, .untilClose, .length: break
         }
         if !policy.edits.lines.isEmpty { writer.append(bytes: policy.edits.lines) }
-        if let line = context.userLine { writer.append(raw: line) }
+        if context.addedLines.count > 0 { writer.append(raw: context.addedLines) }
         writer.append("\r\n")
         return !writer.overflowed
     }

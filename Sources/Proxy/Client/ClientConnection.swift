@@ -89,9 +89,10 @@ class ClientConnection: Handle {
         return self.channel.addresses().map { ($0.peer, $0.own) }
     }
 
-    /// Lets its requests tell of the certificate that it has shown.
-    final func tellCertificate() {
-        if let tls { self.context.certificateLines = tls.certificateLines(self.channel) }
+    /// Lines that tell of the certificate that it has shown; nil: it has shown none.
+    final var certificateLines: UnsafeRawBufferPointer? {
+        guard let tls else { return nil }
+        return tls.certificateLines(self.channel)
     }
 
     /// Bytes held because the client does not take them.

@@ -33,8 +33,16 @@ extension Exchange {
         guard let client, let route, self.phase.isUnanswered else { return }
         let stream = self.clientStream
         self.status = head.status
-        let flow = route.with { route in
-            client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
+        let flow: Flow
+        if self.coder == nil {
+            flow = route.with { route in
+                client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
+            }
+        } else {
+            // A read's worth is compressed at a time: less of it, for others wait meanwhile.
+            self.isClientSlow = true
+            guard let coded = self.sendCoded(piece, data, behind: (head, source)) else { return self.uncoded() }
+            flow = coded
         }
         guard !flow.isRefused else {
             return self.malformedAnswer(flow == .tooLarge ? .answerTooLarge : .unexpectedUpgrade)
@@ -49,10 +57,18 @@ extension Exchange {
         guard let client else { return }
         let stream = self.clientStream
         if self.phase.isTunnel { return self.tunnelDown(piece, data) }
+        guard self.coder == nil else { return self.answerCoded(piece, data) }
         self.passed(piece, client.with { $0.answerBody(piece, data, on: stream) })
     }
 
-    private func passed(_ piece: BodyPiece, _ flow: Flow) {
+    /// The answer could not be brought into its form, for want of memory.
+    private func uncoded() {
+        self.release(.closed)
+        self.report(.cancelled)
+        self.reply(.shortage)
+    }
+
+    func passed(_ piece: BodyPiece, _ flow: Flow) {
         self.answerBytes &+= UInt64(piece.data)
         if flow == .waits { self.isClientSlow = true }
         if piece.isEnd { return self.answerEnded() }

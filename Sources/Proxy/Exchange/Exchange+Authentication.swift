@@ -97,7 +97,8 @@ extension Exchange {
 
     /// The password was looked at. On the worker's own turn, outside the client's events.
     func judged(_ verdict: CredentialVerdict) {
-        guard self.client != nil, self.phase.isChecking, let route = self.route?.object,
+        // It may have been answered meanwhile, and still wait for its client to take that.
+        guard self.client != nil, self.phase.isChecking, self.phase.isUnanswered, let route = self.route?.object,
             let authentication = route.authentication
         else { return }
         self.phase.checked()

@@ -68,7 +68,7 @@ extension Exchange {
 
     private func begin(_ head: RequestHead, _ span: borrowing Span<UInt8>, _ route: RoutePlan) -> Bool {
         self.route = Reference(to: route)
-        if !route.policies.isEmpty, !self.passes(route) { return false }
+        if route.asksFirst, !self.passes(route) { return false }
         if route.policy.refusal(of: self.core.memory.fields) != nil {
             self.reply(.badFieldName)
             return false

@@ -1,3 +1,4 @@
+import Compression
 import HTTPWire
 import Reactor
 import Traffic
@@ -10,10 +11,13 @@ extension Exchange {
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
     ) {
         guard let route = self.route?.object else { return }
+        let form = route.compression.map { self.form(head, source, piece, by: route, $0) } ?? Form()
+        self.coder = form.coder
         let room = self.core.memory.roomForChanges()
         var writer = ByteWriter(room)
         ResponseEditor.write(
-            head, fields: self.core.memory.fields.list, source: source.bindMemory(to: UInt8.self).span, into: &writer)
+            head, fields: self.core.memory.fields.list, source: source.bindMemory(to: UInt8.self).span,
+            coding: form.coder?.coding.token, weakens: form.weakens, varies: form.varies, into: &writer)
         if route.policies.contains(.tellsLimits) { self.writeLimits(route, into: &writer) }
         writer.append("\r\n")
         guard !writer.overflowed else { return self.malformedAnswer(.answerTooLarge) }
@@ -25,7 +29,7 @@ extension Exchange {
     ) {
         let source = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])
         // What was within the limits is not refused for what was added.
-        let limits = HeadLimits(requestLine: count, bytes: count, count: 10_000)
+        let limits = HeadLimits(requestLine: count, bytes: count, count: 20_000)
         do throws(HeadError) {
             guard
                 let head = try HeadParser.response(

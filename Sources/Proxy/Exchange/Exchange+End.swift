@@ -83,6 +83,7 @@ extension Exchange {
             answer.lines = (answer.lines ?? []) + self.limitLines(route)
         }
         self.leaveQueue()
+        if self.coder != nil { self.restCoder() }
         self.status = answer.status
         self.phase.answerBegan()
         self.phase.answerEnded()
@@ -176,6 +177,7 @@ extension Exchange {
         }
         if self.tunnelledAt > 0 { self.core.counts.tunnels -= 1 }
         if let log = self.core.log { AccessRecord.write(self, client.object, microseconds: micros, to: log) }
+        if self.coder != nil { self.restCoder() }
         self.forgetHead()
         self.held.clear(pool: &self.core.buffers)
         self.heldTrailers.clear(pool: &self.core.buffers)

@@ -46,10 +46,16 @@ extension Exchange {
                 if route.rewritesHostToEndpoint || client.context.endpointHost != nil {
                     client.context.endpointHost = route.rewritesHostToEndpoint ? pool.with { $0.authority } : nil
                 }
-                if route.policies.contains(.authentication) || client.context.userLine != nil {
-                    client.context.userLine = route.authentication?.line(ofUser: Int(self.user))
+                guard !route.addsLines else {
+                    client.context.addedLines = self.addedLines(route, client)
+                    defer { client.context.addedLines = UnsafeRawBufferPointer(start: nil, count: 0) }
+                    return withUnsafePointer(to: &client.context) { context in
+                        endpoint.with {
+                            $0.request(
+                                head, fields, source, policy: route.policy, context: context, piece, data, on: stream)
+                        }
+                    }
                 }
-                if route.policy.forwardsCertificate { client.tellCertificate() }
                 return withUnsafePointer(to: &client.context) { context in
                     endpoint.with {
                         $0.request(
@@ -69,6 +75,15 @@ extension Exchange {
         if flow == .waits { self.blockedSince = self.core.now }
         if piece.isEnd { self.phase.requestEnded() }
         if self.phase.isRequestWhole { self.requestEnded() } else { self.arm() }
+    }
+
+    /// Who asks, for the upstream. Valid up to the write.
+    private func addedLines(_ route: RoutePlan, _ client: ClientConnection) -> UnsafeRawBufferPointer {
+        let room = self.core.memory.roomForChanges()
+        var writer = ByteWriter(room)
+        if let line = route.authentication?.line(ofUser: Int(self.user)) { writer.append(raw: line) }
+        if route.policy.forwardsCertificate, let lines = client.certificateLines { writer.append(raw: lines) }
+        return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<writer.count])
     }
 
     /// The request is whole; from here the answer's deadline runs.

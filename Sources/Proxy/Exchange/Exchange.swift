@@ -1,3 +1,4 @@
+import Compression
 import HTTPWire
 import Reactor
 import Traffic
@@ -75,7 +76,10 @@ final class Exchange: Handle {
     var isProxied = false
     /// It ended before its end.
     var isCut = false
-    /// A write to the client did not drain: less is read at a time from now on.
+    /// Brings its body into a shorter form; nil: it goes as it came. And bytes of that form.
+    var coder: ContentCoder?
+    var codedBytes: UInt64 = 0
+    /// A write to the client did not drain, or what is read is compressed: less is read at a time from now on.
     var isClientSlow = false
 
     // Times: microseconds for what is measured, milliseconds for what is waited for.
@@ -118,6 +122,7 @@ final class Exchange: Handle {
         self.isProxied = false
         self.isCut = false
         self.isClientSlow = false
+        self.codedBytes = 0
         self.tunnelledAt = 0
         self.blockedSince = 0
         self.unacknowledged = .max

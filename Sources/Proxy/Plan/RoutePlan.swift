@@ -9,6 +9,7 @@ struct RoutePolicies: OptionSet {
     static let authentication = RoutePolicies(rawValue: 4)
     /// Every answer says what is left.
     static let tellsLimits = RoutePolicies(rawValue: 8)
+    static let compression = RoutePolicies(rawValue: 16)
 }
 
 /// A route with what the data plane derives from it once. Immutable, shared by all workers.
@@ -43,8 +44,12 @@ final class RoutePlan: Sendable {
     private let sides: ContiguousArray<Int>
     let localCounters: Int
 
-    /// What has to be asked before anything else; empty: nothing.
+    /// Empty: none.
     let policies: RoutePolicies
+    /// Some of them ask something of a request before anything else.
+    let asksFirst: Bool
+    /// Requests are told who asks.
+    let addsLines: Bool
     /// Some of them change answers.
     let changesAnswers: Bool
     let access: AddressRule
@@ -54,6 +59,8 @@ final class RoutePlan: Sendable {
     let addressLimits: Int
     /// nil: nobody need say who they are.
     let authentication: RouteAuthentication?
+    /// nil: answers go as they came.
+    let compression: CompressionPlan?
 
     let isSticky: Bool
     let hasOverride: Bool
@@ -67,17 +74,21 @@ final class RoutePlan: Sendable {
                 + route.rateLimits.filter { $0.spec.key != .clientAddress }).map { Reference(to: $0) })
         self.addressLimits = route.rateLimits.count { $0.spec.key == .clientAddress }
         self.authentication = spec.basicAuth.map { RouteAuthentication($0) }
+        self.compression = spec.compression.map { CompressionPlan($0) }
         self.policies = [
             self.access.isOpen ? [] : .access, self.rateLimits.isEmpty ? [] : .rateLimits,
             spec.basicAuth == nil ? [] : .authentication,
             spec.rateLimits.contains { $0.telling == .always } ? .tellsLimits : [],
+            spec.compression == nil ? [] : .compression,
         ]
-        self.changesAnswers = !self.policies.isDisjoint(with: .tellsLimits)
+        self.asksFirst = !self.policies.isDisjoint(with: [.access, .rateLimits, .authentication])
+        self.changesAnswers = !self.policies.isDisjoint(with: [.tellsLimits, .compression])
         self.name = spec.name
         self.counters = counters
         self.localCounters = localCounters
         self.sides = ContiguousArray(route.split?.entries.map(\.upstream) ?? [])
         self.policy = Self.policy(spec, forwarding: forwarding)
+        self.addsLines = spec.basicAuth?.userHeader != nil || self.policy.forwardsCertificate
         if case .endpoint = spec.hostRewrite {
             self.rewritesHostToEndpoint = true
         } else {

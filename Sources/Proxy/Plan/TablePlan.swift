@@ -12,6 +12,8 @@ final class TablePlan: Sendable {
     let headLimits: HeadLimits
     /// No peer's word on clients is believed.
     let trustsNobody: Bool
+    /// Some route compresses.
+    let compresses: Bool
     /// Where no route was found.
     let unrouted: Int
     /// A route lets clients open WebSockets.
@@ -35,6 +37,7 @@ final class TablePlan: Sendable {
         let limits = table.spec.limits
         self.headLimits = HeadLimits(
             requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))
+        self.compresses = table.spec.routes.contains { $0.compression != nil }
         self.trustsNobody = table.trusted.isEmpty
         self.opensWebSockets = table.spec.routes.contains { $0.upgrade.contains { $0.lowercased() == "websocket" } }
         self.headRoom = Int(limits.headerBytes) * 2 + 65_536

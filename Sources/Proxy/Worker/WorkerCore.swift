@@ -1,3 +1,4 @@
+import Compression
 import Glibc
 import HTTPWire
 import Reactor
@@ -71,6 +72,8 @@ final class WorkerCore {
     /// Words on credentials that were looked at for exchanges of this worker.
     let verdicts: VerdictInbox
     var remembered = RememberedCredentials()
+    var coders = CoderPool()
+    private(set) var load = LoadMeter()
     /// Made with the first credentials.
     var hasher: KeyedHash?
     private var dateSecond: UInt64 = 0
@@ -107,6 +110,9 @@ final class WorkerCore {
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
         self.readClock()
+        self.nowMicroseconds = MonotonicClock.microseconds()
+        self.now = self.nowMicroseconds / 1_000
+        if self.load.isOn { self.load.turnBegins(self.nowMicroseconds) }
         if let tls {
             tls.now = self.now
             self.handshakesInTurn = 0
@@ -133,6 +139,7 @@ final class WorkerCore {
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
         if self.buffers.lent != self.reportedHeld { self.reportHeld() }
         self.log?.offer()
+        if self.load.isOn { self.load.turnEnds(MonotonicClock.microseconds()) }
         var next = NextTurn(timeout: self.nextWait())
         if next.timeout != 0, self.pacing.spacing > 0 {
             let elapsed = MonotonicClock.microseconds() &- self.nowMicroseconds
@@ -334,6 +341,7 @@ final class WorkerCore {
         self.headLimits = shared.headLimits
         self.timeouts = table.spec.timeouts
         self.tlsLimits = table.spec.limits.tls
+        self.load.isOn = shared.compresses
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         if self.counts.http2.connections > 0 { self.prepareHTTP2() }
         self.closeAbandonedPools(table)

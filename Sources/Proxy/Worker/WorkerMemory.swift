@@ -10,6 +10,7 @@ import Traffic
 ///   it.
 /// - `frames`: a chunk's size line, and what ends a chunk, trailers included, up to the write.
 /// - `changes`: an answer's head that a policy changes, up to the write. Made when it is needed first.
+/// - `coded`: a piece of a body in a shorter form, up to the write. Likewise.
 /// - `pieces`: what one write sends.
 /// - `fields`: of the head parsed last, until the next parse.
 struct WorkerMemory: ~Copyable {
@@ -27,6 +28,8 @@ struct WorkerMemory: ~Copyable {
     private(set) var head: UnsafeMutableRawBufferPointer
     private(set) var frames: UnsafeMutableRawBufferPointer
     private var changes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    private var coded = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    private static let codedSize = 65_536
     let pieces: UnsafeMutableBufferPointer<iovec>
     var fields = FieldTable(capacity: 256)
     var fieldReferences: ContiguousArray<FieldReference> = []
@@ -45,6 +48,7 @@ struct WorkerMemory: ~Copyable {
         self.head.deallocate()
         self.frames.deallocate()
         self.changes.deallocate()
+        self.coded.deallocate()
         self.pieces.deallocate()
     }
 
@@ -62,6 +66,12 @@ struct WorkerMemory: ~Copyable {
             self.input.deallocate()
             self.input = .allocate(byteCount: needed, alignment: 64)
         }
+    }
+
+    /// Room for a piece of a body in another form.
+    mutating func roomForCoded() -> UnsafeMutableRawBufferPointer {
+        if self.coded.isEmpty { self.coded = .allocate(byteCount: Self.codedSize, alignment: 64) }
+        return self.coded
     }
 
     /// Room for a head with what policies add.

@@ -107,8 +107,10 @@ package struct SectionKeys: Sendable, Equatable {
             "name", "match", "split", "redirect", "respond", "sticky", "failover", "reserve", "override", "upgrade",
             "rewrite",
             "host", "requestHeaders", "responseHeaders", "timeouts", "limits", "buffering", "allow", "deny",
-            "rateLimit", "basicAuth",
+            "rateLimit", "basicAuth", "compression",
         ])
+    package static let compression = SectionKeys(
+        "compression", ["algorithms", "minimum", "types", "credentials", "level"])
     package static let basicAuth = SectionKeys("basicAuth", ["realm", "users", "usersFile", "forward", "userHeader"])
     package static let rateLimit = SectionKeys(
         "rateLimit",
@@ -138,7 +140,8 @@ package struct SectionKeys: Sendable, Equatable {
         srvDiscovery,
         endpointSlices,
         balanceHash,
-        health, expect, passive, queue, retry, route, rateLimit, basicAuth, match, pathPattern, redirect, respond, key,
+        health, expect, passive, queue, retry, route, rateLimit, basicAuth, compression, match, pathPattern, redirect,
+        respond, key,
         override,
         rewrite,
         replace, hostRewrite, headerEdits,

@@ -26,7 +26,7 @@ struct RouteReader {
     /// What only a request that goes to an upstream needs.
     private static let splitOnly = [
         "sticky", "failover", "reserve", "override", "upgrade", "rewrite", "host", "requestHeaders", "responseHeaders",
-        "buffering", "basicAuth",
+        "buffering", "basicAuth", "compression",
     ]
 
     /// `position` counts from 1 and names a route that has no name.
@@ -58,6 +58,7 @@ struct RouteReader {
         section.read("rateLimit", into: &route.rateLimits) { RateLimitReader.read($0) }
         let headers = route.requestHeaders
         section.read("basicAuth", into: &route.basicAuth) { BasicAuthReader.read($0, headers: headers) }
+        section.read("compression", into: &route.compression) { CompressionReader.read($0) }
         if route.basicAuth == nil, !section.has("basicAuth"), route.rateLimits.contains(where: { $0.key == .user }) {
             section["rateLimit"]?.fail("counts by user, and the route has no \"basicAuth\"")
         }

@@ -86,3 +86,39 @@ package struct UserSpec: Sendable, Equatable, CustomStringConvertible, CustomDeb
     package var debugDescription: String { self.name }
     package var customMirror: Mirror { Mirror(self, children: ["name": self.name, "hash": "…"]) }
 }
+
+/// A form in which a body may be sent (RFC 9110 8.4.1).
+package enum ContentCoding: Int, Sendable, CaseIterable {
+    case gzip, brotli, zstd
+
+    /// As `Content-Encoding` has it.
+    package var token: StaticString {
+        switch self {
+        case .gzip: "gzip"
+        case .brotli: "br"
+        case .zstd: "zstd"
+        }
+    }
+
+    /// Another name that clients may have for it (RFC 9110 8.4.1.3).
+    package var alias: StaticString { self == .gzip ? "x-gzip" : "" }
+}
+
+/// Which answers are sent in a shorter form.
+package struct CompressionSpec: Sendable, Equatable {
+    /// The preferred one first, among those that a client wants alike.
+    package var algorithms: [ContentCoding] = [.zstd, .brotli, .gzip]
+    /// Bytes; shorter bodies go as they are.
+    package var minimum: UInt64 = 1_024
+    /// See `MediaTypes`.
+    package var types = [
+        "text/*", "application/json", "application/*+json", "application/javascript", "application/xml",
+        "application/*+xml", "image/svg+xml", "application/wasm",
+    ]
+    /// Answers to requests with Cookie or Authorization too.
+    package var credentials = true
+    /// nil: of each algorithm the one that costs least for what it saves.
+    package var level: UInt8?
+
+    package init() {}
+}

@@ -22,6 +22,8 @@ package struct RouteSpec: Sendable, Equatable {
     package var rateLimits: [RateLimitSpec] = []
     /// nil: nobody need say who they are.
     package var basicAuth: BasicAuthSpec?
+    /// nil: answers go as they came.
+    package var compression: CompressionSpec?
 
     package init(name: String, action: RouteAction) {
         self.name = name

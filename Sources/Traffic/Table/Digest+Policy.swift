@@ -63,3 +63,14 @@ extension UserSpec: Digestible {
         digest.add(self.hash)
     }
 }
+
+extension CompressionSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(UInt64(self.algorithms.count))
+        for coding in self.algorithms { digest.add(UInt64(coding.rawValue)) }
+        digest.add(self.minimum)
+        digest.add(self.types)
+        digest.add(self.credentials)
+        digest.add(self.level.map { UInt64($0) + 1 } ?? 0)
+    }
+}

@@ -38,6 +38,7 @@ extension RouteSpec: Digestible {
         digest.add(self.access)
         digest.add(self.rateLimits)
         digest.add(self.basicAuth)
+        digest.add(self.compression)
     }
 }
 

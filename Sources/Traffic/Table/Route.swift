@@ -8,6 +8,7 @@ package final class RouteRecord: Sendable {
     package let denied = Atomic<UInt64>(0)
     package let notAllowed = Atomic<UInt64>(0)
     package let authentication = AuthenticationCounts()
+    package let compression = CompressionCounts()
     private let rates = Mutex<[String: RateTable]>([:])
     private let secret: (UInt64, UInt64)
     /// What a predecessor's tables knew, by the names of tables here.
