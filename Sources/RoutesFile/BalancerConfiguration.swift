@@ -39,10 +39,23 @@ package struct AdminSpec: Sendable, Equatable {
     package var tokens: [AdminToken] = []
     /// A file with further tokens, read with every load.
     package var tokensFile: String?
+    /// nil: plain HTTP. At `address` only.
+    package var tls: AdminTLS?
     /// SHA-256 of the token that `/metrics` asks for; nil: it asks for none.
     package var metricsToken: [UInt8]?
 
     package init() {}
+}
+
+/// What the admin API shows to those who ask by TLS.
+package struct AdminTLS: Sendable, Equatable {
+    package var chain: NamedFile
+    package var key: NamedFile
+
+    package init(chain: NamedFile, key: NamedFile) {
+        self.chain = chain
+        self.key = key
+    }
 }
 
 /// Where one line per request goes.

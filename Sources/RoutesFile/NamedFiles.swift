@@ -8,6 +8,12 @@ package enum NamedFileUse: Sendable, Equatable {
 extension BalancerConfiguration {
     /// Visits every file that the configuration names, with the JSON path of the name.
     package mutating func visitFiles(_ visit: (_ path: String, _ use: NamedFileUse, _ file: inout NamedFile) -> Void) {
+        self.admin.visit { admin in
+            admin.tls.visit { tls in
+                visit("$.admin.tls.certificate", .certificate, &tls.chain)
+                visit("$.admin.tls.key", .key, &tls.key)
+            }
+        }
         for index in self.listeners.indices {
             self.listeners[index].tls?.visitFiles("$.listeners[\(index)].tls", visit)
         }

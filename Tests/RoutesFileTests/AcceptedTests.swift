@@ -49,7 +49,7 @@ struct AcceptedTests {
     func topLevel() throws {
         let configuration = try Document(
             top: """
-                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false }, "accessLog": { "path": "/var/log/access" },
+                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false, "tls": { "certificate": "/a", "key": "/b" } }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },
@@ -72,6 +72,8 @@ struct AcceptedTests {
         #expect(configuration.admin?.address == (try address("[::1]:0")))
         #expect(configuration.admin?.observe == (try address("0.0.0.0:0")))
         #expect(configuration.admin?.hosts == ["balancer.internal", "[::1]"])
+        #expect(
+            configuration.admin?.tls == AdminTLS(chain: NamedFile(path: "/a"), key: NamedFile(path: "/b")))
         #expect(configuration.accessLog == .file(path: "/var/log/access"))
         #expect(configuration.operationalLog == .debug)
         #expect(!configuration.batching)

@@ -63,6 +63,8 @@ struct RejectedTests {
         .top(#""$schema": 5"#, "$.$schema", "expected a string, found number 5"),
         .top(#""limits": { "tls": { "handshakes": 0 } }"#, "$.limits.tls.handshakes", "an integer from 1"),
         .top(#""limits": { "tls": { "handshake": 1 } }"#, "$.limits.tls.handshake", #"did you mean "handshakes"?"#),
+        .top(#""admin": { "tls": { "certificate": "/a" } }"#, "$.admin.tls", #"the key "key" is missing"#),
+        .top(#""admin": { "tls": true }"#, "$.admin.tls", "expected an object"),
         .top(#""workers": 0"#, "$.workers", "an integer from 1 to 1024, found number 0"),
         .top(#""workers": 1.5"#, "$.workers", "found number 1.5"),
         .top(#""workers": 99999999999999999999"#, "$.workers", "found number 99999999999999999999"),

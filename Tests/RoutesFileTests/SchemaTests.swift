@@ -64,7 +64,7 @@ struct SchemaTests {
             "listenerTLS": ["certificates"], "certificate": ["certificate", "key"],
             "clientCertificates": ["ca", "mode"], "operationalLog": ["level"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
-            "adminToken": ["name", "role", "sha256"],
+            "adminToken": ["name", "role", "sha256"], "adminTLS": ["certificate", "key"],
             "rateLimit": ["name", "key", "rate"], "basicAuth": ["realm"],
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],

@@ -2,14 +2,23 @@
 enum AdminAddress {
     static let standard = "127.0.0.1:9901"
 
-    /// What was given, else the environment's, else the default. `http://` before it and a slash behind it are no part of an
+    /// What was given, else the environment's, else the default. A scheme before it and a slash behind it are no part of an
     /// address, but of what people copy.
     static func base(_ given: String?, environment: [String: String]) -> String {
         var text = (given ?? environment["BALANCER_ADMIN"] ?? "")[...]
         if text.isEmpty { return Self.standard }
-        if text.lowercased().hasPrefix("http://") { text = text.dropFirst("http://".count) }
+        for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
+            text = text.dropFirst(scheme.count)
+            break
+        }
         if text.hasSuffix("/") { text = text.dropLast() }
         return String(text)
+    }
+
+    /// Whether it is asked by TLS: the address says so, or an authority is named and the address does not say otherwise.
+    static func isSecure(_ given: String?, authority: String?, environment: [String: String]) -> Bool {
+        let text = (given ?? environment["BALANCER_ADMIN"] ?? "").lowercased()
+        return text.hasPrefix("https://") || authority != nil && !text.hasPrefix("http://")
     }
 
     /// Who named the address that holds, for messages.

@@ -51,7 +51,7 @@ struct AdminClient: Sendable {
 
     private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data
     {
-        var request = HTTPClientRequest(url: "http://\(self.base)\(path)")
+        var request = HTTPClientRequest(url: "\(self.options.scheme)\(self.base)\(path)")
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         if let token = try self.options.token() {
@@ -66,6 +66,9 @@ struct AdminClient: Sendable {
         var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(Self.connectPatience)))
         // Whoever asks a balancer that is not there wants to know now.
         configuration.connectionPool.retryConnectionEstablishment = false
+        if self.options.scheme == "https://" {
+            configuration.tlsConfiguration = try AdminOptions.trust(self.options.authority)
+        }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             let response = try await client.execute(request, timeout: .seconds(Self.patience))

@@ -26,6 +26,7 @@ final class BalancerService: Sendable {
     private let lookUps: BlockingThreads
     private let lifecycle = Lifecycle()
     private let access: AdminAccess
+    private let adminCertificate: AdminCertificate
     /// Those that serve, or try to.
     private let admin = Mutex<[AdminScope: AdminServer]>([:])
     private let adminConnections = AdminConnections()
@@ -105,11 +106,14 @@ final class BalancerService: Sendable {
         self.names = names
         let access = AdminAccess()
         self.access = access
+        let adminCertificate = AdminCertificate()
+        self.adminCertificate = adminCertificate
         self.publisher = publisher
         self.history = history
         self.lookUps = lookUps
         self.reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
+            adminCertificate: adminCertificate,
             thread: try BlockingThreads(named: "routes-file"), logger: logger)
     }
 
@@ -321,13 +325,19 @@ extension BalancerService {
         return reason
     }
 
+    /// What the address shows by TLS; nil: it is plain, as probes and scrapes want theirs.
+    private func certificate(_ scope: AdminScope) -> AdminCertificate? {
+        scope == .everything && self.options.configuration.admin?.tls != nil ? self.adminCertificate : nil
+    }
+
     private func serveAdmin(
         _ address: SocketAddress, _ scope: AdminScope, patient: Bool, events: AsyncStream<AdminEvent>.Continuation
     ) async {
         while !Task.isCancelled, self.lifecycle.current != .draining {
             let server = AdminServer(
                 plane: self.plane, scope: scope, address: address,
-                hosts: self.options.configuration.admin?.hosts ?? [], logger: self.logger
+                hosts: self.options.configuration.admin?.hosts ?? [], certificate: self.certificate(scope),
+                logger: self.logger
             ) { real in
                 Output.line("\(scope == .everything ? "admin" : "observe") \(real)")
                 events.yield(.bound)

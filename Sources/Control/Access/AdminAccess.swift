@@ -1,6 +1,7 @@
 import Reactor
 import RoutesFile
 import Synchronization
+import Traffic
 
 /// Who may ask the admin API for what: tokens, and how often they were wrong.
 package final class AdminAccess: Sendable {
@@ -170,6 +171,8 @@ extension AdminSpec {
     var fixed: AdminSpec {
         var fixed = self
         (fixed.tokens, fixed.tokensFile, fixed.metricsToken) = ([], nil, nil)
+        // Other files are followed; whether there are any is not.
+        if fixed.tls != nil { fixed.tls = AdminTLS(chain: NamedFile(path: ""), key: NamedFile(path: "")) }
         return fixed
     }
 }

@@ -115,6 +115,10 @@ package enum NamedFiles {
                     ))
             }
         }
+        if let tls = outcome.configuration.admin?.tls {
+            let paths = ("$.admin.tls.certificate", "$.admin.tls.key")
+            _ = self.facts(tls.chain, tls.key, paths, now, &outcome)
+        }
         for upstream in outcome.configuration.table.upstreams {
             guard let tls = upstream.tls else { continue }
             let path = RoutesFile.path(ofUpstream: upstream.name) + ".tls"
@@ -182,6 +186,13 @@ package enum NamedFiles {
 
     /// The library has its own opinion of ciphers, groups and chains: it is asked before anything is put in force.
     private static func tryContexts(_ outcome: inout Outcome) {
+        if let tls = outcome.configuration.admin?.tls {
+            do throws(TLSRefused) {
+                _ = try AdminCertificate.context(tls)
+            } catch {
+                outcome.problems.append(ControlProblem(path: "$.admin.tls", message: "\(error)"))
+            }
+        }
         for (position, listener) in outcome.configuration.listeners.enumerated() {
             guard let tls = listener.tls else { continue }
             do throws(TLSRefused) {

@@ -12,6 +12,7 @@ package actor ConfigurationReloader {
     private let discovery: EndpointDiscovery?
     private let names: HostNames?
     private let access: AdminAccess?
+    private let adminCertificate: AdminCertificate?
     private let clock: ControlClock
     private let logger: Logger
     /// Reads the file, which blocks.
@@ -34,7 +35,7 @@ package actor ConfigurationReloader {
     /// The file is read on `thread`.
     package init(
         path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, names: HostNames? = nil,
-        access: AdminAccess? = nil, clock: ControlClock = .system,
+        access: AdminAccess? = nil, adminCertificate: AdminCertificate? = nil, clock: ControlClock = .system,
         thread: BlockingThreads, logger: Logger
     ) {
         self.thread = thread
@@ -43,6 +44,7 @@ package actor ConfigurationReloader {
         self.discovery = discovery
         self.names = names
         self.access = access
+        self.adminCertificate = adminCertificate
         self.clock = clock
         self.logger = logger
         self.report = ReloadReport(
@@ -137,6 +139,7 @@ package actor ConfigurationReloader {
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(files.configuration, origin: origin)
             self.inForce = bytes
+            self.showAdminCertificate(files.configuration)
             self.access?.set(known, metrics: admin?.metricsToken)
             self.adopt(files, of: configuration)
             self.accept(configuration, outcome: outcome, origin: origin)
@@ -215,6 +218,7 @@ package actor ConfigurationReloader {
         do throws(ChangeRefused) {
             let outcome = try await self.publisher.load(
                 files.configuration, origin: ChangeOrigin(.file, who: "named files"))
+            self.showAdminCertificate(files.configuration)
             self.adopt(files, of: named.plain)
             self.fileReloads.successes += 1
             self.logger.info("replaced files loaded", metadata: ["generation": "\(outcome.generation)"])
@@ -232,6 +236,12 @@ package actor ConfigurationReloader {
     private func readFiles(_ configuration: BalancerConfiguration) async -> NamedFiles.Outcome {
         let now = Int64(clamping: self.clock.wall() / 1_000)
         return await self.thread.run { NamedFiles.read(configuration, now: now) }
+    }
+
+    /// Tried when the files were read.
+    private func showAdminCertificate(_ configuration: BalancerConfiguration) {
+        guard let tls = configuration.admin?.tls, let context = try? AdminCertificate.context(tls) else { return }
+        self.adminCertificate?.set(context)
     }
 
     private func adopt(_ files: NamedFiles.Outcome, of configuration: BalancerConfiguration) {

@@ -32,7 +32,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let upstreamTLS = SectionKeys(
         "upstreamTLS", ["ca", "serverName", "verify", "certificate", "key", "minimumVersion"])
     package static let admin = SectionKeys(
-        "admin", ["address", "observe", "hosts", "tokens", "tokensFile", "metricsToken"])
+        "admin", ["address", "observe", "hosts", "tls", "tokens", "tokensFile", "metricsToken"])
+    package static let adminTLS = SectionKeys("adminTLS", ["certificate", "key"])
     package static let token = SectionKeys("adminToken", ["name", "role", "sha256"])
     /// A document of its own.
     package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
@@ -132,7 +133,7 @@ package struct SectionKeys: Sendable, Equatable {
 
     package static let all = [
         document, listener, listenerTLS, certificate, tickets, clientCertificates,
-        proxyProtocol, admin, token, accessLog, operationalLog, batching, takeover, state,
+        proxyProtocol, admin, adminTLS, token, accessLog, operationalLog, batching, takeover, state,
         guardRules,
         forwarding, errors, timeouts,
         routeTimeouts, limits, http2Limits, tlsLimits, routeLimits, buffering, upstream, upstreamTLS,

@@ -99,6 +99,7 @@ struct ConfigurationReader {
             node.elements("a list of host names such as [\"balancer.internal\"]", maximum: 64)?
                 .compactMap(self.adminHost)
         }
+        admin.tls = section["tls"].flatMap { TLSReader.admin($0) }
         self.readTokens(section, into: &admin)
         return admin
     }

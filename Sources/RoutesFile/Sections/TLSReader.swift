@@ -78,6 +78,16 @@ enum TLSReader {
         return clients
     }
 
+    // MARK: the admin API
+
+    static func admin(_ node: Node) -> AdminTLS? {
+        guard let section = node.section(.adminTLS) else { return nil }
+        let chain = Self.file(section.required("certificate"))
+        let key = Self.file(section.required("key"))
+        guard let chain, let key else { return nil }
+        return AdminTLS(chain: chain, key: key)
+    }
+
     // MARK: upstreams
 
     static func upstream(_ node: Node) -> UpstreamTLS? {

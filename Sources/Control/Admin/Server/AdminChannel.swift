@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
+import NIOSSL
 
 /// The HTTP/1.1 pipeline of one connection of the admin API: as Hummingbird's own, with bounds.
 struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
@@ -13,6 +14,8 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
     let limits: AdminLimits
     let connections: AdminConnections
     let reserve: DescriptorReserve
+    /// nil: plain.
+    let certificate: AdminCertificate?
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let reserve = self.reserve
@@ -26,12 +29,16 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
             decoder.maxHeaderListSize = self.limits.headBytes
             decoder.maxHeaderFieldCount = self.limits.fields
             let pipeline = channel.pipeline.syncOperations
+            if let certificate = self.certificate {
+                guard let context = certificate.context else { throw ChannelError.operationUnsupported }
+                try pipeline.addHandler(NIOSSLServerHandler(context: context))
+            }
             try pipeline.addHandler(ArrivalHandler())
             try pipeline.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                 withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
             try pipeline.addHandler(AdminExchangeHandler(limits: self.limits, connections: self.connections))
-            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: self.certificate != nil))
             try pipeline.addHandler(HTTPConnectionStateHandler(logger: logger))
             return try NIOAsyncChannel(
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))

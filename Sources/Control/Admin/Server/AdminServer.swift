@@ -11,10 +11,10 @@ import Traffic
 package struct AdminServer: Sendable {
     private let group: ServiceGroup
 
-    /// `hosts` are further names by which it may be called. `bound` is called once with the address really bound.
+    /// `hosts` are further names by which it may be called. `certificate`: what it shows by TLS; nil: it is plain. `bound` is called once with the address really bound.
     package init(
         plane: ControlPlane, scope: AdminScope = .everything, address: Traffic.SocketAddress, hosts: [String] = [],
-        limits: AdminLimits = AdminLimits(), logger: Logger,
+        certificate: AdminCertificate? = nil, limits: AdminLimits = AdminLimits(), logger: Logger,
         bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void
     ) {
         var quiet = logger
@@ -22,7 +22,7 @@ package struct AdminServer: Sendable {
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Self.application(
             AdminAPI(plane: plane, names: AdminNames(bound: address.ip, hosts: hosts), scope: scope),
-            address: address, limits: limits, logger: quiet, bound: bound)
+            address: address, certificate: certificate, limits: limits, logger: quiet, bound: bound)
         self.group = ServiceGroup(
             configuration: .init(services: [.init(service: application)], logger: quiet))
     }
@@ -30,7 +30,8 @@ package struct AdminServer: Sendable {
     /// The listener and everything behind it. It runs on one event loop: an accepted connection over the bound is closed
     /// before the next one is accepted.
     static func application(
-        _ api: AdminAPI, address: Traffic.SocketAddress, limits: AdminLimits = AdminLimits(), logger: Logger,
+        _ api: AdminAPI, address: Traffic.SocketAddress, certificate: AdminCertificate? = nil,
+        limits: AdminLimits = AdminLimits(), logger: Logger,
         bound: @escaping @Sendable (Traffic.SocketAddress) async -> Void = { _ in }
     ) -> some ApplicationProtocol {
         // Clients of the one take nothing from the other.
@@ -39,7 +40,8 @@ package struct AdminServer: Sendable {
         return Application(
             router: api.router(),
             server: HTTPServerBuilder {
-                AdminChannel(responder: $0, limits: limits, connections: connections, reserve: reserve)
+                AdminChannel(
+                    responder: $0, limits: limits, connections: connections, reserve: reserve, certificate: certificate)
             },
             configuration: .init(address: .hostname(address.ip.description, port: Int(address.port))),
             onServerRunning: { channel in
