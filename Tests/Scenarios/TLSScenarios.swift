@@ -233,6 +233,11 @@ import Testing
         #expect(try self.curl(balancer.port, "/in").status != 0)
         #expect(try self.curl(balancer.port, "/in", ["--cert", strange.certificate, "--key", strange.key]).status != 0)
         #expect(upstream.requests.count == 1)
+        let explained = try balancer.command(
+            "explain", "/in", "--server-name", "LOCALHOST", "--host", "other.example:1")
+        #expect(
+            explained.output.contains("public shows ") && explained.output.contains("certificate is demanded")
+                && explained.output.contains("421 misdirected"), "\(explained)")
         let elsewhere = try self.curl(balancer.port, "/in", shown + ["-H", "Host: other.example", "-i"])
         #expect(elsewhere.output.hasPrefix("HTTP/2 421 ") && elsewhere.output.contains("misdirected"), "\(elsewhere)")
         #expect(upstream.requests.count == 1)

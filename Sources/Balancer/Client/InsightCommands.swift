@@ -23,6 +23,9 @@ struct ExplainCommand: AsyncParsableCommand {
     @Option(help: "The listener where the client connects, for routes that ask for it.")
     var listener: String?
 
+    @Option(name: .customLong("server-name"), help: "The name that the client asks for by TLS (SNI).")
+    var serverName: String?
+
     @OptionGroup var admin: AdminOptions
 
     func run() async throws {
@@ -31,6 +34,7 @@ struct ExplainCommand: AsyncParsableCommand {
         query += self.header.map { "header=\(AdminClient.query($0))" }
         if let client = self.client { query.append("client=\(AdminClient.query(client))") }
         if let listener = self.listener { query.append("listener=\(AdminClient.query(listener))") }
+        if let name = self.serverName { query.append("serverName=\(AdminClient.query(name))") }
         let client = AdminClient(options: self.admin)
         let data = try await client.get("/api/v1/explain?\(query.joined(separator: "&"))")
         try client.show(data, as: Explanation.self) { explanation in

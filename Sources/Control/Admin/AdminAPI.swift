@@ -144,7 +144,16 @@ package struct AdminAPI: Sendable {
                 client: parameters["client"].map { String($0) },
                 listener: parameters["listener"].map { String($0) })
             let view = await plane.publisher.current
-            return try AdminJSON.response(question.answer(view.table, now: plane.clock.monotonic()))
+            var explanation = question.answer(view.table, now: plane.clock.monotonic())
+            if let name = parameters["serverName"] {
+                let question = CertificateQuestion(
+                    serverName: String(name), host: parameters["host"].map { String($0) } ?? "",
+                    listener: parameters["listener"].map { String($0) })
+                let listeners = await plane.reloader.listeners
+                let certificates = await plane.reloader.certificates
+                explanation.reasons.insert(contentsOf: question.answer(listeners, certificates), at: 0)
+            }
+            return try AdminJSON.response(explanation)
         }
         router.get("/api/v1/limits") { request, _ in
             let question = try Self.limitQuestion(request)

@@ -93,7 +93,9 @@ enum OpenAPIDocument {
                 {"name": "client", "in": "query", "schema": {"type": "string"},
                  "description": "Client address, for routes that stick by it"},
                 {"name": "listener", "in": "query", "schema": {"type": "string"},
-                 "description": "Where the client connects, for routes that ask for it"}],
+                 "description": "Where the client connects, for routes that ask for it"},
+                {"name": "serverName", "in": "query", "schema": {"type": "string"},
+                 "description": "The name that the client asks for by TLS (SNI): which certificate it is shown"}],
               "responses": {
                 "200": {"$ref": "#/components/responses/Explanation"},
                 "422": {"$ref": "#/components/responses/Refused"}}}},

@@ -165,6 +165,8 @@ package actor ConfigurationReloader {
     /// Milliseconds that whoever writes a certificate gets for its key.
     private static let pairTime: UInt64 = 500
 
+    /// The listeners in force, as the file has them.
+    package var listeners: [ListenerSpec] { self.named?.plain.listeners ?? [] }
     /// The certificates in force.
     package var certificates: [CertificateRecord] { self.named?.files.certificates ?? [] }
     private var fileReloads: (successes: UInt64, failures: UInt64) = (0, 0)

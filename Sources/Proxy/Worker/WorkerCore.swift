@@ -110,8 +110,6 @@ final class WorkerCore {
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
         self.readClock()
-        self.nowMicroseconds = MonotonicClock.microseconds()
-        self.now = self.nowMicroseconds / 1_000
         if self.load.isOn { self.load.turnBegins(self.nowMicroseconds) }
         if let tls {
             tls.now = self.now
