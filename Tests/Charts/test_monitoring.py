@@ -192,9 +192,9 @@ class Alerts(unittest.TestCase):
 SCOPE = 'namespace="kusama", service="otv-balancer-metrics"'
 
 
-def series(name, values, scope=SCOPE, **labels):
+def series(metric, values, scope=SCOPE, /, **labels):
     inner = ", ".join([scope, *[f'{key}="{value}"' for key, value in labels.items()]])
-    return {"series": f"{name}{{{inner}}}", "values": values}
+    return {"series": f"{metric}{{{inner}}}", "values": values}
 
 
 # Which alert, after how long, by which series; and the labels of those that fire.
@@ -489,7 +489,12 @@ class Firing(unittest.TestCase):
         self.maxDiff = None
         texts = {rule["alert"]: rule for _, rule in rules()}
         # Summaries with a value in them are told by hand.
-        values = {"BalancerErrors": "3%", "BalancerWeightsNotLasting": "50"}
+        values = {
+            "BalancerErrors": "3%",
+            "BalancerWeightsNotLasting": "50",
+            "BalancerCertificateEnds": "12d 22h 50m 0s",
+            "BalancerHandshakesFail": "33.33%",
+        }
 
         def said(alert, labels):
             summary = re.sub(
