@@ -26,7 +26,8 @@ struct UserTests {
             "$2b$xx$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
             "$2b$31$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
             "$5$rounds=999$a$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.",
-            "$5$rounds=99999999999999999999$a$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.", "$5$a$b", "$y$", "$y$j$a$b",
+            "$5$rounds=99999999999999999999$a$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.", "$5$a$b", "$y$a",
+            "$y$j$a$b",
             "$y$jzT$abcdefgh$uMUXG79B2cFpoAYyDccUnsaH/aGTyBYMlnQidzyag01", "{SHA}x", "$apr1$a$b", "a b", "$$$$$",
         ])
     func faults(hash: String) throws {
