@@ -37,14 +37,18 @@ package final class BlockingThreads: Sendable {
             while read(self.descriptor, &one, 8) < 0, errno == EINTR {}
             return self.waiting.withLock { waiting in
                 guard waiting.next < waiting.calls.count else { return nil }
-                defer {
-                    waiting.next += 1
-                    if waiting.next == waiting.calls.count {
-                        waiting.calls.removeAll(keepingCapacity: true)
-                        waiting.next = 0
-                    }
+                let call = waiting.calls[waiting.next]
+                // What it holds goes when it has run, also where there is always another behind it.
+                waiting.calls[waiting.next] = {}
+                waiting.next += 1
+                if waiting.next == waiting.calls.count {
+                    waiting.calls.removeAll(keepingCapacity: true)
+                    waiting.next = 0
+                } else if waiting.next >= 64, waiting.next * 2 >= waiting.calls.count {
+                    waiting.calls.removeFirst(waiting.next)
+                    waiting.next = 0
                 }
-                return waiting.calls[waiting.next]
+                return call
             }
         }
 
