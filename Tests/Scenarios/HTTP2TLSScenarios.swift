@@ -165,7 +165,8 @@ import Testing
         #expect(try peer.answer(stream).text == "ok")
         #expect(peer.read { $0.goAways.count == 2 })
         peer.read(until: { _ in false })
-        #expect(peer.end == .closed)
+        // All of it has been read: what the peer's TLS still sends when the connection closes may make a reset of its end.
+        #expect(peer.end == .closed || peer.end == .reset)
         #expect(balancer.program.awaitExit() == 0)
     }
 
