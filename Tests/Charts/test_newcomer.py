@@ -183,7 +183,7 @@ class Mistakes(unittest.TestCase):
             self.assertEqual(ran(program("balancer"), *words)[0], 0)
 
     def test_an_admin_address_that_is_none(self):
-        for address in ("nonsense", "127.0.0.1", "127.0.0.1:", ":9901", "127.0.0.1:0", "127.0.0.1:99999", "https://127.0.0.1:9901", "http://127.0.0.1:1/api", "a b:1", "fd00::1:9901"):
+        for address in ("nonsense", "127.0.0.1", "127.0.0.1:", ":9901", "127.0.0.1:0", "127.0.0.1:99999", "https://127.0.0.1", "http://127.0.0.1:1/api", "a b:1", "fd00::1:9901"):
             for words in (["routes"], ["health"], ["status"]):
                 status, said = ran(program("balancer"), *words, "--admin", address)
                 self.assertEqual(status, 64, address)
