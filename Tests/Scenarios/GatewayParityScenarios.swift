@@ -263,7 +263,8 @@ import Testing
         var connections = try (0..<60).map { _ in try RawConnection(port: port) }
         // The first has never asked for anything: it gives way.
         #expect(connections[0].readAll(seconds: 30).end != .timeout)
-        #expect(program.openFiles < 40)
+        // One that has just been let in may be the fortieth for a moment.
+        #expect(eventually { program.openFiles < 40 })
         let before = Self.processorTime(program)
         // What it does while nothing happens is what the test is about.
         sleep(1)
