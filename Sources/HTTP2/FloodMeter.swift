@@ -6,7 +6,7 @@ struct FloodMeter: Sendable {
     private var unknown: TokenBucket
     /// PRIORITY and PRIORITY_UPDATE: so many, and two more for each stream.
     private var priorities = 20
-    /// WINDOW_UPDATE: so many, and ten more for each DATA frame of ours.
+    /// WINDOW_UPDATE: so many, and ten more for each stream and each DATA frame of ours.
     private var windowUpdates = 100
     private static let windowUpdatesKept = 10_000
     /// Bytes of frames that came, and bytes among them or of ours that say something.
@@ -61,7 +61,11 @@ struct FloodMeter: Sendable {
         guard self.windowUpdates >= 0 else { throw ConnectionFault(.windowUpdates) }
     }
 
-    mutating func opened() { self.priorities = min(self.priorities + 2, 10_000) }
+    mutating func opened() {
+        self.priorities = min(self.priorities + 2, 10_000)
+        // Some widen the window of each stream, also where no body comes.
+        self.windowUpdates = min(self.windowUpdates + 10, Self.windowUpdatesKept)
+    }
 
     mutating func sentData(_ count: Int) {
         self.windowUpdates = min(self.windowUpdates + 10, Self.windowUpdatesKept)

@@ -75,8 +75,9 @@ package struct FrameWriter: ~Copyable {
         self.append(UInt32(truncatingIfNeeded: data))
     }
 
-    package mutating func reset(_ stream: UInt32, _ code: ErrorCode) {
-        self.answers += 1
+    /// `isAnswer`: the peer has caused it.
+    package mutating func reset(_ stream: UInt32, _ code: ErrorCode, isAnswer: Bool) {
+        if isAnswer { self.answers += 1 }
         self.resetCode = code
         guard self.begin(4, FrameType.reset, stream: stream) else { return }
         self.append(code.rawValue)

@@ -53,9 +53,15 @@ extension Session {
     /// Behind a fault: GOAWAY with its code.
     package mutating func fail(_ fault: ConnectionFault, into out: inout FrameWriter) {
         if case .failed = self.phase { return }
+        // Never more than was said before (6.8).
+        var last = self.streams.last
+        if case .last(let said) = self.phase { last = min(last, said) }
         self.phase = .failed
-        out.goAway(last: self.streams.last, fault.code)
+        out.goAway(last: last, fault.code)
     }
+
+    /// The peer took what it was sent at that time: it lives, whatever its frames wait behind.
+    package mutating func moved(at time: UInt64) { self.lastFrame = max(self.lastFrame, time) }
 
     private mutating func ping(now: UInt64, into out: inout FrameWriter) {
         self.pings &+= 1

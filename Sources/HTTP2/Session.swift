@@ -131,6 +131,12 @@ package struct Session: Sendable {
         return .none
     }
 
+    /// The peer was told that such streams are not served.
+    private func isBehindLast(_ stream: UInt32) -> Bool {
+        guard case .last(let last) = self.phase else { return false }
+        return stream > last
+    }
+
     /// A frame on a stream that the peer has not opened (5.1).
     private func refuseIdle(_ stream: UInt32) throws(ConnectionFault) {
         guard stream & 1 == 1, stream <= self.streams.last else { throw ConnectionFault(.protocolError) }
@@ -143,6 +149,11 @@ package struct Session: Sendable {
         guard self.window.take(flow) else { throw ConnectionFault(.flowControlError) }
         // What stalled streams hold does not close it.
         self.leftConnection(0, into: &out)
+        // Its HEADERS crossed our last GOAWAY and were dropped: so is what follows them (6.8).
+        guard !self.isBehindLast(stream) else {
+            self.leftConnection(flow, into: &out)
+            return .none
+        }
         guard let slot = self.streams.find(stream) else {
             guard self.streams.wasReset(stream, now: now) else { throw ConnectionFault(.streamClosed) }
             self.leftConnection(flow, into: &out)
@@ -181,6 +192,10 @@ package struct Session: Sendable {
     ) throws(ConnectionFault) -> Step {
         let stream = block.stream
         guard stream & 1 == 1 else { throw ConnectionFault(.protocolError) }
+        if self.isBehindLast(stream) {
+            self.streams.note(stream)
+            return .discard(block, slot: nil)
+        }
         if let slot = self.streams.find(stream) {
             guard !self.streams[slot].isCancelled else { return .discard(block, slot: nil) }
             guard !self.streams[slot].hasPeerEnded else {
@@ -201,10 +216,9 @@ package struct Session: Sendable {
         }
         self.streams.note(stream)
         self.floods.opened()
-        if case .last(let last) = self.phase, stream > last { return .discard(block, slot: nil) }
         guard self.streams.count < self.limits.concurrentStreams else {
             try self.floods.reset(now: now)
-            self.writeReset(stream, .refusedStream, now: now, into: &out)
+            self.writeReset(stream, .refusedStream, isAnswer: true, now: now, into: &out)
             return .discard(block, slot: nil)
         }
         var new = Stream(
@@ -279,13 +293,15 @@ package struct Session: Sendable {
         guard let slot = self.streams.find(stream) else { return .none }
         guard !self.streams[slot].isCancelled else { return .none }
         self.streams[slot].isCancelled = true
-        self.writeReset(stream, code, now: now, into: &out)
+        self.writeReset(stream, code, isAnswer: true, now: now, into: &out)
         return .reset(slot: slot)
     }
 
-    private mutating func writeReset(_ stream: UInt32, _ code: ErrorCode, now: UInt64, into out: inout FrameWriter) {
+    private mutating func writeReset(
+        _ stream: UInt32, _ code: ErrorCode, isAnswer: Bool, now: UInt64, into out: inout FrameWriter
+    ) {
         self.streams.rememberReset(stream, now: now)
-        out.reset(stream, code)
+        out.reset(stream, code, isAnswer: isAnswer)
     }
 
     /// Resets a stream, unless it is done. `isCharged`: for the peer's fault.
@@ -294,7 +310,7 @@ package struct Session: Sendable {
     ) throws(ConnectionFault) {
         guard !self.streams.isFree(slot), !self.streams[slot].isDone else { return }
         self.streams[slot].isCancelled = true
-        self.writeReset(self.streams[slot].identifier, code, now: now, into: &out)
+        self.writeReset(self.streams[slot].identifier, code, isAnswer: isCharged, now: now, into: &out)
         if isCharged { try self.floods.reset(now: now) }
     }
 

@@ -35,9 +35,9 @@ package struct StreamTable: Sendable {
     private var resets: ContiguousArray<(identifier: UInt32, until: UInt64)> = []
     private var nextReset = 0
 
-    private static let resetsKept = 128
-    /// Milliseconds.
-    private static let resetKeptFor: UInt64 = 1_000
+    private static let resetsKept = 1_024
+    /// Milliseconds. What a client had sent before our RST_STREAM reached it comes through all that its kernel holds.
+    private static let resetKeptFor: UInt64 = 60_000
 
     package init() {}
 

@@ -64,6 +64,9 @@ package struct Channel: ~Copyable {
         if !readiness.isDisjoint(with: .closing) { self.isPeerClosing = true }
     }
 
+    /// The kernel takes so many bytes more than it has sent.
+    package borrowing func limitUnsent(_ bytes: Int32) { self.socket.limitUnsent(bytes) }
+
     // MARK: in
 
     /// Reads once. `isReadable` afterwards says whether another read can say more at once.

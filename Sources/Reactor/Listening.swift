@@ -60,7 +60,7 @@ extension Socket {
     }
 
     @discardableResult
-    private borrowing func set(_ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
+    borrowing func set(_ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
         return setsockopt(self.descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }

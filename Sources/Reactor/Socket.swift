@@ -150,10 +150,14 @@ package struct Socket: ~Copyable {
         throw SystemError(operation: "connect", code: code)
     }
 
+    /// The kernel takes so many bytes more than it has sent, no more: what stands there cannot be put in another order.
+    package borrowing func limitUnsent(_ bytes: Int32) {
+        self.set(Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
+    }
+
     /// Small writes leave at once: a proxy's writes are already whole messages or as much as there is.
     package borrowing func setNoDelay() {
-        var one: Int32 = 1
-        setsockopt(self.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        self.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }
 }
 

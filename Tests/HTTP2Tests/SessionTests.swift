@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    @Test func whatIsOnItsWayBehindOurResetIsIgnoredForASecond() throws {
+    @Test func whatIsOnItsWayBehindOurResetIsIgnoredForAMinute() throws {
         var peer = Peer()
         peer.send(Bytes.headers(1, isEnd: false))
         try peer.write { session, now, out throws(ConnectionFault) in
@@ -108,6 +108,9 @@ import Testing
         peer.send(Bytes.data(1, 10) + Bytes.headers(1) + Bytes.data(1, 0))
         #expect(peer.fault == nil)
         #expect(peer.steps.count == 1, "the block must be decoded")
+        peer.now += 59_000
+        peer.send(Bytes.data(1, 10))
+        #expect(peer.fault == nil)
         peer.now += 1_001
         peer.send(Bytes.data(1, 10))
         #expect(peer.fault == ConnectionFault(.streamClosed))
@@ -170,6 +173,10 @@ import Testing
         peer.steps = []
         peer.send(Bytes.headers(5))
         guard case .discard(_, slot: nil) = peer.steps.first else { return #expect(Bool(false)) }
+        // A request that crossed it, with its body and trailers, harms no stream that is served.
+        peer.steps = []
+        peer.send(Bytes.headers(7, isEnd: false) + Bytes.data(7, 10) + Bytes.headers(7))
+        #expect(peer.fault == nil && peer.steps.count == 2)
         #expect(!peer.session.isOver)
         for slot in 0..<2 {
             peer.session.ended(slot)
@@ -210,6 +217,17 @@ import Testing
         #expect(throws: ConnectionFault(.noError)) {
             try peer.write { session, now, out throws(ConnectionFault) in try session.tick(now: now, into: &out) }
         }
+    }
+
+    @Test func aPeerThatTakesWhatItIsSentLives() throws {
+        var peer = Peer()
+        peer.send(Bytes.headers(1))
+        peer.now = 31_000
+        try peer.write { session, now, out throws(ConnectionFault) in try session.tick(now: now, into: &out) }
+        // Our PING stands behind what a slow link carries, and so does its answer.
+        peer.session.moved(at: 45_000)
+        peer.now = 46_000
+        try peer.write { session, now, out throws(ConnectionFault) in try session.tick(now: now, into: &out) }
     }
 
     @Test func anIdleConnectionEndsGracefullyAndPingsDoNotCount() throws {

@@ -39,6 +39,8 @@ import Testing
         http1.send("P")
         http1.send("OST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab")
         #expect(http1.readAll().text.hasSuffix("ab"))
+        // A request that is shorter than the preface, and all that will come.
+        #expect(try balancer.exchange("GET / HTTP/1.0\r\n\r\n").text.hasPrefix("HTTP/1.1 200 "))
         // Without the listener's key the preface is no request.
         let plain = try BalancerProcess(before: upstream)
         #expect(try plain.exchange("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").text.hasPrefix("HTTP/1.1 "))

@@ -42,10 +42,13 @@ final class TLSRelay {
                 while data := await reader.read(65536):
                     writer.write(data)
                     await writer.drain()
+                # An end is passed on as an end. Closing would make a reset of it where the other side still sends.
+                if writer.can_write_eof():
+                    writer.write_eof()
+                else:
+                    writer.close()
             except (OSError, ssl.SSLError):
-                pass
-            finally:
-                writer.close()
+                writer.transport.abort()
 
         async def serve(reader, writer):
             try:
@@ -56,6 +59,7 @@ final class TLSRelay {
                 return
             print("agreed", near.get_extra_info("ssl_object").selected_alpn_protocol(), flush=True)
             await asyncio.gather(pump(reader, near), pump(far, writer))
+            writer.close()
 
         async def main():
             server = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -61,6 +61,9 @@ package struct RequestFields: ~Copyable {
     /// What the request's content-length says; nil: it has none.
     package var announced: UInt64? { self.lengths > 0 ? self.length : nil }
 
+    /// What is answered to it has no body.
+    package var isHead: Bool { FieldRules.equals(self.pseudo(self.method), "HEAD") }
+
     /// Takes the next field. False: there are so many that the connection is to end.
     package mutating func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
         let isCrumb = FieldRules.equals(name, "cookie")

@@ -238,7 +238,10 @@ final class ClientHandshake: Handle {
         let room = UnsafeMutableRawBufferPointer(rebasing: self.core.memory.input[0..<Preface.count])
         switch self.channel.peek(into: room) {
         case .bytes(let count):
-            switch Preface.match(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])) {
+            let match = Preface.match(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count]))
+            // What was looked at is still to be read, and no event will tell of it again.
+            if match != .part { self.channel.note(.input) }
+            switch match {
             case .whole: self.finish(isHTTP2: true)
             case .other: self.finish(isHTTP2: false)
             // All that will ever come is there.

@@ -76,16 +76,16 @@ extension HTTP2Client {
             do throws(ConnectionFault) {
                 guard let (frame, size) = try FrameReader.next(rest, blockLimit: self.session.blockLimit) else { break }
                 if case .headers = frame { requests += 1 }
-                if case .reset(_, let code) = frame { self.core.counts.http2.resetsReceived[code.index] &+= 1 }
                 if case .data = frame {} else { self.passOn(&run, bytes) }
                 let step = try self.receive(frame, size, rest)
+                if case .reset(_, let code) = frame { self.core.counts.http2.resetsReceived[code.index] &+= 1 }
                 if case .data(let slot, let content, let isEnd) = step {
                     if run.slot != slot { self.passOn(&run, bytes) }
                     run.add(content, at: offset, of: slot, in: bytes)
                     if isEnd { self.passOn(&run, bytes, isEnd: true) }
                 } else {
                     if case .reset = step { self.passOn(&run, bytes) }
-                    try self.follow(step, frame, rest)
+                    try self.follow(step, frame, rest, behind: size)
                 }
                 offset += size
             } catch {
@@ -142,7 +142,7 @@ extension HTTP2Client {
     }
 
     private func follow(
-        _ step: Session.Step, _ frame: Frame, _ bytes: UnsafeRawBufferPointer
+        _ step: Session.Step, _ frame: Frame, _ bytes: UnsafeRawBufferPointer, behind size: Int
     ) throws(ConnectionFault) {
         switch step {
         case .none:
@@ -150,7 +150,7 @@ extension HTTP2Client {
                 self.tables.deflater.adopt(tableSize: least)
                 self.tables.deflater.adopt(tableSize: last)
             }
-        case .request(let slot, let block): try self.open(slot, block, bytes)
+        case .request(let slot, let block): try self.open(slot, block, bytes, behind: size)
         case .trailers(let slot, let block): try self.takeTrailers(slot, block, bytes)
         case .discard(let block, let slot):
             try self.skip(block, bytes)
@@ -170,7 +170,10 @@ extension HTTP2Client {
 
     // MARK: requests
 
-    private func open(_ slot: Int, _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
+    /// `size`: of the block's frames, behind which its body may stand.
+    private func open(
+        _ slot: Int, _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer, behind size: Int
+    ) throws(ConnectionFault) {
         while self.streams.count <= slot { self.streams.append(HTTP2Stream()) }
         self.streams[slot].identifier = block.stream
         self.core.counts.http2.streams += 1
@@ -193,23 +196,26 @@ extension HTTP2Client {
         }
         switch fields.finish(isEnd: block.isEnd) {
         case .malformed(let why): try self.refuse(slot, why)
-        case .tooLarge: self.reject(slot, .tooManyFields)
+        case .tooLarge: self.reject(slot, .tooManyFields, hasBody: !fields.isHead)
         case .head(let count):
             let source = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])
-            try self.begin(slot, source, isEnd: block.isEnd, announced: fields.announced)
+            let behind = UnsafeRawBufferPointer(rebasing: bytes[size...])
+            try self.begin(slot, source, isEnd: block.isEnd, announced: fields.announced, behind)
         }
     }
 
     /// The head is read by the one parser that decides about all of them.
     private func begin(
-        _ slot: Int, _ source: UnsafeRawBufferPointer, isEnd: Bool, announced: UInt64?
+        _ slot: Int, _ source: UnsafeRawBufferPointer, isEnd: Bool, announced: UInt64?, _ behind: UnsafeRawBufferPointer
     ) throws(ConnectionFault) {
         let parsed: RequestHead?
         do throws(HeadError) {
             parsed = try HeadParser.request(
                 source.bindMemory(to: UInt8.self).span, limits: self.core.headLimits, fields: &self.core.memory.fields)
         } catch {
-            guard case .malformed(let why) = error else { return self.reject(slot, error) }
+            guard case .malformed(let why) = error else {
+                return self.reject(slot, error, hasBody: !source.starts(with: Self.headMethod))
+            }
             return try self.refuse(slot, why)
         }
         guard let head = parsed, head.length == source.count else { return try self.refuse(slot, .badTarget) }
@@ -221,17 +227,28 @@ extension HTTP2Client {
         let exchange = self.core.openExchange()
         self.streams[slot].exchange = exchange
         let stream = StreamID(bitPattern: self.streams[slot].identifier)
-        exchange.with { self.serve(head, source, $0, hasBody: self.streams[slot].hasBody, on: stream) }
+        let available = self.streams[slot].hasBody ? self.wholeBody(of: self.streams[slot].identifier, in: behind) : 0
+        exchange.with { self.serve(head, source, $0, hasBody: self.streams[slot].hasBody, available, on: stream) }
+    }
+
+    /// Bytes of the stream's body, if it stands whole behind its head in what was read, as one frame; else 0. Such a request may
+    /// be sent again.
+    private func wholeBody(of stream: UInt32, in bytes: UnsafeRawBufferPointer) -> Int {
+        guard let next = try? FrameReader.next(bytes, blockLimit: self.session.blockLimit),
+            case .data(stream, let content, _, isEnd: true) = next.frame
+        else { return 0 }
+        return content.count
     }
 
     private func serve(
-        _ head: RequestHead, _ source: UnsafeRawBufferPointer, _ exchange: Exchange, hasBody: Bool, on stream: StreamID
+        _ head: RequestHead, _ source: UnsafeRawBufferPointer, _ exchange: Exchange, hasBody: Bool, _ available: Int,
+        on stream: StreamID
     ) {
         guard exchange.begin(head, source, for: self, on: stream) else { return }
         if head.wantsUpgrade {
             // Nothing else than the WebSocket would be an answer.
             guard exchange.grantsUpgrade else { return exchange.reply(.connectRefused) }
-        } else if hasBody, exchange.collects(head, available: 0) {
+        } else if hasBody, exchange.collects(head, available: available) {
             return
         }
         if exchange.attach() { exchange.send(head, source, BodyPiece(), nil) }
@@ -251,13 +268,15 @@ extension HTTP2Client {
         self.keep(out)
     }
 
+    private static let headMethod = Array("HEAD ".utf8)
+
     /// It is one, and breaks a limit: it gets its status.
-    private func reject(_ slot: Int, _ error: HeadError) {
+    private func reject(_ slot: Int, _ error: HeadError, hasBody: Bool) {
         self.record(rejected: error.status, error.reason)
         let answer = LocalAnswer(
             status: error.status, word: "bad-request", detail: error.reason,
             requestID: (self.core.random.next(), self.core.random.next()),
-            explains: self.core.plan.table.spec.explainErrors, takesJSON: false)
+            explains: self.core.plan.table.spec.explainErrors, takesJSON: false, hasBody: hasBody)
         self.streams[slot].hasBody = false
         _ = self.writeReply(answer, on: StreamID(bitPattern: self.streams[slot].identifier))
         self.end(slot, .noError)

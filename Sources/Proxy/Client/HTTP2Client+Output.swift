@@ -70,7 +70,10 @@ extension HTTP2Client {
         self.streams[slot].isTunnel = true
         guard !writer.overflowed,
             self.writeHead(slot, writer.count, status: 200, startsWithLine: true, isEnd: false)
-        else { return .tooLarge }
+        else {
+            self.streams[slot].isTunnel = false
+            return .tooLarge
+        }
         // What the client has sent, trusting in it.
         self.feedLater(stream)
         return self.send(slot, BodyPiece(data: early.count), early.baseAddress)
@@ -175,15 +178,15 @@ extension HTTP2Client {
 
     func hasLeft(_ stream: StreamID) -> Bool {
         guard let slot = self.session.streams.find(UInt32(bitPattern: stream)) else { return true }
-        return self.streams[slot].isClear && self.channel.isClear
+        // Behind END_STREAM nothing of it waits but what the connection holds.
+        return self.session.streams[slot].hasEnded || (self.streams[slot].isClear && self.channel.isClear)
     }
 
     /// Bytes whose going down shows that the client takes its answer: of the stream where a window holds them, else the
     /// connection's.
     func heldBack(_ stream: StreamID) -> Int {
-        guard self.channel.isClear, let slot = self.session.streams.find(UInt32(bitPattern: stream)) else {
-            return self.channel.unacknowledged()
-        }
+        guard let slot = self.session.streams.find(UInt32(bitPattern: stream)), !self.streams[slot].outbound.isEmpty
+        else { return self.channel.unacknowledged() }
         return (self.streams[slot].outbound.count + Self.progress - 1) / Self.progress
     }
 
@@ -316,10 +319,17 @@ extension HTTP2Client {
         self.sendHeld()
         let tellsAll = self.hasCleared && self.channel.isClear
         self.hasCleared = false
-        for slot in self.streams.indices {
-            guard self.streams[slot].isBlocked || tellsAll, self.streams[slot].isClear, self.channel.isClear,
+        let first = self.nextTold
+        for step in 0..<self.streams.count {
+            let slot = (first + step) % self.streams.count
+            guard self.streams[slot].isBlocked || tellsAll, self.streams[slot].isClear,
                 let exchange = self.streams[slot].exchange
             else { continue }
+            guard self.channel.isClear else {
+                // Those before have filled the socket: this one is first when it clears.
+                self.nextTold = slot
+                return
+            }
             if self.streams[slot].isBlocked {
                 self.streams[slot].isBlocked = false
                 exchange.with { $0.clientMoved() }

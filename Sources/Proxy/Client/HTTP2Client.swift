@@ -35,6 +35,8 @@ final class HTTP2Client: ClientConnection {
     private var isResuming = false
     /// The stream that is served first in the next pass.
     var nextSlot = 0
+    /// The one that hears first that the socket is clear.
+    var nextTold = 0
     /// Acknowledgements and resets: of this turn, and those that the kernel has not taken.
     private var answers = 0
     private var unsentAnswers = 0
@@ -49,6 +51,8 @@ final class HTTP2Client: ClientConnection {
     private static let lingerIdle: UInt64 = 5_000
     /// Reads thrown away per event.
     private static let readsPerEvent = 4
+    /// Bytes that stand in front of whatever the connection sends next, an acknowledgement or another stream.
+    private static let unsentInKernel: Int32 = 65_536
 
     init(core: WorkerCore, channel: consuming Channel, origin: ClientOrigin, tables: consuming HPACKTables) {
         let spec = core.plan.table.spec
@@ -66,6 +70,7 @@ final class HTTP2Client: ClientConnection {
     override func takePlace(of handshake: ClientHandshake) {
         super.takePlace(of: handshake)
         self.core.prepareHTTP2()
+        self.channel.limitUnsent(Self.unsentInKernel)
         var out = FrameWriter(self.core.http2.control)
         self.session.begin(into: &out, extendedConnect: self.opensWebSockets)
         self.keep(out)
@@ -135,6 +140,7 @@ final class HTTP2Client: ClientConnection {
         switch self.state {
         case .serving:
             var out = FrameWriter(self.core.http2.control)
+            self.session.moved(at: self.lastProgress)
             do throws(ConnectionFault) {
                 try self.session.tick(now: self.core.now, into: &out)
                 self.keep(out)
@@ -209,7 +215,7 @@ final class HTTP2Client: ClientConnection {
     /// The stream was reset.
     func cancelled(_ slot: Int, _ reason: LocalReason) {
         // Behind a whole answer it ends nothing but the rest of the request.
-        if reason == .clientClosed, self.session.streams[slot].hasEnded, self.channel.isClear,
+        if reason == .clientClosed, self.session.streams[slot].hasEnded,
             let exchange = self.streams[slot].exchange
         {
             _ = exchange.with { $0.requestCut() }
@@ -344,7 +350,10 @@ final class HTTP2Client: ClientConnection {
 
     override var heldOutput: Int {
         // Bodies that the upstream does not take count too: a client can make us hold as much by them.
-        self.streams.reduce(self.channel.unsent.held + self.outbox.held) { $0 + $1.outbound.held + $1.inbound.held }
+        // So do those that a route takes in before it asks anybody.
+        self.streams.reduce(self.channel.unsent.held + self.outbox.held) { sum, stream in
+            sum + stream.outbound.held + stream.inbound.held + (stream.exchange?.with { $0.held.held } ?? 0)
+        }
     }
 
     // MARK: what an exchange asks
