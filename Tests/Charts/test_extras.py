@@ -7,7 +7,7 @@ import helm_python as helm
 import kubernetes_validate
 from foreign import validate_foreign
 from matrix import HTTP_ROUTE, INGRESS, MONITORED, pods
-from rendering import CHARTS, FOREIGN, VERSIONS, at, load, merged, render, validate
+from rendering import CHARTS, FOREIGN, VERSIONS, at, check_routes, load, merged, render, routes_of, validate
 
 MOUNT = {"name": "authority", "mountPath": "/etc/authority", "readOnly": True}
 VOLUME = {"name": "authority", "configMap": {"name": "authority"}}
@@ -66,6 +66,21 @@ class Extras(unittest.TestCase):
                     self.assertIn(POD["extraEnv"][0], main["env"])
                 for key in ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "priorityClassName"):
                     self.assertEqual(spec[key], POD[key], (chart, key))
+
+    def test_the_check_reads_the_files_that_routes_json_names(self):
+        """It opens them, so that without them every install and upgrade would be refused."""
+        claim = {"name": "kept", "persistentVolumeClaim": {"claimName": "kept"}}
+        at_claim = {"name": "kept", "mountPath": "/kept"}
+        named = {"upstreams": {"core": {"tls": {"ca": "/etc/authority/ca.crt"}}}}
+        objects = render("otv-balancer", merged(named, {"extraVolumes": [VOLUME, claim], "extraVolumeMounts": [MOUNT, at_claim]}))
+        valid(objects)
+        status, words = check_routes(routes_of(objects)[0])
+        self.assertEqual((status, "/etc/authority/ca.crt: cannot be read" in words), (1, True), words)
+        spec = objects.one("Job", "otv-balancer-check")["spec"]["template"]["spec"]
+        self.assertIn(MOUNT, spec["containers"][0]["volumeMounts"])
+        self.assertIn(VOLUME, spec["volumes"])
+        # A claim may be held by a pod on another node: the check would wait for it.
+        self.assertNotIn("kept", json.dumps(spec))
 
     def test_accounts(self):
         for chart in CHARTS:
