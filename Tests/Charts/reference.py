@@ -29,6 +29,7 @@ AMOUNTS = {
 RESOURCES = {"type": "object", "additionalProperties": False, "properties": {"requests": AMOUNTS, "limits": AMOUNTS}}
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 OBJECT = {"type": "object"}
+PROCESSORS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 
 
 def closed(**properties):
@@ -99,7 +100,8 @@ RULES = {
     "discovery.interval": {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$"},
     "drain": {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?(ms|s|m|h)$"},
     "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
-    "architectures": {"type": "array", "items": {"type": "string", "minLength": 1}},
+    "architectures": PROCESSORS,
+    "retiredArchitectures": PROCESSORS,
     "size": {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?([kMGTPE]|[KMGTPE]i)?$"},
     "environment": {"enum": ["production", "staging", "local", "ci"]},
     "logLevel": {"enum": ["trace", "debug", "info", "notice", "warning", "error", "critical"]},

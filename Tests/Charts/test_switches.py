@@ -1,6 +1,7 @@
 """Switches that do what they say, everywhere, and values that Kubernetes takes."""
 
 import json
+import re
 import unittest
 
 import helm_python as helm
@@ -96,13 +97,23 @@ class Switches(unittest.TestCase):
             node = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
             return [term.get("matchExpressions", []) for term in node["nodeSelectorTerms"]]
 
-        amd64 = {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}
+        def arch(*processors):
+            return {"key": "kubernetes.io/arch", "operator": "In", "values": list(processors)}
+
+        amd64, both = arch("amd64"), arch("amd64", "arm64")
         zone = {"key": "zone", "operator": "Exists"}
+        # Ours are published for both: the pipeline builds each on a machine of its own.
+        machines = re.findall(r"machine: \[([a-z, .]+)\]", read(".circleci", "config.yml"))
+        self.assertEqual(machines, ["large, arm.large"])
         for name, spec in workloads(render("otv", EVERY)).items():
             if name in ("otv-mongodb", "otv-redis"):
                 self.assertNotIn("affinity", spec)
             else:
-                self.assertEqual(terms(spec), [[amd64]], name)
+                ours = name.startswith(("otv-balancer", "otv-gateway"))
+                self.assertEqual(terms(spec), [[both if ours else amd64]], name)
+        # What replaces the legacy core is ours.
+        for name, spec in workloads(render("otv", stage("4-core-retired"))).items():
+            self.assertEqual(terms(spec), [[both]], name)
         own = {
             "podAntiAffinity": {"x": 1},
             "nodeAffinity": {
@@ -112,12 +123,12 @@ class Switches(unittest.TestCase):
             },
         }
         for spec in workloads(render("otv-balancer", {"affinity": own})).values():
-            self.assertEqual(terms(spec), [[zone, amd64], [amd64]])
+            self.assertEqual(terms(spec), [[zone, both], [both]])
             self.assertEqual(spec["affinity"]["podAntiAffinity"], {"x": 1})
         for spec in workloads(render("otv-balancer", {"architectures": []})).values():
             self.assertNotIn("affinity", spec)
-        both = render("otv-gateway", {"architectures": ["amd64", "arm64"]})
-        self.assertEqual(terms(workloads(both)["otv-gateway"])[0][0]["values"], ["amd64", "arm64"])
+        one = render("otv-gateway", {"architectures": ["arm64"]})
+        self.assertEqual(terms(workloads(one)["otv-gateway"]), [[arch("arm64")]])
 
     # Addresses
 

@@ -66,7 +66,7 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- $affinity := deepCopy (.Values.affinity | default dict) -}}
-{{- with .Values.architectures -}}
+{{- with ternary .Values.retiredArchitectures .Values.architectures (.Values.retired | default false) -}}
 {{- $expression := dict "key" "kubernetes.io/arch" "operator" "In" "values" . -}}
 {{- $node := $affinity.nodeAffinity | default dict -}}
 {{- $terms := list -}}
