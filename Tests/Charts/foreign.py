@@ -64,6 +64,25 @@ SCHEMAS = {
             },
         ),
     ),
+    "ScaledObject": kind(
+        "keda.sh/v1alpha1",
+        "ScaledObject",
+        closed(
+            ["scaleTargetRef", "triggers"],
+            scaleTargetRef=closed(["name"], apiVersion=TEXT, kind=TEXT, name=NAME),
+            minReplicaCount={"type": "integer", "minimum": 0},
+            maxReplicaCount={"type": "integer", "minimum": 1},
+            pollingInterval={"type": "integer", "minimum": 1},
+            fallback=closed(["failureThreshold", "replicas"], failureThreshold={"type": "integer"}, replicas={"type": "integer"}),
+            advanced=closed([], horizontalPodAutoscalerConfig=closed([], behavior={"type": "object"})),
+            triggers={
+                "type": "array",
+                "minItems": 1,
+                # Values of metadata are texts, numbers too.
+                "items": closed(["type", "metadata"], type=TEXT, name=TEXT, metricType={"enum": ["Utilization", "Value", "AverageValue"]}, metadata=TEXTS, authenticationRef=closed(["name"], name=NAME)),
+            },
+        ),
+    ),
     "HTTPRoute": kind(
         "gateway.networking.k8s.io/v1",
         "HTTPRoute",

@@ -17,7 +17,7 @@ SWITCHES = {
     "otv-balancer": [
         [{}, INGRESS, HTTP_ROUTE],
         [{}, MONITORED],
-        [{}, at("autoscaling.enabled", False)],
+        [{}, at("autoscaling.enabled", False), at("autoscaling.requestsPerSecond", 500), at("autoscaling.keda.enabled", True)],
         [{}, at("discovery.mode", "endpointSlices"), at("discovery.resolver", "10.96.0.10:53")],
         [{}, at("apply", "roll")],
         [{}, at("networkPolicy.enabled", False)],
@@ -28,7 +28,6 @@ SWITCHES = {
                 at("spread", False),
                 at("dashboard.enabled", True),
                 at("service.type", "LoadBalancer"),
-                at("autoscaling.requestsPerSecond", 500),
                 {
                     "priorityClassName": "high",
                     "imagePullSecrets": [{"name": "pull"}],
@@ -59,7 +58,7 @@ SWITCHES = {
         [{}, at("networkPolicy.enabled", False)],
     ],
     "otv-worker": [
-        [{}, at("autoscaling.enabled", True)],
+        [{}, at("autoscaling.enabled", True), at("autoscaling", {"enabled": True, "keda": {"enabled": True}})],
         [{}, at("existingSecret", "made-elsewhere")],
         [{}, at("networkPolicy.enabled", False)],
         [{}, merged(at("podDisruptionBudget.enabled", False), at("spread", False))],

@@ -131,6 +131,8 @@ RULES = {
     "dnsPolicy": {"enum": ["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]},
     "errorShare": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     "slowSeconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 60},
+    "triggers": {"type": "array", "items": {"type": "object", "required": ["type", "metadata"]}},
+    "pollingInterval": COUNT,
     "extraRules": {"type": "array", "items": {"type": "object", "required": ["expr"]}},
     "httpRoute.rules": {"type": "array", "items": OBJECT},
     "resources": RESOURCES,
@@ -175,7 +177,7 @@ RULES = {
 # Objects whose keys are Kubernetes', or another chart's, to know.
 OPEN = {
     "secret", "affinity", "podSecurityContext", "securityContext", "dnsConfig", "behavior",
-    "startup", "liveness", "readiness", "strategy",
+    "startup", "liveness", "readiness", "strategy", "fallback",
 }
 
 

@@ -22,7 +22,7 @@ ENVIRONMENTS = ["kusama", "polkadot", "staging", "ci", "local"]
 # The oldest that the charts name, and the newest that the validator knows.
 VERSIONS = ["1.27", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
 # Kinds that operators bring: no schema of Kubernetes' own.
-FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
+FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}
 # For the closing line.
 COUNTS = {"rendered": 0, "validated": 0}
 

@@ -175,6 +175,28 @@ class Extras(unittest.TestCase):
             with self.assertRaises(helm.HelmError):
                 render(chart, at("podDisruptionBudget.minAvailable", "most"))
 
+    def test_scaling_by_keda(self):
+        """Its object in place of ours, and no number of pods in the Deployment, which every upgrade would go back to."""
+        trigger = {"type": "prometheus", "metadata": {"serverAddress": "http://prometheus:9090", "query": "x", "threshold": "400"}}
+        for chart in ("otv-balancer", "otv-gateway", "otv-worker"):
+            keda = {"enabled": True, "triggers": [trigger], "pollingInterval": 10, "fallback": {"failureThreshold": 3, "replicas": 6}}
+            usual = render(chart, at("autoscaling.enabled", True)).one("HorizontalPodAutoscaler")["spec"]
+            objects = render(chart, at("autoscaling", {"enabled": True, "keda": keda}))
+            valid(objects)
+            self.assertEqual(objects.of("HorizontalPodAutoscaler"), [])
+            self.assertNotIn("replicas", objects.one("Deployment")["spec"])
+            spec = objects.one("ScaledObject")["spec"]
+            self.assertEqual(spec["scaleTargetRef"], usual["scaleTargetRef"])
+            self.assertEqual((spec["minReplicaCount"], spec["maxReplicaCount"]), (usual["minReplicas"], usual["maxReplicas"]))
+            self.assertEqual(spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"], usual["behavior"])
+            share = usual["metrics"][0]["resource"]["target"]["averageUtilization"]
+            self.assertEqual(spec["triggers"], [{"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(share)}}, trigger])
+            self.assertEqual((spec["pollingInterval"], spec["fallback"]), (10, keda["fallback"]))
+            # What would be left unread is refused.
+            with self.assertRaises(helm.HelmError) as caught:
+                render(chart, at("autoscaling", {"enabled": True, "keda": keda, "metrics": [{"type": "Resource"}]}))
+            self.assertIn("autoscaling.keda.triggers", str(caught.exception))
+
     def test_probes_and_how_pods_are_replaced(self):
         for chart in ("otv-balancer", "otv-gateway"):
             usual = render(chart).one("Deployment")["spec"]

@@ -58,7 +58,7 @@ class Rendering(unittest.TestCase):
             yaml.load("a: {b: 1, b: 2}", NoDuplicates)
 
     def test_the_validators_find_a_stray_field(self):
-        objects = render("otv-balancer", merged(MONITORED, HTTP_ROUTE))
+        objects = render("otv-balancer", merged(MONITORED, HTTP_ROUTE, at("autoscaling.keda.enabled", True)))
         objects.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["periodSeconds"] = 10
         with self.assertRaises(AssertionError):
             validate(objects)

@@ -4,6 +4,9 @@
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}
 {{- fail (printf "autoscaling.minReplicas is %d, more than autoscaling.maxReplicas, %d" (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}
 {{- end }}
+{{- if .Values.autoscaling.keda.enabled }}
+{{ include "otv.scaledObject" . }}
+{{- else }}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
@@ -36,21 +39,64 @@ spec:
     {{- with .Values.autoscaling.metrics }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.autoscaling.behavior }}
   behavior:
-    {{- toYaml . | nindent 4 }}
-  {{- else }}
-  behavior:
-    scaleUp:
-      stabilizationWindowSeconds: 0
-    scaleDown:
-      # A pod that goes takes its connections along: not before the load has been low for a while, and one at a time.
-      stabilizationWindowSeconds: 300
-      policies:
-        - type: Pods
-          value: 1
-          periodSeconds: 60
+    {{- include "otv.scalingBehavior" . | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- /* KEDA's autoscaler, which makes a HorizontalPodAutoscaler of its own: a second one would contradict it. */ -}}
+{{- define "otv.scaledObject" -}}
+{{- if or .Values.autoscaling.requestsPerSecond .Values.autoscaling.metrics }}
+{{- fail "autoscaling.keda.enabled: metrics other than the processor's are autoscaling.keda.triggers there, not autoscaling.metrics or requestsPerSecond" }}
+{{- end }}
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ include "otv.fullname" . }}
+  labels:
+    {{- include "otv.labels" . | nindent 4 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ include "otv.fullname" . }}
+  minReplicaCount: {{ .Values.autoscaling.minReplicas }}
+  maxReplicaCount: {{ .Values.autoscaling.maxReplicas }}
+  {{- with .Values.autoscaling.keda.pollingInterval }}
+  pollingInterval: {{ . }}
   {{- end }}
+  {{- with .Values.autoscaling.keda.fallback }}
+  fallback:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        {{- include "otv.scalingBehavior" . | nindent 8 }}
+  triggers:
+    - type: cpu
+      metricType: Utilization
+      metadata:
+        value: {{ .Values.autoscaling.cpuPercent | quote }}
+    {{- with .Values.autoscaling.keda.triggers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{- define "otv.scalingBehavior" -}}
+{{- with .Values.autoscaling.behavior }}
+{{- toYaml . }}
+{{- else -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+scaleDown:
+  # A pod that goes takes its connections along: not before the load has been low for a while, and one at a time.
+  stabilizationWindowSeconds: 300
+  policies:
+    - type: Pods
+      value: 1
+      periodSeconds: 60
+{{- end }}
 {{- end }}
 
 {{- define "otv.serviceAccount" -}}
