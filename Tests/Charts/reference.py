@@ -123,6 +123,15 @@ RULES = {
     "extraVolumes": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     "extraVolumeMounts": {"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
     "commonLabels": TEXTS,
+    "commonAnnotations": TEXTS,
+    "ingress.paths": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            **closed(path={"type": "string", "pattern": "^/"}, pathType={"enum": ["Exact", "Prefix", "ImplementationSpecific"]}),
+            "required": ["path"],
+        },
+    },
     "workloadAnnotations": TEXTS,
     "minAvailable": {"type": ["string", "integer"], "pattern": "^([0-9]+%?)?$", "minimum": 1},
     "maxUnavailable": {"type": ["string", "integer"], "pattern": "^[0-9]+%?$", "minimum": 0},

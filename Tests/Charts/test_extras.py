@@ -15,6 +15,7 @@ HELPER = {"name": "helper", "image": "helper:1", "resources": {}}
 POD = {
     "workloadAnnotations": {"reloader": "true"},
     "commonLabels": {"cost": "otv"},
+    "commonAnnotations": {"owner": "platform"},
     "extraEnv": [{"name": "LANG", "value": "C"}],
     "extraEnvFrom": [{"secretRef": {"name": "more"}}],
     "extraVolumes": [VOLUME],
@@ -46,16 +47,19 @@ class Extras(unittest.TestCase):
             given = {key: value for key, value in POD.items() if key in known}
             # The two databases have no variables of their own to add to.
             self.assertEqual(set(POD) - set(given), {"extraEnv"} if chart in ("otv-mongodb", "otv-redis") else set())
-            objects = render(chart, given)
+            switched = merged(INGRESS, at("dashboard.enabled", True), at("discovery.mode", "endpointSlices")) if chart == "otv-balancer" else {}
+            monitored = MONITORED if "serviceMonitor" in known else {}
+            objects = render(chart, merged(given, switched, monitored))
             valid(objects)
             self.assertEqual(objects.one("ConfigMap", "otv-more")["data"], {"a": "b"})
             for item in objects:
-                if item["metadata"]["name"] != "otv-more" and item["kind"] != "Pod":
+                if item["metadata"]["name"] != "otv-more":
                     self.assertEqual(item["metadata"]["labels"]["cost"], "otv", (chart, item["kind"]))
+                    self.assertEqual(item["metadata"]["annotations"]["owner"], "platform", (chart, item["kind"]))
             for item, spec, _ in pods(objects):
                 if item["kind"] not in ("Deployment", "StatefulSet"):
                     continue
-                self.assertEqual(item["metadata"]["annotations"], {"reloader": "true"})
+                self.assertEqual(item["metadata"]["annotations"], {"owner": "platform", "reloader": "true"})
                 main, beside = spec["containers"]
                 self.assertEqual(beside["name"], "beside")
                 self.assertEqual(spec["initContainers"], [HELPER])
@@ -137,6 +141,19 @@ class Extras(unittest.TestCase):
     def test_the_public_hosts(self):
         objects = render("otv-balancer", merged(INGRESS, at("ingress.tlsSecretName", "wildcard")))
         self.assertEqual(objects.one("Ingress")["spec"]["tls"][0]["secretName"], "wildcard")
+        self.assertEqual(objects.one("Ingress")["spec"]["ingressClassName"], "nginx")
+        paths = {"paths": [{"path": "/api"}, {"path": "/openapi.json", "pathType": "Exact"}], "className": ""}
+        objects = render("otv-balancer", merged(INGRESS, {"ingress": paths}))
+        valid(objects)
+        spec = objects.one("Ingress")["spec"]
+        self.assertNotIn("ingressClassName", spec)
+        self.assertEqual(
+            [(each["path"], each["pathType"], each["backend"]["service"]["name"]) for each in spec["rules"][0]["http"]["paths"]],
+            [("/api", "Prefix", "otv-balancer"), ("/openapi.json", "Exact", "otv-balancer")],
+        )
+        for wrong in ([], [{"path": "api"}], [{"pathType": "Prefix"}], [{"path": "/", "pathType": "Regex"}]):
+            with self.assertRaises(helm.HelmError):
+                render("otv-balancer", merged(INGRESS, at("ingress.paths", wrong)))
         rule = {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "timeouts": {"request": "30s"}}
         away = {"backendRefs": [{"name": "other", "port": 80}]}
         objects = render("otv-balancer", merged(HTTP_ROUTE, at("httpRoute.rules", [rule, away]), at("httpRoute.annotations", {"a": "b"})))

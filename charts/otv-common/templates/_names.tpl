@@ -43,6 +43,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{- /* Of an object. root: the chart's context; own: what the object has of its own, which goes before the common ones. */ -}}
+{{- define "otv.annotations" -}}
+{{- with mergeOverwrite (deepCopy (.root.Values.commonAnnotations | default dict)) (deepCopy (.own | default dict)) -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end }}
+
 {{- define "otv.runbook" -}}
 {{ .root.Values.runbookUrl }}#{{ .page }}
 {{- end }}

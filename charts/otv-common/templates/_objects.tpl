@@ -13,6 +13,7 @@ metadata:
   name: {{ include "otv.fullname" . }}
   labels:
     {{- include "otv.labels" . | nindent 4 }}
+  {{- include "otv.annotations" (dict "root" .) | nindent 2 }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
@@ -55,6 +56,7 @@ metadata:
   name: {{ include "otv.fullname" . }}
   labels:
     {{- include "otv.labels" . | nindent 4 }}
+  {{- include "otv.annotations" (dict "root" .) | nindent 2 }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
@@ -107,10 +109,7 @@ metadata:
   name: {{ include "otv.accountName" . }}
   labels:
     {{- include "otv.labels" . | nindent 4 }}
-  {{- with .Values.serviceAccount.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "otv.annotations" (dict "root" . "own" .Values.serviceAccount.annotations) | nindent 2 }}
 automountServiceAccountToken: {{ .Values.mountToken | default false }}
 {{- end }}
 {{- end }}
@@ -122,6 +121,7 @@ metadata:
   name: {{ include "otv.fullname" . }}
   labels:
     {{- include "otv.labels" . | nindent 4 }}
+  {{- include "otv.annotations" (dict "root" .) | nindent 2 }}
 spec:
   {{- if .Values.podDisruptionBudget.minAvailable }}
   minAvailable: {{ .Values.podDisruptionBudget.minAvailable }}
@@ -147,6 +147,7 @@ metadata:
     {{- with .root.Values.serviceMonitor.labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- include "otv.annotations" (dict "root" .root) | nindent 2 }}
 spec:
   selector:
     matchLabels:
@@ -184,11 +185,13 @@ metadata:
     # The network policies let it in by this.
     app.kubernetes.io/component: {{ include "otv.component" .root }}-test
     app.kubernetes.io/part-of: otv
-    {{- include "otv.hookLabels" .root | trim | nindent 4 }}
+    {{- with mergeOverwrite (deepCopy .root.Values.commonLabels) .root.Values.hookPods.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-    {{- with .root.Values.hookPods.annotations }}
+    {{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) .root.Values.hookPods.annotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:

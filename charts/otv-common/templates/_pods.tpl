@@ -40,13 +40,6 @@ initContainers:
 {{- end -}}
 {{- end }}
 
-{{- /* Of the pods that hooks make: a mesh that put itself beside their container would keep an upgrade from ending. */ -}}
-{{- define "otv.hookLabels" -}}
-{{- with .Values.hookPods.labels }}
-{{ toYaml . }}
-{{- end }}
-{{- end }}
-
 {{- /* Where a pod may run and what its images are pulled with: of every pod, those of `helm test` and of the check too. */ -}}
 {{- define "otv.placement" -}}
 {{- $secrets := list -}}
