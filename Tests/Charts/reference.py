@@ -136,6 +136,7 @@ RULES = {
     "minAvailable": {"type": ["string", "integer"], "pattern": "^([0-9]+%?)?$", "minimum": 1},
     "maxUnavailable": {"type": ["string", "integer"], "pattern": "^[0-9]+%?$", "minimum": 0},
     "service.nodePort": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "updateStrategy.type": {"enum": ["RollingUpdate", "OnDelete"]},
     "externalTrafficPolicy": {"enum": ["", "Cluster", "Local"]},
     "dnsPolicy": {"enum": ["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]},
     "errorShare": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},

@@ -45,8 +45,7 @@ class Extras(unittest.TestCase):
         for chart in CHARTS:
             known = load("charts", chart, "values.yaml")
             given = {key: value for key, value in POD.items() if key in known}
-            # The two databases have no variables of their own to add to.
-            self.assertEqual(set(POD) - set(given), {"extraEnv"} if chart in ("otv-mongodb", "otv-redis") else set())
+            self.assertEqual(set(POD) - set(given), set())
             switched = merged(INGRESS, at("dashboard.enabled", True), at("discovery.mode", "endpointSlices")) if chart == "otv-balancer" else {}
             monitored = MONITORED if "serviceMonitor" in known else {}
             objects = render(chart, merged(given, switched, monitored))
@@ -66,8 +65,7 @@ class Extras(unittest.TestCase):
                 self.assertIn(MOUNT, main["volumeMounts"])
                 self.assertIn(VOLUME, spec["volumes"])
                 self.assertEqual(main["envFrom"], POD["extraEnvFrom"])
-                if "extraEnv" in given:
-                    self.assertIn(POD["extraEnv"][0], main["env"])
+                self.assertIn(POD["extraEnv"][0], main["env"])
                 for key in ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "priorityClassName"):
                     self.assertEqual(spec[key], POD[key], (chart, key))
 
@@ -214,21 +212,42 @@ class Extras(unittest.TestCase):
                 render(chart, at("autoscaling", {"enabled": True, "keda": keda, "metrics": [{"type": "Resource"}]}))
             self.assertIn("autoscaling.keda.triggers", str(caught.exception))
 
-    def test_probes_and_how_pods_are_replaced(self):
-        for chart in ("otv-balancer", "otv-gateway"):
-            usual = render(chart).one("Deployment")["spec"]
-            given = {
-                "probes": {"startup": {"failureThreshold": 99}, "readiness": {"successThreshold": 2}},
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%"}},
-            }
+    def test_probes(self):
+        given = {
+            "startup": {"failureThreshold": 99},
+            "readiness": {"successThreshold": 2},
+            # Another way of asking, in place of the chart's.
+            "liveness": {"exec": {"command": ["true"]}, "periodSeconds": 7},
+        }
+        for chart in ("otv-balancer", "otv-gateway", "otv-core", "otv-telemetry", "otv-mongodb", "otv-redis"):
+            on = at("health.enabled", True) if chart == "otv-telemetry" else {}
+            usual, changed = render(chart, on), render(chart, merged(on, {"probes": given}))
+            valid(changed)
+            before, after = (
+                next(spec["containers"][0] for item, spec, _ in pods(each) if item["kind"] in ("Deployment", "StatefulSet"))
+                for each in (usual, changed)
+            )
+            for name in ("startup", "readiness"):
+                self.assertEqual(after[f"{name}Probe"], {**before[f"{name}Probe"], **given[name]}, chart)
+            asks = [key for key in after["livenessProbe"] if key in ("httpGet", "tcpSocket", "exec")]
+            self.assertEqual((asks, after["livenessProbe"]["periodSeconds"]), (["exec"], 7))
+        command = {"livenessCommand": ["node", "-e", "0"]}
+        worker = render("otv-worker", command).one("Deployment")["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(worker["livenessProbe"]["exec"]["command"], command["livenessCommand"])
+
+    def test_how_pods_are_replaced(self):
+        given = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%"}}}
+        for chart, usual in {"otv-balancer": (0, 1), "otv-gateway": (0, 1), "otv-worker": (1, 1), "otv-telemetry": (1, 0)}.items():
+            strategy = render(chart).one("Deployment")["spec"]["strategy"]["rollingUpdate"]
+            self.assertEqual((strategy["maxUnavailable"], strategy["maxSurge"]), usual)
             objects = render(chart, given)
             valid(objects)
-            changed = objects.one("Deployment")["spec"]
-            self.assertEqual(changed["strategy"], given["strategy"])
-            before, after = (spec["template"]["spec"]["containers"][0] for spec in (usual, changed))
-            self.assertEqual(after["startupProbe"], {**before["startupProbe"], "failureThreshold": 99})
-            self.assertEqual(after["readinessProbe"], {**before["readinessProbe"], "successThreshold": 2})
-            self.assertEqual(after["livenessProbe"], before["livenessProbe"])
+            self.assertEqual(objects.one("Deployment")["spec"]["strategy"], given["strategy"])
+        for chart in ("otv-core", "otv-mongodb", "otv-redis"):
+            self.assertEqual(render(chart).one("StatefulSet")["spec"]["updateStrategy"], {"type": "RollingUpdate"})
+            waits = render(chart, at("updateStrategy.type", "OnDelete"))
+            valid(waits)
+            self.assertEqual(waits.one("StatefulSet")["spec"]["updateStrategy"], {"type": "OnDelete"})
 
     def test_alerts(self):
         """What is an outage is for its owner to say."""

@@ -134,16 +134,34 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* A container's probes: those of the chart, with what `probes` says over them. root: the chart's context; startup, liveness, readiness:
-the chart's. */ -}}
+{{- /* A container's probes: those of the chart, with what `probes` says over them; another way of asking takes the chart's place. root:
+the chart's context; startup, liveness, readiness: the chart's. */ -}}
 {{- define "otv.probes" -}}
 {{- range $name := list "startup" "liveness" "readiness" }}
+{{- $probe := deepCopy (index $ $name) }}
+{{- $given := index $.root.Values.probes $name | default dict }}
+{{- if or $given.httpGet $given.tcpSocket $given.exec $given.grpc }}{{ $probe = omit $probe "httpGet" "tcpSocket" "exec" }}{{ end }}
 {{ $name }}Probe:
-  {{- mergeOverwrite (deepCopy (index $ $name)) (deepCopy (index $.root.Values.probes $name | default dict)) | toYaml | nindent 2 }}
+  {{- mergeOverwrite $probe (deepCopy $given) | toYaml | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* How a Deployment's pods are replaced: a new one first, and none taken before it serves. */ -}}
+{{- /* Of a program without a port: the command that says whether it is well, if one is given. */ -}}
+{{- define "otv.livenessCommand" -}}
+{{- with .Values.livenessCommand }}
+livenessProbe:
+  exec:
+    command:
+      {{- toYaml . | nindent 6 }}
+  initialDelaySeconds: {{ $.Values.startupSeconds | default 30 }}
+  periodSeconds: 30
+  timeoutSeconds: 30
+  failureThreshold: 6
+{{- end }}
+{{- end }}
+
+{{- /* How a Deployment's pods are replaced. root: the chart's context; unavailable, surge: how many may be missing, and be too many,
+unless `strategy` says otherwise. */ -}}
 {{- define "otv.strategy" -}}
-{{- .Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxUnavailable" 0 "maxSurge" 1)) | toYaml -}}
+{{- .root.Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxUnavailable" .unavailable "maxSurge" .surge)) | toYaml -}}
 {{- end }}
