@@ -114,6 +114,7 @@ RULES = {
     "health.port": PORT,
     "networkPolicy.databasePort": PORT,
     "networkPolicy.dnsPorts": {"type": "array", "minItems": 1, "items": PORT},
+    "networkPolicy.ingress": {"type": "array", "items": OBJECT},
     "networkPolicy.egress": {"type": "array", "items": OBJECT},
     "livenessCommand": {"type": "array", "items": {"type": "string"}},
     "networkPolicy.apiServerPorts": {"type": "array", "items": PORT},

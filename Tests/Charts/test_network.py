@@ -5,7 +5,7 @@ import unittest
 
 import helm_python as helm
 from matrix import VARIABLES, stage
-from rendering import ENVIRONMENTS, STAGES, at, helmfile, merged, render, routes_of
+from rendering import CHARTS, ENVIRONMENTS, STAGES, at, helmfile, merged, render, routes_of, validate
 
 
 def upstreams(objects):
@@ -118,6 +118,29 @@ class Network(unittest.TestCase):
         # Only what is asked: a core that is out is not reached.
         objects = render("otv", stage("4-core-retired"))
         self.assertFalse(allowed(objects, 3300))
+
+    def test_rules_of_ones_own(self):
+        """Beside the chart's; where a program reaches anything by default, in place of that."""
+        comes = {"from": [{"namespaceSelector": {"matchLabels": {"team": "x"}}}]}
+        goes = {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 443}]}
+        for chart in CHARTS:
+            name = chart
+            usual = render(chart).one("NetworkPolicy", name)["spec"]
+            objects = render(chart, at("networkPolicy", {"ingress": [comes], "egress": [goes]}))
+            validate(objects)
+            spec = objects.one("NetworkPolicy", name)["spec"]
+            self.assertEqual(spec["policyTypes"], ["Ingress", "Egress"])
+            self.assertEqual(spec["ingress"], [*(usual["ingress"] or []), comes], chart)
+            if chart in ("otv-core", "otv-worker", "otv-telemetry"):
+                self.assertEqual(usual["egress"], [{}])
+                dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+                self.assertEqual(spec["egress"], [dns, goes])
+            else:
+                self.assertIn(goes, spec["egress"])
+                self.assertEqual([rule for rule in spec["egress"] if rule != goes], usual["egress"])
+        # A core that is replaced reaches nothing, whatever the one before it did.
+        values = merged(at("retired", True), at("networkPolicy.egress", [goes]))
+        self.assertEqual(render("otv-core", values).one("NetworkPolicy")["spec"]["egress"], [])
 
     def test_name_servers_on_another_port(self):
         for chart in ("otv-balancer", "otv-gateway"):

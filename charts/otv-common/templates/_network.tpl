@@ -28,3 +28,13 @@ ipFamilies: {{ toJson . }}
     - { port: {{ . }}, protocol: TCP }
     {{- end }}
 {{- end }}
+
+{{- /* Of a program that reaches what its configuration says, outside the cluster too: anything, unless `networkPolicy.egress` says what. */ -}}
+{{- define "otv.openEgress" -}}
+{{- with .Values.networkPolicy.egress }}
+{{- include "otv.egressDNS" $ }}
+{{ toYaml . }}
+{{- else -}}
+- {}
+{{- end }}
+{{- end }}
