@@ -171,6 +171,7 @@ RULES = {
         imageRegistry={"type": "string"},
         imagePullSecrets={"type": "array", "items": {"anyOf": [{"type": "string"}, closed(name={"type": "string"})]}},
         revision={"type": "string"},
+        privateCA=closed(existingSecret={"type": "string"}, existingConfigMap={"type": "string"}, key={"type": "string", "minLength": 1}),
         ipFamilies={"type": "array", "maxItems": 2, "uniqueItems": True, "items": {"enum": ["IPv4", "IPv6"]}},
         ipFamilyPolicy={"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
         storageClass={"type": "string"},

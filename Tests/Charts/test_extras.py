@@ -116,6 +116,42 @@ class Extras(unittest.TestCase):
                 self.assertEqual(metadata.get("annotations", {}).get("linkerd.io/inject") == "disabled", wanted)
             self.assertGreater(seen, 0)
 
+    def test_a_private_authority(self):
+        """Said once for all that reach the database, or by one for itself."""
+        split = merged(at("otv-worker.enabled", True), at("otv-telemetry.enabled", True), at("global.config", {"redis": {"host": "r"}, "telemetry": {"host": "wss://f"}}))
+        shared = at("global.privateCA", {"existingConfigMap": "authority", "key": "root.pem"})
+        own = at("otv-worker.privateCA", {"existingSecret": "mine"})
+        objects = render("otv", merged(split, shared, own))
+        valid(objects)
+        seen = {}
+        for item, spec, _ in pods(objects):
+            container = spec["containers"][0]
+            mounts = [mount for mount in container.get("volumeMounts", []) if mount["name"] == "authority"]
+            if not mounts:
+                continue
+            self.assertEqual(mounts, [{"name": "authority", "mountPath": "/etc/otv/authority", "readOnly": True}])
+            volume = next(volume for volume in spec["volumes"] if volume["name"] == "authority")
+            told = {entry["name"]: entry["value"] for entry in container["env"] if entry.get("value", "").startswith("/etc/otv")}
+            seen[item["metadata"]["name"]] = (told, {key: each for key, each in volume.items() if key != "name"})
+        node = {"NODE_EXTRA_CA_CERTS": "/etc/otv/authority/root.pem"}
+        of_all = {"configMap": {"name": "authority"}}
+        self.assertEqual(
+            seen,
+            {
+                "otv-gateway": ({"SSL_CERT_FILE": "/etc/otv/authority/root.pem"}, of_all),
+                "otv-core": (node, of_all),
+                "otv-telemetry": (node, of_all),
+                "otv-worker": ({"NODE_EXTRA_CA_CERTS": "/etc/otv/authority/ca.crt"}, {"secret": {"secretName": "mine"}}),
+            },
+        )
+        self.assertNotIn("authority", json.dumps(render("otv", split)))
+        # What replaces the core reaches no database.
+        retired = render("otv", merged(shared, {"otv-core": {"retired": True}, "otv-balancer": {"coreRetired": True}}))
+        self.assertNotIn("authority", json.dumps(retired.one("StatefulSet", "otv-core")))
+        with self.assertRaises(helm.HelmError) as caught:
+            render("otv-gateway", at("privateCA", {"existingSecret": "a", "existingConfigMap": "b"}))
+        self.assertIn("one of them", str(caught.exception))
+
     def test_the_public_service(self):
         given = {
             "type": "LoadBalancer",

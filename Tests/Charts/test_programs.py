@@ -1,12 +1,16 @@
 """The rendered pods, as far as they run without a cluster: their programs, arguments, files and probes."""
 
 import json
+import shutil
+import socket
+import ssl
 import subprocess
+import tempfile
 import unittest
 
 from matrix import stage
 from programs import asked, balancer, gateway, here, laid_out, until
-from rendering import at, check_routes, program, render, routes_of
+from rendering import at, check_routes, merged, program, render, routes_of
 
 
 def probes(objects, kind, name):
@@ -32,6 +36,34 @@ class Programs(unittest.TestCase):
                 for probe, path in probes(objects, "Deployment", "otv-gateway").items()
             }
         self.assertEqual(answers, {"startupProbe": 200, "livenessProbe": 200, "readinessProbe": 503})
+
+    @unittest.skipUnless(shutil.which("openssl"), "there is no openssl to make certificates with")
+    def test_the_gateway_believes_a_private_authority(self):
+        """A database with TLS by an authority of one's own: the handshake alone, for nothing behind it speaks MongoDB."""
+        with tempfile.TemporaryDirectory(prefix="otv-authority-") as folder:
+            made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", f"{folder}/key", "-out", f"{folder}/ca.crt"]
+            subprocess.run(made, check=True, capture_output=True, timeout=60)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(f"{folder}/ca.crt", f"{folder}/key")
+            for values, wanted in (({}, False), (at("global.privateCA.existingConfigMap", "authority"), True)):
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    listener.settimeout(60)
+                    uri = f"mongodb://localhost:{listener.getsockname()[1]}/otv?tls=true"
+                    objects = render("otv", merged(values, at("global.config.db.mongo.uri", uri)))
+                    container = objects.one("Deployment", "otv-gateway")["spec"]["template"]["spec"]["containers"][0]
+                    for entry in container["env"]:
+                        entry["value"] = entry["value"].replace("/etc/otv/authority", folder)
+                    with gateway(objects, database=None):
+                        accepted = listener.accept()[0]
+                        try:
+                            with context.wrap_socket(accepted, server_side=True) as session:
+                                # In TLS 1.3 who refuses a certificate says so after the server is done.
+                                agreed = bool(session.recv(1))
+                        except ssl.SSLError as error:
+                            self.assertIn("UNKNOWN_CA", str(error).upper().replace(" ", "_"))
+                            agreed = False
+                self.assertEqual(agreed, wanted)
 
     def test_the_retired_core_is_a_bare_health_check(self):
         objects = render("otv", stage("4-core-retired"))

@@ -165,3 +165,42 @@ unless `strategy` says otherwise. */ -}}
 {{- define "otv.strategy" -}}
 {{- .root.Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxUnavailable" .unavailable "maxSurge" .surge)) | toYaml -}}
 {{- end }}
+
+{{- /* JSON: the authority that the chart's pods believe beside the public ones, its own or that of all; empty without one. */ -}}
+{{- define "otv.privateCA" -}}
+{{- $shared := (.Values.global | default dict).privateCA | default dict -}}
+{{- $own := .Values.privateCA -}}
+{{- $given := ternary $own $shared (or (ne $own.existingSecret "") (ne $own.existingConfigMap "")) -}}
+{{- if and $given.existingSecret $given.existingConfigMap }}{{ fail "privateCA names a Secret and a ConfigMap: one of them holds the authority" }}{{ end -}}
+{{- if or $given.existingSecret $given.existingConfigMap }}{{ toJson $given }}{{ end -}}
+{{- end }}
+
+{{- /* root: the chart's context; variable: the one by which the program is told of the file. */ -}}
+{{- define "otv.privateCAVariable" -}}
+{{- with include "otv.privateCA" .root -}}
+- name: {{ $.variable }}
+  value: /etc/otv/authority/{{ (fromJson .).key | default "ca.crt" }}
+{{- end -}}
+{{- end }}
+
+{{- define "otv.privateCAMount" -}}
+{{- if include "otv.privateCA" . -}}
+- name: authority
+  mountPath: /etc/otv/authority
+  readOnly: true
+{{- end -}}
+{{- end }}
+
+{{- define "otv.privateCAVolume" -}}
+{{- with include "otv.privateCA" . -}}
+{{- $given := fromJson . -}}
+- name: authority
+  {{- if $given.existingSecret }}
+  secret:
+    secretName: {{ $given.existingSecret }}
+  {{- else }}
+  configMap:
+    name: {{ $given.existingConfigMap }}
+  {{- end }}
+{{- end -}}
+{{- end }}
