@@ -93,7 +93,7 @@ FROM ${RUNTIME_IMAGE} AS final-balancer
 # can end its process (CVE-2026-27135).
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libnghttp2-14 ca-certificates libbrotli1 libcrypt1 libsqlite3-0 libssl3 libstdc++6 libzstd1 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libnghttp2-14 ca-certificates libbrotli1 libcrypt1 libsqlite3-0 libssl3 libstdc++6 libzstd1 tzdata zlib1g \
     && dpkg --compare-versions "$(dpkg-query -W -f='${Version}' libnghttp2-14)" ge 1.52.0-1+deb12u3 \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -p /code/packages/balancer/config

@@ -47,7 +47,8 @@ let package = Package(
             name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
         .target(name: "Reactor", dependencies: ["CCrypt", "CEpoll", "COpenSSL", "Traffic"], swiftSettings: strict),
-        .target(name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Traffic"], swiftSettings: strict),
+        .target(
+            name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "Comparison", dependencies: ["CZlib", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
@@ -69,7 +70,7 @@ let package = Package(
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
         .target(
-            name: "Proxy", dependencies: ["Compression", "HTTPWire", "HTTP2", "Traffic", "Reactor"],
+            name: "Proxy", dependencies: ["Compression", "HTTPWire", "HTTP2", "Migration", "Traffic", "Reactor"],
             swiftSettings: strict),
         .target(
             name: "Control",
@@ -158,7 +159,8 @@ let package = Package(
             name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport", "Traffic"], swiftSettings: strict),
         .testTarget(
-            name: "RoutesFileTests", dependencies: ["JSONText", "RoutesFile", "Traffic"], swiftSettings: strict),
+            name: "RoutesFileTests", dependencies: ["JSONText", "Migration", "RoutesFile", "Traffic"],
+            swiftSettings: strict),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: strict),
         .testTarget(
             name: "ComparisonTests", dependencies: ["CZlib", "Comparison", "JSONText", "Migration", "TestSupport"],

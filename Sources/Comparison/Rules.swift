@@ -1,3 +1,5 @@
+import JSONText
+
 /// What counts when two answers are compared.
 package struct ComparisonRules: Sendable {
     /// Arrays whose order does not count.

@@ -18,6 +18,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var state: String?
     /// What must hold before a side gets a larger share; nil: operators know.
     package var guardSpec: GuardSpec?
+    /// Plans by which traffic moves from one side to another; names are unique.
+    package var migrations: [MigrationSpec] = []
     package var table: TableSpec
 
     package init(listeners: [ListenerSpec], table: TableSpec) {

@@ -1,4 +1,5 @@
 import CZlib
+import JSONText
 import TestSupport
 import Testing
 

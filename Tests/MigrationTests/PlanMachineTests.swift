@@ -21,7 +21,7 @@ struct PlanMachineTests {
         "tick": [.running, .waiting, .frozen, .inconclusive, .paused, .retreating],
         "start": [.ready, .stopped, .retreated], "approve": [.waiting],
         "advance": [.running, .inconclusive, .waiting, .frozen],
-        "retreat": [.running, .waiting, .frozen, .inconclusive, .paused],
+        "retreat": [.running, .waiting, .frozen, .inconclusive, .paused, .retreating],
         "pause": [.running, .waiting, .frozen, .inconclusive, .paused],
         "weighed": [.running, .waiting, .frozen, .inconclusive, .paused], "resume": [.paused, .inconclusive],
         "stop": [.running, .waiting, .frozen, .inconclusive, .paused, .retreated],
@@ -280,6 +280,31 @@ struct PlanMachineTests {
         }
     }
 
+    @Test("A retreat that is blocked, or walks, goes the rest of the way at once when somebody asks for it")
+    func forcedRetreat() throws {
+        let machine = PlanMachine.of(Fixture.spec { $0.retreat.over = 90_000 })
+        var facts = Fixture.facts(0, Fixture.failing)
+        let walking = try machine.step(Fixture.state(.running), .tick, facts).state
+        #expect(walking.share == 225_000)
+        facts.isFromAvailable = false
+        facts.now = 20_000
+        let blocked = try machine.step(walking, .tick, facts).state
+        #expect(blocked.phase == .retreating && blocked.share == 225_000 && blocked.retreat?.blockedSince == 20_000)
+        #expect(throws: PlanRefusal.reasonNeeded) { try machine.step(blocked, .retreat(by: "a", reason: ""), facts) }
+        let forced = try machine.step(blocked, .retreat(by: "a", reason: "r"), facts)
+        #expect(forced.state.phase == .retreated && forced.state.share == 0)
+        #expect(
+            forced.actions == [
+                .journal(.retreating, by: "a", reason: "r", forced: true), .table(share: 0, mirror: 100_000),
+                .journal(.retreated, by: "", reason: "", forced: false),
+            ])
+        // What made it go back in the first place is still known.
+        if case .gate? = forced.state.retreat?.cause {
+        } else {
+            Issue.record("\(String(describing: forced.state.retreat))")
+        }
+    }
+
     @Test("Over a time it goes back in ten equal steps, and waits where the old side dies on the way")
     func slowRetreat() throws {
         let machine = PlanMachine.of(Fixture.spec { $0.retreat.over = 90_000 })
@@ -360,6 +385,15 @@ struct PlanMachineTests {
         facts.objection = "no"
         #expect(throws: PlanRefusal.guarded("no")) { try self.machine.step(lowered.state, .resume(by: "a"), facts) }
         #expect(try self.machine.step(raised.state, .resume(by: "a"), facts).state.share == 250_000)
+        facts.objection = nil
+        // One route of several was lowered and is raised again: that is a rise, though another has as much.
+        #expect(throws: PlanRefusal.owned) {
+            try self.machine.step(running, .weighed(share: 250_000, isRise: true, by: "a"), facts)
+        }
+        let one = try self.machine.step(running, .weighed(share: 250_000, by: "a"), facts)
+        #expect(one.state.phase == .paused && one.state.share == 250_000)
+        facts.weightsDiffer = true
+        #expect(try self.machine.step(one.state, .resume(by: "a"), facts).state.epoch == 8)
     }
 
     @Test("Without enforcement it tells once that it would have gone back, and rises by `advance` alone")
@@ -418,7 +452,7 @@ struct PlanMachineTests {
                 Self.check(state, event, facts, step, machine)
                 state = step.state
                 phases.insert(state.phase)
-                if state.phase.isActive {
+                if state.phase.isActive || state.phase == .retreating {
                     var dead = facts
                     dead.isFromAvailable = false
                     #expect((try? machine.step(state, .retreat(by: "x", reason: "r"), dead)) != nil)

@@ -69,6 +69,8 @@ struct SchemaTests {
             "takeover": ["path"], "state": ["path"], "dnsDiscovery": ["name", "port"], "srvDiscovery": ["name"],
             "endpointSlices": ["service", "port"], "balanceHash": ["hash"], "key": ["by"],
             "replace": ["prefix", "with"], "hostRewrite": ["literal"],
+            "migration": ["name", "routes", "from", "to", "stages"], "migrationStage": ["hold"],
+            "compareUnordered": ["path"], "gateMismatches": ["max"], "freezeWindow": ["zone"],
         ]
         var required: Set<String> = []
         if case .array(let names)? = self.definition(section)?["required"]?.content {

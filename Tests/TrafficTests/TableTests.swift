@@ -55,12 +55,13 @@ struct TableTests {
             (BufferingSpec(), 1),
             (ForwardingSpec(), 8),
             (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
-            (RouteSpec(name: "", action: .respond(status: 404)), 19), (CompressionSpec(), 5),
+            (RouteSpec(name: "", action: .respond(status: 404)), 21), (CompressionSpec(), 5),
             (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),
             (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
             (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
             (HeaderSetting(name: "", value: ""), 2), (BasicAuthSpec(realm: ""), 5),
+            (MigrationTraffic(name: "", from: 0, to: 1), 7), (MirrorSpec(), 8),
         ]
         for (value, count) in counts {
             #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
@@ -93,6 +94,23 @@ struct TableTests {
             },
             { $0.routes[0].rateLimits = [RateLimitSpec(name: "a", key: .all, rate: RateSpec(interval: 1, burst: 2))] },
             { $0.routes[0].compression = CompressionSpec() },
+            { $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1) },
+            { $0.routes[0].migration = MigrationTraffic(name: "b", from: 0, to: 1) },
+            { $0.routes[0].migration = MigrationTraffic(name: "a", from: 1, to: 0) },
+            {
+                $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)
+                $0.routes[0].migration?.epoch = 1
+            },
+            {
+                $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)
+                $0.routes[0].migration?.mirrorShare = 1
+            },
+            { $0.routes[0].watchedMember = 0 },
+            { $0.routes[0].watchedMember = 1 },
+            {
+                $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)
+                $0.routes[0].migration?.mirror.methods = ["GET"]
+            },
             {
                 $0.routes[0].compression = CompressionSpec()
                 $0.routes[0].compression?.level = 1

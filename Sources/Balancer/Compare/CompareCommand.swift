@@ -2,6 +2,7 @@ import ArgumentParser
 import AsyncHTTPClient
 import Comparison
 import Control
+import JSONText
 import Migration
 import NIOCore
 

@@ -1,3 +1,5 @@
+import JSONText
+
 /// Patterns matched while a walk goes down and up: each step costs what the patterns that can still match cost, not all of them.
 struct PathCursor {
     /// A pattern of which some segments are behind.

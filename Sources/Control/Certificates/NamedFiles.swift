@@ -1,3 +1,4 @@
+import Migration
 import Reactor
 import RoutesFile
 import Traffic
@@ -51,12 +52,23 @@ package enum NamedFiles {
                 }
             }
         }
-        outcome.problems = problems
-        guard problems.isEmpty else { return outcome }
+        outcome.problems = problems + self.unknownZones(configuration)
+        guard outcome.problems.isEmpty else { return outcome }
         self.tryCertificates(&outcome, now: now)
         guard outcome.problems.isEmpty else { return outcome }
         self.tryContexts(&outcome)
         return outcome
+    }
+
+    /// A window of a zone that this machine does not know would never open, or never close.
+    private static func unknownZones(_ configuration: BalancerConfiguration) -> [ControlProblem] {
+        configuration.migrations.enumerated().flatMap { index, migration in
+            migration.plan.freeze.enumerated().filter { ZoneTable.read($0.element.zone) == nil }.map { place, window in
+                ControlProblem(
+                    path: "$.migrations[\(index)].freeze[\(place)].zone",
+                    message: "\(ZoneTable.folder) has no zone \(window.zone)")
+            }
+        }
     }
 
     /// How the files are now. Blocks.

@@ -22,6 +22,21 @@ package struct DurationCounts: Sendable {
 
     package var count: UInt64 { self.atLeast[0] }
 
+    /// The middle of the bucket above whose lower edge at most that part of the samples lies, in microseconds; nil: there are none.
+    package func quantile(tail: Double) -> UInt64? {
+        guard self.count > 0 else { return nil }
+        let allowed = Double(self.count) * tail
+        var (low, high) = (0, self.edges.count)
+        // The first edge at or above which at most so many are.
+        while low < high {
+            let middle = (low + high) / 2
+            if Double(self.atLeast[middle]) <= allowed { high = middle } else { low = middle + 1 }
+        }
+        let bucket = max(0, low - 1)
+        let upper = bucket + 1 < self.edges.count ? self.edges[bucket + 1] : self.edges[bucket]
+        return (self.edges[bucket] + upper) / 2
+    }
+
     /// Of those at or above the edge of that number; from the number of edges on, none are.
     fileprivate func arm(atLeast index: Int) -> Arm {
         Arm(bad: self.atLeast[min(index, self.edges.count)], count: self.count)

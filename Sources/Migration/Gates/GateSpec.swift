@@ -28,6 +28,8 @@ package struct GateSpec: Sendable, Equatable {
     package var latencyFloor = 1_000.0
     /// Share of comparisons that may differ.
     package var mismatches: Double? = 0.001
+    /// Milliseconds after a stage began from which durations count: caches are cold at first.
+    package var settle: Int64 = 30_000
     /// Otherwise retreats are only told, and nothing rises by itself.
     package var enforce = true
 

@@ -4,7 +4,7 @@
 ///                      │  ▲ approve, window over, gates pass, resume
 ///                      ▼  │
 ///          waiting · frozen · inconclusive · paused
-///     any of these ─brake, retreat─▶ retreating ─tick─▶ retreated ─start─▶ running (1)
+///     any of these ─brake, retreat─▶ retreating ─tick, retreat─▶ retreated ─start─▶ running (1)
 ///     any of these, retreated ─stop─▶ stopped ─start─▶ running
 ///
 /// A share rises by `start`, by a stage that passed, and by `approve`, `advance` and `resume`; by nothing else. The brake is on
@@ -33,8 +33,8 @@ package struct PlanMachine: Sendable {
             try self.advance(state, facts, by: who, force: force, reason: reason)
         case .retreat(let who, let reason): try self.retreat(state, facts, by: who, reason: reason)
         case .pause(let reason, let who): try self.pause(state, reason, by: who)
-        case .weighed(let share, let who, let force, let reason):
-            try self.weighed(state, share, by: who, force: force, reason: reason)
+        case .weighed(let share, let isRise, let who, let force, let reason):
+            try self.weighed(state, share, isRise: isRise, by: who, force: force, reason: reason)
         case .resume(let who): try self.resume(state, facts, by: who)
         case .stop(let restore, let who): try self.stop(state, restore: restore, by: who)
         }
@@ -195,8 +195,7 @@ package struct PlanMachine: Sendable {
     private func goBack(_ state: PlanState, _ facts: PlanFacts) -> Step {
         guard var retreat = state.retreat else { return Step(state: state, actions: []) }
         var state = state
-        let isByHand = if case .byHand = retreat.cause { true } else { false }
-        guard facts.isFromAvailable || isByHand else {
+        guard facts.isFromAvailable || retreat.isByHand else {
             retreat.blockedSince = retreat.blockedSince ?? facts.now
             let isDue = retreat.alerted.map { facts.now - $0 >= 60_000 } ?? true
             if isDue { retreat.alerted = facts.now }
@@ -208,7 +207,7 @@ package struct PlanMachine: Sendable {
             retreat.began += facts.now - blockedSince
             retreat.blockedSince = nil
         }
-        let steps = self.steps(after: facts.now - retreat.began)
+        let steps = retreat.isForced ? 10 : self.steps(after: facts.now - retreat.began)
         let way = UInt64(retreat.from - retreat.aim)
         let share = retreat.from - UInt32(way * UInt64(steps) / 10)
         var actions: [PlanAction] = []
@@ -286,9 +285,19 @@ package struct PlanMachine: Sendable {
     private func retreat(
         _ state: PlanState, _ facts: PlanFacts, by who: String, reason: String
     ) throws(PlanRefusal) -> Step {
-        guard state.phase.isActive else { throw .state(state.phase) }
+        guard state.phase.isActive || state.phase == .retreating else { throw .state(state.phase) }
         if reason.isEmpty { throw .reasonNeeded }
-        return self.beginRetreat(state, facts, .byHand(reason: reason), by: who, reason: reason)
+        guard state.phase == .retreating, var retreat = state.retreat else {
+            return self.beginRetreat(state, facts, .byHand(reason: reason), by: who, reason: reason)
+        }
+        // Whoever asks again wants the rest of the way now, whether the old side lives or not. Why it began stays told.
+        retreat.isForced = true
+        var state = state
+        state.retreat = retreat
+        let step = self.goBack(state, facts)
+        return Step(
+            state: step.state,
+            actions: [.journal(.retreating, by: who, reason: reason, forced: true)] + step.actions)
     }
 
     private func pause(
@@ -310,11 +319,11 @@ package struct PlanMachine: Sendable {
 
     /// Lower is always taken; higher is the plan's own affair, save by force.
     private func weighed(
-        _ state: PlanState, _ share: UInt32, by who: String, force: Bool, reason: String
+        _ state: PlanState, _ share: UInt32, isRise: Bool, by who: String, force: Bool, reason: String
     ) throws(PlanRefusal) -> Step {
         guard state.phase.isActive else { throw .state(state.phase) }
         let share = min(share, PlanSpec.fullWeight)
-        if share > state.share {
+        if isRise || share > state.share {
             guard force else { throw .owned }
             if reason.isEmpty { throw .reasonNeeded }
         }
@@ -331,9 +340,9 @@ package struct PlanMachine: Sendable {
     private func resume(_ state: PlanState, _ facts: PlanFacts, by who: String) throws(PlanRefusal) -> Step {
         guard state.phase == .paused || state.phase == .inconclusive else { throw .state(state.phase) }
         let wanted = self.spec.weight(state.stage)
-        if wanted > state.share, let objection = facts.objection { throw .guarded(objection) }
+        let isChanged = wanted != state.share || facts.weightsDiffer
+        if wanted > state.share || facts.weightsDiffer, let objection = facts.objection { throw .guarded(objection) }
         var state = state
-        let isChanged = wanted != state.share
         state.phase = .running
         state.pause = nil
         state.objection = nil

@@ -35,6 +35,22 @@ package struct PlanState: Sendable, Equatable {
         package var blockedSince: Int64?
         /// When that was last told.
         package var alerted: Int64?
+        /// Somebody asked for it once more while it went on: the rest of the way is one step, and nothing blocks it.
+        package var isForced = false
+
+        /// It does not ask whether the old side lives.
+        var isByHand: Bool { if case .byHand = self.cause { true } else { self.isForced } }
+
+        package init(
+            cause: Cause, began: Int64, from: UInt32, aim: UInt32, blockedSince: Int64? = nil, alerted: Int64? = nil
+        ) {
+            self.cause = cause
+            self.began = began
+            self.from = from
+            self.aim = aim
+            self.blockedSince = blockedSince
+            self.alerted = alerted
+        }
     }
 
     package var phase = Phase.ready
@@ -93,8 +109,9 @@ package enum PlanEvent: Sendable, Equatable {
     case advance(by: String, force: Bool = false, reason: String = "")
     case retreat(by: String, reason: String)
     case pause(PlanState.PauseReason, by: String)
-    /// Somebody set the weights of a route of the plan.
-    case weighed(share: UInt32, by: String, force: Bool = false, reason: String = "")
+    /// Somebody set the weights of a route of the plan. `share`: the highest that a route of it has then; `isRise`: that route has
+    /// more than before.
+    case weighed(share: UInt32, isRise: Bool = false, by: String, force: Bool = false, reason: String = "")
     case resume(by: String)
     case stop(restore: Bool, by: String)
 }
@@ -115,6 +132,8 @@ package struct PlanFacts: Sendable {
     package var objection: String?
     /// Something needed the old side since the last tick.
     package var isFromNeeded = false
+    /// Routes of the plan have other weights than the share says: somebody set them.
+    package var weightsDiffer = false
 
     package init(now: Int64, judgement: GateBook.Judgement) {
         self.now = now

@@ -15,7 +15,7 @@ package struct SectionKeys: Sendable, Equatable {
         [
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
             "state", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams",
-            "routes",
+            "routes", "migrations",
         ])
     package static let listener = SectionKeys(
         "listener", ["name", "address", "http2", "proxyProtocol", "allow", "deny", "tls"])
@@ -131,6 +131,35 @@ package struct SectionKeys: Sendable, Equatable {
     package static let hostRewrite = SectionKeys("hostRewrite", ["literal"])
     package static let headerEdits = SectionKeys("headerEdits", ["set", "remove"])
 
+    package static let migration = SectionKeys(
+        "migration",
+        [
+            "name", "routes", "from", "to", "stages", "mirror", "compare", "gates", "retreat", "patience", "fourEyes",
+            "freeze",
+        ])
+    package static let migrationStage = SectionKeys(
+        "migrationStage", ["share", "mirror", "retire", "hold", "approval"])
+    package static let migrationMirror = SectionKeys(
+        "migrationMirror",
+        ["methods", "unsafe", "except", "drop", "perSecond", "connections", "queue", "memory", "timeout"])
+    package static let migrationCompare = SectionKeys(
+        "migrationCompare", ["headers", "ignore", "unordered", "numbers", "recheck", "templates", "redact"])
+    package static let compareUnordered = SectionKeys("compareUnordered", ["path", "key"])
+    package static let compareNumbers = SectionKeys("compareNumbers", ["absolute", "relative"])
+    package static let compareRedact = SectionKeys("compareRedact", ["paths", "query"])
+    package static let migrationGates = SectionKeys(
+        "migrationGates",
+        [
+            "minimum", "falseAlarm", "falseAdvance", "errors", "clientErrors", "cancelled", "latency", "mismatches",
+            "settle", "enforce",
+        ])
+    package static let gateRate = SectionKeys("gateRate", ["tolerance", "margin"])
+    package static let gateLatency = SectionKeys("gateLatency", ["p50", "p99", "floor"])
+    package static let gateMismatches = SectionKeys("gateMismatches", ["max"])
+    package static let migrationRetreat = SectionKeys(
+        "migrationRetreat", ["to", "over", "unavailable", "cooldown"])
+    package static let freezeWindow = SectionKeys("freezeWindow", ["zone", "days", "dates", "from", "to"])
+
     package static let all = [
         document, listener, listenerTLS, certificate, tickets, clientCertificates,
         proxyProtocol, admin, adminTLS, token, accessLog, operationalLog, batching, takeover, state,
@@ -146,5 +175,7 @@ package struct SectionKeys: Sendable, Equatable {
         override,
         rewrite,
         replace, hostRewrite, headerEdits,
+        migration, migrationStage, migrationMirror, migrationCompare, compareUnordered, compareNumbers, compareRedact,
+        migrationGates, gateRate, gateLatency, gateMismatches, migrationRetreat, freezeWindow,
     ]
 }

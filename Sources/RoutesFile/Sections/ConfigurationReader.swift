@@ -11,6 +11,10 @@ struct ConfigurationReader {
         var configuration = BalancerConfiguration(listeners: self.listeners(document), table: TableSpec())
         self.readProcess(document, into: &configuration)
         self.readTable(document, into: &configuration.table, listeners: configuration.listeners)
+        if let node = document["migrations"] {
+            MigrationReader(table: configuration.table, isKept: document.has("state"))
+                .read(node, into: &configuration)
+        }
         return configuration
     }
 

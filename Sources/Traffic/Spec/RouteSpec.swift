@@ -24,6 +24,10 @@ package struct RouteSpec: Sendable, Equatable {
     package var basicAuth: BasicAuthSpec?
     /// nil: answers go as they came.
     package var compression: CompressionSpec?
+    /// nil: the route belongs to no plan.
+    package var migration: MigrationTraffic?
+    /// A member of the split that should not be needed any more: who still needs it is noted. nil: none.
+    package var watchedMember: Int?
 
     package init(name: String, action: RouteAction) {
         self.name = name

@@ -39,6 +39,33 @@ extension RouteSpec: Digestible {
         digest.add(self.rateLimits)
         digest.add(self.basicAuth)
         digest.add(self.compression)
+        digest.add(self.migration)
+        digest.add(UInt64(bitPattern: Int64(self.watchedMember ?? -1)))
+    }
+}
+
+extension MigrationTraffic: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(UInt64(self.from))
+        digest.add(UInt64(self.to))
+        digest.add(self.epoch)
+        digest.add(self.mirrorShare)
+        digest.add(self.settle)
+        digest.add(self.mirror)
+    }
+}
+
+extension MirrorSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.methods)
+        digest.add(self.except)
+        digest.add(self.drop)
+        digest.add(self.perSecond)
+        digest.add(self.connections)
+        digest.add(self.queue)
+        digest.add(self.memory)
+        digest.add(self.timeout)
     }
 }
 

@@ -49,7 +49,7 @@ package struct JSONPath: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension JSONPath.Segment {
-    func takes(_ step: JSONStep) -> Bool {
+    package func takes(_ step: JSONStep) -> Bool {
         switch (self, step) {
         case (.name(let wanted), .name(let name)), (.descendant(let wanted), .name(let name)): wanted == name
         case (.index(let wanted), .index(let index)): wanted == index
@@ -175,42 +175,5 @@ extension JSONPath {
         private func malformed(_ message: String) -> Malformed {
             Malformed(column: self.position + 1, message: message)
         }
-    }
-}
-
-extension [JSONStep] {
-    /// Bytes of a name, and about as many of a path, that are shown: names come from whoever answers.
-    private static var nameLimit: Int { 128 }
-    private static var pathLimit: Int { 512 }
-
-    /// RFC 9535 §2.7, with `.name` where a name allows it. Indices as `[*]` for a class, or as they are.
-    func path(indices: Bool) -> String {
-        var text = "$"
-        for step in self {
-            guard text.utf8.count <= Self.pathLimit else { return text + "…" }
-            switch step {
-            case .index(let index): text += indices ? "[\(index)]" : "[*]"
-            case .name(let whole):
-                let name = Redaction.cut(whole, at: Self.nameLimit)
-                let first = name.utf8.first.map { $0 > 0x39 || $0 < 0x30 } ?? false
-                let isPlain =
-                    first
-                    && name.utf8.allSatisfy { byte in
-                        (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte)
-                            || byte == UInt8(ascii: "_") || byte >= 0x80
-                    }
-                text += isPlain ? "." + name : "['" + Self.escaped(name) + "']"
-            }
-        }
-        return text
-    }
-
-    private static func escaped(_ name: String) -> String {
-        var text = ""
-        for character in name.unicodeScalars {
-            if character == "'" || character == "\\" { text += "\\" }
-            text.unicodeScalars.append(character)
-        }
-        return text
     }
 }
