@@ -33,7 +33,7 @@ kind create cluster --name "$cluster" --wait 3m
 for package in balancer gateway core; do
     kind load docker-image --name "$cluster" "web3f/otv-$package:$tag"
 done
-helm dependency update charts/otv
+helm dependency build charts/otv
 
 stage() { # NAME OF THE STAGE
     helm upgrade --install otv charts/otv --namespace otv --create-namespace --wait --timeout 5m \

@@ -4,13 +4,17 @@
     scripts/version.py          prints it, or tells every place that says another (status 1)
     scripts/version.py 1.2.3    writes it into every place
 
-A release is the commit with that version, tagged v1.2.3; the pipeline refuses a tag that says another.
+A release is the commit with that version, tagged v1.2.3; the pipeline refuses a tag that says another. Each chart's Chart.lock, which
+names the versions that it is packed with, follows its Chart.yaml: the same text that `helm dependency update` writes.
 """
 
 import glob
+import hashlib
+import json
 import os
 import re
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What each file has of it; the version itself is the group.
@@ -46,6 +50,35 @@ def places():
             yield path, text, found
 
 
+def locks():
+    """Path of each Chart.lock, the text that it has, and the one that is to be there."""
+    for path in sorted(glob.glob(os.path.join(ROOT, "charts", "*", "Chart.yaml"))):
+        with open(path, encoding="utf-8") as file:
+            listed = file.read().partition("\ndependencies:\n")[2]
+        wanted = [
+            dict(re.findall(r"^[ -]+(name|version|repository|condition): (\S+)$", part, re.M))
+            for part in re.split(r"^(?=  - )", listed, flags=re.M)
+            if "name:" in part
+        ]
+        if not wanted:
+            continue
+        held = [{key: each[key] for key in ("name", "version", "repository")} for each in wanted]
+        # As Helm has it: both lists in JSON, with its own order of the keys.
+        asked = [{key: each[key] for key in ("name", "version", "repository", "condition") if key in each} for each in wanted]
+        digest = hashlib.sha256(json.dumps([asked, held], separators=(",", ":")).encode()).hexdigest()
+        lock = os.path.join(os.path.dirname(path), "Chart.lock")
+        there = ""
+        if os.path.exists(lock):
+            with open(lock, encoding="utf-8") as file:
+                there = file.read()
+        since = re.search(r'^generated: "(\S+)"$', there, re.M)
+        when = since[1] if since and digest in there else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = "dependencies:\n" + "".join(
+            f"- name: {each['name']}\n  repository: {each['repository']}\n  version: {each['version']}\n" for each in held
+        )
+        yield lock, there, f'{text}digest: sha256:{digest}\ngenerated: "{when}"\n'
+
+
 def main():
     if len(sys.argv) > 2:
         raise SystemExit(__doc__)
@@ -64,9 +97,16 @@ def main():
                     )
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
+        for path, _, text in locks():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
     with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
         version = file.read().strip()
     others = 0
+    for path, there, text in locks():
+        if there != text:
+            others += 1
+            print(f"version: {os.path.relpath(path, ROOT)} is not that of its Chart.yaml: `scripts/version.py {version}`", file=sys.stderr)
     for path, text, found in places():
         for begin, end in found:
             if text[begin:end] != version:

@@ -61,13 +61,13 @@ def at(path, value):
 
 
 def _copied(source, to):
-    # Without what `helm dependency update` may have left there.
-    shutil.copytree(source, to, ignore=lambda folder, _: {"charts", "Chart.lock"} if folder == source else set())
+    # Without what `helm dependency build` may have left there.
+    shutil.copytree(source, to, ignore=lambda folder, _: {"charts"} if folder == source else set())
 
 
 @functools.cache
 def folder_of(chart):
-    """The chart as `helm dependency update` leaves it: what it depends on is in it, but nothing in that."""
+    """The chart as `helm dependency build` leaves it: what it depends on is in it, but nothing in that."""
     folder = tempfile.mkdtemp(prefix="otv-charts-")
     atexit.register(shutil.rmtree, folder)
     made = os.path.join(folder, chart)

@@ -12,7 +12,7 @@ import unittest
 
 from rendering import ROOT, load, program, read, render
 
-KEPT = ("VERSION", "Sources/*/*Version.swift", "charts/*/Chart.yaml", "examples/gitops/*", "examples/production/*", "docs/deployment.md")
+KEPT = ("VERSION", "Sources/*/*Version.swift", "charts/*/Chart.yaml", "charts/*/Chart.lock", "examples/gitops/*", "examples/production/*", "docs/deployment.md")
 
 
 class Version(unittest.TestCase):

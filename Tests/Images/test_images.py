@@ -621,7 +621,7 @@ login*) read -r secret; set -- "$@" "<$secret" ;;
     case "$2" in
     push) echo "Digest: {digest}" ;;
     repo) : >release/index.yaml ;;
-    package) : >"release/$(basename "$6")-1.2.3.tgz" ;;
+    package) : >"release/$(basename "$5")-1.2.3.tgz" ;;
     scan) : >release/core.spdx.json ;;
     esac ;;
 esac""",
@@ -665,6 +665,8 @@ esac""",
                   for line in told if " push release/" in line]
         self.assertEqual(sorted(pushed), charts)
         self.assertEqual((pushed[0], pushed[-1]), ("otv-common", "otv"))
+        # Packed with what Chart.lock names.
+        self.assertEqual(len([line for line in told if " dependency build " in line]), len(charts))
         self.assertEqual(len([line for line in told if "cosign" in line and "sign --yes" in line]), len(charts))
         with open(os.path.join(tree, "release", "notes.md"), encoding="utf-8") as file:
             self.assertIn("What is new.", file.read())
