@@ -219,3 +219,17 @@ spec:
 {{ tpl (toYaml .) $ }}
 {{- end }}
 {{- end }}
+
+{{- /* Grafana's board of the chart, dashboard.json. root: the chart's context; name: its file in the ConfigMap. */ -}}
+{{- define "otv.dashboard" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "otv.fullname" .root }}-dashboard
+  labels:
+    {{- include "otv.labels" .root | nindent 4 }}
+    {{- toYaml (.root.Values.dashboard.labels | default (dict "grafana_dashboard" "1")) | nindent 4 }}
+  {{- include "otv.annotations" (dict "root" .root "own" .root.Values.dashboard.annotations) | nindent 2 }}
+data:
+  {{ .name }}: {{ .root.Files.Get "dashboard.json" | fromJson | toJson | quote }}
+{{- end }}
