@@ -27,14 +27,22 @@ NAMES = {"1k": "TLS h1, 1 KiB", "64k": "TLS h1, 64 KiB", "h2 64x1": "TLS h2, 64 
 PROXIES = {"balancer": proxies.balancer, "nginx": proxies.nginx, "haproxy": proxies.haproxy}
 
 
-def connect(running, seconds, resumed):
+def load_generator(folder):
+    binary = os.path.join(folder, "handshakes")
+    subprocess.run(["gcc", "-O2", "-o", binary, os.path.join(proxies.HERE, "handshakes.c"), "-lssl", "-lcrypto", "-lpthread"],
+                   check=True)
+    return binary
+
+
+def connect(client, running, seconds, resumed):
     """Microseconds of the proxy per connection: each a handshake, one request, a close."""
     before = running.cpu_seconds()
-    out = subprocess.run(["taskset", "-c", proxies.LOAD_CPU, "openssl", "s_time", "-connect", f"127.0.0.1:{running.port}",
-                          "-reuse" if resumed else "-new", "-time", str(seconds), "-www", "/1k"],
-                         capture_output=True, text=True, check=False).stdout
-    connections = int(re.findall(r"(\d+) connections in \d+ real seconds", out)[-1])
-    return (running.cpu_seconds() - before) / connections * 1e6
+    out = subprocess.run(["taskset", "-c", proxies.LOAD_CPU, client, str(running.port), "/1k", str(seconds),
+                          "resumed" if resumed else "new"], capture_output=True, text=True, check=True).stdout
+    answered, again = (int(number) for number in re.findall(r"\d+", out))
+    if (again > 0.9 * answered) != resumed:
+        raise SystemExit(f"sessions are not resumed as they should be: {out}")
+    return (running.cpu_seconds() - before) / answered * 1e6
 
 
 def streams(running, seconds, connections, each):
@@ -75,6 +83,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="balancer-tls-") as folder:
         os.chmod(folder, 0o755)
+        client = load_generator(folder)
         source = proxies.origin(folder, bench.BODIES)
         started = [source]
         try:
@@ -91,8 +100,8 @@ def main():
                     for connections, each in ((64, 1), (8, 8)):
                         row(f"h2 {connections}x{each}", running,
                             lambda proxy: streams(proxy, options.seconds, connections, each), options.rounds)
-                    row("ecdsa resumed", running, lambda proxy: connect(proxy, options.seconds, True), options.rounds)
-                row(f"{kind} new", running, lambda proxy: connect(proxy, options.seconds, False), options.rounds)
+                    row("ecdsa resumed", running, lambda proxy: connect(client, proxy, options.seconds, True), options.rounds)
+                row(f"{kind} new", running, lambda proxy: connect(client, proxy, options.seconds, False), options.rounds)
                 if kind == "ecdsa":
                     print("idle TLS connection, KiB: " + "  ".join(
                         f"{name} {bench.idle_memory(proxy, options.idle, securing()) / 1024:.1f}" for name, proxy in running.items()), flush=True)
