@@ -33,7 +33,7 @@ SCHEMAS = {
             endpoints={
                 "type": "array",
                 "minItems": 1,
-                "items": closed(["port"], port=TEXT, path=TEXT, interval=DURATION, honorLabels={"type": "boolean"}, scrapeTimeout=DURATION, relabelings={"type": "array"}, metricRelabelings={"type": "array"}),
+                "items": closed(["port"], port=TEXT, path=TEXT, interval=DURATION, honorLabels={"type": "boolean"}, scrapeTimeout=DURATION, authorization=closed(["credentials"], type=TEXT, credentials=closed(["name", "key"], name=TEXT, key=TEXT)), relabelings={"type": "array"}, metricRelabelings={"type": "array"}),
             },
         ),
     ),

@@ -21,6 +21,7 @@ SWITCHES = {
         [{}, at("discovery.mode", "endpointSlices"), at("discovery.resolver", "10.96.0.10:53")],
         [{}, at("apply", "roll")],
         [{}, at("networkPolicy.enabled", False)],
+        [{}, at("state.enabled", True)],
         [
             {},
             merged(

@@ -110,6 +110,12 @@ RULES = {
     "ports.public": PORT,
     "ports.admin": PORT,
     "ports.observe": PORT,
+    "ports.tls": PORT,
+    "service.tlsPort": PORT,
+    "service.tlsNodePort": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "tls.secrets": {"type": "array", "uniqueItems": True, "items": {"type": "string", "pattern": "^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"}},
+    "tls.options": {"$ref": "#/definitions/tlsOptions"},
+    "sizeLimit": MEMORY,
     "service.port": PORT,
     "health.port": PORT,
     "networkPolicy.databasePort": PORT,
@@ -184,12 +190,14 @@ RULES = {
     },
     "otv-balancer/routes": {"$ref": "#/definitions/routes"},
     "otv-balancer/retiredRoutes": {"$ref": "#/definitions/routes"},
+    "otv-balancer/listener": {"$ref": "#/definitions/listenerOptions"},
+    "otv-balancer/admin": {"$ref": "#/definitions/adminOptions"},
     "otv-balancer/config": {"$ref": "#/definitions/config"},
 }
 # Objects whose keys are Kubernetes', or another chart's, to know.
 OPEN = {
     "secret", "affinity", "podSecurityContext", "securityContext", "dnsConfig", "behavior",
-    "startup", "liveness", "readiness", "strategy", "fallback",
+    "startup", "liveness", "readiness", "strategy", "fallback", "authorization",
 }
 
 
@@ -241,6 +249,12 @@ def definitions():
         "items": {"allOf": [{"$ref": "#/definitions/route"}, {"required": ["name"]}]},
     }
     del made["timeouts"]["properties"]["drain"]
+    for name, of, own in (
+        ("listenerOptions", "listener", ("name", "address", "tls")),
+        ("tlsOptions", "listenerTLS", ("certificates",)),
+        ("adminOptions", "admin", ("address", "observe")),
+    ):
+        made[name] = closed(**{key: item for key, item in made[of]["properties"].items() if key not in own})
     own = {"$schema", "listeners", "admin", "takeover", "upstreams", "routes"}
     made["config"] = closed(**{key: plain(item) for key, item in routes["properties"].items() if key not in own})
     return made

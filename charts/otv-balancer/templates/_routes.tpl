@@ -57,16 +57,47 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- end -}}
 {{- /* `[::]` takes IPv4 as well, but a node may have IPv6 switched off. */ -}}
 {{- $every := ternary "[::]" "0.0.0.0" (eq (include "otv.hasIPv6" .) "true") -}}
-{{- $listeners := list (dict "name" "public" "address" (printf "%s:%d" $every (int .Values.ports.public))) -}}
+{{- $listeners := list (mergeOverwrite (deepCopy .Values.listener) (dict "name" "public" "address" (printf "%s:%d" $every (int .Values.ports.public)))) -}}
+{{- if .Values.tls.enabled -}}
+{{- if not .Values.tls.secrets }}{{ fail "tls.secrets is empty: name the Secret with the certificate that is shown" }}{{ end -}}
+{{- $certificates := list -}}
+{{- range .Values.tls.secrets }}{{ $certificates = append $certificates (dict "certificate" (printf "/etc/otv/tls/%s/tls.crt" .) "key" (printf "/etc/otv/tls/%s/tls.key" .)) }}{{ end -}}
+{{- $tls := mergeOverwrite (deepCopy .Values.tls.options) (dict "certificates" $certificates) -}}
+{{- $listeners = append $listeners (mergeOverwrite (deepCopy .Values.listener) (dict "name" "public-tls" "address" (printf "%s:%d" $every (int .Values.ports.tls)) "tls" $tls)) -}}
+{{- end -}}
 {{- /* The names of the Service that scrapes go to; any other name is refused, lest a page point its own there. */ -}}
 {{- $scraped := printf "%s-metrics" (include "otv.fullname" .) -}}
 {{- $namespaced := printf "%s.%s" $scraped .Release.Namespace -}}
 {{- $hosts := list $scraped $namespaced (printf "%s.svc" $namespaced) (printf "%s.svc.%s" $namespaced .Values.discovery.clusterDomain) -}}
 {{- /* Who reaches the pod's address reads at most; who may run programs in the pod may change. */ -}}
-{{- $admin := dict "address" (printf "127.0.0.1:%d" (int .Values.ports.admin)) "observe" (printf "%s:%d" $every (int .Values.ports.observe)) "hosts" $hosts -}}
+{{- $admin := dict "address" (printf "127.0.0.1:%d" (int .Values.ports.admin)) "observe" (printf "%s:%d" $every (int .Values.ports.observe)) "hosts" (concat $hosts (.Values.admin.hosts | default list)) -}}
+{{- $admin = mergeOverwrite (deepCopy .Values.admin) $admin -}}
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
+{{- if .Values.state.enabled }}{{ $_ := set $base "state" (dict "path" "/var/lib/otv/ledger.sqlite") }}{{ end -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}
+{{- end }}
+
+{{- /* Where the certificates are that listeners show: of the pods, and of the check, which reads them too. */ -}}
+{{- define "otv-balancer.tlsMounts" -}}
+{{- if .Values.tls.enabled }}
+{{- range $index, $secret := .Values.tls.secrets }}
+- name: tls-{{ $index }}
+  # The folder, so that a certificate that was renewed is seen.
+  mountPath: /etc/otv/tls/{{ $secret }}
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "otv-balancer.tlsVolumes" -}}
+{{- if .Values.tls.enabled }}
+{{- range $index, $secret := .Values.tls.secrets }}
+- name: tls-{{ $index }}
+  secret:
+    secretName: {{ $secret }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* JSON list: the namespaces whose EndpointSlices are watched. */ -}}

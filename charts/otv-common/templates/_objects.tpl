@@ -163,6 +163,10 @@ spec:
       {{- if .honorLabels }}
       honorLabels: true
       {{- end }}
+      {{- with .root.Values.serviceMonitor.authorization }}
+      authorization:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       {{- with .root.Values.serviceMonitor.relabelings }}
       relabelings:
         {{- toYaml . | nindent 8 }}
