@@ -21,6 +21,7 @@ STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-without-ser
 ENVIRONMENTS = ["kusama", "polkadot", "staging", "ci", "local"]
 # The oldest that the charts name, and the newest that the validator knows.
 VERSIONS = ["1.27", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
+BETWEEN = [f"1.{minor}" for minor in range(int(VERSIONS[0][2:]) + 1, int(VERSIONS[1][2:]))]
 # Kinds that operators bring: no schema of Kubernetes' own.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}
 # For the closing line.
@@ -158,15 +159,15 @@ NoDuplicates.add_constructor(
 _valid = set()
 
 
-def validate(objects):
+def validate(objects, versions=tuple(VERSIONS)):
     """Against the schemas of Kubernetes, strictly; each distinct document once."""
     for item in objects:
         if item["kind"] in FOREIGN:
             continue
-        mark = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).digest()
+        mark = hashlib.sha256(json.dumps([versions, item], sort_keys=True).encode()).digest()
         if mark in _valid:
             continue
-        for version in VERSIONS:
+        for version in versions:
             try:
                 kubernetes_validate.validate(item, version, strict=True)
             except Exception as error:

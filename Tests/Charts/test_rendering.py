@@ -10,8 +10,9 @@ import helm_python as helm
 import jsonschema
 import yaml
 from foreign import validate_foreign
-from matrix import HTTP_ROUTE, MONITORED, releases
+from matrix import HTTP_ROUTE, INGRESS, MONITORED, SPLIT, releases
 from rendering import (
+    BETWEEN,
     CHARTS,
     FOREIGN,
     LEAST,
@@ -47,6 +48,23 @@ class Rendering(unittest.TestCase):
                 for item in objects:
                     if item["kind"] in FOREIGN:
                         validate_foreign(item)
+
+    def test_every_kubernetes_between(self):
+        """What people install, and everything at once; the rest against the oldest and the newest."""
+        self.assertGreater(len(BETWEEN), 5)
+        whole = merged(
+            *[{name: MONITORED} for name in ("otv-balancer", "otv-gateway", "otv-core")],
+            *[at(f"otv-{name}.enabled", True) for name in ("worker", "telemetry", "mongodb", "redis")],
+            at("global.config", {**SPLIT, "redis": {"host": "otv-redis"}}),
+            {"otv-balancer": merged(INGRESS, at("tls", {"enabled": True, "secrets": ["s"]}), at("discovery.mode", "endpointSlices"), at("state.enabled", True))},
+            at("otv-mongodb", {"auth": {"enabled": True, "password": "p", "rootPassword": "r"}, "persistence": {"enabled": True}}),
+            at("otv-worker.autoscaling.enabled", True),
+            at("global.privateCA.existingSecret", "authority"),
+        )
+        validate(render("otv", whole), tuple(BETWEEN))
+        for stage in STAGES:
+            values = merged(load("examples", "production", "kusama.yaml"), load("examples", "stages", stage, "values.yaml"))
+            validate(render("otv", values, bare=True), tuple(BETWEEN))
 
     def test_the_oldest_kubernetes_is_that_of_the_charts(self):
         for chart in [*CHARTS, "otv"]:
