@@ -27,6 +27,10 @@ PLACES = [
     # An appVersion of another form is that of a database.
     ("charts/otv/Chart.yaml", r'^appVersion: "([^"]+)"$'),
     ("charts/otv-[bgcwt]*/Chart.yaml", r'^appVersion: "([^"]+)"$'),
+    # What Artifact Hub shows of the images.
+    ("charts/otv/Chart.yaml", r"image: web3f/otv-(?:balancer|gateway|core):(\S+)$"),
+    ("charts/otv-[bg]*/Chart.yaml", r"image: web3f/otv-(?:balancer|gateway):(\S+)$"),
+    ("charts/otv-core/Chart.yaml", r"image: web3f/otv-core:(\S+)$"),
     ("examples/gitops/argocd.yaml", r"targetRevision: v(\S+)"),
     ("examples/gitops/flux.yaml", r"tag: v(\S+)"),
     ("examples/production/*.yaml", r"imageTag: v(\S+)"),

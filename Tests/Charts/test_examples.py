@@ -107,9 +107,12 @@ class GitOps(unittest.TestCase):
         self.assertEqual(source["helm"]["releaseName"], "otv")
 
     def test_flux(self):
-        repository, release = yaml.safe_load_all(read("examples", "gitops", "flux.yaml"))
+        repository, namespace, release = yaml.safe_load_all(read("examples", "gitops", "flux.yaml"))
         chart = release["spec"]["chart"]["spec"]
         self.assertEqual(chart["sourceRef"]["name"], repository["metadata"]["name"])
+        # An object is refused in a namespace that is not there.
+        self.assertEqual(release["metadata"]["namespace"], namespace["metadata"]["name"])
+        validate([namespace])
         self.assertTrue(os.path.exists(os.path.join(ROOT, chart["chart"], "Chart.yaml")))
         # Relative to the repository, the chart's own first.
         self.assertEqual(chart["valuesFiles"][0], "charts/otv/values.yaml")

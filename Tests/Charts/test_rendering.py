@@ -10,7 +10,7 @@ import helm_python as helm
 import jsonschema
 import yaml
 from foreign import validate_foreign
-from matrix import HTTP_ROUTE, INGRESS, MONITORED, SPLIT, releases
+from matrix import HTTP_ROUTE, INGRESS, MONITORED, SPLIT, pods, releases
 from rendering import (
     BETWEEN,
     CHARTS,
@@ -164,12 +164,34 @@ class Rendering(unittest.TestCase):
             said = load("charts", chart, "Chart.yaml")
             for key in ("description", "home", "sources", "keywords", "maintainers", "kubeVersion"):
                 self.assertTrue(said[key], (chart, key))
+            if chart != "otv-common":
+                for link in yaml.safe_load(said["annotations"]["artifacthub.io/links"]):
+                    page = link["url"].partition("/blob/main/")[2]
+                    self.assertTrue(os.path.exists(os.path.join(ROOT, page)), page)
             self.assertEqual(said["annotations"]["artifacthub.io/license"], "Apache-2.0")
             self.assertIn("Apache License", read("LICENSE"))
             if chart not in ("otv-mongodb", "otv-redis", "otv-common"):
                 versions.add(said["appVersion"])
         # One version of ours, which test_version.py compares with the programs's.
         self.assertEqual(len(versions), 1)
+
+    def test_the_images_that_a_chart_names_are_those_that_it_runs(self):
+        """Artifact Hub scans what the annotation says."""
+        on = merged(
+            *[at(f"otv-{name}.enabled", True) for name in ("mongodb", "redis")], at("global.config.db.mongo.uri", "mongodb://x/otv")
+        )
+        for chart, values in {"otv": on, "otv-balancer": {}, "otv-gateway": {}, "otv-core": {}, "otv-mongodb": {}, "otv-redis": {}}.items():
+            said = yaml.safe_load(load("charts", chart, "Chart.yaml")["annotations"]["artifacthub.io/images"])
+            ends = [values]
+            if chart in ("otv", "otv-core"):
+                ends.append(merged(values, load("examples", "stages", "4-core-retired", "values.yaml") if chart == "otv" else at("retired", True)))
+            runs = {
+                container["image"]
+                for end in ends
+                for _, spec, _ in pods(render(chart, end))
+                for container in spec["containers"]
+            }
+            self.assertEqual({each["image"] for each in said}, runs, chart)
 
     def test_versions_of_the_umbrella(self):
         dependencies = load("charts", "otv", "Chart.yaml")["dependencies"]
