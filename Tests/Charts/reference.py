@@ -131,6 +131,8 @@ RULES = {
     "extraVolumeMounts": {"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
     "commonLabels": TEXTS,
     "commonAnnotations": TEXTS,
+    "alertLabels": TEXTS,
+    "disabled": {"type": "array", "uniqueItems": True, "items": {"type": "string", "minLength": 1}},
     "ingress.paths": {
         "type": "array",
         "minItems": 1,

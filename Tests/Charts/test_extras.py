@@ -302,6 +302,23 @@ class Extras(unittest.TestCase):
                 self.assertTrue(found[f"{name}Slow"]["expr"].endswith("> 7.5"))
                 self.assertIn("longer than 7.5 s", found[f"{name}Slow"]["annotations"]["summary"])
 
+    def test_alerts_that_are_not_wanted(self):
+        for chart, name in {"otv-balancer": "BalancerSlow", "otv-gateway": "GatewaySlow", "otv-core": "CoreNotReady"}.items():
+            usual = render(chart, MONITORED).one("PrometheusRule")["spec"]["groups"][0]["rules"]
+            more = {"alert": "Mine", "expr": "vector(1)", "labels": {"team": "own"}}
+            given = {"prometheusRule": {"disabled": [name], "alertLabels": {"team": "otv", "severity": "none"}, "extraRules": [more]}}
+            objects = render(chart, merged(MONITORED, given))
+            valid(objects)
+            rules = objects.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+            # What an alert says of itself goes before what all of them say.
+            wanted = [{**rule, "labels": {"team": "otv", **rule["labels"]}} for rule in usual if rule["alert"] != name]
+            self.assertEqual(rules, [*wanted, {**more, "labels": {"severity": "none", "team": "own"}}])
+            with self.assertRaises(helm.HelmError) as caught:
+                render(chart, merged(MONITORED, at("prometheusRule.disabled", ["NoSuch"])))
+            self.assertIn("there is no alert NoSuch", str(caught.exception))
+        # The core has one alone.
+        self.assertEqual(render("otv-core", merged(MONITORED, at("prometheusRule.disabled", ["CoreNotReady"]))).of("PrometheusRule"), [])
+
     def test_scrapes(self):
         drop = [{"action": "drop", "regex": "x", "sourceLabels": ["a"]}]
         for chart in ("otv-balancer", "otv-gateway", "otv-core"):

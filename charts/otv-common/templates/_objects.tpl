@@ -237,3 +237,28 @@ metadata:
 data:
   {{ .name }}: {{ .root.Files.Get "dashboard.json" | fromJson | toJson | quote }}
 {{- end }}
+
+{{- /* Alerts as an object: without those that are not wanted, each with the labels that are. root: the chart's context; made: the object's
+text with all of them. */ -}}
+{{- define "otv.rules" -}}
+{{- $object := fromYaml .made -}}
+{{- $given := .root.Values.prometheusRule -}}
+{{- $known := list -}}
+{{- $groups := list -}}
+{{- range $group := $object.spec.groups -}}
+{{- $rules := list -}}
+{{- range $rule := $group.rules -}}
+{{- $known = append $known ($rule.alert | default "") -}}
+{{- if not (has $rule.alert $given.disabled) -}}
+{{- if $rule.alert }}{{ $_ := set $rule "labels" (mergeOverwrite (deepCopy $given.alertLabels) ($rule.labels | default dict)) }}{{ end -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- end -}}
+{{- with $rules }}{{ $groups = append $groups (mergeOverwrite $group (dict "rules" .)) }}{{ end -}}
+{{- end -}}
+{{- range $given.disabled -}}
+{{- if not (has . $known) }}{{ fail (printf "prometheusRule.disabled: there is no alert %s; there are %s" . (join ", " $known)) }}{{ end -}}
+{{- end -}}
+{{- $_ := set $object.spec "groups" $groups -}}
+{{- if $groups }}{{ toYaml $object }}{{ end -}}
+{{- end }}
