@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import unittest
 
 import yaml
-from matrix import pods, stage
-from rendering import ROOT, STAGES, load, merged, read, render, routes_of, validate
+from matrix import VARIABLES, pods, stage
+from rendering import ENVIRONMENTS, ROOT, STAGES, helmfile, load, merged, read, render, routes_of, validate
 
 NETWORKS = {"kusama": 2, "polkadot": 0}
 
@@ -83,6 +84,41 @@ class Cluster(unittest.TestCase):
             main = json.loads(objects.one("Secret", "otv-gateway")["stringData"]["main.json"])
             self.assertEqual(main["db"], {"mustHave": [], "mongo": {"uri": "mongodb://otv-mongodb:27017/otv"}})
             self.assertIn(f"stage {name}\nawait '{json.dumps(weights)}'", script)
+
+
+class TryingOut(unittest.TestCase):
+    def test_nothing_from_outside_is_needed(self):
+        objects = render("otv", merged(load("examples", "local.yaml"), stage("4-core-retired")), namespace="otv", bare=True)
+        validate(objects)
+        images = {container["image"] for _, spec, _ in pods(objects) for container in spec["containers"]}
+        self.assertEqual(images, {*(f"web3f/otv-{name}:local" for name in ("balancer", "gateway", "core")), "mongo:7.0.28"})
+        made = {secret["metadata"]["name"] for secret in objects.of("Secret")}
+        for _, spec, _ in pods(objects):
+            self.assertLessEqual({volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume} if "volumes" in spec else set(), made)
+        database = objects.one("Service", "otv-mongodb")["metadata"]["name"]
+        main = json.loads(objects.one("Secret", "otv-gateway")["stringData"]["main.json"])
+        self.assertEqual(main["db"], {"mustHave": [], "mongo": {"uri": f"mongodb://{database}/otv"}})
+
+    def test_the_commands_of_the_page(self):
+        section = read("docs", "deployment.md").partition("### Trying it out")[2].partition("### Without Kubernetes")[0]
+        for path in re.findall(r"--values (\S+)", section):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+        # What fills the database is let in by its label, and puts the data where the gateway looks.
+        objects = render("otv", merged(load("examples", "local.yaml"), stage("4-core-retired")), namespace="otv", bare=True)
+        (rule,) = objects.one("NetworkPolicy", "otv-mongodb")["spec"]["ingress"]
+        (label,) = re.findall(r"--labels=(\S+)=(\S+)", section)
+        self.assertEqual(rule["from"], [{"podSelector": {"matchLabels": dict([label])}}])
+        self.assertIn("--nsTo='otv.*'", section)
+        self.assertIn("AS seed\n", read("Dockerfile"))
+
+    def test_an_empty_database_keeps_gateways_out_but_where_that_is_meant(self):
+        """With nothing said a first install on an empty database never gets ready."""
+        for environment in ENVIRONMENTS:
+            for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):
+                objects = render("otv", release["values"], "otv", release["namespace"], bare=True)
+                main = json.loads(objects.one("Secret", "otv-gateway")["stringData"]["main.json"])
+                # In ci the core fills it before it serves.
+                self.assertEqual(main["db"].get("mustHave"), [] if environment == "local" else None, environment)
 
 
 class GitOps(unittest.TestCase):

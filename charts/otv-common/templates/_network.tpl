@@ -20,6 +20,18 @@ ipFamilies: {{ toJson . }}
 {{- end }}
 {{- end }}
 
+{{- /* Of a headless Service, by which pods are found and measured: one family, the first. With two each pod would be found, counted
+and measured twice. */ -}}
+{{- define "otv.oneFamily" -}}
+{{- $global := .Values.global | default dict -}}
+{{- if or $global.ipFamilies $global.ipFamilyPolicy }}
+ipFamilyPolicy: SingleStack
+{{- end }}
+{{- with $global.ipFamilies }}
+ipFamilies: {{ list (first .) | toJson }}
+{{- end }}
+{{- end }}
+
 {{- /* Names are looked up, nothing else is reached unless the chart says so. */ -}}
 {{- define "otv.egressDNS" -}}
 - ports:
