@@ -72,6 +72,18 @@ class Network(unittest.TestCase):
             away = at(f"otv-balancer.upstreams.{name}.service", {"name": "other", "namespace": "elsewhere"})
             self.assertTrue(render("otv", away))
 
+    def test_what_is_off_is_not_asked(self):
+        """Its Service would not be there: 503 for every request."""
+        for name, said in {"core": {}, "gateway": at("otv-balancer.weights.api", {"core": 90, "gateway": 10})}.items():
+            off = merged(said, at(f"otv-{name}.enabled", False))
+            self.rejected(off, f"otv-{name}.enabled is false", f"otv-{name}-headless", f"otv-balancer.upstreams.{name}.service")
+            # It is somewhere else, of this namespace or of another one.
+            for service in ({"name": "elsewhere"}, {"name": f"otv-{name}-headless", "namespace": "far"}):
+                self.assertTrue(render("otv", merged(off, at(f"otv-balancer.upstreams.{name}.service", service))))
+        # Without any weight it may be off, and a core that is out of the routes too.
+        self.assertTrue(render("otv", at("otv-gateway.enabled", False)))
+        self.assertTrue(render("otv", merged(at("otv-core.enabled", False), at("otv-balancer.coreRetired", True))))
+
     def test_names_of_any_release(self):
         """A long name once took the ends away by which the parts differ; a StatefulSet's pods carry ten characters more."""
         for release in ("otv", "a.b", "r" * 53, "kusama-1kv-staging-of-somebody-with-a-long-name-2026x"):
