@@ -25,6 +25,44 @@ def prepare():
         run("mount", "-t", "tmpfs", "tmpfs", folder)
 
 
+class MemoryLimit:
+    """A control group that whoever is put into it shares so many bytes of; of either version, as the machine has it."""
+
+    def __init__(self, work, size):
+        self.place = self.folder = os.path.join(work, f"memory{next(NUMBERS)}")
+        os.makedirs(self.place)
+        try:
+            run("mount", "-t", "cgroup", "-o", "memory", "memory", self.place)
+            self.limit, self.highest, self.kills = "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"
+        except AssertionError:
+            run("mount", "-t", "cgroup2", "cgroup2", self.place)
+            self.limit, self.highest, self.kills = "memory.max", "memory.peak", "memory.events"
+            self.write("cgroup.subtree_control", "+memory")
+        self.folder = os.path.join(self.place, f"otv-{os.getpid()}-{next(NUMBERS)}")
+        os.mkdir(self.folder)
+        self.write(self.limit, str(size))
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def read(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as file:
+            return file.read()
+
+    def hold(self, pid):
+        self.write("cgroup.procs", str(pid))
+
+    def killed(self):
+        return int(dict(line.split() for line in self.read(self.kills).splitlines())["oom_kill"])
+
+    def close(self):
+        """Once everybody in it has ended."""
+        until(lambda: not self.read("cgroup.procs"))
+        os.rmdir(self.folder)
+        run("umount", self.place)
+
+
 def until(condition):
     """Asks every now and then until the answer is true; whether it ever was."""
     end = time.monotonic() + PATIENCE
@@ -126,14 +164,15 @@ class Lines:
 
 
 class Container:
-    def __init__(self, work, image, space, command=None, mounts=(), env=()):
-        """`mounts`: (what, where), read-only. `command` stands in place of the image's, entry point included."""
+    def __init__(self, work, image, space, command=None, mounts=(), env=(), user=None, limit=None):
+        """`mounts`: (what, where), read-only. `command` stands in place of the image's, entry point included, `user` in place of its own.
+        `limit`: the MemoryLimit that holds for it from its first instruction."""
         self.image = image
         self.space = space
         self.name = f"otv-{os.getpid()}-{next(NUMBERS)}"
         self.bundle = os.path.join(work, self.name)
         os.makedirs(self.bundle)
-        user, group = (int(part) for part in image.config["User"].split(":"))
+        user, group = (int(part) for part in (user or image.config["User"]).split(":"))
         self.settings = {
             "user": {"uid": user, "gid": group}, "cwd": image.config["WorkingDir"] or "/",
             "args": command or image.command, "env": image.config["Env"] + list(env), "noNewPrivileges": True,
@@ -158,7 +197,9 @@ class Container:
             json.dump(config, file)
         self.process = subprocess.Popen(
             [*self.crun, "run", "--bundle", self.bundle, self.name], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # What the runtime starts is where the runtime is.
+            preexec_fn=(lambda: limit.hold(os.getpid())) if limit else None)
         self.output, self.errors = Lines(self.process.stdout), Lines(self.process.stderr)
 
     def says(self, wanted):

@@ -11,7 +11,7 @@ import unittest
 
 import yaml
 from building import DOCKERFILE, ROOT, STAND_INS, Builder, argument, run, target_folders
-from containers import Container, Lines, Network, curl, prepare, until
+from containers import Container, Lines, MemoryLimit, Network, curl, prepare, until
 
 PACKAGES = ("balancer", "gateway", "core")
 PORTS = {"balancer": 8080, "gateway": 3301, "core": 3300}
@@ -226,12 +226,12 @@ class Running(unittest.TestCase):
         self.addCleanup(container.close)
         return container
 
-    def is_locked(self, container):
+    def is_locked(self, container, user="65532"):
         status, said = container.execute("sh", "-c", "id -u; id -g; touch /x /tmp/x /code/x; exit 0")
-        self.assertEqual(said.split("\n")[:2], ["65532", "65532"], said)
+        self.assertEqual(said.split("\n")[:2], [user, user], said)
         self.assertEqual(said.count("Read-only file system"), 3, said)
         facts = dict(re.findall(r"^(\w+):\s*(.*)$", read(f"/proc/{container.pid}/status"), re.M))
-        self.assertEqual(facts["Uid"].split(), ["65532"] * 4)
+        self.assertEqual(facts["Uid"].split(), [user] * 4)
         self.assertEqual((int(facts["CapEff"], 16), int(facts["CapBnd"], 16), facts["NoNewPrivs"]), (0, 0, "1"))
 
     def checks_health(self, container):
@@ -264,6 +264,30 @@ class Running(unittest.TestCase):
         written("balancer-config/routes.json", routes)
         self.assertTrue(until(lambda: "renamed" in container.execute("balancer", "routes")[1]))
         self.checks_health(container)
+
+    def test_as_anybody_within_64_mebibytes(self):
+        """Clusters give users of their own choosing (OpenShift), and a pod of the balancer little memory."""
+        try:
+            limit = MemoryLimit(WORK, 64 << 20)
+        except (AssertionError, OSError) as error:
+            self.skipTest(f"no control group of memory can be made here: {error}")
+        self.addCleanup(limit.close)
+        routes = {"listeners": [{"name": "public", "address": "0.0.0.0:8080"}], "workers": 2,
+                  "upstreams": {"core": {"endpoints": ["127.0.0.1:3301"]}},
+                  "routes": [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}]}
+        config = folder("limited-config")
+        written("limited-config/routes.json", routes)
+        self.start("gateway", ["gateway", "serve"]).says("gateway (gateway) on")
+        container = self.start("balancer", mounts=[(config, "/code/packages/balancer/config")], user="10001:10001", limit=limit)
+        container.says("ready")
+        self.is_locked(container, "10001")
+        self.assertIn(str(container.pid), limit.read("cgroup.procs").split())
+        # 2,000 answers of some kilobytes, 50 at a time.
+        said = run("ip", "netns", "exec", self.space, "curl", "--silent", "--fail", "--parallel", "--parallel-max", "50", "--max-time", "60",
+                   "--output", "/dev/null", "--write-out", "%{http_code}\n", "http://127.0.0.1:8080/nominators?[1-2000]")
+        self.assertEqual(said.split(), ["200"] * 2000)
+        print(f"test-images: otv-balancer: {int(limit.read(limit.highest)) / (1 << 20):.1f} MiB at most, of 64", flush=True)
+        self.assertEqual((limit.killed(), container.stop()), (0, 0))
 
     def test_gateway(self):
         main = written("gateway.json", {"db": {"uri": "sqlite::memory:"}, "server": {"port": 3301}})
