@@ -175,6 +175,15 @@ class Rendering(unittest.TestCase):
         # One version of ours, which test_version.py compares with the programs's.
         self.assertEqual(len(versions), 1)
 
+    def test_each_says_how_it_is_upgraded_and_uninstalled(self):
+        for chart in [*CHARTS, "otv"]:
+            notes = read("charts", chart, "README.md").partition("\n## Upgrading and uninstalling\n")[2].partition("\n## Values\n")[0]
+            self.assertIn("ninstall", notes, chart)
+        # Claims stay, and are named as they are.
+        for chart, values in {"otv-core": {}, "otv-mongodb": at("persistence.enabled", True)}.items():
+            (claim,) = render(chart, values).one("StatefulSet")["spec"]["volumeClaimTemplates"]
+            self.assertIn(f"{claim['metadata']['name']}-NAME-0", read("charts", chart, "README.md"))
+
     def test_the_images_that_a_chart_names_are_those_that_it_runs(self):
         """Artifact Hub scans what the annotation says."""
         on = merged(
