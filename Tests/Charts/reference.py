@@ -292,7 +292,9 @@ def rows(text, values):
             value = values
             for name in names:
                 value = value.get(name) if isinstance(value, dict) else None
-            if pending or (value is not None and not isinstance(value, dict) and len(names) <= 2):
+            # What Kubernetes knows the keys of is said as a whole.
+            inside = any(name in OPEN for name in names[:-1])
+            if pending or not inside and (value is not None and not isinstance(value, dict) and len(names) <= 2):
                 found.append((".".join(names), value, " ".join(pending)))
             pending = []
         else:

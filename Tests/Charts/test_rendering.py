@@ -175,6 +175,23 @@ class Rendering(unittest.TestCase):
         # One version of ours, which test_version.py compares with the programs's.
         self.assertEqual(len(versions), 1)
 
+    def test_each_value_has_a_meaning(self):
+        for chart in [*CHARTS, "otv"]:
+            rows = re.findall(r"^\| `([^`]+)` \| .* \| (.*) \|$", read("charts", chart, "README.md"), re.M)
+            self.assertGreater(len(rows), 15)
+            self.assertEqual([path for path, meaning in rows if not meaning.strip()], [], chart)
+            # And none is left out, but for what Kubernetes knows the keys of.
+            told = {path for path, _ in rows}
+
+            def leaves(values, path=""):
+                for key, value in values.items():
+                    full = f"{path}.{key}" if path else key
+                    yield from leaves(value, full) if isinstance(value, dict) and value else [full]
+
+            for leaf in leaves(load("charts", chart, "values.yaml")):
+                parents = [leaf.rsplit(".", count)[0] for count in range(leaf.count(".") + 1)]
+                self.assertTrue(told & set(parents), f"{chart}: {leaf}")
+
     def test_each_says_how_it_is_upgraded_and_uninstalled(self):
         for chart in [*CHARTS, "otv"]:
             notes = read("charts", chart, "README.md").partition("\n## Upgrading and uninstalling\n")[2].partition("\n## Values\n")[0]

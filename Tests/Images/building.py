@@ -25,8 +25,11 @@ def run(*command, **options):
 
 
 def argument(name):
-    """The default of one of the Dockerfile's arguments."""
-    return re.search(rf"^ARG {name}=(.+)$", DOCKERFILE, re.M).group(1)
+    """The default of one of the Dockerfile's arguments, without the digest that it may be pinned to: what stands in has another."""
+    return re.search(rf"^ARG {name}=([^@\n]+)", DOCKERFILE, re.M).group(1)
+
+
+BASES = ("SWIFT_IMAGE", "RUNTIME_IMAGE", "MONGO_IMAGE")
 
 
 def base_archive():
@@ -73,6 +76,9 @@ class Builder:
         # A copy, so that what is built is one state of the project even while somebody works on it.
         self.context = os.path.join(work, "context")
         shutil.copytree(ROOT, self.context, ignore=shutil.ignore_patterns(".git", ".build*", ".tools", "run"), symlinks=True)
+        # Pinned, as renovate.json has them pinned once it has run.
+        with open(os.path.join(self.context, "Dockerfile"), "w", encoding="utf-8") as file:
+            file.write(re.sub(r"^(ARG \w+_IMAGE=[^@\n]+)$", rf"\1@sha256:{'0' * 64}", DOCKERFILE, flags=re.M))
         self.make_bases()
 
     def buildah(self, *arguments):
@@ -133,8 +139,9 @@ class Builder:
 
     def build(self, tag, *options):
         """The image's configuration, as a registry would hold it, and its tree."""
+        bases = [option for name in BASES for option in ("--build-arg", f"{name}={argument(name)}")]
         self.buildah("bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", "--quiet",
-                     "--tag", tag, *options, self.context)
+                     "--tag", tag, *bases, *options, self.context)
         return self.image(tag)
 
     def image(self, tag):

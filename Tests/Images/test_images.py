@@ -10,7 +10,7 @@ import threading
 import unittest
 
 import yaml
-from building import DOCKERFILE, ROOT, STAND_INS, Builder, argument, run, target_folders
+from building import BASES, DOCKERFILE, ROOT, STAND_INS, Builder, argument, run, target_folders
 from containers import Container, Lines, MemoryLimit, Network, curl, prepare, until
 
 PACKAGES = ("balancer", "gateway", "core")
@@ -419,7 +419,7 @@ class TheComposeFile(unittest.TestCase):
         built = [service["image"] for service in self.services.values() if "build" in service]
         self.assertEqual(len(built), len(set(built)))
         for name, service in self.services.items():
-            if "build" in service or service["image"] == argument("MONGO_IMAGE"):
+            if "build" in service or service["image"].partition("@")[0] == argument("MONGO_IMAGE"):
                 continue
             builder = next(other for other, each in self.services.items() if "build" in each and each["image"] == service["image"])
             self.assertEqual(service["pull_policy"], "never", name)
@@ -452,7 +452,7 @@ class TheComposeFile(unittest.TestCase):
             build = service.get("build")
             if build is None:
                 ours = [each["image"] for each in self.services.values() if "build" in each]
-                self.assertIn(service["image"], [argument("MONGO_IMAGE"), *ours])
+                self.assertIn(service["image"].partition("@")[0], [argument("MONGO_IMAGE"), *ours])
             elif "target" in build:
                 self.assertRegex(DOCKERFILE, rf"(?m)^FROM \S+ AS {build['target']}$")
             else:
@@ -707,10 +707,37 @@ esac""",
         self.assertEqual(set(found[".ci/tools"]), {"gcr.io/projectsigstore/cosign", "anchore/syft", "alpine/helm"})
         self.assertEqual(
             {f"{name}:{version}" for name, version in found["Dockerfile"].items()},
-            {argument(name) for name in ("SWIFT_IMAGE", "RUNTIME_IMAGE", "MONGO_IMAGE")})
-        self.assertEqual(set(found[".circleci/config.yml"]), {"kind", "kubectl", "helm"})
+            {argument(name) for name in BASES})
+        self.assertEqual(set(found[".circleci/config.yml"]), {"kind", "kubectl", "helm", "swift"})
+        # One toolchain: what the tests run with is what the images are built in, and what a newcomer is told to take.
+        swift = argument("SWIFT_IMAGE")
+        self.assertEqual(f"swift:{found['.circleci/config.yml']['swift']}", swift)
+        self.assertIn(f" {swift} ", read("scripts", "setup.sh"))
+        # The database of the compose file is the one that its data is made ready for.
+        self.assertEqual(yaml.safe_load(read("docker-compose.yml"))["services"]["mongo"]["image"].partition("@")[0], argument("MONGO_IMAGE"))
         # Whoever installs it by the pipeline has the engine that the charts are packed with.
         self.assertEqual(found[".circleci/config.yml"]["helm"], "v" + found[".ci/tools"]["alpine/helm"])
+
+    def test_an_image_that_is_watched_can_be_pinned(self):
+        """What Renovate would write in place of what it found is found again, digest and all."""
+        digest = "sha256:" + "ab" * 32
+        seen = 0
+        for rule in json.loads(read("renovate.json"))["customManagers"]:
+            if rule["datasourceTemplate"] != "docker":
+                continue
+            path = rule["managerFilePatterns"][0].strip("/").strip("^$").replace("\\", "")
+            for match in rule["matchStrings"]:
+                expression = match.replace("(?<", "(?P<")
+                for hit in re.finditer(expression, read(path)):
+                    made = rule["autoReplaceStringTemplate"]
+                    for key, value in {"depName": hit["depName"], "newValue": "9.9.9", "newDigest": digest}.items():
+                        made = made.replace("{{{%s}}}" % key, value)
+                    made = made.replace("{{#if newDigest}}", "").replace("{{/if}}", "")
+                    again = re.fullmatch(expression, made)
+                    self.assertIsNotNone(again, made)
+                    self.assertEqual((again["depName"], again["currentValue"], again["currentDigest"]), (hit["depName"], "9.9.9", digest))
+                    seen += 1
+        self.assertEqual(seen, 7)
 
     def test_a_tag_of_another_version_is_refused(self):
         for tag in ("v9.9.9", "v" + read("VERSION").strip() + "0"):
