@@ -7,7 +7,7 @@ import unittest
 
 import helm_python as helm
 import yaml
-from rendering import CHARTS, LEAST, ROOT, load, read, texts
+from rendering import CHARTS, LEAST, ROOT, at, load, merged, read, texts
 
 ALL = ["otv-common", *CHARTS, "otv"]
 
@@ -63,11 +63,17 @@ class Packages(unittest.TestCase):
             self.assertEqual({**made, "generated": ""}, {**kept, "generated": ""}, chart)
 
     def test_a_package_renders_as_its_folder_does(self):
+        board = at("dashboard.enabled", True)
+        more = {"otv": {"otv-balancer": board, "otv-gateway": at("dashboard.enabled", True)}, "otv-balancer": board, "otv-gateway": board}
         for chart in ALL[1:]:
             with self.subTest(chart):
+                values = merged(LEAST.get(chart, {}), more.get(chart, {}))
                 with helm.Chart.load(self.made[chart]) as packed:
-                    rendered = packed.render(LEAST.get(chart, {}), name="otv", namespace="kusama")
-                self.assertEqual(rendered, texts(chart, LEAST.get(chart, {})))
+                    rendered = packed.render(values, name="otv", namespace="kusama")
+                self.assertEqual(rendered, texts(chart, values))
+                # Files beside the templates are in it too.
+                if chart in more:
+                    self.assertIn("label_values(", "".join(rendered.values()))
 
     def test_they_are_linted_as_packages(self):
         for chart in ALL:
