@@ -155,7 +155,10 @@ class Defects(Everywhere):
                 if name not in ("otv-balancer", "otv-gateway"):
                     continue
                 self.assertEqual(item["spec"]["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
-                scalers = objects.of("HorizontalPodAutoscaler", item["metadata"]["name"])
-                least = scalers[0]["spec"]["minReplicas"] if scalers else item["spec"]["replicas"]
+                said = [each["spec"]["minReplicas"] for each in objects.of("HorizontalPodAutoscaler", item["metadata"]["name"])]
+                said += [each["spec"]["minReplicaCount"] for each in objects.of("ScaledObject", item["metadata"]["name"])]
+                said += [item["spec"]["replicas"]] if "replicas" in item["spec"] else []
+                # One of them says it, and nobody contradicts.
+                (least,) = said
                 self.assertGreaterEqual(least, 2)
                 self.assertIn("readinessProbe", item["spec"]["template"]["spec"]["containers"][0])
