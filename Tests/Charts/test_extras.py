@@ -245,6 +245,9 @@ class Extras(unittest.TestCase):
             self.assertEqual((spec["pollingInterval"], spec["fallback"]), (10, keda["fallback"]))
             # What would be left unread is refused.
             with self.assertRaises(helm.HelmError) as caught:
+                render(chart, at("autoscaling", {"enabled": False, "keda": keda}))
+            self.assertIn("without autoscaling.enabled", str(caught.exception))
+            with self.assertRaises(helm.HelmError) as caught:
                 render(chart, at("autoscaling", {"enabled": True, "keda": keda, "metrics": [{"type": "Resource"}]}))
             self.assertIn("autoscaling.keda.triggers", str(caught.exception))
 
