@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:-30}
 build=$PWD/../.build-fuzz
 mkdir -p "$build"
+# shellcheck disable=SC2054
 flags=(-sanitize=fuzzer,address -parse-as-library -O -swift-version 6 -package-name balancer -enable-testing)
 module() { # NAME, into $build
     local sources

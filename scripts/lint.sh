@@ -2,7 +2,7 @@
 # What the compiler does not check: imports between floors, calls that must not be reachable from input, file sizes.
 # With --format also the formatting.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 failed=0
 complain() {
     echo "lint: $1" >&2

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For scripts that ask a gateway on sample data: source it. Leaves a folder in `folder`, which goes with the script, as the
 # gateway does.
 

