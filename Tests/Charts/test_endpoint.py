@@ -124,9 +124,9 @@ class Endpoint(unittest.TestCase):
         validate(objects)
         spec = objects.one("Deployment", "otv-balancer")["spec"]["template"]["spec"]
         self.assertIn({"name": "state", "emptyDir": {"sizeLimit": "16Mi"}}, spec["volumes"])
-        self.assertIn({"name": "state", "mountPath": "/var/lib/otv"}, spec["containers"][0]["volumeMounts"])
+        self.assertIn({"name": "state", "mountPath": "/var/lib/balancer"}, spec["containers"][0]["volumeMounts"])
         folder = self.folder()
-        self.moved(objects, ("/var/lib/otv", folder))
+        self.moved(objects, ("/var/lib/balancer", folder))
 
         def weights(front):
             routes = json.loads(asked(front.admin, "/api/v1/routes")[1])["routes"]

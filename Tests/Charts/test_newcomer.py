@@ -303,6 +303,14 @@ class Units(Folder):
                 names = {f"--{each['preferredName']['name']}" for each in known["arguments"] if "preferredName" in each}
                 self.assertLessEqual({option for option in options if option.startswith("--")}, names)
 
+    def test_what_outlives_the_process_has_a_place(self):
+        """Everything else is read-only for it."""
+        unit = read("examples", "systemd", "balancer.service")
+        folder = "/var/lib/" + re.search(r"^StateDirectory=(\S+)$", unit, re.M)[1]
+        # Where the page of routes.json, and the chart, have it.
+        self.assertIn(f'"state": {{ "path": "{folder}/state.sqlite" }}', read("docs", "routes.md"))
+        self.assertIn(f'"path" "{folder}/state.sqlite"', read("charts", "otv-balancer", "templates", "_routes.tpl"))
+
     def test_they_wait_for_what_runs(self):
         balancer = re.search(r"TimeoutStopSec=(\d+)s", read("examples", "systemd", "balancer.service"))
         # The default of timeouts.drain.

@@ -74,7 +74,7 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- $admin = mergeOverwrite (deepCopy .Values.admin) $admin -}}
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
-{{- if .Values.state.enabled }}{{ $_ := set $base "state" (dict "path" "/var/lib/otv/ledger.sqlite") }}{{ end -}}
+{{- if .Values.state.enabled }}{{ $_ := set $base "state" (dict "path" "/var/lib/balancer/state.sqlite") }}{{ end -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}
 {{- end }}
 
