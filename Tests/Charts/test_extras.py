@@ -167,6 +167,9 @@ class Extras(unittest.TestCase):
         self.assertEqual(service["spec"]["ports"][0]["nodePort"], 30080)
         for key in ("type", "externalTrafficPolicy", "loadBalancerClass", "loadBalancerSourceRanges"):
             self.assertEqual(service["spec"][key], given[key])
+        for chart in ("otv-gateway", "otv-core"):
+            services = render(chart, at("service.annotations", {"a": "b"})).of("Service")
+            self.assertEqual([each["metadata"]["annotations"] for each in services], [{"a": "b"}] * 2)
         # Newer than the oldest Kubernetes that the charts are for.
         near = render("otv-balancer", at("service.trafficDistribution", "PreferClose"))
         kubernetes_validate.validate(near.one("Service", "otv-balancer"), VERSIONS[-1], strict=True)
