@@ -127,4 +127,25 @@ import Testing
                 return try balancer.metric("balancer_connections_active") == 0
             })
     }
+    @Test("A graceful stop leaves a second to a client that only goes on sending")
+    func drained() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(
+            before: upstream,
+            top: "\"limits\": {\"body\": 1000}, \"timeouts\": {\"linger\": \"30s\", \"drain\": \"30s\"}")
+        let connection = try balancer.connect()
+        connection.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8388608\r\n\r\nabc")
+        #expect(connection.read(until: "\r\n\r\n")?.hasPrefix("HTTP/1.1 413 ") == true)
+        balancer.program.signal(SIGTERM)
+        let isOver = Locked(false)
+        startThread {
+            while !isOver.value {
+                connection.send("x")
+                // Often enough that no pause between two of them ends the wait.
+                usleep(50_000)
+            }
+        }
+        #expect(balancer.program.awaitExit(seconds: 15) == 0)
+        isOver.change { $0 = true }
+    }
 }

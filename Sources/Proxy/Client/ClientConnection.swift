@@ -30,6 +30,15 @@ class ClientConnection: Handle {
     final var ownsEndpointConnections = false
     /// When output last moved, in milliseconds.
     final var lastProgress: UInt64
+    /// When a lingering connection closes, whatever still comes.
+    private final var lingerEnd: UInt64 = 0
+
+    /// Milliseconds without a byte after which a lingering connection closes although `timeouts.linger` is not over.
+    private static let lingerIdle: UInt64 = 5_000
+    /// Milliseconds that a graceful stop leaves to a connection that only lingers.
+    private static let drainLinger: UInt64 = 1_000
+    /// Reads thrown away per event.
+    private static let readsPerEvent = 4
 
     init(core: WorkerCore, channel: consuming Channel, origin: ClientOrigin) {
         self.core = core
@@ -81,6 +90,38 @@ class ClientConnection: Handle {
 
     final func arm(at deadline: UInt64) {
         self.core.wheel.schedule(self.slot, at: deadline)
+    }
+
+    // MARK: lingering
+
+    /// Behind the last byte: shows the client our end, and has what it still sends read and forgotten. To close at once would
+    /// reset the answer out of its receive queue.
+    final func beginLinger() {
+        self.channel.finishWriting(pool: &self.core.buffers)
+        let linger = UInt64(self.core.timeouts.linger)
+        self.lingerEnd = self.core.now + (self.core.isDraining ? min(linger, Self.drainLinger) : linger)
+        self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
+        if self.channel.isReadable { self.core.makeRunnable(self) }
+    }
+
+    /// A graceful stop has begun while the connection lingers.
+    final func shortenLinger() {
+        self.lingerEnd = min(self.lingerEnd, self.core.now + Self.drainLinger)
+        self.arm(at: self.lingerEnd)
+    }
+
+    /// Reads and forgets. False: the client has ended too, and nothing is left to wait for.
+    final func discardInput() -> Bool {
+        for _ in 0..<Self.readsPerEvent {
+            guard self.channel.isReadable else { return true }
+            switch self.channel.read(into: self.core.memory.input, pool: &self.core.buffers) {
+            case .bytes: self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
+            case .dry: return true
+            case .ended, .failed: return false
+            }
+        }
+        self.core.makeRunnable(self)
+        return true
     }
 
     /// Both ends of its connection, or of the one that the proxy in front speaks of; nil: it is gone.

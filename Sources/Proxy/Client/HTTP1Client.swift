@@ -27,7 +27,6 @@ final class HTTP1Client: ClientConnection {
     var scan = HeadScan()
     var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
     var exchange: Reference<Exchange>?
-    private var lingerEnd: UInt64 = 0
     private var answerFraming = BodyFraming.none
     // The small ones stand together: an idle connection's memory is this object.
     var state = State.idle
@@ -56,12 +55,6 @@ final class HTTP1Client: ClientConnection {
     static let headRoom = 4_096
     /// Requests begun per event: a client that floods takes turns with the others.
     private static let requestsPerEvent = 8
-    /// Reads thrown away per event.
-    private static let readsPerEvent = 4
-    /// Milliseconds without a byte after which a lingering connection closes although `timeouts.linger` is not over.
-    private static let lingerIdle: UInt64 = 5_000
-    /// Milliseconds that a graceful stop leaves to a connection that only lingers.
-    private static let drainLinger: UInt64 = 1_000
 
     func start() {
         guard self.enter() else {
@@ -126,7 +119,9 @@ final class HTTP1Client: ClientConnection {
                     self.core.makeRunnable(self)
                 }
                 return
-            case .lingering: return self.discard()
+            case .lingering:
+                if !self.discardInput() { self.close() }
+                return
             case .closing, .closed: return
             }
         }
@@ -148,7 +143,7 @@ final class HTTP1Client: ClientConnection {
     override func drain(grace: UInt64) {
         switch self.state {
         case .idle: self.arm(at: self.core.now + grace)
-        case .lingering: self.arm(at: min(self.lingerEnd, self.core.now + Self.drainLinger))
+        case .lingering: self.shortenLinger()
         default: break
         }
     }
@@ -427,23 +422,7 @@ final class HTTP1Client: ClientConnection {
             self.close()
             return
         }
-        self.channel.finishWriting(pool: &self.core.buffers)
         self.state = .lingering
-        self.lingerEnd = self.core.now + UInt64(self.core.isDraining ? UInt32(Self.drainLinger) : self.timeouts.linger)
-        self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
-        if self.channel.isReadable { self.core.makeRunnable(self) }
-    }
-
-    /// Reads and forgets, until the client has seen our end.
-    private func discard() {
-        for _ in 0..<Self.readsPerEvent {
-            guard self.channel.isReadable else { return }
-            switch self.channel.read(into: self.core.memory.input, pool: &self.core.buffers) {
-            case .bytes: self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
-            case .dry: return
-            case .ended, .failed: return self.close()
-            }
-        }
-        self.core.makeRunnable(self)
+        self.beginLinger()
     }
 }

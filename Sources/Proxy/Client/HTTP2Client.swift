@@ -43,14 +43,7 @@ final class HTTP2Client: ClientConnection {
     private let unsentLimit: Int
     /// The client was told that it may open WebSockets.
     let opensWebSockets: Bool
-    private var lingerEnd: UInt64 = 0
 
-    /// Milliseconds that a graceful stop leaves to a connection that only lingers.
-    private static let drainLinger: UInt64 = 1_000
-    /// Milliseconds without a byte after which a lingering connection closes although `timeouts.linger` is not over.
-    private static let lingerIdle: UInt64 = 5_000
-    /// Reads thrown away per event.
-    private static let readsPerEvent = 4
     /// Bytes that stand in front of whatever the connection sends next, an acknowledgement or another stream.
     private static let unsentInKernel: Int32 = 65_536
 
@@ -111,7 +104,7 @@ final class HTTP2Client: ClientConnection {
             self.readFrames()
             if self.state == .serving { self.rearm() }
             if self.hasWork { self.wantTurn() }
-        case .lingering: self.discard()
+        case .lingering: if !self.discardInput() { self.close() }
         case .closing, .closed: break
         }
     }
@@ -163,7 +156,7 @@ final class HTTP2Client: ClientConnection {
     override func drain(grace: UInt64) {
         switch self.state {
         case .serving: self.warn()
-        case .lingering: self.arm(at: min(self.lingerEnd, self.core.now + Self.drainLinger))
+        case .lingering: self.shortenLinger()
         case .closing, .closed: break
         }
     }
@@ -256,25 +249,8 @@ final class HTTP2Client: ClientConnection {
     }
 
     private func finishOutput() {
-        self.channel.finishWriting(pool: &self.core.buffers)
         self.state = .lingering
-        let linger = self.core.isDraining ? Self.drainLinger : UInt64(self.core.timeouts.linger)
-        self.lingerEnd = self.core.now + linger
-        self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
-        if self.channel.isReadable { self.wantTurn() }
-    }
-
-    /// Reads and forgets, until the client has seen our end.
-    private func discard() {
-        for _ in 0..<Self.readsPerEvent {
-            guard self.channel.isReadable else { return }
-            switch self.channel.read(into: self.core.memory.input, pool: &self.core.buffers) {
-            case .bytes: self.arm(at: min(self.lingerEnd, self.core.now + Self.lingerIdle))
-            case .dry: return
-            case .ended, .failed: return self.close()
-            }
-        }
-        self.wantTurn()
+        self.beginLinger()
     }
 
     private func close() {
