@@ -6,6 +6,7 @@ import Reactor
 import RoutesFile
 import Synchronization
 import TestSupport
+import Testing
 import Traffic
 
 /// A publisher on fakes with a ledger in a folder of its own; it can be left behind, as by kill -9, and begun again.
@@ -58,6 +59,18 @@ final class LedgerBench: Sendable {
             close(descriptor)
         }
         return copy
+    }
+
+    /// Puts the ledger's folder aside, and a file in its place: it cannot be opened.
+    func hide() {
+        #expect(rename("\(self.folder)/state", "\(self.folder)/aside") == 0)
+        close(open("\(self.folder)/state", O_CREAT | O_WRONLY, 0o600))
+    }
+
+    /// Puts it back.
+    func show() {
+        #expect(unlink("\(self.folder)/state") == 0)
+        #expect(rename("\(self.folder)/aside", "\(self.folder)/state") == 0)
     }
 
     @discardableResult
