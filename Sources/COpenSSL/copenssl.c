@@ -270,9 +270,10 @@ size_t copenssl_peer_certificate(const SSL *ssl, size_t index, uint8_t *room, si
     if (index == 0) {
         certificate = SSL_get0_peer_certificate(ssl);
     } else {
-        STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
-        // A server's own view of the chain leaves the leaf out.
-        if (chain != NULL && (int)(index - 1) < sk_X509_num(chain)) certificate = sk_X509_value(chain, (int)(index - 1));
+        // The path by which it was believed, the leaf first. What the peer has sent beside it is its own claim, which nobody has
+        // looked at.
+        STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+        if (chain != NULL && (int)index < sk_X509_num(chain)) certificate = sk_X509_value(chain, (int)index);
     }
     if (certificate == NULL) return 0;
     int length = i2d_X509(certificate, NULL);

@@ -267,14 +267,23 @@ import Testing
         let leaf = try made.text("shown.leaf").split(separator: "\n").filter { !$0.hasPrefix("-") }.joined()
         let told = try #require(upstream.requests.last)
         #expect(told.fields.filter { $0.name.lowercased() == "client-cert" }.map(\.value) == [":\(leaf):"])
-        // curl sends what its file has: the authority too.
+        // The path by which it was believed; what else a client sends along is no part of it.
         let authority = try made.text("ca.crt").split(separator: "\n").filter { !$0.hasPrefix("-") }.joined()
         #expect(told.field("client-cert-chain") == ":\(authority):")
         #expect(told.field("client_cert") == nil)
+        let strangers = try TestCertificates()
+        let stranger = try strangers.make("stranger", names: ["stranger"]).certificate
+        for (name, sent) in [("alone", ""), ("more", try String(contentsOfFile: stranger, encoding: .utf8))] {
+            let file = "\(made.folder)/\(name).crt"
+            try (try made.text("shown.leaf") + sent).write(toFile: file, atomically: true, encoding: .utf8)
+            let shown = ["--cert", file, "--key", own.key]
+            #expect(try self.curl(balancer.port, "/" + name, shown).status == 0)
+            #expect(upstream.requests.last?.field("client-cert-chain") == ":\(authority):", "\(name)")
+        }
         #expect(try self.curl(balancer.port, "/none", lies).status == 0)
         let silent = try BalancerProcess(document("", top: ""))
         #expect(try self.curl(silent.port, "/silent", shown + lies).status == 0)
-        for request in upstream.requests.dropFirst() {
+        for request in upstream.requests.dropFirst(3) {
             #expect(!request.fields.contains { $0.name.lowercased().hasPrefix("client") }, "\(request.fields)")
         }
         try "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ndefault_md=sha256\n".write(

@@ -74,8 +74,8 @@ const char *copenssl_server_name(const SSL *ssl);
 bool copenssl_has_ended_peer(const SSL *ssl);
 /// The peer has shown a certificate.
 bool copenssl_has_peer_certificate(const SSL *ssl);
-/// The peer's certificates in DER, leaf first, as RFC 9440 wants them: count, and each one copied out. Returns its length; 0
-/// if there is none of that number or it does not fit.
+/// The peer's certificate in DER (index 0), and behind it the path by which it was verified, up to the authority; a session
+/// that was resumed has no path. Copied out; returns its length, 0 if there is none of that number or it does not fit.
 size_t copenssl_peer_certificate(const SSL *ssl, size_t index, uint8_t *room, size_t size);
 
 typedef enum copenssl_failure {
