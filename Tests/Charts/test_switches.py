@@ -58,6 +58,15 @@ class Switches(unittest.TestCase):
                 self.assertEqual(spec["containers"][0]["image"], f"{repository}@{digest}", name)
             self.rejected(chart, at("image.digest", "sha256:abc"), "digest")
 
+    # The admin API
+
+    def test_the_command_line_in_the_pod_asks_by_tls_where_the_admin_api_speaks_it(self):
+        tls = {"certificate": "/tls/tls.crt", "key": "/tls/tls.key"}
+        for values, wanted in (({}, "127.0.0.1:9901"), (at("config.admin.tls", tls), "https://127.0.0.1:9901")):
+            (spec,) = workloads(render("otv-balancer", values)).values()
+            env = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+            self.assertEqual(env["BALANCER_ADMIN"], wanted)
+
     def test_pull_secrets_for_every_pod(self):
         """Also those of the check and of `helm test`, without which every upgrade stops."""
         values = merged(EVERY, at("global.imagePullSecrets", ["shared", {"name": "other"}]), at("otv-gateway.imagePullSecrets", [{"name": "own"}]))

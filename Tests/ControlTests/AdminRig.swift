@@ -47,14 +47,16 @@ struct AdminRig: Sendable {
 
     /// Serves on a free port, which `body` gets. It may block: it runs on a thread of its own.
     func serve<Value: Sendable>(
-        scope: AdminScope = .everything, hosts: [String] = [], limits: AdminLimits = AdminLimits(),
+        scope: AdminScope = .everything, hosts: [String] = [], certificate: AdminCertificate? = nil,
+        limits: AdminLimits = AdminLimits(),
         _ body: @escaping @Sendable (UInt16) throws -> Value
     ) async throws -> Value {
         let (ports, port) = AsyncStream<UInt16>.makeStream()
         // It may end by cancellation here, which the library calls an error.
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = AdminServer(
-            plane: self.plane, scope: scope, address: Sample.address(0), hosts: hosts, limits: limits, logger: logger
+            plane: self.plane, scope: scope, address: Sample.address(0), hosts: hosts, certificate: certificate,
+            limits: limits, logger: logger
         ) {
             port.yield($0.port)
             port.finish()

@@ -1,10 +1,12 @@
 @testable import Control
 import Foundation
 import NIOCore
+import Reactor
 import RoutesFile
 import Synchronization
 import TestSupport
 import Testing
+import Traffic
 
 /// What a client of the admin API can make it do: every wait ends, and every number has a bound.
 @Suite("Admin server", .serialized) struct AdminServerTests {
@@ -18,6 +20,26 @@ import Testing
     private static func ends(_ connection: RawConnection, seconds: Double = 5) -> (text: String, ended: Bool) {
         let (text, end) = connection.readAll(seconds: seconds)
         return (text, end != .timeout)
+    }
+
+    @Test("Without a certificate to show connections end unread, one after the other; one that is set later is shown")
+    func noCertificate() async throws {
+        let authority = try TestCertificates()
+        let made = try authority.make("admin", names: ["localhost"])
+        let files = try [made.certificate, made.key].map { NamedFile(path: $0, bytes: try WholeFile.read($0)) }
+        let certificate = AdminCertificate()
+        try await AdminRig().serve(certificate: certificate) { port in
+            for _ in 0..<3 {
+                let connection = try RawConnection(port: port)
+                connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                #expect(Self.ends(connection) == ("", true))
+            }
+            certificate.set(try AdminCertificate.context(AdminTLS(chain: files[0], key: files[1])))
+            let plain = try RawConnection(port: port)
+            plain.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            let (text, ended) = Self.ends(plain)
+            #expect(text.hasPrefix("HTTP/1.1 400 ") && text.hasSuffix("This port speaks TLS: use https.\n") && ended)
+        }
     }
 
     // MARK: deadlines

@@ -45,7 +45,10 @@ import Testing
         #expect(try ask("status", "--admin", address, "--ca", strangers.authority).status == 2)
         #expect(try ask("status", "--admin", address).status == 2, "the system knows no such authority")
         #expect(try ask("status", "--admin", address, "--ca", folder + "/none").status == 1)
-        #expect(try ask("status", "--admin", "http://127.0.0.1:\(balancer.adminPort)").status == 2, "not in the clear")
+        let plain = try ask("status", "--admin", "http://127.0.0.1:\(balancer.adminPort)")
+        #expect(plain.status == 2 && plain.errors.contains("speaks TLS: ask https://127.0.0.1:"), "\(plain)")
+        let told = try get("/healthz", port: balancer.adminPort)
+        #expect(told.status == 400 && told.text == "This port speaks TLS: use https.\n")
         let observed = try balancer.program.await { line -> UInt16? in
             line.hasPrefix("observe 127.0.0.1:") ? UInt16(line.dropFirst("observe 127.0.0.1:".count)) : nil
         }
@@ -70,5 +73,31 @@ import Testing
         #expect(eventually { balancer.program.errors.contains { $0.contains("$.admin.tls.key") } })
         #expect(try ask("status", "--admin", address, "--ca", made.authority).status == 0)
         #expect(balancer.stop() == 0)
+    }
+
+    @Test("A token is shown to no port that would read it in the clear: not by TLS's own, and to no other machine")
+    func keepsToken() throws {
+        let core = try ScriptedUpstream.answering { _, _ in "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" }
+        let secure = try ScriptedUpstream.answering { _, _ in
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 33\r\n\r\nThis port speaks TLS: use https.\n"
+        }
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let token = folder + "/token"
+        try BalancerProcess.write("secret-of-an-operator\n", to: token)
+        func ask(_ address: String, _ words: String...) throws -> (status: Int32, output: String, errors: String) {
+            try Program.run("balancer", ["routes", "--json", "--admin", address, "--token-file", token] + words)
+        }
+        func seen(_ upstream: ScriptedUpstream) -> [String?] { upstream.requests.map { $0.field("authorization") } }
+        let refused = try ask("127.0.0.1:\(secure.port)")
+        #expect(refused.status == 2 && refused.errors.contains("it speaks TLS: ask https://"), "\(refused)")
+        #expect(seen(secure) == [nil])
+        // The kernel leads there too, but it is no address of this machine alone.
+        let elsewhere = try ask("0.0.0.0:\(core.port)")
+        #expect(elsewhere.status == 1 && elsewhere.errors.contains("in the clear"), "\(elsewhere)")
+        #expect(core.requests.isEmpty)
+        #expect(try ask("0.0.0.0:\(core.port)", "--insecure").status == 0)
+        #expect(try ask("localhost:\(core.port)").status == 0)
+        #expect(seen(core) == [nil, "Bearer secret-of-an-operator", nil, "Bearer secret-of-an-operator"])
     }
 }

@@ -1,3 +1,5 @@
+import Traffic
+
 /// Where the admin API is, as people give it.
 enum AdminAddress {
     static let standard = "127.0.0.1:9901"
@@ -19,6 +21,14 @@ enum AdminAddress {
     static func isSecure(_ given: String?, authority: String?, environment: [String: String]) -> Bool {
         let text = (given ?? environment["BALANCER_ADMIN"] ?? "").lowercased()
         return text.hasPrefix("https://") || authority != nil && !text.hasPrefix("http://")
+    }
+
+    /// Whether what is sent there stays on this machine.
+    static func isLocal(_ base: String) -> Bool {
+        var host = base[..<(base.lastIndex(of: ":") ?? base.endIndex)]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        // The name is never another machine's (RFC 6761 6.3).
+        return host.lowercased() == "localhost" || IPAddress(parsing: String(host))?.isLoopback ?? false
     }
 
     /// Who named the address that holds, for messages.

@@ -51,10 +51,19 @@ struct AdminClient: Sendable {
 
     private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data
     {
-        var request = HTTPClientRequest(url: "\(self.options.scheme)\(self.base)\(path)")
+        let isSecure = self.options.trust.isSecure(self.options.address)
+        let origin = "\(isSecure ? "https" : "http")://\(self.base)"
+        var request = HTTPClientRequest(url: origin + path)
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
-        if let token = try self.options.token() {
+        let token = try self.options.token()
+        if let token {
+            if !isSecure, !self.options.insecure, !AdminAddress.isLocal(self.base) {
+                Output.error(
+                    "balancer: the token would go in the clear to \(self.base): ask https://\(self.base), or say --insecure"
+                        .visible)
+                throw ExitCode(1)
+            }
             request.headers.add(name: "Authorization", value: "Bearer \(token)")
         }
         if let body {
@@ -66,11 +75,11 @@ struct AdminClient: Sendable {
         var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(Self.connectPatience)))
         // Whoever asks a balancer that is not there wants to know now.
         configuration.connectionPool.retryConnectionEstablishment = false
-        if self.options.scheme == "https://" {
-            configuration.tlsConfiguration = try AdminOptions.trust(self.options.authority)
-        }
+        if isSecure { configuration.tlsConfiguration = try self.options.trust.configuration() }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
+            // A port that speaks TLS would read the token before it could say so.
+            if token != nil, !isSecure { try await self.findOut(client, origin) }
             let response = try await client.execute(request, timeout: .seconds(Self.patience))
             status = response.status.code
             let buffer = try await response.body.collect(upTo: Self.answerLimit)
@@ -82,10 +91,34 @@ struct AdminClient: Sendable {
             throw ExitCode(2)
         }
         guard (200...299).contains(status) else {
+            if !isSecure, self.saysTLS(status, answer) {
+                Output.error("balancer: the admin API at \(self.base) speaks TLS: ask https://\(self.base)".visible)
+                throw ExitCode(2)
+            }
             self.explain(status, answer)
             throw ExitCode(1)
         }
         return answer
+    }
+
+    /// What an address that is to see the token in the clear turned out to be.
+    private struct NotPlain: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Asks what needs no token, without one. Throws where the answer is none of an admin API in the clear.
+    private func findOut(_ client: HTTPClient, _ origin: String) async throws {
+        let response = try await client.execute(
+            HTTPClientRequest(url: origin + "/healthz"), timeout: .seconds(Self.patience))
+        let answer = Data(try await response.body.collect(upTo: 65_536).readableBytesView)
+        if self.saysTLS(response.status.code, answer) {
+            throw NotPlain(description: "it speaks TLS: ask https://\(self.base)")
+        }
+    }
+
+    /// A port that speaks TLS tells those who do not.
+    private func saysTLS(_ status: UInt, _ answer: Data) -> Bool {
+        status == 400 && String(decoding: answer, as: UTF8.self).contains("speaks TLS")
     }
 
     private func explain(_ status: UInt, _ answer: Data) {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import FoundationEssentials
-import NIOSSL
 import Reactor
 
 /// Where the running balancer is asked, and how the answer is shown.
@@ -18,13 +17,10 @@ struct AdminOptions: ParsableArguments {
             """)
     var tokenFile: String?
 
-    @Option(
-        name: .customLong("ca"),
-        help: """
-            File with the authorities (PEM) that vouch for an admin API by TLS. Without it: the environment's \
-            BALANCER_ADMIN_CA, else the system's.
-            """)
-    var authority: String?
+    @OptionGroup var trust: TrustOptions
+
+    @Flag(help: "Show the token to an admin API on another machine although it is asked without TLS.")
+    var insecure = false
 
     @Flag(help: "Answer in JSON, as the admin API said it.")
     var json = false
@@ -32,35 +28,6 @@ struct AdminOptions: ParsableArguments {
     /// The address that holds: what was given, else the environment's, else the default.
     static func base(_ given: String?) -> String {
         AdminAddress.base(given, environment: ProcessInfo.processInfo.environment)
-    }
-
-    /// Before HOST:PORT.
-    var scheme: String { Self.scheme(self.address, authority: self.authority) }
-
-    static func scheme(_ address: String?, authority: String?) -> String {
-        let environment = ProcessInfo.processInfo.environment
-        let isSecure = AdminAddress.isSecure(
-            address, authority: Self.authorityFile(authority), environment: environment)
-        return isSecure ? "https://" : "http://"
-    }
-
-    /// The file that holds.
-    static func authorityFile(_ given: String?) -> String? {
-        let file = given ?? ProcessInfo.processInfo.environment["BALANCER_ADMIN_CA"]
-        return file?.isEmpty == false ? file : nil
-    }
-
-    /// Whom a client by TLS believes. Throws the exit status where the file is none.
-    static func trust(_ given: String?) throws -> TLSConfiguration {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        guard let file = Self.authorityFile(given) else { return configuration }
-        do {
-            configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))
-        } catch {
-            Output.error("balancer: cannot read the authorities in \(file): \(error)".visible)
-            throw ExitCode(1)
-        }
-        return configuration
     }
 
     /// What to show to an admin API that asks for a token; nil: nothing.

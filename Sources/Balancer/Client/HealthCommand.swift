@@ -17,13 +17,7 @@ struct HealthCommand: AsyncParsableCommand {
         help: "Address of the admin API. Without it: the environment's BALANCER_ADMIN, else 127.0.0.1:9901.")
     var address: String?
 
-    @Option(
-        name: .customLong("ca"),
-        help: """
-            File with the authorities (PEM) that vouch for an admin API by TLS. Without it: the environment's \
-            BALANCER_ADMIN_CA, else the system's.
-            """)
-    var authority: String?
+    @OptionGroup var trust: TrustOptions
 
     @Option(help: "What to ask instead of the admin API, as http://HOST:PORT/PATH: whether traffic passes from here.")
     var url: String?
@@ -43,15 +37,13 @@ struct HealthCommand: AsyncParsableCommand {
             (subject, target) = (url, url)
         } else {
             let base = AdminOptions.base(self.address)
-            (subject, target) = (
-                "the admin API at \(base)",
-                "\(AdminOptions.scheme(self.address, authority: self.authority))\(base)/healthz"
-            )
+            let scheme = self.trust.isSecure(self.address) ? "https" : "http"
+            (subject, target) = ("the admin API at \(base)", "\(scheme)://\(base)/healthz")
         }
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: .seconds(Self.patience)))
         configuration.connectionPool.retryConnectionEstablishment = false
-        if target.hasPrefix("https://") { configuration.tlsConfiguration = try AdminOptions.trust(self.authority) }
+        if target.hasPrefix("https://") { configuration.tlsConfiguration = try self.trust.configuration() }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let problem: String?
         do {

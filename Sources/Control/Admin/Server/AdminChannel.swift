@@ -30,8 +30,15 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
             decoder.maxHeaderFieldCount = self.limits.fields
             let pipeline = channel.pipeline.syncOperations
             if let certificate = self.certificate {
-                guard let context = certificate.context else { throw ChannelError.operationUnsupported }
-                try pipeline.addHandler(NIOSSLServerHandler(context: context))
+                if let context = certificate.context {
+                    try pipeline.addHandler(PlainRequestHandler())
+                    try pipeline.addHandler(NIOSSLServerHandler(context: context))
+                } else {
+                    logger.error("no certificate for the admin API: a connection is closed")
+                    try pipeline.addHandler(DeafHandler())
+                    // Behind the set-up: what fails within is taken for the listener's own end.
+                    channel.eventLoop.execute { channel.close(promise: nil) }
+                }
             }
             try pipeline.addHandler(ArrivalHandler())
             try pipeline.configureHTTPServerPipeline(
