@@ -156,8 +156,11 @@ let package = Package(
         .testTarget(
             name: "CompressionTests", dependencies: ["CCompression", "Compression", "Traffic"], swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "HTTPWire", "Traffic", "Reactor"], swiftSettings: strict),
-        .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport", "Traffic"], swiftSettings: strict),
+            name: "ProxyTests", dependencies: ["Compression", "HTTPWire", "Proxy", "Reactor", "Traffic"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReactorTests", dependencies: ["COpenSSL", "Reactor", "TestSupport", "Traffic"], exclude: ["FuzzCases"],
+            swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["JSONText", "Migration", "RoutesFile", "Traffic"],
             swiftSettings: strict),

@@ -15,7 +15,16 @@ module() { # NAME, into $build
     swiftc "${flags[@]}" -wmo -module-name "$1" -emit-library -static -emit-module -I "$build" -I ../Sources/CZlib -I ../Sources/CNGHTTP2 \
         -emit-module-path "$build/$1.swiftmodule" -o "$build/lib$1.a" "${sources[@]}"
 }
-for target in ${2:-Head Chunked Proxy Comparison Frames}; do
+# What is written in C: an object for each, and maps of their headers, which the package manager would make.
+native() { # NAME…, into $build/c
+    mkdir -p "$build/c"
+    for name; do
+        clang -c -O1 -g -fsanitize=address -I "../Sources/$name/include" "../Sources/$name/"*.c -o "$build/c/$name.o"
+        echo "module $name { header \"$PWD/../Sources/$name/include/$name.h\" export * }"
+    done >"$build/c/module.modulemap"
+}
+flags+=(-I "$build/c")
+for target in ${2:-Head Chunked Proxy Comparison Frames TLS}; do
     tests=HTTPWireTests modules=(HTTPWire) others=()
     case $target in
     Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
@@ -25,6 +34,14 @@ for target in ${2:-Head Chunked Proxy Comparison Frames}; do
         others=(../Tests/ComparisonTests/ComparisonInvariants.swift)
         ;;
     Frames) tests=HTTP2Tests modules=(HTTPWire HTTP2) others=(-lnghttp2) ;;
+    TLS)
+        tests=ReactorTests modules=(Traffic Reactor)
+        native CEpoll CCrypt COpenSSL
+        others=(../Tests/ReactorTests/RecordInvariants.swift "$build"/c/{CEpoll,CCrypt,COpenSSL}.o -lssl -lcrypto -lcrypt)
+        export FUZZ_CERTIFICATE=$build
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$build/fuzz.key" -out "$build/fuzz.crt" -days 30 \
+            -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+        ;;
     esac
     libraries=()
     for name in "${modules[@]}"; do
