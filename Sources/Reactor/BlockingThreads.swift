@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// Threads for calls that block, made once and kept: files, name look-ups, local sockets. A call waits until one of them
-/// is free, and none takes one of the few threads that all Swift tasks share.
+/// is free, and none takes one of the few threads that all Swift tasks share. What computes is for `ComputeThreads`.
 package final class BlockingThreads: Sendable {
     private typealias Call = @Sendable () -> Void
 
@@ -60,27 +60,17 @@ package final class BlockingThreads: Sendable {
     private let queue: Queue
     private let count: Int
 
-    /// Starts the threads, which end with the last reference. `niceness`: how much nicer they are than the process, for calls
-    /// that compute. Throws if there are none to be had.
-    package init(named name: String, count: Int = 1, niceness: Int32 = 0) throws(SystemError) {
+    /// Starts the threads, which end with the last reference. Throws if there are none to be had.
+    package init(named name: String, count: Int = 1) throws(SystemError) {
         let queue = try Queue()
         self.queue = queue
         self.count = count
         for _ in 0..<count {
-            try Thread.start(named: name) {
-                if niceness > 0 { cepoll_be_nicer(niceness) }
-                queue.serve()
-            }
+            try Thread.start(named: name) { queue.serve() }
         }
     }
 
     deinit { self.queue.post(UInt64(self.count)) }
-
-    /// Has `body` run on one of the threads, and does not wait for it.
-    package func post(_ body: @escaping @Sendable () -> Void) {
-        self.queue.waiting.withLock { $0.calls.append(body) }
-        self.queue.post(1)
-    }
 
     /// Runs `body` on one of the threads.
     package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {

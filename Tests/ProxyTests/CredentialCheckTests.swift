@@ -17,15 +17,20 @@ import Traffic
         hash: [UInt8] = Self.hash, passes: Bool = true, client: IPAddress = Self.client,
         now: UInt64 = MonotonicClock.milliseconds()
     ) -> CredentialChecks.Outcome {
-        checks.begin(
-            CredentialCode(code, 0, 0, 0), password: Array(password.utf8), hash: hash, passes: passes, client: client,
-            now: now, CredentialChecks.Waiter(token: code, inbox: inbox))
+        Array(password.utf8).withUnsafeBytes { password in
+            checks.begin(
+                CredentialCode(code, 0, 0, 0), password: password, hash: hash, passes: passes, client: client,
+                now: now, CredentialChecks.Waiter(token: code, inbox: inbox))
+        }
     }
 
     /// Waits for so many verdicts.
-    private func await(_ count: Int, _ inbox: VerdictInbox) -> [CredentialVerdict] {
+    private func await(
+        _ count: Int, _ inbox: VerdictInbox, of checks: CredentialChecks
+    ) -> [CredentialVerdict] {
         var all: [CredentialVerdict] = []
         for _ in 0..<2_000 where all.count < count {
+            checks.collect()
             all += inbox.take()
             usleep(5_000)
         }
@@ -38,17 +43,19 @@ import Traffic
         let checks = CredentialChecks(processors: 2)
         let now = MonotonicClock.milliseconds()
         #expect(self.begin(checks, inbox, code: 1, now: now) == .waiting)
-        let verdict = try #require(self.await(1, inbox).first)
+        let verdict = try #require(self.await(1, inbox, of: checks).first)
         #expect(verdict.isRight && verdict.token == 1 && verdict.until >= now + CredentialChecks.memory)
         #expect(self.begin(checks, inbox, code: 1, now: now) == .remembered(until: verdict.until))
         let later = self.begin(checks, inbox, code: 1, client: IPAddress(v4: 0x0A00_0003), now: verdict.until)
         #expect(later == .waiting, "not for ever")
-        #expect(self.await(1, inbox).count == 1)
+        #expect(self.await(1, inbox, of: checks).count == 1)
         #expect(self.begin(checks, inbox, code: 2, password: "wrong", now: now) == .waiting)
-        #expect(self.await(1, inbox).map(\.isRight) == [false])
+        #expect(self.await(1, inbox, of: checks).map(\.isRight) == [false])
         #expect(self.begin(checks, inbox, code: 2, password: "wrong", now: now) == .waiting)
         #expect(self.begin(checks, inbox, code: 3, passes: false, now: now) == .waiting)
-        #expect(self.await(2, inbox).allSatisfy { !$0.isRight }, "an unknown name does not pass, whatever the password")
+        #expect(
+            self.await(2, inbox, of: checks).allSatisfy { !$0.isRight },
+            "an unknown name does not pass, whatever the password")
     }
 
     @Test("One look for all that wait with the same credentials")
@@ -57,7 +64,7 @@ import Traffic
         let checks = CredentialChecks(processors: 1)
         // Ten tokens: more looks than that would be refused.
         for _ in 0..<50 { #expect(self.begin(checks, inbox, code: 1, hash: Self.slow) == .waiting) }
-        #expect(self.await(50, inbox).count == 50)
+        #expect(self.await(50, inbox, of: checks).count == 50)
     }
 
     @Test("Guesses at once are limited as guesses in turn are; what is right gives its token back")
@@ -66,7 +73,7 @@ import Traffic
         let checks = CredentialChecks(processors: 2)
         for code in 0..<40 {
             #expect(self.begin(checks, inbox, code: UInt64(100 + code)) == .waiting)
-            #expect(self.await(1, inbox).map(\.isRight) == [true])
+            #expect(self.await(1, inbox, of: checks).map(\.isRight) == [true])
         }
         for code in 0..<10 {
             let outcome = self.begin(checks, inbox, code: UInt64(200 + code), password: "wrong", hash: Self.slow)
@@ -79,11 +86,63 @@ import Traffic
         }
         #expect((1...6_000_000_000).contains(wait))
         #expect(self.begin(checks, inbox, code: 300, client: IPAddress(v4: 0x0A00_0002)) == .waiting, "another client")
-        #expect(self.await(11, inbox).count == 11)
+        #expect(self.await(11, inbox, of: checks).count == 11)
         let later = MonotonicClock.milliseconds() + 7_000
         let next = self.begin(checks, inbox, code: 301, password: "wrong", now: later)
         #expect(next == .waiting, "one every six seconds")
-        #expect(self.await(1, inbox).count == 1)
+        #expect(self.await(1, inbox, of: checks).count == 1)
+    }
+
+    @Test("Sixty-four wait for one look, and the next is told that there is no room")
+    func waiters() throws {
+        let inbox = VerdictInbox(loop: try EventLoop())
+        let checks = CredentialChecks(processors: 1)
+        for _ in 0..<CredentialChecks.waitersPerLook {
+            #expect(self.begin(checks, inbox, code: 1, hash: Self.slow) == .waiting)
+        }
+        #expect(self.begin(checks, inbox, code: 1, hash: Self.slow) == .busy)
+        #expect(self.begin(checks, inbox, code: 2, hash: Self.slow) == .waiting, "another look has room of its own")
+        #expect(self.await(65, inbox, of: checks).count == 65)
+    }
+
+    @Test("A subscriber of IPv6 has one limit, whatever address of its /64 it comes from")
+    func subscribers() throws {
+        let inbox = VerdictInbox(loop: try EventLoop())
+        let checks = CredentialChecks(processors: 2)
+        let network: UInt64 = 0x2001_0DB8_0000_0001
+        for code in 0..<10 as Range<UInt64> {
+            let client = IPAddress(high: network, low: code &* 0x1234_5678_9ABC)
+            #expect(self.begin(checks, inbox, code: code, password: "wrong", client: client) == .waiting)
+        }
+        let eleventh = IPAddress(high: network, low: .max)
+        guard case .limited = self.begin(checks, inbox, code: 10, password: "wrong", client: eleventh) else {
+            Issue.record("another address bought further guesses")
+            return
+        }
+        let neighbour = IPAddress(high: network + 1, low: 0)
+        #expect(self.begin(checks, inbox, code: 11, client: neighbour) == .waiting)
+        #expect(self.await(11, inbox, of: checks).count == 11)
+    }
+
+    @Test("A password that is right for one hash is found right by every thread, and wrong ones never are")
+    func threads() throws {
+        let inbox = VerdictInbox(loop: try EventLoop())
+        let checks = CredentialChecks(processors: 4)
+        var expected: [UInt64: Bool] = [:]
+        for round in 0..<20 as Range<UInt64> {
+            for place in 0..<60 as Range<UInt64> {
+                let code = round * 60 + place
+                let isRight = code % 3 != 0
+                expected[code] = isRight
+                let outcome = self.begin(
+                    checks, inbox, code: code, password: isRight ? "secret" : "wrong",
+                    client: IPAddress(v4: 0x0A02_0000 + UInt32(truncatingIfNeeded: code)))
+                #expect(outcome == .waiting)
+            }
+            let verdicts = self.await(60, inbox, of: checks)
+            #expect(verdicts.count == 60)
+            for verdict in verdicts { #expect(verdict.isRight == expected[verdict.token], "\(verdict.token)") }
+        }
     }
 
     @Test("So many wait and no more")
@@ -102,7 +161,7 @@ import Traffic
             }
         }
         #expect(waiting >= 80 && busy > 0 && waiting + busy == 200, "\(waiting) \(busy)")
-        #expect(self.await(waiting, inbox).count == waiting)
+        #expect(self.await(waiting, inbox, of: checks).count == waiting)
     }
 
     @Test("A worker remembers what it saw last, each until its end")

@@ -13,18 +13,36 @@ struct PasswordTests {
             "$y$j75$abcdefgh$uMUXG79B2cFpoAYyDccUnsaH/aGTyBYMlnQidzyag01",
         ])
     func kinds(hash: String) {
-        let hash = Array(hash.utf8)
-        #expect(PasswordHash.matches(Array("secret".utf8), hash))
-        #expect(!PasswordHash.matches(Array("secret ".utf8), hash))
-        #expect(!PasswordHash.matches(Array("secret\0".utf8), hash), "what stands behind a zero counts")
-        #expect(!PasswordHash.matches([], hash))
-        #expect(!PasswordHash.matches([UInt8](repeating: 0x61, count: 4_000), hash))
+        #expect(self.matches("secret", hash))
+        #expect(!self.matches("secret ", hash))
+        #expect(!self.matches("secret\0", hash), "what stands behind a zero counts")
+        #expect(!self.matches("", hash))
+        #expect(!self.matches(String(repeating: "a", count: Passphrase.longest), hash))
+        #expect(!self.matches(String(repeating: "a", count: 4_000), hash))
     }
 
     @Test("What is no hash has no password", arguments: ["", "*0", "secret", "$6$abcdefgh"])
     func none(hash: String) {
-        #expect(!PasswordHash.matches(Array("secret".utf8), Array(hash.utf8)))
-        #expect(!PasswordHash.matches([], Array(hash.utf8)))
+        #expect(!self.matches("secret", hash))
+        #expect(!self.matches("", hash))
+    }
+
+    private func passphrase(_ text: String) -> Passphrase {
+        Array(text.utf8).withUnsafeBytes { Passphrase($0) }
+    }
+
+    private func matches(_ password: String, _ hash: String) -> Bool {
+        self.passphrase(password).matches(Array(hash.utf8))
+    }
+
+    @Test("Nothing is left of a password that was wiped, and it has no hash any more")
+    func wiping() {
+        let hash = Array("$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW".utf8)
+        let password = self.passphrase("secret")
+        #expect(password.matches(hash) && !password.isWiped)
+        password.wipe()
+        #expect(password.isWiped && !password.matches(hash))
+        #expect(self.passphrase(String(repeating: "a", count: 4_000)).isWiped, "what is too long is not copied")
     }
 
     @Test("HMAC-SHA-256, again and again with one key")

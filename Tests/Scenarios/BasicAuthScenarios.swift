@@ -149,6 +149,49 @@ import Testing
         #expect(checked.status == 1 && checked.errors.contains("$.routes[0].basicAuth.usersFile"), "\(checked)")
     }
 
+    @Test("What was right in one route's table lets nobody in by a name that another route does not know")
+    func routes() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let other = #"""
+            , {"name": "bobs", "match": {"path": "/b"}, "split": {"core": 1},
+               "basicAuth": {"realm": "b", "users": {"bob": "\#(Self.fast)"}}}
+            """#
+        let balancer = try BalancerProcess(
+            Self.configuration(core.port, #""users": {"ann": "\#(Self.fast)"}"#, routes: other))
+        // Of one user there is: whoever is not known is taken for that one.
+        for _ in 0..<2 {
+            #expect(try balancer.request("/a", fields: Self.credentials("ann:secret")).status == 200)
+            #expect(try balancer.request("/b", fields: Self.credentials("ann:secret")).status == 401)
+            #expect(try balancer.request("/b", fields: Self.credentials("bob:secret")).status == 200)
+            #expect(try balancer.request("/a", fields: Self.credentials("bob:secret")).status == 401)
+        }
+        #expect(core.requests.count == 4)
+    }
+
+    @Test("A file of users that is written where it stands is not taken before it is whole")
+    func rewritten() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let file = folder + "/users"
+        try BalancerProcess.write("ann:\(Self.fast)\nbob:\(Self.other)\n", to: file)
+        let balancer = try BalancerProcess(Self.configuration(core.port, #""usersFile": "\#(file)""#))
+        func status(_ text: String) throws -> Int { try balancer.request(fields: Self.credentials(text)).status }
+        #expect(try status("bob:other") == 200)
+        // Some bytes every fifth of a second: whoever looks meanwhile finds users, and bob is not among them.
+        let descriptor = open(file, O_WRONLY | O_TRUNC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        for line in ["ann:\(Self.other)\n"] + (0..<12).map({ "u\($0):\(Self.fast)\n" }) + ["bob:\(Self.other)\n"] {
+            _ = line.withCString { Glibc.write(descriptor, $0, line.utf8.count) }
+            // The pace is the matter of the test.
+            usleep(200_000)
+            #expect(try status("bob:other") == 200)
+        }
+        #expect(try eventually { try status("ann:other") == 200 })
+        #expect(try status("u11:secret") == 200 && status("bob:other") == 200)
+    }
+
     @Test("Ten wrong passwords a minute, however they come; who was right before is let in all the same")
     func failures() throws {
         let core = try ScriptedUpstream.plain("core")

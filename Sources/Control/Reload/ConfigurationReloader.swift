@@ -28,6 +28,8 @@ package actor ConfigurationReloader {
     private var named: (plain: BalancerConfiguration, files: NamedFiles.Outcome)?
     /// Of the files that were looked at last, whatever came of it.
     private var lastStamps: [FileStamp] = []
+    /// Files that have changed, as they were found last, and how often since they were found as in `lastStamps`.
+    private var restless: (stamps: [FileStamp], looks: Int)?
     /// Why the files that are there now are not the ones in force; empty: they are.
     package private(set) var fileProblems: [ControlProblem] = []
     package private(set) var report: ReloadReport
@@ -162,8 +164,10 @@ package actor ConfigurationReloader {
 
     /// Milliseconds between two looks at the files that the configuration names.
     private static let fileLook: UInt64 = 1_000
-    /// Milliseconds that whoever writes a certificate gets for its key.
+    /// Milliseconds that whoever writes a certificate gets for its key, and for which files have to stand still.
     private static let pairTime: UInt64 = 500
+    /// Looks at files that do not stand still; then they are read as they are.
+    private static let restlessLooks = 20
 
     /// The listeners in force, as the file has them.
     package var listeners: [ListenerSpec] { self.named?.plain.listeners ?? [] }
@@ -185,7 +189,7 @@ package actor ConfigurationReloader {
     /// send no word.
     package func followFiles() async {
         while !Task.isCancelled {
-            do { try await self.clock.sleep(Self.fileLook) } catch { return }
+            do { try await self.clock.sleep(self.restless == nil ? Self.fileLook : Self.pairTime) } catch { return }
             await self.lookAtFiles()
         }
     }
@@ -195,7 +199,11 @@ package actor ConfigurationReloader {
         defer { self.turnstile.leave() }
         guard let named, !self.lastStamps.isEmpty else { return }
         let stamps = await self.thread.run { NamedFiles.stamps(named.plain) }
-        guard stamps != self.lastStamps else { return }
+        guard stamps != self.lastStamps else {
+            self.restless = nil
+            return
+        }
+        guard self.stand(stamps) else { return }
         var files = await self.readFiles(named.plain)
         if !files.problems.isEmpty {
             // Of a pair one half may be new.
@@ -233,6 +241,17 @@ package actor ConfigurationReloader {
             self.fileReloads.failures += 1
             self.logger.error("files were replaced and are not in force yet", metadata: ["cause": "\(error)"])
         }
+    }
+
+    /// Whether files that have changed are found again as they were found before. One that is rewritten where it stands is there
+    /// in part for a while, and may well make sense: of a file of users, whoever comes behind that part would be refused.
+    private func stand(_ stamps: [FileStamp]) -> Bool {
+        if let restless, restless.stamps == stamps || restless.looks >= Self.restlessLooks {
+            self.restless = nil
+            return true
+        }
+        self.restless = (stamps, (self.restless?.looks ?? 0) + 1)
+        return false
     }
 
     private func readFiles(_ configuration: BalancerConfiguration) async -> NamedFiles.Outcome {

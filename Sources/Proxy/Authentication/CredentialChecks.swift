@@ -2,22 +2,28 @@ import Reactor
 import Synchronization
 import Traffic
 
-/// A name, its password and the hash that it was tried against, as an HMAC under a key of this process: what is remembered
-/// in their place. Another password, or another hash of it, is another code.
+/// A name, its password, the hash that it was tried against and whether the route knows that name, as an HMAC under a key of
+/// this process: what is remembered in their place. Another password, or another hash of it, is another code; and what was right
+/// where the name is known says nothing where it is not.
 typealias CredentialCode = SIMD4<UInt64>
 
 /// Looks at passwords for all workers, on threads of its own.
 ///
 ///     begin ─▶ remembered                  looked at less than `memory` ago
-///           ─▶ waiting ─▶ running ─▶ a verdict in the worker's inbox
+///           ─▶ waiting ─▶ running ─▶ collect ─▶ a verdict in the worker's inbox
 ///           ─▶ busy, limited               not looked at
 ///
 /// Requests with the same credentials wait for one look. Each look that is not remembered costs the client a token, which a
 /// password that is right gives back: guesses cannot outrun the limit by coming all at once.
+///
+/// The lock is the workers' alone, and none of them does more under it than it takes to find and change entries. A thread that
+/// looks never takes it: it is nicer than they are (`ComputeThreads`).
 final class CredentialChecks: Sendable {
     /// Looks that are at work, or wait for a thread.
     static let atWork = 16
     static let waiting = 64
+    /// Exchanges that wait for one look: who has one password may not hold any number of them.
+    static let waitersPerLook = 64
     /// Milliseconds for which a success is remembered.
     static let memory: UInt64 = 300_000
     /// Successes remembered; beyond, any of them gives way.
@@ -43,7 +49,7 @@ final class CredentialChecks: Sendable {
     private struct State: Sendable {
         var remembered: [CredentialCode: UInt64] = [:]
         var running: [CredentialCode: [Waiter]] = [:]
-        var threads: BlockingThreads?
+        var threads: ComputeThreads<CredentialLook>?
         /// By client.
         var failures: RateTable?
     }
@@ -63,70 +69,81 @@ final class CredentialChecks: Sendable {
 
     /// `password` is tried against `hash`; `passes`: the name is one that may come in at all. `now` in milliseconds.
     func begin(
-        _ code: CredentialCode, password: [UInt8], hash: [UInt8], passes: Bool, client: IPAddress, now: UInt64,
-        _ waiter: Waiter
+        _ code: CredentialCode, password: UnsafeRawBufferPointer, hash: [UInt8], passes: Bool, client: IPAddress,
+        now: UInt64, _ waiter: Waiter
     ) -> Outcome {
-        let (outcome, threads) = self.state.withLock { state -> (Outcome, BlockingThreads?) in
+        self.state.withLock { state in
             if let until = state.remembered[code] {
-                if until > now { return (.remembered(until: until), nil) }
+                if until > now { return .remembered(until: until) }
                 state.remembered[code] = nil
             }
-            if state.running[code] != nil {
+            if let waiters = state.running[code] {
+                guard waiters.count < Self.waitersPerLook else { return .busy }
                 state.running[code]?.append(waiter)
-                return (.waiting, nil)
+                return .waiting
             }
             guard state.running.count < Self.atWork + Self.waiting, let threads = self.threads(&state) else {
-                return (.busy, nil)
+                return .busy
             }
             let failures = state.failures ?? RateTable(entries: 65_536, key: self.secret)
             state.failures = failures
-            let verdict = failures.take(self.hash(client, failures), Self.failures, now: now &* 1_000_000)
-            if case .refused(let wait) = verdict.outcome { return (.limited(wait: wait), nil) }
+            let subscriber = self.hash(client, failures)
+            let time = now &* 1_000_000
+            let verdict = failures.take(subscriber, Self.failures, now: time)
+            if case .refused(let wait) = verdict.outcome { return .limited(wait: wait) }
+            let look = CredentialLook(
+                code, password: password, hash: hash, passes: passes, clientHash: subscriber, loop: waiter.inbox.loop)
+            guard threads.post(look) else {
+                failures.giveBack(subscriber, Self.failures, now: time)
+                return .busy
+            }
             state.running[code] = [waiter]
-            return (.waiting, threads)
+            return .waiting
         }
-        threads?.post { [self] in
-            let isRight = PasswordHash.matches(password, hash) && passes
-            self.finish(code, isRight: isRight, client: client, began: now)
-        }
-        return outcome
     }
 
     /// Made when the first password comes; nil: there are none to be had.
-    private func threads(_ state: inout State) -> BlockingThreads? {
+    private func threads(_ state: inout State) -> ComputeThreads<CredentialLook>? {
         if state.threads == nil {
-            state.threads = try? BlockingThreads(named: "passwords", count: self.threadCount, niceness: 10)
+            state.threads = try? ComputeThreads(
+                named: "passwords", count: self.threadCount, niceness: 10, capacity: Self.atWork + Self.waiting)
         }
         return state.threads
     }
 
-    private func finish(_ code: CredentialCode, isRight: Bool, client: IPAddress, began: UInt64) {
+    /// Tells those who wait what came of looks that are done. By any worker.
+    func collect() {
         let now = MonotonicClock.milliseconds()
         let until = now + Self.memory
-        let (waiters, failures) = self.state.withLock { state in
-            if isRight {
+        let told = self.state.withLock { state -> [(waiters: [Waiter], code: CredentialCode, isRight: Bool)] in
+            var done: [CredentialLook] = []
+            state.threads?.takeDone { done.append($0) }
+            for look in done where look.isRight {
                 if state.remembered.count >= Self.remembered {
                     state.remembered.remove(at: state.remembered.startIndex)
                 }
-                state.remembered[code] = until
+                state.remembered[look.code] = until
+                state.failures?.giveBack(look.clientHash, Self.failures, now: now &* 1_000_000)
             }
-            return (state.running.removeValue(forKey: code) ?? [], state.failures)
+            var told: [(waiters: [Waiter], code: CredentialCode, isRight: Bool)] = []
+            for look in done {
+                told.append((state.running.removeValue(forKey: look.code) ?? [], look.code, look.isRight))
+            }
+            return told
         }
-        if isRight, let failures {
-            failures.giveBack(self.hash(client, failures), Self.failures, now: now &* 1_000_000)
-        }
-        for waiter in waiters {
-            waiter.inbox.post(
-                CredentialVerdict(token: waiter.token, code: code, isRight: isRight, until: isRight ? until : 0))
+        for (waiters, code, isRight) in told {
+            for waiter in waiters {
+                waiter.inbox.post(
+                    CredentialVerdict(token: waiter.token, code: code, isRight: isRight, until: isRight ? until : 0))
+            }
         }
     }
 
-    /// A subscriber of IPv6 has a /64.
     private func hash(_ client: IPAddress, _ table: RateTable) -> UInt64 {
-        let block = AddressBlock(base: client, prefixLength: client.isV4 ? 128 : 64).first
+        let subscriber = client.subscriber
         var hash = table.hash
-        hash.add(block.high)
-        hash.add(block.low)
+        hash.add(subscriber.high)
+        hash.add(subscriber.low)
         return hash.finish()
     }
 }
@@ -141,10 +158,10 @@ struct CredentialVerdict: Sendable {
     var until: UInt64
 }
 
-/// Verdicts on their way to one worker.
+/// Verdicts on their way from one worker to another, or to itself.
 final class VerdictInbox: Sendable {
     private let verdicts = Mutex<[CredentialVerdict]>([])
-    private let loop: EventLoop
+    let loop: EventLoop
 
     init(loop: EventLoop) { self.loop = loop }
 

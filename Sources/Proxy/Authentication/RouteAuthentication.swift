@@ -1,3 +1,4 @@
+import HTTPWire
 import Traffic
 
 /// A route's users with what the data plane derives from them once. Immutable, shared by all workers.
@@ -8,8 +9,8 @@ final class RouteAuthentication: Sendable {
     let users: UserTable
     /// The whole line that goes with a 401.
     let challenge: [UInt8]
-    /// Each user's line for the upstream, one behind the other. Allocated here, and freed with this object.
-    private nonisolated(unsafe) let lines: UnsafeMutableRawBufferPointer
+    /// Each user's line for the upstream, one behind the other.
+    private let lines: [UInt8]
     /// By user, where its line begins; and where the last one ends. Empty: the upstream is told nothing.
     private let offsets: [Int]
 
@@ -27,15 +28,13 @@ final class RouteAuthentication: Sendable {
             offsets.append(bytes.count)
         }
         self.offsets = offsets
-        self.lines = .allocate(byteCount: bytes.count, alignment: 1)
-        self.lines.copyBytes(from: bytes)
+        self.lines = bytes
     }
 
-    deinit { self.lines.deallocate() }
-
-    /// The line that names a user to the upstream; nil: there is none.
-    func line(ofUser index: Int) -> UnsafeRawBufferPointer? {
-        guard index >= 0, index + 1 < self.offsets.count else { return nil }
-        return UnsafeRawBufferPointer(rebasing: self.lines[self.offsets[index]..<self.offsets[index + 1]])
+    /// Writes the line that names a user to the upstream, if there is one.
+    func writeLine(ofUser index: Int, into writer: inout ByteWriter) {
+        guard index >= 0, index + 1 < self.offsets.count else { return }
+        let range = self.offsets[index]..<self.offsets[index + 1]
+        self.lines.withUnsafeBytes { writer.append(raw: UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 }

@@ -44,11 +44,12 @@ extension Exchange {
             return false
         }
         let hash = authentication.users.users[found.index].hash
-        // No name has a colon and no password a zero, so that no two sets of the three make one text.
-        let end = count + 1 + hash.count
+        // No name has a colon, and neither password nor hash a zero, so that no two sets of these make one text.
+        let end = count + 1 + hash.count + 1
         guard end <= room.count else { return self.refuse(.authBusy, counts.busy) }
         room[count] = 0
         UnsafeMutableRawBufferPointer(rebasing: room[(count + 1)..<end]).copyBytes(from: hash)
+        room[end - 1] = found.isKnown ? 1 : 0
         guard let code = self.core.credentialCode(UnsafeRawBufferPointer(rebasing: bytes[0..<end])) else {
             return self.refuse(.authBusy, counts.busy)
         }
@@ -57,8 +58,8 @@ extension Exchange {
             return self.rememberedUser(counts)
         }
         let outcome = self.core.admission.checks.begin(
-            code, password: Array(bytes[password.bounds]), hash: hash, passes: found.isKnown,
-            client: self.clientAddress, now: self.core.now,
+            code, password: UnsafeRawBufferPointer(rebasing: bytes[password.bounds]), hash: hash,
+            passes: found.isKnown, client: self.clientAddress, now: self.core.now,
             CredentialChecks.Waiter(token: self.token, inbox: self.core.verdicts))
         switch outcome {
         case .remembered(let until):
@@ -136,6 +137,7 @@ extension WorkerCore {
 
     /// Goes on with the exchanges whose credentials were looked at.
     func takeVerdicts() {
+        self.admission.checks.collect()
         for verdict in self.verdicts.take() {
             self.counts.checks -= 1
             guard let exchange = self.handles.find(verdict.token)?.takeUnretainedValue() as? Exchange else { continue }

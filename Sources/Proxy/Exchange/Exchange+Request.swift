@@ -81,7 +81,7 @@ extension Exchange {
     private func addedLines(_ route: RoutePlan, _ client: ClientConnection) -> UnsafeRawBufferPointer {
         let room = self.core.memory.roomForChanges()
         var writer = ByteWriter(room)
-        if let line = route.authentication?.line(ofUser: Int(self.user)) { writer.append(raw: line) }
+        route.authentication?.writeLine(ofUser: Int(self.user), into: &writer)
         if route.policy.forwardsCertificate, let lines = client.certificateLines { writer.append(raw: lines) }
         return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<writer.count])
     }

@@ -5,8 +5,9 @@ import Traffic
 /// The little that workers share: bounds on connections that hold for the process, touched at accept and close only.
 final class Admission: Sendable {
     let connections = Atomic<Int>(0)
+    /// Connections, where their number is bound for each client, by subscriber.
     private let clients = Mutex<[IPAddress: Int]>([:])
-    /// TLS handshakes under way, where their number is bound.
+    /// TLS handshakes under way, where their number is bound, by subscriber.
     private let handshakes = Mutex<[IPAddress: Int]>([:])
     /// Counts the times a worker found an endpoint's connections used up. Looked at once a turn.
     let roomWanted = Atomic<UInt64>(0)
@@ -83,9 +84,9 @@ final class Admission: Sendable {
     /// Counts a connection, already counted in, for its client too, unless the limit says no.
     func admit(_ client: IPAddress, limitPerClient: Int) -> Bool {
         self.clients.withLock { clients in
-            let held = clients[client, default: 0]
+            let held = clients[client.subscriber, default: 0]
             guard held < limitPerClient else { return false }
-            clients[client] = held + 1
+            clients[client.subscriber] = held + 1
             return true
         }
     }
@@ -93,9 +94,9 @@ final class Admission: Sendable {
     /// Counts a handshake that begins, unless the limit says no.
     func beginHandshake(of client: IPAddress, limit: Int) -> Bool {
         self.handshakes.withLock { handshakes in
-            let running = handshakes[client, default: 0]
+            let running = handshakes[client.subscriber, default: 0]
             guard running < limit else { return false }
-            handshakes[client] = running + 1
+            handshakes[client.subscriber] = running + 1
             return true
         }
     }
@@ -103,8 +104,8 @@ final class Admission: Sendable {
     /// One that was counted is over.
     func endHandshake(of client: IPAddress) {
         self.handshakes.withLock { handshakes in
-            guard let running = handshakes[client] else { return }
-            handshakes[client] = running > 1 ? running - 1 : nil
+            guard let running = handshakes[client.subscriber] else { return }
+            handshakes[client.subscriber] = running > 1 ? running - 1 : nil
         }
     }
 
@@ -115,8 +116,8 @@ final class Admission: Sendable {
     func leave(_ client: IPAddress) {
         self.leave()
         self.clients.withLock { clients in
-            guard let held = clients[client] else { return }
-            clients[client] = held > 1 ? held - 1 : nil
+            guard let held = clients[client.subscriber] else { return }
+            clients[client.subscriber] = held > 1 ? held - 1 : nil
         }
     }
 }
