@@ -29,7 +29,7 @@ package final class ContentCoder {
     private let level: Int32
     private var library: Library
     /// Nothing has been put in since `begin`.
-    private var isFresh = true
+    var isFresh = true
 
     /// `level` is brought into the coding's bounds. nil: there is no memory.
     package init?(_ coding: ContentCoding, level: Int32? = nil) {

@@ -34,6 +34,12 @@ extension RejectedTests {
             #""compression": { "algorithms": ["br", "br"] }"#, ".compression.algorithms[1]", "already given"),
         .route(#""compression": { "types": ["*/*"] }"#, ".compression.types[0]", "expected a type"),
         .route(#""compression": { "types": ["text"] }"#, ".compression.types[0]", "expected a type"),
+        .route(
+            #""compression": {}, "responseHeaders": { "set": { "content-encoding": "br" } }"#,
+            ".responseHeaders.set.content-encoding", #"what "compression" has done"#),
+        .route(
+            #""responseHeaders": { "remove": ["X", "Content-Encoding"] }, "compression": {}"#,
+            ".responseHeaders.remove[1]", #"what "compression" has done"#),
         .route(#""compression": { "level": 0 }"#, ".compression.level", "an integer from 1 to 9"),
         .action(
             #""redirect": { "path": "/" }, "compression": {}"#, ".compression", "no meaning on a route that redirects"),

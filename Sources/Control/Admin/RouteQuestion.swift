@@ -173,12 +173,13 @@ struct RouteQuestion: Sendable {
     private static func wanted(_ text: String, _ algorithms: [ContentCoding]) -> ContentCoding? {
         let bytes = Array(text.utf8)
         let whole = ByteRange(lower: 0, upper: UInt32(clamping: bytes.count))
-        var best: (coding: ContentCoding, weight: Int)?
-        for coding in algorithms {
-            let weight = AcceptEncoding.weight(of: coding.token, alias: coding.alias, in: whole, bytes.span)
-            if weight > best?.weight ?? 0 { best = (coding, weight) }
+        var choice = CodingChoice(identity: AcceptEncoding.identityWeight(in: whole, bytes.span))
+        var wanted: ContentCoding?
+        for coding in algorithms
+        where choice.offer(AcceptEncoding.weight(of: coding.token, alias: coding.alias, in: whole, bytes.span)) {
+            wanted = coding
         }
-        return best?.coding
+        return wanted
     }
 
     private func access(_ rule: AddressRule) -> String {

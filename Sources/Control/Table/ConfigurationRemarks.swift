@@ -47,7 +47,21 @@ package enum ConfigurationRemarks {
                     path: RoutesFile.path(ofUpstream: upstream.name) + ".sendProxyProtocol",
                     message: "a connection tells of one client, so none is shared: each client opens its own"))
         }
-        return warnings + self.passwords(configuration)
+        return warnings + self.passwords(configuration) + self.forms(configuration)
+    }
+
+    /// Of routes that compress: caches that are not told so give one client another's form.
+    private static func forms(_ configuration: BalancerConfiguration) -> [ControlProblem] {
+        configuration.table.routes.enumerated().compactMap { place, route in
+            let edits = route.responseHeaders
+            let replaced = edits.set.first { $0.name.lowercased() == "vary" }
+            guard route.compression != nil, replaced != nil || edits.remove.contains("vary") else { return nil }
+            let names = (replaced?.value.lowercased() ?? "").split { $0 == "," || $0 == " " }
+            guard !names.contains("accept-encoding"), !names.contains("*") else { return nil }
+            return ControlProblem(
+                path: "$.routes[\(place)].responseHeaders",
+                message: "takes away the Vary that \"compression\" adds: caches may give one client another's form")
+        }
     }
 }
 

@@ -10,6 +10,24 @@ package enum AcceptEncoding {
         where ASCII.equalsIgnoringCase(source, fields[index].name, lowercase: "accept-encoding") {
             found.look(token, alias, fields[index].value, source)
         }
+        return found.own ?? found.any ?? 0
+    }
+
+    /// Likewise of identity: the body as it is. nil: nothing is said of it, and then it is taken, if nothing else is
+    /// (RFC 9110 12.5.3).
+    package static func identityWeight(_ fields: FieldList, _ source: borrowing Span<UInt8>) -> Int? {
+        var found = Found()
+        for index in 0..<fields.count
+        where ASCII.equalsIgnoringCase(source, fields[index].name, lowercase: "accept-encoding") {
+            found.look("identity", "", fields[index].value, source)
+        }
+        return found.own ?? found.any
+    }
+
+    /// Of one value.
+    package static func identityWeight(in value: ByteRange, _ source: borrowing Span<UInt8>) -> Int? {
+        var found = Found()
+        found.look("identity", "", value, source)
         return found.own ?? found.any
     }
 
@@ -19,12 +37,12 @@ package enum AcceptEncoding {
     ) -> Int {
         var found = Found()
         found.look(token, alias, value, source)
-        return found.own ?? found.any
+        return found.own ?? found.any ?? 0
     }
 
     private struct Found {
         var own: Int?
-        var any = 0
+        var any: Int?
 
         mutating func look(
             _ token: StaticString, _ alias: StaticString, _ value: ByteRange, _ source: borrowing Span<UInt8>
@@ -80,5 +98,24 @@ package enum AcceptEncoding {
             at += 1
         }
         return isOne ? 1_000 : value
+    }
+}
+
+/// Which of several codings a client gets: they are offered one after the other, the preferred one first.
+package struct CodingChoice {
+    private let identity: Int?
+    private var best = 0
+
+    /// `identity`: its weight, if the client says one.
+    package init(identity: Int?) { self.identity = identity }
+
+    /// The client takes no body as it is.
+    package var refusesIdentity: Bool { self.identity == 0 }
+
+    /// Whether the client wants a coding of this weight more than all before it, and not less than the body as it is.
+    package mutating func offer(_ weight: Int) -> Bool {
+        guard weight > self.best, weight >= self.identity ?? 0 else { return false }
+        self.best = weight
+        return true
     }
 }

@@ -27,7 +27,7 @@ final class HTTP1Endpoint: EndpointConnection {
 
     /// Reads per event: enough for a few hundred kilobytes, then others get their turn.
     private static let readsPerEvent = 4
-    /// Once a client has shown itself slow, less is read at a time, so that less waits for it in memory.
+    /// Once a client has shown itself slow, less is read at a time, so that less waits for it in memory; and where it is coded.
     private static let slowRead = 65_536
     /// Room for the rest of a head.
     private static let headRoom = 4_096
@@ -71,7 +71,7 @@ final class HTTP1Endpoint: EndpointConnection {
         case .leased:
             self.channel.note(readiness)
             if readiness.contains(.output), !self.channel.isClear { self.flush() }
-            self.readAnswers()
+            self.readAnswer(0)
         case .closed: break
         }
     }
@@ -198,11 +198,16 @@ final class HTTP1Endpoint: EndpointConnection {
 
     override var hasAnswered: Bool { self.hasHeard }
 
-    override func readAnswer(_ stream: StreamID) { self.readAnswers() }
+    override func readAnswer(_ stream: StreamID) {
+        // Answers that are coded take turns with one another, a read each.
+        if let exchange, exchange.with({ $0.mayCode }) { return self.core.makeRunnable(coding: self) }
+        self.readAnswers()
+    }
 
     private func readAnswers() {
         var reads = 0
         while self.state == .leased, self.channel.isReadable, let exchange, exchange.with({ $0.takesAnswer }) {
+            if reads > 0, exchange.with({ $0.mayCode }) { return self.core.makeRunnable(coding: self) }
             if reads == Self.readsPerEvent {
                 self.core.makeRunnable(self)
                 return
@@ -217,7 +222,7 @@ final class HTTP1Endpoint: EndpointConnection {
         // Part of a chunk's frame may wait for the rest of it.
         let held = self.inbound.count
         if held > 0 { input.copyMemory(from: self.inbound.bytes) }
-        let limit = exchange.isClientSlow ? min(input.count, held + Self.slowRead) : input.count
+        let limit = exchange.readsLittle ? min(input.count, held + Self.slowRead) : input.count
         switch self.channel.read(
             into: UnsafeMutableRawBufferPointer(rebasing: input[held..<limit]), pool: &self.core.buffers)
         {

@@ -1,3 +1,4 @@
+import Compression
 import HTTPWire
 import Reactor
 import Traffic
@@ -25,32 +26,39 @@ extension Exchange {
     ) {
         guard let route, self.phase.isUnanswered else { return }
         if route.with({ $0.changesAnswers }) { return self.changedAnswerBegan(head, source, piece, data) }
-        self.pass(head, source, piece, data)
+        _ = self.pass(head, source, piece, data)
     }
 
-    /// Gives the head to the client; its fields are in the worker's memory.
-    func pass(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?) {
-        guard let client, let route, self.phase.isUnanswered else { return }
+    /// Gives the head to the client; its fields are in the worker's memory. False: nothing was sent, for the body could not be
+    /// coded.
+    func pass(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
+    ) -> Bool {
+        guard let client, let route, self.phase.isUnanswered else { return true }
         let stream = self.clientStream
         self.status = head.status
-        let flow: Flow
+        let outcome: Coded
         if self.coder == nil {
-            flow = route.with { route in
-                client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
-            }
+            outcome = .sent(
+                route.with { route in
+                    client.with { $0.answer(head, source, edits: route.responseEdits, piece, data, on: stream) }
+                })
         } else {
-            // A read's worth is compressed at a time: less of it, for others wait meanwhile.
-            self.isClientSlow = true
-            guard let coded = self.sendCoded(piece, data, behind: (head, source)) else { return self.uncoded() }
-            flow = coded
+            outcome = self.sendCoded(piece, data, behind: (head, source))
         }
-        guard !flow.isRefused else {
-            return self.malformedAnswer(flow == .tooLarge ? .answerTooLarge : .unexpectedUpgrade)
+        switch outcome {
+        case .failed(hasBegun: false): return false
+        case .sent(let flow) where flow.isRefused:
+            self.malformedAnswer(flow == .tooLarge ? .answerTooLarge : .unexpectedUpgrade)
+            return true
+        case .sent, .failed(hasBegun: true): break
         }
         self.phase.answerBegan()
         self.isProxied = true
         self.held.clear(pool: &self.core.buffers)
-        self.passed(piece, flow)
+        if let coder { route.with { $0.route.record.compression.count(coder.coding) } }
+        if case .sent(let flow) = outcome { self.passed(piece, flow) } else { self.cutCoded() }
+        return true
     }
 
     func answerBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?) {
@@ -61,16 +69,9 @@ extension Exchange {
         self.passed(piece, client.with { $0.answerBody(piece, data, on: stream) })
     }
 
-    /// The answer could not be brought into its form, for want of memory.
-    private func uncoded() {
-        self.release(.closed)
-        self.report(.cancelled)
-        self.reply(.shortage)
-    }
-
     func passed(_ piece: BodyPiece, _ flow: Flow) {
         self.answerBytes &+= UInt64(piece.data)
-        if flow == .waits { self.isClientSlow = true }
+        if flow == .waits { self.readsLittle = true }
         if piece.isEnd { return self.answerEnded() }
         if flow == .gone { return self.abandonClient() }
         self.deadline = self.core.now + self.answerBodyIdle

@@ -68,6 +68,10 @@ extension Exchange {
 
     private func begin(_ head: RequestHead, _ span: borrowing Span<UInt8>, _ route: RoutePlan) -> Bool {
         self.route = Reference(to: route)
+        if route.changesAnswers {
+            self.mayCode = route.policies.contains(.compression)
+            self.readsLittle = self.mayCode
+        }
         if route.asksFirst, !self.passes(route) { return false }
         if route.policy.refusal(of: self.core.memory.fields) != nil {
             self.reply(.badFieldName)
@@ -236,10 +240,6 @@ extension Exchange {
         }
         return nil
     }
-}
-
-extension ByteRange {
-    var bounds: Range<Int> { Int(self.lower)..<Int(self.upper) }
 }
 
 extension Span<UInt8> {

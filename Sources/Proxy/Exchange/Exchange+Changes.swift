@@ -11,34 +11,51 @@ extension Exchange {
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
     ) {
         guard let route = self.route?.object else { return }
-        let form = route.compression.map { self.form(head, source, piece, by: route, $0) } ?? Form()
+        var form = route.compression.map { self.form(head, source, piece, by: route, $0) } ?? Form()
         self.coder = form.coder
+        self.mayCode = form.coder != nil
+        self.readsLittle = self.mayCode
+        if self.pass(head, source, form.head, piece, data, route) { return }
+        // It could not be coded, and nothing was sent: it goes as it came.
+        self.restCoder()
+        self.mayCode = false
+        form.head.coding = nil
+        form.head.weakens = false
+        route.route.record.compression.skip(.contexts)
+        guard let head = self.parse(UnsafeRawBufferPointer(rebasing: source[0..<head.length])) else {
+            return self.malformedAnswer(.badResponse)
+        }
+        _ = self.pass(head, source, form.head, piece, data, route)
+    }
+
+    /// False: nothing was sent, for its body could not be coded.
+    private func pass(
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ form: ResponseEditor.Form, _ piece: BodyPiece,
+        _ data: UnsafeRawPointer?, _ route: RoutePlan
+    ) -> Bool {
         let room = self.core.memory.roomForChanges()
         var writer = ByteWriter(room)
         ResponseEditor.write(
-            head, fields: self.core.memory.fields.list, source: source.bindMemory(to: UInt8.self).span,
-            coding: form.coder?.coding.token, weakens: form.weakens, varies: form.varies, into: &writer)
+            head, fields: self.core.memory.fields.list, source: source.bindMemory(to: UInt8.self).span, form: form,
+            into: &writer)
         if route.policies.contains(.tellsLimits) { self.writeLimits(route, into: &writer) }
         writer.append("\r\n")
-        guard !writer.overflowed else { return self.malformedAnswer(.answerTooLarge) }
-        self.pass(room, count: writer.count, piece, data)
+        let written = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<writer.count])
+        guard !writer.overflowed else {
+            self.malformedAnswer(.answerTooLarge)
+            return true
+        }
+        guard let head = self.parse(written) else {
+            self.malformedAnswer(.badResponse)
+            return true
+        }
+        return self.pass(head, written, piece, data)
     }
 
-    private func pass(
-        _ room: UnsafeMutableRawBufferPointer, count: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?
-    ) {
-        let source = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])
-        // What was within the limits is not refused for what was added.
-        let limits = HeadLimits(requestLine: count, bytes: count, count: 20_000)
-        do throws(HeadError) {
-            guard
-                let head = try HeadParser.response(
-                    source.bindMemory(to: UInt8.self).span, to: self.method, limits: limits,
-                    fields: &self.core.memory.fields)
-            else { return self.malformedAnswer(.badResponse) }
-            self.pass(head, source, piece, data)
-        } catch {
-            self.malformedAnswer(.badResponse)
-        }
+    /// Reads a head that was within the limits: it is not refused for what was added.
+    private func parse(_ source: UnsafeRawBufferPointer) -> ResponseHead? {
+        let limits = HeadLimits(requestLine: source.count, bytes: source.count, count: 20_000)
+        return try? HeadParser.response(
+            source.bindMemory(to: UInt8.self).span, to: self.method, limits: limits, fields: &self.core.memory.fields)
     }
 }

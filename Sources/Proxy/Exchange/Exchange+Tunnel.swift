@@ -24,6 +24,8 @@ extension Exchange {
         self.status = 101
         self.answerBytes &+= UInt64(early.count)
         self.phase.switched()
+        self.mayCode = false
+        self.readsLittle = false
         self.isProxied = true
         self.tunnelledAt = self.core.nowMicroseconds
         self.core.counts.tunnels += 1

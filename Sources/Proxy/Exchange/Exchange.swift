@@ -79,8 +79,10 @@ final class Exchange: Handle {
     /// Brings its body into a shorter form; nil: it goes as it came. And bytes of that form.
     var coder: ContentCoder?
     var codedBytes: UInt64 = 0
-    /// A write to the client did not drain, or what is read is compressed: less is read at a time from now on.
-    var isClientSlow = false
+    /// What the endpoint sends may have to be coded: the answer has not begun, or goes in another form.
+    var mayCode = false
+    /// A write to the client did not drain, or what is read may have to be coded: less is read at a time.
+    var readsLittle = false
 
     // Times: microseconds for what is measured, milliseconds for what is waited for.
     var began: UInt64 = 0
@@ -121,7 +123,8 @@ final class Exchange: Handle {
         self.user = -1
         self.isProxied = false
         self.isCut = false
-        self.isClientSlow = false
+        self.mayCode = false
+        self.readsLittle = false
         self.codedBytes = 0
         self.tunnelledAt = 0
         self.blockedSince = 0

@@ -73,6 +73,15 @@ final class WorkerCore {
     let verdicts: VerdictInbox
     var remembered = RememberedCredentials()
     var coders = CoderPool()
+    /// Bytes of bodies that were put into another form in this turn.
+    var codedInTurn = 0
+    /// Connections with answers that may have to be coded, in the order in which they asked to read on.
+    private var coding: ContiguousArray<UInt64> = []
+    /// Body bytes that are coded in one turn: a millisecond or so of work. What is beyond waits for the next turn, behind whatever
+    /// has come meanwhile.
+    static let codedPerTurn = 262_144
+    /// A read's worth, as connections to endpoints read where it may have to be coded.
+    private static let codedAtOnce = 65_536
     private(set) var load = LoadMeter()
     /// Made with the first credentials.
     var hasher: KeyedHash?
@@ -110,7 +119,10 @@ final class WorkerCore {
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
         self.readClock()
-        if self.load.isOn { self.load.turnBegins(self.nowMicroseconds) }
+        if self.load.isOn {
+            self.load.turnBegins(self.nowMicroseconds)
+            self.codedInTurn = 0
+        }
         if let tls {
             tls.now = self.now
             self.handshakesInTurn = 0
@@ -131,6 +143,7 @@ final class WorkerCore {
         // What asked to go on does so once a turn: a connection with endless input takes turns with the others.
         let rounds = self.runnable.count
         if rounds > 0 { self.runPending(rounds) }
+        if !self.coding.isEmpty { self.runCoding() }
         // Behind all that may give a slot back.
         if !self.queues.isEmpty { self.serveQueues() }
         if self.hasFreedSlots { self.wakeWaiting() }
@@ -155,7 +168,7 @@ final class WorkerCore {
     }
 
     private func nextWait() -> Int32 {
-        if !self.runnable.isEmpty { return 0 }
+        if !self.runnable.isEmpty || !self.coding.isEmpty { return 0 }
         var wait = Int32(-1)
         if let next = self.wheel.nextVisit(after: self.now) { wait = Int32(clamping: next + 1) }
         if !self.queues.isEmpty {
@@ -194,6 +207,31 @@ final class WorkerCore {
         guard !handle.isRunnable, handle.slot >= 0 else { return }
         handle.isRunnable = true
         self.runnable.append(handle.token)
+    }
+
+    /// Another read's worth would be more than a turn codes.
+    var hasCodedEnough: Bool { self.codedInTurn > Self.codedPerTurn - Self.codedAtOnce }
+
+    /// Calls `handle.resume` once it is its turn among those whose answers may have to be coded: later in this turn, or in one of
+    /// the next.
+    func makeRunnable(coding handle: Handle) {
+        guard !handle.isRunnable, handle.slot >= 0 else { return }
+        handle.isRunnable = true
+        self.coding.append(handle.token)
+    }
+
+    /// Who finds no room stays in front of those that have been served.
+    private func runCoding() {
+        let count = self.coding.count
+        var position = 0
+        while position < count, !self.hasCodedEnough {
+            let token = self.coding[position]
+            position += 1
+            guard let handle = self.handles.find(token)?.takeUnretainedValue() else { continue }
+            handle.isRunnable = false
+            handle.resume()
+        }
+        self.coding.removeFirst(position)
     }
 
     /// The present Date field, made once a second.

@@ -4,12 +4,13 @@ import Traffic
 
 /// Reads which fields a route sets and removes.
 enum HeaderEditsReader {
-    static func read(_ node: Node) -> HeaderEdits? {
+    /// `compresses`: the route says by itself in which form a body goes.
+    static func read(_ node: Node, compresses: Bool = false) -> HeaderEdits? {
         guard let section = node.section(.headerEdits) else { return nil }
         var edits = HeaderEdits()
         var seen: Set<String> = []
         for (name, node) in section["set"]?.members("an object of values by header name", maximum: 100) ?? [] {
-            guard node.isEditableFieldName(name) else { continue }
+            guard node.isEditableFieldName(name), !(compresses && node.isForm(name)) else { continue }
             if !seen.insert(name.lowercased()).inserted { node.fail("the header \(name.quoted) is already set") }
             guard let value = node.string("a header value") else { continue }
             guard Syntax.isFieldValue(value) else {
@@ -25,7 +26,9 @@ enum HeaderEditsReader {
             )
         }
         for node in section["remove"]?.elements("a list of header names", maximum: 100) ?? [] {
-            guard let name = node.editableFieldName()?.lowercased() else { continue }
+            guard let name = node.editableFieldName()?.lowercased(), !(compresses && node.isForm(name)) else {
+                continue
+            }
             if !seen.insert(name).inserted { node.fail("the header \(name.quoted) is already set or removed") }
             edits.remove.append(name)
         }
@@ -34,6 +37,13 @@ enum HeaderEditsReader {
 }
 
 extension Node {
+    /// Whether a field says in which form a body goes; reports that it does.
+    fileprivate func isForm(_ name: String) -> Bool {
+        guard name.lowercased() == "content-encoding" else { return false }
+        self.fail("clients read by the header \(name.quoted) what \"compression\" has done to a body")
+        return true
+    }
+
     func editableFieldName() -> String? {
         guard let name = self.string("a header name") else { return nil }
         return self.isEditableFieldName(name) ? name : nil

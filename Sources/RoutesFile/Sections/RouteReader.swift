@@ -47,7 +47,10 @@ struct RouteReader {
         section.read("rewrite", into: &route.pathRewrite) { self.pathRewrite($0, paths: paths) }
         section.read("host", into: &route.hostRewrite) { self.hostRewrite($0) }
         section.read("requestHeaders", into: &route.requestHeaders) { HeaderEditsReader.read($0) }
-        section.read("responseHeaders", into: &route.responseHeaders) { HeaderEditsReader.read($0) }
+        let compresses = section.has("compression")
+        section.read("responseHeaders", into: &route.responseHeaders) {
+            HeaderEditsReader.read($0, compresses: compresses)
+        }
         route.timeouts = self.timeouts
         if let timeouts = section["timeouts"]?.section(.routeTimeouts) { timeouts.readTimeouts(into: &route.timeouts) }
         route.limits = self.limits
