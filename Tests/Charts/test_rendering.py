@@ -119,6 +119,29 @@ class Rendering(unittest.TestCase):
             self.assertEqual(len(made), 1, chart)
             self.assertIn("kusama", made[0])
 
+    def test_notes_say_what_serves(self):
+        def said(values):
+            return next(text for path, text in texts("otv-balancer", values).items() if path.endswith("NOTES.txt"))
+
+        # The hosts are known before they lead here.
+        waiting = said(at("ingress.hosts", ["kusama.w3f.community"]))
+        self.assertNotIn("kusama.w3f.community", waiting)
+        self.assertIn("No public host", waiting)
+        self.assertIn("https://kusama.w3f.community/", said(INGRESS))
+        self.assertIn("http://kusama.w3f.community/", said(merged(INGRESS, at("ingress.tls", False))))
+        self.assertIn("kusama.w3f.community, by the Gateway", said(HTTP_ROUTE))
+        for values in (INGRESS, HTTP_ROUTE, at("service.type", "LoadBalancer")):
+            self.assertNotIn("No public host", said(values))
+        # Of the umbrella's parts Helm shows no notes: its own have what one does first, by the names that are there.
+        for release, own, name in (("otv", {}, "otv-balancer"), ("r" * 53, {}, f"{'r' * 43}-balancer"), ("otv", {"fullnameOverride": "front"}, "front")):
+            values = merged(LEAST["otv"], {"otv-balancer": own})
+            notes = next(text for path, text in texts("otv", values, release).items() if path == "otv/templates/NOTES.txt")
+            self.assertTrue(render("otv", {"otv-balancer": own}, release).one("Deployment", name))
+            self.assertIn(f"exec deployment/{name} -- balancer routes", notes)
+            self.assertIn(f"port-forward service/{name} 8080:80", notes)
+        public = next(text for path, text in texts("otv", merged(LEAST["otv"], {"otv-balancer": INGRESS})).items() if path == "otv/templates/NOTES.txt")
+        self.assertNotIn("port-forward", public)
+
     def test_derived_files_are_up_to_date(self):
         ran = subprocess.run(
             [sys.executable, os.path.join(ROOT, "Tests", "Charts", "reference.py")],
