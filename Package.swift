@@ -196,7 +196,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "Scenarios", dependencies: ["HTTP2", "TestSupport"], path: "Tests/Scenarios", exclude: ["Runbook"],
+            name: "Scenarios", dependencies: ["HTTP2", "TestSupport"], path: "Tests/Scenarios",
+            exclude: ["KubernetesAPI", "Runbook"],
             swiftSettings: strict),
     ]
 )

@@ -9,6 +9,7 @@ if [[ ! -e Package.resolved ]]; then
     swift package resolve
     scripts/packages.py --hold
 fi
+scripts/install-etcd.sh
 swift build --build-tests
 output=$(mktemp -t balancer-tests.XXXXXX)
 trap 'rm -f "$output"' EXIT

@@ -16,7 +16,8 @@ struct BalancerCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, CheckCommand.self, StatusCommand.self, RoutesCommand.self, WeightCommand.self,
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
-            UndoCommand.self, CertificatesCommand.self, TokenCommand.self, HealthCommand.self, CompareCommand.self,
+            UndoCommand.self, CertificatesCommand.self, ClusterCommand.self, TokenCommand.self, HealthCommand.self,
+            CompareCommand.self,
         ])
 
     static func main() async {

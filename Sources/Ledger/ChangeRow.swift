@@ -33,12 +33,15 @@ package struct ChangeRow: Sendable, Equatable {
     package var undoes: String?
     package var generationBefore: UInt64
     package var generationAfter: UInt64
+    /// Its number among the changes of all replicas; nil: there are no others, or it is not theirs.
+    package var revision: String?
     package var state: State
 
     package init(
         sequence: UInt64, id: String, at: UInt64, replica: String, door: String, who: String, what: String,
         subject: String, detail: String, before: String, after: String, reason: String, evidence: String? = nil,
-        forced: Bool = false, undoes: String? = nil, generationBefore: UInt64, generationAfter: UInt64, state: State
+        forced: Bool = false, undoes: String? = nil, generationBefore: UInt64, generationAfter: UInt64,
+        revision: String? = nil, state: State
     ) {
         self.sequence = sequence
         self.id = id
@@ -57,6 +60,7 @@ package struct ChangeRow: Sendable, Equatable {
         self.undoes = undoes
         self.generationBefore = generationBefore
         self.generationAfter = generationAfter
+        self.revision = revision
         self.state = state
     }
 }

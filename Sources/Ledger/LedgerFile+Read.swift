@@ -1,7 +1,7 @@
 extension LedgerFile {
     private static let columns = """
         sequence, id, at, replica, door, who, what, subject, detail, before, after, reason, evidence, forced, undoes,
-          generation_before, generation_after, state
+          generation_before, generation_after, state, revision
         """
 
     /// The newest `limit` rows before a sequence, newest first.
@@ -68,6 +68,6 @@ extension ChangeRow {
             who: row.text(5), what: row.text(6), subject: row.text(7), detail: row.text(8), before: row.text(9),
             after: row.text(10), reason: row.text(11), evidence: row.optionalText(12), forced: row.integer(13) != 0,
             undoes: row.optionalText(14), generationBefore: row.count(15), generationAfter: row.count(16),
-            state: State(rawValue: row.text(17)) ?? .applied)
+            revision: row.optionalText(18), state: State(rawValue: row.text(17)) ?? .applied)
     }
 }

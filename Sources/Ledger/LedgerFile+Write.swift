@@ -1,8 +1,8 @@
 extension LedgerFile {
     private static let insert = """
         INSERT INTO change (sequence, id, at, replica, door, who, what, subject, before, after, reason, evidence, forced, undoes,
-          generation_before, generation_after, state, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-          ?15, ?16, ?17, ?18) ON CONFLICT (id) DO UPDATE SET state = excluded.state
+          generation_before, generation_after, state, detail, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+          ?15, ?16, ?17, ?18, ?19) ON CONFLICT (id) DO UPDATE SET state = excluded.state
         """
     private static let setLive = """
         INSERT INTO live (key, value, change) VALUES (?1, ?2, ?3)
@@ -53,7 +53,7 @@ extension LedgerFile {
                 .text(row.who), .text(row.what), .text(row.subject), .text(row.before), .text(row.after),
                 .text(row.reason), SQLiteValue(row.evidence), row.forced ? 1 : 0, SQLiteValue(row.undoes),
                 SQLiteValue(row.generationBefore), SQLiteValue(row.generationAfter), .text(row.state.rawValue),
-                .text(row.detail),
+                .text(row.detail), SQLiteValue(row.revision),
             ])
     }
 

@@ -13,6 +13,8 @@ package final class LedgerFile: Sendable {
         /// Of the newest row; 0: there is none.
         package var lastSequence: UInt64
         package var lastGeneration: UInt64
+        /// The largest number of a change that all replicas know.
+        package var lastRevision: UInt64
         /// Changes that were written and not marked as applied: the process before this one ended in between.
         package var unfinished: Int
         /// Where a damaged file was moved to.
@@ -133,8 +135,10 @@ package final class LedgerFile: Sendable {
         let generation =
             try connection.integer(
                 "SELECT max(max(generation_before, coalesce(generation_after, 0))) FROM change") ?? 0
+        let revision = try connection.integer("SELECT max(CAST(revision AS INTEGER)) FROM change") ?? 0
         return Contents(
             live: live, lastSequence: UInt64(clamping: last), lastGeneration: UInt64(clamping: generation),
+            lastRevision: UInt64(clamping: revision),
             unfinished: Int(clamping: unfinished), damaged: damaged)
     }
 

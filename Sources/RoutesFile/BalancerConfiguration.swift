@@ -16,6 +16,10 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var takeover: String?
     /// Path of the file that keeps the journal and what operators change beyond the process; nil: nothing does.
     package var state: String?
+    /// Where replicas agree on what operators change; nil: this process is alone.
+    package var cluster: ClusterSpec?
+    /// Tells whether another replica's file means the same traffic; empty: there is no `cluster`.
+    package var fingerprint = ""
     /// What must hold before a side gets a larger share; nil: operators know.
     package var guardSpec: GuardSpec?
     /// Plans by which traffic moves from one side to another; names are unique.

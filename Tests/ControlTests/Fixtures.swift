@@ -200,6 +200,7 @@ extension TablePublisher {
         try await self.setAdministrative(
             AdministrativeChange(
                 state: state, addresses: [address], name: "\(address)", upstream: upstream, reason: reason),
-            origin: origin)
+            origin: origin
+        ).upstreams
     }
 }

@@ -45,6 +45,21 @@ struct AcceptedTests {
         #expect(configuration.admin == AdminSpec())
     }
 
+    @Test("A cluster's fingerprint tells what traffic a file means, and nothing of the machine")
+    func fingerprint() throws {
+        func print(_ top: String, weight: Int = 1) throws -> String {
+            try Document(
+                top: #"\#(top) "cluster": { "name": "x", "kubernetes": { "namespace": "n" } },"#,
+                routes: #"[{ "split": { "core": \#(weight) }, "name": "api" }]"#
+            ).parse().fingerprint
+        }
+        let plain = try print("")
+        #expect(plain.count == 16)
+        #expect(try print(#""workers": 3, "state": { "path": "/x" },"#) == plain)
+        #expect(try print("", weight: 2) != plain && print(#""timeouts": { "queue": "1s" },"#) != plain)
+        #expect(try Document().parse().fingerprint.isEmpty)
+    }
+
     @Test("Every key of the top level")
     func topLevel() throws {
         let configuration = try Document(
@@ -53,6 +68,8 @@ struct AcceptedTests {
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },
+                "cluster": { "name": "otv", "etcd": { "endpoints": ["https://10.0.0.5:2379", "http://e:1"], "caFile": "/ca",
+                    "user": "u", "passwordFile": "/p" } },
                 "trustedProxies": ["10.0.0.0/8", "::1"], "errors": { "reason": false },
                 "forwarding": { "via": "edge", "forwarded": true, "xForwarded": false, "requestID": false,
                     "underscores": "refuse", "maxPasses": 0, "clientCertificate": true },
@@ -71,6 +88,11 @@ struct AcceptedTests {
         ).parse()
         #expect(configuration.admin?.address == (try address("[::1]:0")))
         #expect(configuration.admin?.observe == (try address("0.0.0.0:0")))
+        var etcd = EtcdSpec(endpoints: ["https://10.0.0.5:2379", "http://e:1"])
+        etcd.caFile = "/ca"
+        etcd.user = "u"
+        etcd.passwordFile = "/p"
+        #expect(configuration.cluster == ClusterSpec(name: "otv", engine: .etcd(etcd)))
         #expect(configuration.admin?.hosts == ["balancer.internal", "[::1]"])
         #expect(
             configuration.admin?.tls == AdminTLS(chain: NamedFile(path: "/a"), key: NamedFile(path: "/b")))

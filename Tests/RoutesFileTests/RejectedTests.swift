@@ -91,6 +91,22 @@ struct RejectedTests {
         .top(#""operationalLog": { "level": "infos" }"#, "$.operationalLog.level", #"did you mean "info"?"#),
         .top(#""state": {}"#, "$.state", #"the key "path" is missing"#),
         .top(#""state": { "path": "" }"#, "$.state.path", "1 to 4000 bytes"),
+        .top(#""cluster": { "name": "x" }"#, "$.cluster", #"expected "etcd" or "kubernetes""#),
+        .top(#""cluster": { "kubernetes": {} }"#, "$.cluster", #"the key "name" is missing"#),
+        .top(#""cluster": { "name": "X", "kubernetes": {} }"#, "$.cluster.name", "small letters"),
+        .top(
+            #""cluster": { "name": "x", "kubernetes": {}, "etcd": { "endpoints": ["http://a:1"] } }"#, "$.cluster",
+            "not both"),
+        .top(#""cluster": { "name": "x", "etcd": {} }"#, "$.cluster.etcd", #"the key "endpoints" is missing"#),
+        .top(
+            #""cluster": { "name": "x", "etcd": { "endpoints": ["a:1"] } }"#, "$.cluster.etcd.endpoints[0]",
+            "a URL such as"),
+        .top(
+            #""cluster": { "name": "x", "etcd": { "endpoints": ["http://a:1"], "user": "u" } }"#, "$.cluster.etcd",
+            "go together"),
+        .top(
+            #""cluster": { "name": "x", "kubernetes": { "namespace": "a/b" } }"#, "$.cluster.kubernetes.namespace",
+            "namespace"),
         .top(#""guard": { "available": 101 }"#, "$.guard.available", "an integer from 0 to 100"),
         .top(#""guard": { "headroom": 0 }"#, "$.guard.headroom", "an integer from 1 to 100"),
         .top(#""guard": { "minimun": 0 }"#, "$.guard.minimun", #"did you mean "minimum"?"#),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Control
 import FoundationEssentials
 
 struct EndpointCommand: AsyncParsableCommand {
@@ -44,6 +45,7 @@ struct EndpointCommand: AsyncParsableCommand {
         var administrative: String
         var upstreams: [String]
         var warnings: [String]?
+        var replicas: ReplicaCount?
     }
 
     func run() async throws {
@@ -56,6 +58,7 @@ struct EndpointCommand: AsyncParsableCommand {
             headers: self.ifMatch.map { ["If-Match": $0] } ?? [:])
         try client.show(data, as: Done.self) { done in
             for warning in done.warnings ?? [] { Output.error("warning: \(warning)".visible) }
+            if let replicas = done.replicas { Output.line(WeightCommand.tell(replicas)) }
             Output.line("\(done.address) (\(done.upstreams.joined(separator: ", "))): \(done.administrative)".visible)
         }
     }

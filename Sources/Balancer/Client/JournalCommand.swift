@@ -87,7 +87,8 @@ struct JournalCommand: AsyncParsableCommand {
     private static func table(_ entries: [JournalEntry]) -> TextTable {
         var table = TextTable("NUMBER", "AT", "BY", "WHAT", "SUBJECT", "DETAIL", "REASON", "GENERATION")
         for entry in entries {
-            let who = entry.who.isEmpty ? entry.origin.rawValue : "\(entry.origin.rawValue) \(entry.who)"
+            var who = entry.who.isEmpty ? entry.origin.rawValue : "\(entry.origin.rawValue) \(entry.who)"
+            if let replica = entry.replica { who += " at \(replica)" }
             var detail = entry.detail
             if entry.forced { detail += " (forced)" }
             if let undoes = entry.undoes { detail += " (undoes \(undoes))" }

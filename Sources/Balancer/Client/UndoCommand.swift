@@ -76,6 +76,7 @@ struct UndoCommand: AsyncParsableCommand {
                 for problem in outcome.objections { Output.error("the guard objects: \(problem)".visible) }
             }
             for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
+            if let replicas = outcome.replicas { Output.line(WeightCommand.tell(replicas)) }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
             Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)
         }

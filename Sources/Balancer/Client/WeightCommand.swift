@@ -36,6 +36,12 @@ struct WeightCommand: AsyncParsableCommand {
     @Flag(help: "Do it even if it leaves no upstream a weight or, with --reason, if the guard objects.")
     var force = false
 
+    @Flag(
+        help:
+            "Only on the replica that is asked, while it cannot ask the others: back to what the file says. Needs --reason."
+    )
+    var local = false
+
     @Option(help: "Why, for the journal.")
     var reason: String?
 
@@ -48,6 +54,7 @@ struct WeightCommand: AsyncParsableCommand {
         var weights: [String: UInt64]
         var reason: String?
         var force: Bool?
+        var local: Bool?
     }
 
     func validate() throws {
@@ -73,6 +80,11 @@ struct WeightCommand: AsyncParsableCommand {
         for objection in outcome.objections { Output.error("the guard objects: \(objection.message)".visible) }
     }
 
+    static func tell(_ replicas: ReplicaCount) -> String {
+        "in force on \(replicas.applied) of \(replicas.of) replicas"
+            + (replicas.applied < replicas.of ? " yet: `balancer cluster` tells which" : "")
+    }
+
     /// With one decimal.
     private static func number(_ value: Double) -> String {
         let tenths = (value * 10).rounded()
@@ -83,7 +95,7 @@ struct WeightCommand: AsyncParsableCommand {
         let change = Change(
             weights: Dictionary(
                 self.weights.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first }),
-            reason: self.reason, force: self.force ? true : nil)
+            reason: self.reason, force: self.force ? true : nil, local: self.local ? true : nil)
         let client = AdminClient(options: self.admin)
         let path = "/api/v1/routes/\(AdminClient.segment(self.route))/weights\(self.dryRun ? "?dryRun=true" : "")"
         let data = try await client.put(
@@ -100,6 +112,7 @@ struct WeightCommand: AsyncParsableCommand {
             if outcome.dryRun { Self.tell(outcome) }
             for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
+            if let replicas = outcome.replicas { Output.line(Self.tell(replicas)) }
             Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)
         }
     }

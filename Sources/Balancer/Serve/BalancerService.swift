@@ -87,9 +87,12 @@ final class BalancerService: Sendable {
         let ledger = try options.configuration.state.map {
             LedgerStore(path: $0, thread: try BlockingThreads(named: "ledger"))
         }
+        let agreement = options.configuration.cluster.map { spec in
+            Agreement(spec, replica: options.replica, logger: logger)
+        }
         let history = TrafficHistory(dataPlane: proxy)
         let publisher = TablePublisher(
-            registry: registry, dataPlane: proxy, ledger: ledger, replica: ProcessInfo.processInfo.hostName,
+            registry: registry, dataPlane: proxy, ledger: ledger, replica: options.replica, agreement: agreement,
             logger: logger,
             published: { table in
                 await health.apply(table)
@@ -181,7 +184,7 @@ final class BalancerService: Sendable {
             self.output.finish()
             Glibc.exit(1)
         }
-        guard await self.begin(successor) else { return false }
+        guard await self.begin(successor, in: &group) else { return false }
         for scope in AdminScope.allCases {
             if let address = self.options.admin(scope), let reason = await self.startAdmin(address, scope, in: &group) {
                 Output.error("balancer: \(reason)")
@@ -219,7 +222,7 @@ final class BalancerService: Sendable {
     }
 
     /// Puts the first table in force and the listeners in place. False, with the reason printed, if that cannot be.
-    private func begin(_ successor: Successor?) async -> Bool {
+    private func begin(_ successor: Successor?, in group: inout TaskGroup<Void>) async -> Bool {
         if let inherited = successor?.inherited {
             await self.proxy.adopt(
                 ticketKeys: inherited.ticketKeys, secureListeners: inherited.secureListeners)
@@ -227,6 +230,8 @@ final class BalancerService: Sendable {
             await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
         }
         await self.publisher.openLedger(isSuccessor: successor != nil)
+        group.addTask { await self.publisher.runCluster() }
+        await self.publisher.joinCluster()
         guard await self.reloader.start(self.options.configuration, bytes: self.options.bytes) else {
             Output.report(await self.reloader.report.problems, in: self.options.path)
             return false
@@ -259,6 +264,7 @@ final class BalancerService: Sendable {
         let finished = await drained
         if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
         self.proxy.stop()
+        if !handedOver { await self.publisher.agreement?.leave() }
         await self.publisher.flushLedger()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import FoundationEssentials
 import Glibc
 import Reactor
 import RoutesFile
@@ -25,10 +26,28 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "path"))
     var takeover: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Name of this process among its replicas, in the journal and in the cluster. Without it: the host's.",
+            valueName: "name"))
+    var replica: String?
+
     func validate() throws {
+        if let replica = self.replica, !Self.isName(replica) {
+            throw ValidationError("--replica takes 1 to 200 letters, digits, '.', '_' or '-'")
+        }
         if let workers = self.workers, !(1...1_024).contains(workers) {
             throw ValidationError("--workers takes a number from 1 to 1024")
         }
+    }
+
+    /// It becomes part of keys and of names of objects.
+    private static func isName(_ text: String) -> Bool {
+        (1...200).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                let character = Character(Unicode.Scalar(byte))
+                return character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
+            }
     }
 
     func run() async throws {
@@ -51,7 +70,8 @@ struct ServeCommand: AsyncParsableCommand {
         let options = ServeOptions(
             path: self.config, bytes: bytes, configuration: configuration,
             workers: self.workers ?? configuration.workers ?? processors.count,
-            processors: processors, takeover: self.takeover ?? configuration.takeover)
+            processors: processors, takeover: self.takeover ?? configuration.takeover,
+            replica: self.replica ?? ProcessInfo.processInfo.hostName)
         throw ExitCode(await BalancerService.run(options, signals: .process))
     }
 }

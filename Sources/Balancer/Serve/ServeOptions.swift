@@ -14,6 +14,8 @@ struct ServeOptions: Sendable {
     var processors: AvailableProcessors
     /// Local socket for take-overs.
     var takeover: String?
+    /// Name of this process among its replicas.
+    var replica: String
 
     /// Where the admin API listens for this; nil: nowhere.
     func admin(_ scope: AdminScope) -> SocketAddress? {

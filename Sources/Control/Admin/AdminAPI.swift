@@ -45,7 +45,7 @@ package struct AdminAPI: Sendable {
             if let reason = await plane.unreadyReason() {
                 return Self.text("\(reason)\n", status: .serviceUnavailable)
             }
-            return Self.text("ready\n")
+            return Self.text("ready\(await plane.clusterRemark())\n")
         }
         router.get("/metrics") { _, _ in
             Self.text(await plane.metrics().render(), type: MetricsText.contentType)
@@ -77,7 +77,7 @@ package struct AdminAPI: Sendable {
             let change = WeightChange(
                 route: name, weights: wanted.weights, reason: wanted.reason,
                 ifMatch: Self.tags(request.headers[.ifMatch]),
-                dryRun: dryRun, force: wanted.force)
+                dryRun: dryRun, force: wanted.force, local: wanted.local)
             let outcome = try await plane.publisher.setWeights(change, origin: context.origin)
             return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
         }
@@ -99,12 +99,12 @@ package struct AdminAPI: Sendable {
             let change = AdministrativeChange(
                 state: wanted.state, addresses: addresses, name: text, upstream: wanted.upstream,
                 reason: wanted.reason, force: wanted.force, ifMatch: Self.tags(request.headers[.ifMatch]))
-            let upstreams = try await plane.publisher.setAdministrative(change, origin: context.origin)
+            let outcome = try await plane.publisher.setAdministrative(change, origin: context.origin)
             return try AdminJSON.response(
                 AdministrativeBody(
                     address: addresses.count == 1 ? addresses[0].description : text,
-                    administrative: wanted.state.word, upstreams: upstreams,
-                    warnings: await plane.publisher.ledgerWarnings))
+                    administrative: wanted.state.word, upstreams: outcome.upstreams, warnings: outcome.warnings,
+                    replicas: outcome.replicas))
         }
     }
 
@@ -133,6 +133,12 @@ package struct AdminAPI: Sendable {
     private func addInsight(to router: Router<AdminRequestContext>) {
         let plane = self.plane
         router.get("/api/v1/status") { _, _ in try AdminJSON.response(await plane.statusBody()) }
+        router.get("/api/v1/cluster") { _, _ in
+            guard let agreement = plane.publisher.agreement else {
+                throw AdminFailure(status: .notFound, "this balancer is alone: its file has no \"cluster\"")
+            }
+            return try AdminJSON.response(await agreement.body())
+        }
         router.get("/api/v1/certificates") { _, _ in try AdminJSON.response(await plane.certificatesBody()) }
         router.get("/api/v1/explain") { request, _ in
             let parameters = request.uri.queryParameters
@@ -177,6 +183,8 @@ package struct AdminAPI: Sendable {
         var upstreams: [String]
         /// What an operator should know before relying on it.
         var warnings: [String]
+        /// nil: there are no others.
+        var replicas: ReplicaCount?
     }
 
     // MARK: fields and parameters

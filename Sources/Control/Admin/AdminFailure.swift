@@ -35,6 +35,11 @@ struct AdminFailure: Error {
             self.init(
                 status: .serviceUnavailable,
                 "journal: it cannot be written, and the change would be lost; nothing was changed: \(reason)")
+        case .unreachable(let since, let reason):
+            self.init(
+                status: .serviceUnavailable,
+                "cluster-unreachable: nothing is changed without the other replicas; since "
+                    + "\(since.map { Timestamp.iso8601($0) } ?? "the start"): \(reason)")
         case .handingOver: self.init(status: .conflict, "another process is taking over; ask that one")
         }
     }

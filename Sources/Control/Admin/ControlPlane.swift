@@ -72,6 +72,14 @@ package struct ControlPlane: Sendable {
         return nil
     }
 
+    /// What a probe's reader should know of the cluster: traffic is served all the same.
+    func clusterRemark() async -> String {
+        guard let agreement = self.publisher.agreement else { return "" }
+        if let fault = await agreement.fault { return "; the live state in the store is not taken on: \(fault)" }
+        guard let since = await agreement.cutOffSince else { return "" }
+        return "; the cluster's store does not answer since \(Timestamp.iso8601(since))"
+    }
+
     package func metrics() async -> MetricsPage {
         var page = MetricsPage(
             workers: await self.dataPlane.snapshots(), view: await self.publisher.current,
@@ -79,6 +87,7 @@ package struct ControlPlane: Sendable {
             report: await self.reloader.report, admin: self.adminConnections.counts + self.observeConnections.counts,
             denied: self.access.denied, logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
+        page.cluster = await self.publisher.agreement?.figures
         page.certificates = await self.reloader.certificateFigures
         page.certificates.ticketKeyAge = await self.dataPlane.ticketKeyAge()
         return page

@@ -42,13 +42,15 @@ enum JSONInput: Equatable {
 }
 
 extension JSONInput {
-    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT, "force": BOOL}`, or every problem in it; the last two may be left
-    /// out. Whether the names exist is for the table to say.
-    func weightChange() throws(ChangeRefused) -> (weights: [String: UInt32], reason: String, force: Bool) {
+    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT, "force": BOOL, "local": BOOL}`, or every problem in it; the last three
+    /// may be left out. Whether the names exist is for the table to say.
+    func weightChange() throws(ChangeRefused) -> (
+        weights: [String: UInt32], reason: String, force: Bool, local: Bool
+    ) {
         guard case .object(let members) = self else {
             throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
         }
-        var problems = Self.unknown(members, known: ["weights", "reason", "force"])
+        var problems = Self.unknown(members, known: ["weights", "reason", "force", "local"])
         var weights: [String: UInt32] = [:]
         switch members["weights"] {
         case .object(let entries)?:
@@ -71,8 +73,9 @@ extension JSONInput {
         }
         let reason = Self.text(members["reason"], path: "$.reason", &problems)
         let force = Self.flag(members["force"], path: "$.force", &problems)
+        let local = Self.flag(members["local"], path: "$.local", &problems)
         guard problems.isEmpty else { throw .invalid(problems) }
-        return (weights, reason ?? "", force)
+        return (weights, reason ?? "", force, local)
     }
 
     /// `{"sequence": N | "toGeneration": G, "reason": TEXT, "force": BOOL, "partial": BOOL}`.

@@ -20,6 +20,10 @@ enum OpenAPIDocument {
               "responses": {"200": {"$ref": "#/components/responses/Status"}}}},
             "/api/v1/certificates": {"get": {"summary": "Certificates in force, and what is wrong with newer files",
               "responses": {"200": {"$ref": "#/components/responses/Certificates"}}}},
+            "/api/v1/cluster": {"get": {"summary": "The replicas, as this one knows them; 404 where there are none",
+              "responses": {
+                "200": {"$ref": "#/components/responses/Cluster"},
+                "404": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/routes": {"get": {"summary": "All routes with weights and shares in force",
               "responses": {"200": {"$ref": "#/components/responses/Routes"}}}},
             "/api/v1/routes/{name}": {"get": {"summary": "One route",
@@ -42,7 +46,9 @@ enum OpenAPIDocument {
                     "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000000}},
                   "reason": {"type": "string"},
                   "force": {"type": "boolean", "default": false,
-                    "description": "Also if it leaves no upstream a weight; with a reason, also if the guard objects"}}}}}},
+                    "description": "Also if it leaves no upstream a weight; with a reason, also if the guard objects"},
+                  "local": {"type": "boolean", "default": false,
+                    "description": "On this replica alone, while it cannot ask the others: back only, and with a reason"}}}}}},
               "responses": {
                 "200": {"$ref": "#/components/responses/WeightChange"},
                 "400": {"$ref": "#/components/responses/Refused"},
@@ -73,7 +79,8 @@ enum OpenAPIDocument {
                   "type": "object", "properties": {
                     "address": {"type": "string"}, "administrative": {"type": "string"},
                     "upstreams": {"type": "array", "items": {"type": "string"}},
-                    "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+                    "warnings": {"type": "array", "items": {"type": "string"}},
+                    "replicas": {"$ref": "#/components/schemas/Replicas"}}}}}},
                 "400": {"$ref": "#/components/responses/Refused"},
                 "403": {"$ref": "#/components/responses/Refused"},
                 "404": {"$ref": "#/components/responses/Refused"},
@@ -214,12 +221,16 @@ enum OpenAPIDocument {
                 "fileWeights": {"$ref": "#/components/schemas/Weights"},
                 "upstream": {"type": "string"}, "address": {"type": "string"},
                 "administrative": {"enum": ["ready", "drain", "maintenance"]}}},
+              "Replicas": {"type": "object", "description": "Those that have it in force, of those that are there; absent: there are none",
+                "properties": {"applied": {"type": "integer"}, "of": {"type": "integer"}}},
               "JournalEntry": {"type": "object", "properties": {
                 "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
                 "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery", "health"]},
                 "who": {"type": "string"},
                 "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
-                  "guard", "denied", "reserve", "restored", "ledger"]},
+                  "guard", "denied", "reserve", "restored", "ledger", "limit", "cluster", "leader"]},
+                "replica": {"type": "string", "description": "Where it was made; absent: here"},
+                "revision": {"type": "integer", "description": "Its number among the changes of all replicas"},
                 "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},
                 "evidence": {"type": "string"},
                 "state": {"enum": ["intended", "applied", "refused", "failed"]},
@@ -250,7 +261,7 @@ enum OpenAPIDocument {
                     "before": {"$ref": "#/components/schemas/Load"}, "after": {"$ref": "#/components/schemas/Load"}}}},
                   "movedKeys": {"type": "number", "minimum": 0, "maximum": 1},
                   "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-                  "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+                  "replicas": {"$ref": "#/components/schemas/Replicas"}, "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
               "Upstreams": {"description": "Upstreams", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {"upstreams": {"type": "array", "items": {
                   "type": "object", "properties": {
@@ -292,7 +303,23 @@ enum OpenAPIDocument {
                     "after": {"type": "string"}}}},
                   "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-                  "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+                  "replicas": {"$ref": "#/components/schemas/Replicas"}, "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
+              "Cluster": {"description": "Replicas", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {
+                  "name": {"type": "string"}, "store": {"type": "string"}, "replica": {"type": "string"},
+                  "reachable": {"type": "boolean"}, "lastContact": {"type": "string", "format": "date-time"},
+                  "reason": {"type": "string"}, "leader": {"type": "string"}, "leads": {"type": "boolean"},
+                  "term": {"type": "integer"}, "sequence": {"type": "integer"}, "applied": {"type": "integer"},
+                  "change": {"type": "string"}, "conflicts": {"type": "integer"}, "splits": {"type": "integer"},
+                  "endpoints": {"type": "integer"},
+                  "replicas": {"type": "array", "items": {"type": "object", "properties": {
+                    "name": {"type": "string"}, "present": {"type": "boolean"}, "version": {"type": "string"},
+                    "format": {"type": "integer"}, "generation": {"type": "integer"}, "sequence": {"type": "integer"},
+                    "lagSeconds": {"type": "number"}, "file": {"type": "string"},
+                    "clockAheadSeconds": {"type": "number"}, "heard": {"type": "string", "format": "date-time"},
+                    "trouble": {"type": "string"}}}},
+                  "remarks": {"type": "array", "items": {"type": "string"}},
+                  "holds": {"type": "array", "items": {"type": "string"}}}}}}},
               "Certificates": {"description": "Certificates", "content": {"application/json": {"schema": {
                 "type": "object", "required": ["certificates", "problems"], "properties": {
                   "certificates": {"type": "array", "items": {"type": "object", "properties": {

@@ -14,6 +14,8 @@ package struct MetricsPage: Sendable {
     package var denied: UInt64
     package var logLinesDropped: UInt64
     package var certificates = CertificateFigures()
+    /// nil: this process is alone.
+    package var cluster: ClusterFigures?
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
@@ -46,6 +48,7 @@ package struct MetricsPage: Sendable {
         self.writeProbes(&text)
         self.writeDiscovery(&text)
         self.writeTable(&text)
+        self.writeCluster(&text)
         self.writeProcess(&text)
         return text.text
     }

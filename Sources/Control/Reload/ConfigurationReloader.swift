@@ -150,7 +150,7 @@ package actor ConfigurationReloader {
             switch error {
             // The document has been checked before: what is wrong is around it, such as a port that is taken.
             case .invalid(let found): problems = found
-            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal:
+            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal, .unreachable:
                 problems = [ControlProblem(path: "$", message: "another process is taking over")]
             }
             await self.reject(problems, .bytes(bytes), .passing, origin)
@@ -298,6 +298,7 @@ package actor ConfigurationReloader {
         if first.workers != configuration.workers { needsRestart.append("$.workers") }
         if first.takeover != configuration.takeover { needsRestart.append("$.takeover") }
         if first.state != configuration.state { needsRestart.append("$.state") }
+        if first.cluster != configuration.cluster { needsRestart.append("$.cluster") }
         for path in needsRestart {
             self.logger.warning("changed in the file, takes effect at the next start", metadata: ["path": "\(path)"])
         }

@@ -15,8 +15,19 @@ package enum Change: Sendable {
     case inherit(LiveState, as: JournalEntry.What = .takeover)
     /// Routes and endpoints go back to where they stood.
     case restore(Restoration)
+    /// All replicas have agreed on this.
+    case agree(SharedLive)
     /// Another process is taking over (true), or has given it up.
     case handOver(Bool)
+}
+
+/// What an administrative change did.
+package struct AdministrativeOutcome: Sendable, Equatable {
+    /// Of which the addresses are endpoints.
+    package var upstreams: [String]
+    package var warnings: [String]
+    /// Of those that are there, how many have it in force; nil: there are no others.
+    package var replicas: ReplicaCount?
 }
 
 /// An operator takes endpoints out of traffic, or puts them back.

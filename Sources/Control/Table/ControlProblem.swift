@@ -59,4 +59,6 @@ package enum ChangeRefused: Error, Sendable, Equatable {
     case gone([ControlProblem])
     /// The ledger cannot be written: the change would be lost with this process.
     case journal(String)
+    /// The other replicas cannot be asked. Since when, in milliseconds since 1970; nil: since the start.
+    case unreachable(since: UInt64?, reason: String)
 }

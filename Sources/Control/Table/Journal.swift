@@ -49,6 +49,10 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case reserve
         /// The ledger itself: damaged, not to be written, written again.
         case ledger
+        /// What replicas have agreed on was begun, lost, found again.
+        case cluster
+        /// Another replica leads.
+        case leader
         /// A key of a limit was forgiven.
         case limit
     }
@@ -82,7 +86,12 @@ package struct JournalEntry: Sendable, Equatable, Codable {
     package var undoes: String?
     package var state = ChangeRow.State.applied
     /// `at-start`: the process ended before it had said that the change was in force; it was at the next start.
+    /// `detached`: it was made on this replica alone, while the others could not be asked.
     package var evidence: String?
+    /// Where it was made; nil: here, or there are no others.
+    package var replica: String?
+    /// Its number among the changes of all replicas; nil: it is this replica's own.
+    package var revision: UInt64?
 }
 
 /// Where a route or an endpoint stands: what an undo goes back to.
@@ -191,7 +200,7 @@ package struct Journal: Sendable {
         }
     }
 
-    private static func bounded(_ text: String) -> String {
+    static func bounded(_ text: String) -> String {
         guard text.utf8.count > Self.textLimit else { return text }
         return BoundedText.prefix(of: text, bytes: Self.textLimit - BoundedText.mark.utf8.count) + BoundedText.mark
     }

@@ -19,12 +19,13 @@ enum LedgerRows {
 
     static func row(_ entry: JournalEntry, replica: String) -> ChangeRow {
         ChangeRow(
-            sequence: entry.sequence, id: entry.id, at: Timestamp.milliseconds(entry.at) ?? 0, replica: replica,
+            sequence: entry.sequence, id: entry.id, at: Timestamp.milliseconds(entry.at) ?? 0,
+            replica: entry.replica ?? replica,
             door: entry.origin.rawValue, who: entry.who, what: entry.what.rawValue, subject: entry.subject,
             detail: entry.detail, before: entry.before.map { Self.json($0) } ?? "",
             after: entry.after.map { Self.json($0) } ?? "", reason: entry.reason, evidence: entry.evidence,
             forced: entry.forced, undoes: entry.undoes, generationBefore: entry.generationBefore,
-            generationAfter: entry.generationAfter, state: entry.state)
+            generationAfter: entry.generationAfter, revision: entry.revision.map { "\($0)" }, state: entry.state)
     }
 
     /// nil: a word in it is not known.
@@ -37,7 +38,8 @@ enum LedgerRows {
             sequence: row.sequence, id: row.id, at: Timestamp.iso8601(row.at), origin: origin, who: row.who, what: what,
             subject: row.subject, detail: row.detail, reason: row.reason, generationBefore: row.generationBefore,
             generationAfter: row.generationAfter, before: Self.value(row.before), after: Self.value(row.after),
-            forced: row.forced, undoes: row.undoes, state: row.state, evidence: row.evidence)
+            forced: row.forced, undoes: row.undoes, state: row.state, evidence: row.evidence,
+            replica: row.revision == nil ? nil : row.replica, revision: row.revision.flatMap { UInt64($0) })
     }
 
     // MARK: live state

@@ -109,4 +109,6 @@ package struct UndoOutcome: Sendable, Equatable, Codable {
     /// What the guard has against it.
     package var objections: [ControlProblem]
     package var warnings: [String]
+    /// Of those that are there, how many have it in force; nil: there are no others, or they were not asked.
+    package var replicas: ReplicaCount?
 }

@@ -23,12 +23,16 @@ package struct RoutingState: Sendable {
     package private(set) var live: [String: LiveState.Weights] = [:]
     /// Endpoints that operators took out. What is not here is ready.
     package private(set) var administrative: [EndpointKey: Administrative] = [:]
+    /// What all replicas have agreed on; nil: there are none, or nothing of it has been seen yet.
+    package internal(set) var shared: SharedLive?
+    /// Routes whose weights were set here alone, while the others could not be asked.
+    package internal(set) var detached: Set<String> = []
     private var discovered = DiscoveredEndpoints()
     private var names = ResolvedNames()
     /// Endpoints of `spec` given by a name that has no addresses, or not those of its last look-up.
     package private(set) var unresolved: [UnresolvedEndpoint] = []
     /// Into the routes of `spec` and of `configuration` alike.
-    private var routeIndices: [String: Int] = [:]
+    private(set) var routeIndices: [String: Int] = [:]
 
     package init(instance: UInt64, at now: UInt64) {
         self.instance = instance
@@ -45,6 +49,7 @@ package struct RoutingState: Sendable {
         case .resolved(let outcome, let host): self.resolve(outcome, host: host, at: now)
         case .inherit(let state, let what): self.inherit(state, what)
         case .restore(let restoration): try self.restore(restoration, at: now)
+        case .agree(let shared): try self.agree(on: shared, at: now)
         case .handOver(let begins): try self.handOver(begins)
         }
     }
@@ -85,7 +90,7 @@ package struct RoutingState: Sendable {
 
     // MARK: changes
 
-    private var unchanged: Transition {
+    var unchanged: Transition {
         Transition(generationBefore: self.generation, generationAfter: self.generation)
     }
 
@@ -95,6 +100,7 @@ package struct RoutingState: Sendable {
         self.spec = spec
         self.publish(at: now, &transition)
         transition.movesEndpoints = true
+        self.adoptAdministrative(&transition)
         guard !self.administrative.isEmpty else { return }
         let present = Set(spec.endpointKeys)
         // What a source or a name service has not found yet is not gone.
@@ -116,7 +122,7 @@ package struct RoutingState: Sendable {
         }
     }
 
-    private mutating func publish(at now: UInt64, _ transition: inout Transition) {
+    mutating func publish(at now: UInt64, _ transition: inout Transition) {
         self.generation += 1
         self.since = now
         transition.generationAfter = self.generation
@@ -130,19 +136,7 @@ package struct RoutingState: Sendable {
         var spec = configuration.table
         let indices = Dictionary(
             spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        var ended: [Transition.Note] = []
-        for weights in self.live.values.sorted(by: { $0.route < $1.route }) {
-            guard let cause = weights.lay(over: &spec.routes, at: indices[weights.route]) else { continue }
-            self.live[weights.route] = nil
-            ended.append(
-                Transition.Note(
-                    what: .weights, subject: weights.route,
-                    detail: "live weights \(weights.weights.words) ended: \(cause)",
-                    before: Position(weights: weights.weights, fileWeights: weights.fileWeights),
-                    after: indices[weights.route].flatMap { spec.routes[$0].split?.weights }.map {
-                        Position(weights: $0, fileWeights: $0)
-                    }))
-        }
+        let ended = self.layLive(over: &spec, indices)
         self.discovered.adopt(&spec, present: self.spec)
         self.names.retain(only: spec)
         self.unresolved = self.names.fill(&spec, listeners: configuration.listeners)
@@ -155,6 +149,29 @@ package struct RoutingState: Sendable {
             ? "\(spec.routes.count) routes, \(spec.upstreams.count) upstreams" : "no change in routing"
         transition.notes = [Transition.Note(what: .load, subject: "", detail: detail)] + ended + transition.notes
         return transition
+    }
+
+    /// Lays operators' weights over a file's. Tells of those that have ended.
+    private mutating func layLive(over spec: inout TableSpec, _ indices: [String: Int]) -> [Transition.Note] {
+        var ended: [Transition.Note] = []
+        for weights in self.candidates.values.sorted(by: { $0.route < $1.route }) {
+            let before = self.live[weights.route]
+            guard let cause = weights.lay(over: &spec.routes, at: indices[weights.route]) else {
+                self.live[weights.route] = weights
+                continue
+            }
+            self.live[weights.route] = nil
+            guard let before else { continue }
+            ended.append(
+                Transition.Note(
+                    what: .weights, subject: weights.route,
+                    detail: "live weights \(before.weights.words) ended: \(cause)",
+                    before: Position(weights: before.weights, fileWeights: before.fileWeights),
+                    after: indices[weights.route].flatMap { spec.routes[$0].split?.weights }.map {
+                        Position(weights: $0, fileWeights: $0)
+                    }))
+        }
+        return ended
     }
 
     /// `tags`: of which one must be in force; none: whatever is.
@@ -180,7 +197,7 @@ package struct RoutingState: Sendable {
     }
 
     /// Lays weights over the file's, or takes off those that were there.
-    private mutating func setSplit(
+    mutating func setSplit(
         of index: Int, to after: [SplitEntry], _ what: JournalEntry.What, _ reason: String,
         _ transition: inout Transition
     ) {
@@ -220,7 +237,7 @@ package struct RoutingState: Sendable {
         return transition
     }
 
-    private mutating func set(
+    mutating func set(
         _ key: EndpointKey, _ state: Administrative, _ what: JournalEntry.What, _ reason: String,
         _ transition: inout Transition
     ) {
@@ -358,13 +375,19 @@ package struct RoutingState: Sendable {
 }
 
 extension LiveState.Weights {
+    /// Whether the file still says what these were set over.
+    func stand(over file: [String: UInt32]) -> Bool {
+        file == self.fileWeights && self.weights.keys.allSatisfy { file[$0] != nil }
+    }
+
     /// Lays these weights over the route at `index`, if they still stand. Else answers why they have ended: the file's author
     /// knew better.
     fileprivate func lay(over routes: inout [RouteSpec], at index: Int?) -> String? {
         guard let index else { return "the file has no such route any more" }
         guard case .split(var entries) = routes[index].action else { return "the route goes to no upstream any more" }
         let file = entries.weights
-        guard file == self.fileWeights, self.weights.keys.allSatisfy({ file[$0] != nil }) else {
+        guard !self.fileWeights.isEmpty else { return "the other replicas have none" }
+        guard self.stand(over: file) else {
             return "the file says \(file.words)"
         }
         for member in entries.indices {

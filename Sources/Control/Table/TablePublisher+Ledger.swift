@@ -101,6 +101,7 @@ extension TablePublisher {
             self.ledger?.unwritten = unwritten
         }
         self.ledger?.wasOpen = true
+        self.agreed.journalled = max(self.agreed.journalled, contents.lastRevision)
         if let damaged = contents.damaged {
             self.ledger?.errors += 1
             self.logger?.error(
@@ -175,12 +176,13 @@ extension TablePublisher {
     /// it may be written later.
     func intend(
         _ transition: Transition, to next: RoutingState, _ origin: ChangeOrigin, forced: Bool, undoes: String? = nil,
-        mayBeLate: Bool
+        mayBeLate: Bool, evidence: String? = nil
     ) async throws(ChangeRefused) -> [JournalEntry] {
         var entries = self.entries(transition, origin).map { entry in
             var entry = entry
             entry.forced = forced
             entry.undoes = undoes
+            entry.evidence = evidence
             entry.state = .intended
             return entry
         }
@@ -227,7 +229,11 @@ extension TablePublisher {
 
     /// Writes what was done, with what it did to the live state of `before`.
     func note(_ transition: Transition, from before: RoutingState, _ origin: ChangeOrigin) async {
-        let entries = self.enter(transition, origin)
+        await self.write(self.enter(transition, origin), from: before)
+    }
+
+    /// Writes entries of the journal to the ledger, with what came of the live state of `before`.
+    func write(_ entries: [JournalEntry], from before: RoutingState) async {
         guard let ledger = self.ledger, ledger.trouble == nil, ledger.store.isOpen, !entries.isEmpty else { return }
         do throws(LedgerFailure) {
             try await ledger.store.write(
@@ -261,14 +267,16 @@ extension TablePublisher {
         return entries
     }
 
+    @discardableResult
     func enter(
         _ what: JournalEntry.What, detail: String, origin: ChangeOrigin = ChangeOrigin(.start), subject: String = ""
-    ) {
+    ) -> JournalEntry {
         let entry = self.journal.entry(
             at: self.clock.wall(), origin: origin, what: what, subject: subject, detail: detail,
             generationBefore: self.state.generation, generationAfter: self.state.generation)
         self.journal.append(entry)
         self.ledger?.keep([entry])
+        return entry
     }
 
     /// A call of the admin API was not let in.

@@ -5,9 +5,27 @@ extension TablePublisher {
     /// Takes one change back, or goes back to where live weights and administrative states stood when a generation was last in
     /// force. It is a change as any other: in one table, journalled, and to be undone itself.
     package func undo(_ request: UndoRequest, origin: ChangeOrigin) async throws(ChangeRefused) -> UndoOutcome {
+        var (outcome, agreed) = try await self.decide(request, origin: origin)
+        outcome.replicas = await self.replicas(applied: agreed)
+        return outcome
+    }
+
+    private func decide(_ request: UndoRequest, origin: ChangeOrigin) async throws(ChangeRefused)
+        -> (UndoOutcome, agreed: UInt64?)
+    {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         await self.mendLedger()
+        while true {
+            if let done = try await self.tryUndo(request, origin: origin) { return done }
+        }
+    }
+
+    /// nil: another replica's change was first, and is in force now.
+    private func tryUndo(_ request: UndoRequest, origin: ChangeOrigin) async throws(ChangeRefused)
+        -> (UndoOutcome, agreed: UInt64?)?
+    {
+        var agreed: UInt64?
         var restoration = try await self.restoration(request)
         restoration.reason = request.reason
         restoration.ifMatch = request.ifMatch
@@ -43,19 +61,20 @@ extension TablePublisher {
                     WeightChange.isRetreat(
                         from: $0.before, to: $0.after, file: self.state.fileWeights(of: $0.route) ?? [:])
                 }
-            let entries = try await self.intend(
-                transition, to: next, origin, forced: request.force, undoes: restoration.undoes,
+            let made = try await self.make(
+                next, transition, origin, forced: request.force, undoes: restoration.undoes,
                 mayBeLate: isRetreat || request.force)
-            await self.putInForce(next, transition)
-            await self.confirm(entries)
+            guard case .made(let sequence) = made else { return nil }
+            agreed = sequence
         }
-        return UndoOutcome(
+        let outcome = UndoOutcome(
             undoes: restoration.undoes, generation: self.state.generation, etag: self.state.tag, dryRun: request.dryRun,
             changed: !routes.isEmpty || !endpoints.isEmpty, routes: routes, endpoints: endpoints,
             leftOut: transition.missing, objections: objections.map(\.problem),
             warnings: self.warnings(transition, routes)
                 + (request.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
                 + self.ledgerWarnings)
+        return (outcome, agreed)
     }
 
     private func warnings(_ transition: Transition, _ routes: [UndoOutcome.RouteChange]) -> [String] {

@@ -26,6 +26,10 @@ package actor TablePublisher {
     var guardRefusals: [GuardReason: UInt64] = [:]
     /// The side that serves in reserve, by route.
     var servingReserves: [String: String] = [:]
+    /// nil: this process is alone.
+    package let agreement: Agreement?
+    /// How far this replica is with what all have agreed on.
+    var agreed = AgreedStanding()
 
     let turnstile = Turnstile()
 
@@ -34,7 +38,8 @@ package actor TablePublisher {
     package init(
         registry: EndpointRegistry, dataPlane: any DataPlane, clock: ControlClock = .system,
         instance: UInt64 = .random(in: .min ... .max), ledger: LedgerStore? = nil, replica: String = "",
-        logger: Logger? = nil, published: @escaping @Sendable (RoutingTable) async -> Void = { _ in },
+        agreement: Agreement? = nil, logger: Logger? = nil,
+        published: @escaping @Sendable (RoutingTable) async -> Void = { _ in },
         traffic: @escaping @Sendable () async -> TrafficWindow = { TrafficWindow() }
     ) {
         self.registry = registry
@@ -44,6 +49,7 @@ package actor TablePublisher {
         self.traffic = traffic
         self.ledger = ledger.map { LedgerStanding(store: $0, replica: replica) }
         self.published = published
+        self.agreement = agreement
         self.state = RoutingState(instance: instance, at: clock.monotonic())
         self.table = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
     }
@@ -84,6 +90,7 @@ package actor TablePublisher {
             try await self.bind(configuration.listeners)
             await self.putInForce(next, transition)
         }
+        await self.tellCluster()
         await self.note(transition, from: before, origin)
         return LoadOutcome(generation: transition.generationAfter, changed: transition.publishes)
     }
@@ -98,52 +105,74 @@ package actor TablePublisher {
     package func setWeights(_ change: WeightChange, origin: ChangeOrigin) async throws(ChangeRefused)
         -> WeightChangeOutcome
     {
-        await self.turnstile.enter()
-        defer { self.turnstile.leave() }
-        await self.mendLedger()
-        let (next, transition) = try self.applying(.weights(change))
-        guard let reweighting = transition.reweighting else { throw .notFound("no route \"\(change.route)\"") }
-        let before = self.shares(reweighting.before, reweighting)
-        let after = self.shares(reweighting.after, reweighting)
-        let isRetreat = WeightChange.isRetreat(
-            from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
-        let window = await self.traffic()
-        let objections =
-            isRetreat ? [] : self.objections(route: change.route, from: before, to: after, window)
-        if !change.dryRun {
-            try self.refuse(
-                objections, transition, origin, isMeant: change.force && !change.reason.isEmpty)
-            let entries = try await self.intend(
-                transition, to: next, origin, forced: change.force,
-                mayBeLate: isRetreat || (change.force && !change.reason.isEmpty))
-            await self.putInForce(next, transition)
-            await self.confirm(entries)
-        }
-        return WeightChangeOutcome(
-            route: change.route, generation: self.state.generation, etag: self.state.tag, dryRun: change.dryRun,
-            changed: reweighting.after != reweighting.before, before: before, after: after,
-            warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover)
-                + (change.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
-                + self.ledgerWarnings,
-            loads: self.loads(route: change.route, from: before, to: after, window),
-            movedKeys: self.movedKeys(reweighting), objections: objections.map(\.problem))
+        var (outcome, agreed) = try await self.decide(change, origin: origin)
+        outcome.replicas = await self.replicas(applied: agreed)
+        return outcome
     }
 
-    /// Takes endpoints out of traffic, or puts them back. Returns the names of the upstreams concerned. Workers see it at
-    /// their next choice; no new table is needed.
-    package func setAdministrative(_ change: AdministrativeChange, origin: ChangeOrigin) async throws(ChangeRefused)
-        -> [String]
+    private func decide(_ change: WeightChange, origin: ChangeOrigin) async throws(ChangeRefused)
+        -> (WeightChangeOutcome, agreed: UInt64?)
     {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         await self.mendLedger()
-        let (next, transition) = try self.applying(.administrative(change))
-        let entries = try await self.intend(
-            transition, to: next, origin, forced: change.force,
-            mayBeLate: change.state != .ready || (change.force && !change.reason.isEmpty))
-        await self.putInForce(next, transition)
-        await self.confirm(entries)
-        return transition.upstreams
+        try await self.checkReach(change)
+        while true {
+            let (next, transition) = try self.applying(.weights(change))
+            guard let reweighting = transition.reweighting else { throw .notFound("no route \"\(change.route)\"") }
+            let before = self.shares(reweighting.before, reweighting)
+            let after = self.shares(reweighting.after, reweighting)
+            let isRetreat = WeightChange.isRetreat(
+                from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
+            let window = await self.traffic()
+            let objections =
+                isRetreat ? [] : self.objections(route: change.route, from: before, to: after, window)
+            var agreed: UInt64?
+            if !change.dryRun {
+                if change.local, !isRetreat { throw Self.noRetreat(change) }
+                try self.refuse(
+                    objections, transition, origin, isMeant: change.force && !change.reason.isEmpty)
+                let made = try await self.make(
+                    next, transition, origin, forced: change.force,
+                    mayBeLate: isRetreat || (change.force && !change.reason.isEmpty),
+                    detaching: change.local ? change.route : nil)
+                guard case .made(let sequence) = made else { continue }
+                agreed = sequence
+            }
+            let outcome = WeightChangeOutcome(
+                route: change.route, generation: self.state.generation, etag: self.state.tag, dryRun: change.dryRun,
+                changed: reweighting.after != reweighting.before, before: before, after: after,
+                warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover)
+                    + (change.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
+                    + self.ledgerWarnings,
+                loads: self.loads(route: change.route, from: before, to: after, window),
+                movedKeys: self.movedKeys(reweighting), objections: objections.map(\.problem))
+            return (outcome, agreed)
+        }
+    }
+
+    /// Takes endpoints out of traffic, or puts them back. Workers see it at their next choice; no new table is needed.
+    package func setAdministrative(_ change: AdministrativeChange, origin: ChangeOrigin) async throws(ChangeRefused)
+        -> AdministrativeOutcome
+    {
+        let (upstreams, agreed) = try await self.decide(change, origin: origin)
+        return AdministrativeOutcome(
+            upstreams: upstreams, warnings: self.ledgerWarnings, replicas: await self.replicas(applied: agreed))
+    }
+
+    private func decide(_ change: AdministrativeChange, origin: ChangeOrigin) async throws(ChangeRefused)
+        -> (upstreams: [String], agreed: UInt64?)
+    {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        await self.mendLedger()
+        while true {
+            let (next, transition) = try self.applying(.administrative(change))
+            let made = try await self.make(
+                next, transition, origin, forced: change.force,
+                mayBeLate: change.state != .ready || (change.force && !change.reason.isEmpty))
+            if case .made(let agreed) = made { return (transition.upstreams, agreed) }
+        }
     }
 
     /// What an operator must know of a change that may not outlive the process.
@@ -218,6 +247,7 @@ package actor TablePublisher {
         defer { self.turnstile.leave() }
         await self.mendLedger()
         _ = try self.state.apply(.handOver(true), at: self.clock.monotonic())
+        await self.agreement?.pause(true)
         // It is the successor's from here on.
         await self.ledger?.store.close()
         var live = self.state.liveState
@@ -232,6 +262,7 @@ package actor TablePublisher {
         defer { self.turnstile.leave() }
         _ = try? self.state.apply(.handOver(false), at: self.clock.monotonic())
         await self.reopenLedger()
+        await self.agreement?.pause(false)
     }
 
     /// Takes on what operators changed before this process. Call before the first `load`.
@@ -282,6 +313,9 @@ package actor TablePublisher {
             ).setAdministrative(setting.state, now: now)
         }
     }
+
+    /// Routes whose weights are this replica's own for a while.
+    func detach(_ routes: Set<String>) { self.state.detached = routes }
 
     private func bind(_ listeners: [ListenerSpec]) async throws(ChangeRefused) {
         if self.listenersBound, self.state.configuration?.listeners == listeners { return }

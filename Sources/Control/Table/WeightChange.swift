@@ -14,11 +14,14 @@ package struct WeightChange: Sendable, Equatable {
     package var dryRun: Bool
     /// Do it even if it leaves nobody to serve the route.
     package var force: Bool
+    /// Do it on this replica alone, because the others cannot be asked: only what leads back.
+    package var local: Bool
 
     package init(
         route: String, weights: [String: UInt32], reason: String = "", ifMatch: [String] = [], dryRun: Bool = false,
-        force: Bool = false
+        force: Bool = false, local: Bool = false
     ) {
+        self.local = local
         self.route = route
         self.weights = weights
         self.reason = reason
@@ -47,6 +50,8 @@ package struct WeightChangeOutcome: Sendable, Equatable, Codable {
     package var movedKeys: Double?
     /// What the guard has against it.
     package var objections: [ControlProblem]
+    /// Of those that are there, how many have it in force; nil: there are no others, or they were not asked.
+    package var replicas: ReplicaCount?
 }
 
 /// What one side of a route gets, before and after a change.

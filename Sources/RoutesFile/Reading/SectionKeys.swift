@@ -14,8 +14,8 @@ package struct SectionKeys: Sendable, Equatable {
         "",
         [
             "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
-            "state", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering", "upstreams",
-            "routes", "migrations",
+            "state", "cluster", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering",
+            "upstreams", "routes", "migrations",
         ])
     package static let listener = SectionKeys(
         "listener", ["name", "address", "http2", "proxyProtocol", "allow", "deny", "tls"])
@@ -42,6 +42,10 @@ package struct SectionKeys: Sendable, Equatable {
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
     package static let state = SectionKeys("state", ["path"])
+    package static let cluster = SectionKeys("cluster", ["name", "etcd", "kubernetes"])
+    package static let clusterEtcd = SectionKeys("clusterEtcd", ["endpoints", "caFile", "user", "passwordFile"])
+    package static let clusterKubernetes = SectionKeys(
+        "clusterKubernetes", ["namespace", "server", "tokenFile", "caFile"])
     package static let guardRules = SectionKeys("guard", ["minimum", "available", "headroom"])
     package static let forwarding = SectionKeys(
         "forwarding", ["via", "forwarded", "xForwarded", "requestID", "underscores", "maxPasses", "clientCertificate"])
@@ -163,7 +167,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let all = [
         document, listener, listenerTLS, certificate, tickets, clientCertificates,
         proxyProtocol, admin, adminTLS, token, accessLog, operationalLog, batching, takeover, state,
-        guardRules,
+        cluster, clusterEtcd, clusterKubernetes, guardRules,
         forwarding, errors, timeouts,
         routeTimeouts, limits, http2Limits, tlsLimits, routeLimits, buffering, upstream, upstreamTLS,
         discovery, dnsDiscovery,

@@ -91,6 +91,12 @@ struct ConfigurationReader {
             // What is put behind it for files beside it must fit, too.
             node.section(.state)?.required("path")?.filePath(limit: 4_000)
         }
+        self.readCluster(document, into: &configuration)
+    }
+
+    private func readCluster(_ document: Section, into configuration: inout BalancerConfiguration) {
+        document.read("cluster", into: &configuration.cluster) { ClusterReader.read($0) }
+        if configuration.cluster != nil { configuration.fingerprint = FileFingerprint.of(document.node.value) }
     }
 
     private func admin(_ node: Node) -> AdminSpec? {

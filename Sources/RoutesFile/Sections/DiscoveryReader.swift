@@ -97,12 +97,12 @@ extension Node {
     }
 
     /// A name as Kubernetes has them (RFC 1123).
-    fileprivate func label(_ expected: String) -> String? {
+    func label(_ expected: String) -> String? {
         self.parsed(expected) { Syntax.isLabel($0) ? $0 : nil }
     }
 
     /// `http://HOST[:PORT]` or `https://HOST[:PORT]`.
-    fileprivate func serverURL() -> String? {
+    func serverURL() -> String? {
         self.parsed("a URL such as \"https://10.96.0.1:443\", without a path") { text in
             for scheme in ["http://", "https://"] where text.hasPrefix(scheme) {
                 let authority = String(text.dropFirst(scheme.count))

@@ -1,0 +1,79 @@
+import Logging
+
+/// What the leader alone does.
+extension Agreement {
+    /// Asks for the leadership, or renews it, and does what is due.
+    func lead() async throws(StoreFailure) {
+        let asked = self.clock.monotonic()
+        let before = self.leadership.standing(at: asked)
+        guard let fence = try await self.store.lead(self.own.text) else {
+            self.leadership.lost()
+            return
+        }
+        guard !self.isPaused else { return await self.store.resign() }
+        self.leadership.lent(fence, asked: asked)
+        guard self.fault == nil, let document = self.document,
+            self.leadership.standing(at: self.clock.monotonic()) == .elected
+        else { return }
+        // Others of an earlier term are told so by this, whatever they believe.
+        let change = SharedChange(
+            id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,
+            origin: ChangeOrigin(.start), what: .leader, detail: "\(self.replica) leads, term \(document.term + 1)")
+        _ = try? await self.propose(SharedEdit(), [change], decidedOn: document.sequence, asLeader: true)
+        guard before == .follows, case .leads(let term) = self.leadership.standing(at: self.clock.monotonic()) else {
+            return
+        }
+        self.logger?.notice("this replica leads", metadata: ["term": "\(term)"])
+    }
+
+    /// Milliseconds that weights stand nowhere, and endpoints are none, before they are forgotten: a roll-out may go back.
+    private static let staleTime: UInt64 = 300_000
+
+    /// Takes away what stands nowhere any more, when every replica that is there has the same file.
+    func prune(_ publisher: Publisher) async {
+        let now = self.clock.monotonic()
+        guard let document = self.document, self.leadingTerm != nil, self.picture.differing(at: now).isEmpty else {
+            self.stale = nil
+            return
+        }
+        let edit = await publisher.stale()
+        guard !edit.isEmpty, let stale, stale.edit == edit else {
+            self.stale = edit.isEmpty ? nil : (edit, now)
+            return
+        }
+        guard now >= stale.since + Self.staleTime else { return }
+        let names = edit.routes.keys.sorted() + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted()
+        let change = SharedChange(
+            id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,
+            origin: ChangeOrigin(.start), what: .cluster,
+            detail: "no file has what was set over it any more: \(names.joined(separator: ", "))")
+        _ = try? await self.propose(edit, [change], decidedOn: document.sequence, asLeader: true)
+    }
+}
+
+/// What whoever moves plans asks of the cluster: whether it may, and what all know.
+package protocol ClusterStanding: Sendable {
+    /// The term in which this replica leads; nil: another does, or nobody.
+    var leadingTerm: UInt64? { get async }
+    /// Why no plan may give its new side more; empty: nothing is against it.
+    var holds: [String] { get async }
+    /// Why changes cannot be agreed on; nil: they can.
+    var cutOffSince: UInt64? { get async }
+}
+
+extension Agreement: ClusterStanding {
+    package var leadingTerm: UInt64? {
+        guard case .leads(let term) = self.leadership.standing(at: self.clock.monotonic()) else { return nil }
+        return term
+    }
+
+    package var holds: [String] {
+        let now = self.clock.monotonic()
+        return self.picture.holds(at: now, hasLeader: self.leader != nil || self.leadingTerm != nil)
+    }
+
+    /// Milliseconds since 1970.
+    package var cutOffSince: UInt64? {
+        self.isReachable ? nil : self.contact.map { self.clock.wall(ofMonotonic: $0) } ?? self.clock.wall()
+    }
+}

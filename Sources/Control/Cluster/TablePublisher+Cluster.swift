@@ -1,0 +1,252 @@
+import Ledger
+import Logging
+import RoutesFile
+import Traffic
+
+/// How far a replica is with what all have agreed on.
+struct AgreedStanding: Sendable {
+    /// What a route's retreat on this replica alone goes back on, and who asked for it.
+    struct Detached: Sendable {
+        /// What all had agreed on for the route; nil: nothing.
+        var base: LiveState.Weights?
+        var change: WeightChangeNote
+    }
+
+    struct WeightChangeNote: Sendable {
+        var edit: SharedEdit
+        var note: Transition.Note
+        var origin: ChangeOrigin
+    }
+
+    /// The change that is in force; empty: none has been seen.
+    var change = ""
+    var sequence: UInt64 = 0
+    /// The last change that is in the journal.
+    var journalled: UInt64 = 0
+    var detached: [String: Detached] = [:]
+    /// Times in a row that a change was decided and others were first.
+    var tries = 0
+}
+
+/// Changes that all replicas make, and none without the others. The store has a change before it is in force anywhere: whoever
+/// was first decides, and the others decide anew on what came of it.
+extension TablePublisher {
+    enum Made {
+        /// It is in force here. The number by which all know it; nil: it is this process's own.
+        case made(agreed: UInt64?)
+        /// Another replica's change was first, and is in force now.
+        case overtaken
+    }
+
+    /// Times that a change is decided anew because others were first.
+    private static let tries = 100
+
+    var agreementPublisher: Agreement.Publisher {
+        Agreement.Publisher(
+            adopt: { await self.adopt(lost: $0) }, seed: { await self.state.seed }, stale: { await self.state.stale })
+    }
+
+    /// Follows the other replicas, if there are any, until the task is cancelled.
+    package func runCluster() async { await self.agreement?.run(publishing: self.agreementPublisher) }
+
+    /// Waits for what all have agreed on, but not for ever. Call before the first `load`, behind `openLedger`.
+    package func joinCluster() async {
+        guard let agreement else { return }
+        await agreement.firstContact()
+        await self.adopt(lost: nil)
+    }
+
+    // MARK: making changes
+
+    /// Writes a change down, with the others or alone, and puts it in force. Only at one's turn.
+    func make(
+        _ next: RoutingState, _ transition: Transition, _ origin: ChangeOrigin, forced: Bool, undoes: String? = nil,
+        mayBeLate: Bool, detaching route: String? = nil
+    ) async throws(ChangeRefused) -> Made {
+        guard let agreement, route == nil else {
+            var next = next
+            if let route { self.detach(route, &next, transition, origin) }
+            let entries = try await self.intend(
+                transition, to: next, origin, forced: forced, undoes: undoes, mayBeLate: mayBeLate,
+                evidence: route == nil ? nil : "detached")
+            await self.putInForce(next, transition)
+            await self.confirm(entries)
+            return .made(agreed: nil)
+        }
+        // What changes nothing needs nobody.
+        guard !transition.notes.isEmpty else { return .made(agreed: nil) }
+        let changes = transition.notes.map { note in
+            SharedChange(note, at: self.clock.wall(), agreement.replica, origin, forced: forced, undoes: undoes)
+        }
+        let edit = SharedEdit(from: self.state, to: next)
+        self.agreed.tries += 1
+        let proposal = try await agreement.propose(edit, changes, decidedOn: self.agreed.sequence)
+        await self.adoptInTurn()
+        if case .agreed = proposal {
+            self.agreed.tries = 0
+            return .made(agreed: self.agreed.sequence)
+        }
+        guard self.agreed.tries < Self.tries else {
+            self.agreed.tries = 0
+            throw .unreachable(since: nil, reason: "\(Self.tries) times another replica was first")
+        }
+        return .overtaken
+    }
+
+    /// How many replicas have a change in force, when all have or it is time to answer.
+    func replicas(applied sequence: UInt64?) async -> ReplicaCount? {
+        guard let agreement, let sequence else { return nil }
+        return await agreement.count(applied: sequence)
+    }
+
+    // MARK: alone
+
+    func checkReach(_ change: WeightChange) async throws(ChangeRefused) {
+        guard change.local, !change.dryRun else { return }
+        guard let agreement else {
+            throw .invalid([ControlProblem(path: "$.local", message: "this balancer is alone in any case")])
+        }
+        guard await agreement.obstacle() != nil else {
+            throw .invalid([
+                ControlProblem(path: "$.local", message: "the other replicas can be asked: it takes no \"local\"")
+            ])
+        }
+        guard !change.reason.isEmpty else {
+            throw .invalid([ControlProblem(path: "$.reason", message: "is missing: what is done alone needs one")])
+        }
+    }
+
+    static func noRetreat(_ change: WeightChange) -> ChangeRefused {
+        .invalid([
+            ControlProblem(
+                path: "$.local",
+                message:
+                    "alone a replica only goes back: to what the file says, or away from a side that is not available")
+        ])
+    }
+
+    private func detach(
+        _ route: String, _ next: inout RoutingState, _ transition: Transition, _ origin: ChangeOrigin
+    ) {
+        guard let note = transition.notes.first else { return }
+        let base = self.agreed.detached[route]?.base ?? self.state.shared?.weights[route]
+        self.agreed.detached[route] = AgreedStanding.Detached(
+            base: base,
+            change: AgreedStanding.WeightChangeNote(
+                edit: SharedEdit(from: self.state, to: next), note: note, origin: origin))
+        next.detached.insert(route)
+    }
+
+    /// The others can be asked again: what was done alone is proposed to them, unless they have changed it since.
+    private func settleDetached() async {
+        guard let agreement, !self.agreed.detached.isEmpty, await agreement.obstacle() == nil else { return }
+        for (route, detached) in self.agreed.detached.sorted(by: { $0.key < $1.key }) {
+            let isSame = self.state.shared?.weights[route] == detached.base
+            if isSame {
+                var note = detached.change.note
+                note.detail += " (was in force on \(agreement.replica) alone)"
+                let change = SharedChange(
+                    note, at: self.clock.wall(), agreement.replica, detached.change.origin, evidence: "detached")
+                let proposal = try? await agreement.propose(
+                    detached.change.edit, [change], decidedOn: self.agreed.sequence)
+                // Otherwise it is settled with the next document.
+                guard case .agreed = proposal else { continue }
+            } else {
+                self.enter(
+                    .cluster, detail: "what was set here alone gives way to what the others agreed on meanwhile",
+                    subject: route)
+            }
+            self.agreed.detached[route] = nil
+            self.detach(Set(self.agreed.detached.keys))
+            self.agreed.change = ""
+            await self.adoptInTurn()
+        }
+    }
+
+    // MARK: what others have changed
+
+    /// Puts the present document in force. `lost`: what this replica had before the store went back behind it.
+    func adopt(lost: LiveDocument?) async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        if let lost, let present = await self.agreement?.document {
+            self.enter(
+                .cluster,
+                detail: "the store went back: change \(present.sequence) of term \(present.term) is in force, and "
+                    + "change \(lost.sequence) (\(lost.change)) was before")
+            self.agreed.journalled = min(self.agreed.journalled, present.sequence)
+        }
+        await self.adoptInTurn()
+        await self.settleDetached()
+    }
+
+    /// Likewise; only at one's turn.
+    private func adoptInTurn() async {
+        guard let agreement, let document = await agreement.document, document.change != self.agreed.change,
+            let (next, transition) = try? self.applying(.agree(SharedLive(document)))
+        else { return }
+        let before = self.state
+        await self.putInForce(next, transition)
+        self.agreed.change = document.change
+        self.agreed.sequence = document.sequence
+        await self.tellCluster()
+        await self.journal(document, transition, from: before)
+    }
+
+    private func journal(_ document: LiveDocument, _ transition: Transition, from before: RoutingState) async {
+        guard let agreement else { return }
+        var (changes, areAll) = document.changes(after: self.agreed.journalled)
+        if !areAll, self.agreed.journalled > 0 {
+            let first = changes.first?.sequence ?? document.sequence + 1
+            changes = await agreement.history(after: self.agreed.journalled).filter { $0.sequence < first } + changes
+        }
+        self.agreed.journalled = max(self.agreed.journalled, document.sequence)
+        var entries = changes.map { change in
+            var entry = self.journal.entry(
+                at: change.at, origin: ChangeOrigin(change.door, who: change.who), what: change.what,
+                subject: change.subject, detail: change.detail, reason: change.reason,
+                generationBefore: transition.generationBefore, generationAfter: transition.generationAfter)
+            entry.id = change.id
+            entry.before = change.before
+            entry.after = change.after
+            entry.forced = change.forced
+            entry.undoes = change.undoes
+            entry.evidence = change.evidence
+            entry.replica = change.replica
+            entry.revision = change.sequence
+            return entry
+        }
+        for entry in entries { self.journal.append(entry) }
+        self.ledger?.keep(entries)
+        let moves = transition.publishes || !transition.settings.isEmpty
+        if entries.isEmpty, moves || self.state.live != before.live {
+            entries = [
+                self.enter(
+                    .cluster,
+                    detail:
+                        "change \(document.sequence) of the cluster is in force: \(document.routes.count) live splits, "
+                        + "\(document.endpoints.count) endpoints not ready")
+            ]
+        }
+        await self.write(entries, from: before)
+    }
+
+    /// Tells the others what is in force here.
+    func tellCluster() async {
+        await self.agreement?.applied(
+            sequence: self.agreed.sequence, generation: self.state.generation,
+            fingerprint: self.state.configuration?.fingerprint ?? "")
+    }
+}
+
+extension SharedChange {
+    init(
+        _ note: Transition.Note, at now: UInt64, _ replica: String, _ origin: ChangeOrigin, forced: Bool = false,
+        undoes: String? = nil, evidence: String? = nil
+    ) {
+        self.init(
+            id: ChangeID.make(at: now), at: now, replica: replica, origin: origin, what: note.what,
+            subject: note.subject, detail: note.detail, reason: note.reason, before: note.before, after: note.after,
+            forced: forced, undoes: undoes, evidence: evidence)
+    }
+}
