@@ -30,6 +30,10 @@ ASKED_FOR = {
     "balancer_tls_handshakes_total": {"listener", "version", "resumed"},
     "balancer_tls_handshake_failures_total": {"listener", "reason"},
     "balancer_rate_limit_evictions_total": {"route", "rule"},
+    # With a cluster; the scenarios of replicas show them.
+    "balancer_cluster_reachable": set(),
+    "balancer_cluster_replicas_differing": set(),
+    "balancer_cluster_lag_seconds": set(),
 }
 # What only a gateway over MongoDB has; that it has these labels the tests of its metrics show.
 OVER_MONGODB = {"gateway_database_clients": {"state"}, "gateway_database_waiting": set()}
@@ -263,6 +267,28 @@ CASES = [
             series("balancer_reserve_serves", "0x4 1 0x20", route="other", upstream="core", **POD),
         ],
         [{"route": "api", "upstream": "core", "service": "otv-balancer-metrics", **POD}],
+    ),
+    # Half a minute is a store's own fail-over; the pod that reaches it is not told of.
+    (
+        "ClusterUnreachable",
+        "4m",
+        [
+            series("balancer_cluster_reachable", "1 0x20", pod="a"),
+            series("balancer_cluster_reachable", "1x20", pod="b"),
+            series("balancer_cluster_reachable", "1 1 1 0 1x20", pod="c"),
+        ],
+        [{"service": "otv-balancer-metrics", "pod": "a"}],
+    ),
+    # A roll-out of ten minutes is none; another file for longer, or a pod that lags, is.
+    (
+        "ClusterReplicasDiffer",
+        "20m",
+        [
+            series("balancer_cluster_replicas_differing", "1x10 0x20", pod="a"),
+            series("balancer_cluster_replicas_differing", "2x40", pod="b"),
+            series("balancer_cluster_lag_seconds", "0x3 40x40", pod="c"),
+        ],
+        [{"service": "otv-balancer-metrics", "pod": "b"}, {"service": "otv-balancer-metrics", "pod": "c"}],
     ),
     (
         "BalancerUpstreamDown",

@@ -59,6 +59,46 @@ class Safety(Everywhere):
         }
         self.assertEqual(render("otv-balancer", own).one("Role")["metadata"]["namespace"], "kusama")
 
+    def test_pods_that_agree_may_write_their_own_objects_and_nothing_else(self):
+        objects = render("otv-balancer", at("cluster.mode", "kubernetes"), "otv", "kusama")
+        cluster = json.loads(routes_of(objects)[0])["cluster"]
+        self.assertEqual(cluster, {"name": "otv-balancer", "kubernetes": {}})
+        role = objects.one("Role")
+        self.assertEqual(role["metadata"]["name"], "otv-balancer-cluster")
+        allowed = {}
+        for rule in role["rules"]:
+            for kind in rule["resources"]:
+                allowed.setdefault((kind, tuple(rule.get("resourceNames", []))), set()).update(rule["verbs"])
+        self.assertEqual(
+            allowed,
+            {
+                ("configmaps", ("otv-balancer-live", "otv-balancer-journal")): {"get", "list", "watch", "update"},
+                ("configmaps", ()): {"create"},
+                ("leases", ()): {"get", "list", "watch", "create", "update", "delete"},
+            },
+        )
+        self.assertEqual(
+            objects.one("RoleBinding")["subjects"],
+            [{"kind": "ServiceAccount", "name": "otv-balancer", "namespace": "kusama"}],
+        )
+        spec = objects.one("Deployment")["spec"]["template"]["spec"]
+        self.assertTrue(spec["automountServiceAccountToken"])
+        fields = {
+            item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"]
+            for item in spec["containers"][0]["env"]
+            if "valueFrom" in item
+        }
+        self.assertEqual(fields, {"POD_NAME": "metadata.name", "POD_UID": "metadata.uid"})
+        ports = [port["port"] for rule in objects.one("NetworkPolicy")["spec"]["egress"] for port in rule.get("ports", [])]
+        self.assertIn(443, ports)
+        # By etcd they ask nobody in the cluster.
+        etcd = merged(at("cluster.mode", "etcd"), at("cluster.etcd", {"endpoints": ["https://e:2379"]}), at("cluster.name", "x"))
+        objects = render("otv-balancer", etcd)
+        self.assertEqual(
+            json.loads(routes_of(objects)[0])["cluster"], {"name": "x", "etcd": {"endpoints": ["https://e:2379"]}}
+        )
+        self.assertEqual(objects.of("Role"), [])
+
     def test_what_is_for_operators_is_never_public(self):
         for objects in self.each():
             exposed = [

@@ -75,6 +75,10 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
 {{- if .Values.state.enabled }}{{ $_ := set $base "state" (dict "path" "/var/lib/balancer/state.sqlite") }}{{ end -}}
+{{- if ne .Values.cluster.mode "none" -}}
+{{- $given := ternary .Values.cluster.etcd dict (eq .Values.cluster.mode "etcd") -}}
+{{- $_ := set $base "cluster" (dict "name" (.Values.cluster.name | default (include "otv.fullname" .)) .Values.cluster.mode $given) -}}
+{{- end -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}
 {{- end }}
 
@@ -98,6 +102,11 @@ port is given it is that of the two programs: global.config.server.port, or thei
     secretName: {{ $secret }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* "true" if the pods call the API server. */ -}}
+{{- define "otv-balancer.asksAPI" -}}
+{{- if or (ne (include "otv-balancer.watched" .) "[]") (eq .Values.cluster.mode "kubernetes") }}true{{ end -}}
 {{- end }}
 
 {{- /* JSON list: the namespaces whose EndpointSlices are watched. */ -}}
