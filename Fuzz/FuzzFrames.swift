@@ -94,6 +94,7 @@ private final class Carrier {
             try self.write { session, out throws(ConnectionFault) in session.left(slot, content.count, into: &out) }
         case .reset(let slot): try self.detach(slot)
         case .windowOpened, .windowsOpened, .none: break
+        case .answer, .leaving: preconditionFailure("a server gets no answers")
         }
     }
 

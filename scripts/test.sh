@@ -14,10 +14,11 @@ swift build --build-tests
 output=$(mktemp -t balancer-tests.XXXXXX)
 trap 'rm -f "$output"' EXIT
 
-# The document stores are tested against a MongoDB wire server in a Python environment of its own.
+# The document stores are tested against a MongoDB wire server, and gRPC with its own library, in Python environments of their own.
 swift_tests() {
     local status=0
-    Tests/DocumentsTests/WireServer/with-wire-server swift test --skip-build --no-parallel "$@" 2>&1 | tee "$output" || status=$?
+    Tests/GRPC/with-grpc Tests/DocumentsTests/WireServer/with-wire-server \
+        swift test --skip-build --no-parallel "$@" 2>&1 | tee "$output" || status=$?
     if ((status != 0)); then
         echo
         echo "What failed:"

@@ -185,6 +185,11 @@ SSL *copenssl_connecting(SSL_CTX *context, BIO *bio, const char *name, bool is_a
     return ssl;
 }
 
+bool copenssl_offer_protocols(SSL *ssl, const unsigned char *names, unsigned int count) {
+    // 0 is success, against the library's habit.
+    return SSL_set_alpn_protos(ssl, names, count) == 0;
+}
+
 void copenssl_free(SSL *ssl) { SSL_free(ssl); }
 
 static copenssl_result result_of(const SSL *ssl, int returned) {

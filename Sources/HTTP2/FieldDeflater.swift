@@ -45,14 +45,26 @@ package struct FieldArray: ~Copyable {
 
     package mutating func removeAll() { self.count = 0 }
 
-    /// Names in lower case. The bytes must stay until the block is encoded.
-    package mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    /// With a name that is known.
+    package mutating func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+        self.append(name: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value: value)
+    }
+
+    package mutating func append(_ name: StaticString, _ value: StaticString) {
+        self.append(name, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+    }
+
+    /// Names in lower case. The bytes must stay until the block is encoded. `isSecret`: no table keeps it (RFC 7541 7.1.3).
+    package mutating func append(
+        name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, isSecret: Bool = false
+    ) {
         if self.count == self.capacity { self.grow() }
         var field = nghttp2_nv()
         field.name = UnsafeMutablePointer(mutating: name.bindMemory(to: UInt8.self).baseAddress)
         field.namelen = name.count
         field.value = UnsafeMutablePointer(mutating: value.bindMemory(to: UInt8.self).baseAddress)
         field.valuelen = value.count
+        if isSecret { field.flags = UInt8(truncatingIfNeeded: NGHTTP2_NV_FLAG_NO_INDEX.rawValue) }
         (self.base + self.count).initialize(to: field)
         self.count += 1
     }

@@ -16,13 +16,16 @@ struct FloodMeter: Sendable {
     /// SETTINGS entries of one frame.
     static let settingsEntries = 32
     /// DATA without content, of one stream.
-    static let emptyData = 10
+    let emptyData: Int
     /// Bytes that may carry nothing, beyond seven of eight.
     private static let idleBytes: UInt64 = 1 << 20
 
-    init(_ limits: SessionLimits, now: UInt64) {
+    /// Servers are asked by us, and some measure the path with a PING for each read: they get more of what costs little.
+    init(_ limits: SessionLimits, of role: Session.Role = .server, now: UInt64) {
+        let isServer = role == .server
+        self.emptyData = isServer ? 10 : 1_000
         self.resets = TokenBucket(capacity: limits.resets, perSecond: max(1, limits.resets / 10), now: now)
-        self.pings = TokenBucket(capacity: 100, perSecond: 20, now: now)
+        self.pings = TokenBucket(capacity: isServer ? 100 : 10_000, perSecond: isServer ? 20 : 2_000, now: now)
         self.settings = TokenBucket(capacity: 10, perSecond: 1, now: now)
         self.unknown = TokenBucket(capacity: 100, perSecond: 10, now: now)
     }

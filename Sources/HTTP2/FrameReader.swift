@@ -4,8 +4,8 @@ package enum FrameReader {
     package static let headerSize = 9
     /// SETTINGS_MAX_FRAME_SIZE of ours: the initial value, which is the least there may be (RFC 9113 6.5.2).
     package static let maximumLength = 16_384
-    /// CONTINUATIONs that one field block may have, empty ones included.
-    package static let maximumContinuations = 8
+    /// CONTINUATIONs that one field block may have, empty ones included: at least eight, and twice as many as it takes.
+    static func maximumContinuations(_ blockLimit: Int) -> Int { max(8, 2 * blockLimit / Self.maximumLength) }
 
     /// The next frame and how many bytes it takes; nil: it is not whole yet. `blockLimit`: bytes of a compressed field block.
     package static func next(
@@ -58,7 +58,7 @@ package enum FrameReader {
         case FrameType.priorityUpdate:
             guard stream == 0 else { throw ConnectionFault(.protocolError) }
             guard length >= 4 else { throw ConnectionFault(.frameSizeError) }
-        // A client must not promise anything (8.4), and a CONTINUATION stands behind HEADERS only (6.10).
+        // A client must not promise anything, nor a server where it was told so (8.4), and a CONTINUATION stands behind HEADERS only (6.10).
         case FrameType.pushPromise, FrameType.continuation: throw ConnectionFault(.protocolError)
         default: break
         }
@@ -131,7 +131,7 @@ package enum FrameReader {
             let length = Self.length(bytes, at: cursor)
             guard length <= Self.maximumLength else { throw ConnectionFault(.frameSizeError) }
             count += 1
-            guard count <= Self.maximumContinuations else { throw ConnectionFault(.continuations) }
+            guard count <= Self.maximumContinuations(blockLimit) else { throw ConnectionFault(.continuations) }
             total += length
             guard total <= blockLimit else { throw ConnectionFault(.fields) }
             isLast = bytes[cursor + 4] & FrameFlag.endHeaders != 0
@@ -150,6 +150,10 @@ package enum Preface {
 
     package static let count = 24
     private static let text: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+    static func write(to room: UnsafeMutableRawBufferPointer) {
+        room.copyMemory(from: UnsafeRawBufferPointer(start: Self.text.utf8Start, count: Self.count))
+    }
 
     /// Whether `bytes` begin with the preface, or may once more have come.
     package static func match(_ bytes: UnsafeRawBufferPointer) -> Match {

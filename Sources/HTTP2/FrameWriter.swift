@@ -55,6 +55,16 @@ package struct FrameWriter: ~Copyable {
 
     // MARK: frames
 
+    /// What a client begins with (RFC 9113 3.4).
+    package mutating func preface() {
+        guard Preface.count <= self.room.count - self.count else {
+            self.overflowed = true
+            return
+        }
+        Preface.write(to: UnsafeMutableRawBufferPointer(rebasing: self.room[self.count...]))
+        self.count += Preface.count
+    }
+
     package mutating func settings(_ entries: [(identifier: UInt16, value: UInt32)]) {
         guard self.begin(entries.count * 6, FrameType.settings) else { return }
         for entry in entries {
@@ -93,6 +103,15 @@ package struct FrameWriter: ~Copyable {
     package mutating func windowUpdate(_ stream: UInt32, _ increment: Int) {
         guard self.begin(4, FrameType.windowUpdate, stream: stream) else { return }
         self.append(UInt32(truncatingIfNeeded: increment) & 0x7FFF_FFFF)
+    }
+
+    /// One frame: at most 16 KiB.
+    package mutating func data(_ stream: UInt32, _ bytes: UnsafeRawBufferPointer, isEnd: Bool) {
+        guard
+            self.begin(bytes.count, FrameType.data, flags: isEnd ? FrameFlag.endStream : 0, stream: stream)
+        else { return }
+        UnsafeMutableRawBufferPointer(rebasing: self.room[self.count...]).copyMemory(from: bytes)
+        self.count += bytes.count
     }
 
     /// Bytes that `headers` writes for a block of `count` bytes.

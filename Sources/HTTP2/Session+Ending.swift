@@ -35,9 +35,14 @@ extension Session {
     }
 
     /// Begins the graceful end: GOAWAY that names no stream, and PING, whose answer says that it was read. What the peer sent
-    /// before that is still served.
+    /// before that is still served. A client says once that it goes, when it has no stream open.
     package mutating func warn(now: UInt64, into out: inout FrameWriter) {
         guard case .open = self.phase else { return }
+        guard self.role == .server else {
+            // Nothing of the server's is on its way that would have to be named.
+            self.phase = .last(0)
+            return out.goAway(last: 0, .noError)
+        }
         self.phase = .warned(until: now + SessionTimeouts.warning)
         out.goAway(last: UInt32(Self.largestWindow), .noError)
         self.ping(now: now, into: &out)
@@ -54,7 +59,7 @@ extension Session {
     package mutating func fail(_ fault: ConnectionFault, into out: inout FrameWriter) {
         if case .failed = self.phase { return }
         // Never more than was said before (6.8).
-        var last = self.streams.last
+        var last = self.role == .server ? self.streams.last : 0
         if case .last(let said) = self.phase { last = min(last, said) }
         self.phase = .failed
         out.goAway(last: last, fault.code)
@@ -86,6 +91,8 @@ extension Session {
         if !self.isAcknowledged, now >= self.began + SessionTimeouts.settings {
             throw ConnectionFault(.settingsTimeout)
         }
+        // A server is asked nothing while it works: gRPC's count such PINGs. And who holds it idle closes it.
+        guard self.role == .server else { return }
         switch self.phase {
         case .open:
             if now >= self.began + self.lifetime { self.warn(now: now, into: &out) }
@@ -108,6 +115,9 @@ extension Session {
     package var deadline: UInt64 {
         guard self.hasPeerSettings else { return self.began + self.timeouts.preface }
         var next = UInt64.max
+        guard self.role == .server else {
+            return self.isAcknowledged ? next : self.began + SessionTimeouts.settings
+        }
         switch self.phase {
         case .open:
             next = self.began + self.lifetime

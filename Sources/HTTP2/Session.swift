@@ -1,14 +1,21 @@
-/// The server's side of one HTTP/2 connection, without its bytes: settings, streams, windows, floods, and how it ends.
+/// Either side of one HTTP/2 connection, without its bytes: settings, streams, windows, floods, and how it ends.
 ///
 /// The carrier gives it each frame (`receive`) and does what the answer says; control frames are written to `out`, which has
 /// `FrameWriter.controlRoom` free. A `ConnectionFault` ends the connection: the carrier calls `fail` and closes. `now` is in
 /// milliseconds.
 package struct Session: Sendable {
+    /// Which side we are. Streams are the client's to open: nothing is ever pushed.
+    package enum Role: Sendable {
+        case server, client
+    }
+
     /// What a frame asks of the carrier.
     package enum Step: Equatable, Sendable {
         case none
         /// A new stream: decode, then `opened` or `reset`.
         case request(slot: Int, HeaderBlock)
+        /// The head of an answer, an interim one or the final one: decode, then `answered` behind the latter.
+        case answer(slot: Int, HeaderBlock)
         /// The fields behind a body, and its end.
         case trailers(slot: Int, HeaderBlock)
         /// Decode and forget. `slot`: that stream was reset by this; its exchange goes.
@@ -20,6 +27,8 @@ package struct Session: Sendable {
         case windowOpened(slot: Int)
         /// Every stream may.
         case windowsOpened
+        /// The server takes no more streams, and has not looked at those above `last`, which may be opened elsewhere.
+        case leaving(last: UInt32)
     }
 
     enum Phase: Sendable {
@@ -33,6 +42,7 @@ package struct Session: Sendable {
 
     package static let largestWindow = 0x7FFF_FFFF
 
+    package let role: Role
     let limits: SessionLimits
     let timeouts: SessionTimeouts
     package internal(set) var streams = StreamTable()
@@ -45,7 +55,15 @@ package struct Session: Sendable {
     var peerFirstWindow = 65_535
     /// Its HPACK table sizes, the least and the last that were said since the carrier asked.
     var peerTable: (least: Int, last: Int)?
-    var hasPeerSettings = false
+    package internal(set) var hasPeerSettings = false
+    /// Streams at a time that the peer takes; it bounds a client only.
+    var peerStreams = Int.max
+    /// The server opens WebSockets (RFC 8441 3).
+    package internal(set) var peerTakesConnect = false
+    /// The stream that a client opens next.
+    var next: UInt32 = 1
+    /// Streams refused before the peer can have known how many there may be.
+    var earlyRefusals = 0
     var isAcknowledged = false
     package internal(set) var isPeerLeaving = false
     // Times.
@@ -59,10 +77,13 @@ package struct Session: Sendable {
     var pings: UInt64 = 0
 
     /// `lifetime` in milliseconds, with whatever spread the carrier gives it.
-    package init(limits: SessionLimits, timeouts: SessionTimeouts, lifetime: UInt64, now: UInt64) {
+    package init(
+        role: Role = .server, limits: SessionLimits, timeouts: SessionTimeouts, lifetime: UInt64, now: UInt64
+    ) {
+        self.role = role
         self.limits = limits
         self.timeouts = timeouts
-        self.floods = FloodMeter(limits, now: now)
+        self.floods = FloodMeter(limits, of: role, now: now)
         self.window = ReceiveWindow(available: 65_535, target: limits.connectionWindow)
         self.began = now
         self.lifetime = lifetime
@@ -75,6 +96,16 @@ package struct Session: Sendable {
 
     /// Our SETTINGS, and the connection's window. `extendedConnect`: the client may ask for a WebSocket (RFC 8441 3).
     package mutating func begin(into out: inout FrameWriter, extendedConnect: Bool = false) {
+        if self.role == .client {
+            out.preface()
+            // ENABLE_PUSH 0: a promise is refused by the frame reader.
+            out.settings([
+                (0x2, 0), (0x4, UInt32(SessionLimits.firstWindow)), (0x6, UInt32(clamping: self.limits.headerBytes)),
+            ])
+            let opening = self.window.sharedOpening()
+            if opening > 0 { out.windowUpdate(0, opening) }
+            return
+        }
         let entries: [(UInt16, UInt32)] = [
             (0x3, UInt32(clamping: self.limits.concurrentStreams)), (0x4, UInt32(SessionLimits.firstWindow)),
             (0x6, UInt32(clamping: self.limits.headerBytes)), (0x9, 1),
@@ -99,7 +130,9 @@ package struct Session: Sendable {
         switch frame {
         case .data(let stream, let content, let flow, let isEnd):
             return try self.data(stream, content, flow: flow, isEnd: isEnd, now: now, into: &out)
-        case .headers(let block): return try self.headers(block, now: now, into: &out)
+        case .headers(let block):
+            return self.role == .server
+                ? try self.headers(block, now: now, into: &out) : try self.answerHeaders(block, now: now, into: &out)
         case .priority: try self.floods.priority()
         case .priorityUpdate: try self.floods.priority()
         case .unknown: try self.floods.unknown(now: now)
@@ -118,9 +151,10 @@ package struct Session: Sendable {
             } else {
                 out.ping(data, isAcknowledgement: true)
             }
-        case .goAway:
+        case .goAway(let last, _):
             try self.floods.unknown(now: now)
             self.isPeerLeaving = true
+            if self.role == .client { return .leaving(last: last) }
         case .windowUpdate(let stream, let increment):
             return try self.windowUpdate(stream, increment, now: now, into: &out)
         case .malformed(let stream, let code):
@@ -137,8 +171,8 @@ package struct Session: Sendable {
         return stream > last
     }
 
-    /// A frame on a stream that the peer has not opened (5.1).
-    private func refuseIdle(_ stream: UInt32) throws(ConnectionFault) {
+    /// A frame on a stream that the client has not opened (5.1).
+    func refuseIdle(_ stream: UInt32) throws(ConnectionFault) {
         guard stream & 1 == 1, stream <= self.streams.last else { throw ConnectionFault(.protocolError) }
     }
 
@@ -167,6 +201,9 @@ package struct Session: Sendable {
         var fault: ErrorCode?
         if self.streams[slot].hasPeerEnded {
             fault = .streamClosed
+        } else if self.role == .client, !self.streams[slot].hasHead {
+            // A body before its head (8.1).
+            fault = .protocolError
         } else if !self.streams[slot].window.take(flow) {
             fault = .flowControlError
         } else if !self.streams[slot].takesLength(content.count, isEnd: isEnd) {
@@ -181,7 +218,7 @@ package struct Session: Sendable {
             self.streams[slot].hasPeerEnded = true
         } else if content.isEmpty {
             self.streams[slot].emptyData += 1
-            guard self.streams[slot].emptyData <= FloodMeter.emptyData else { throw ConnectionFault(.emptyData) }
+            guard self.streams[slot].emptyData <= self.floods.emptyData else { throw ConnectionFault(.emptyData) }
         }
         if flow > content.count { self.left(slot, flow - content.count, into: &out) }
         return .data(slot: slot, content: content, isEnd: isEnd)
@@ -217,7 +254,7 @@ package struct Session: Sendable {
         self.streams.note(stream)
         self.floods.opened()
         guard self.streams.count < self.limits.concurrentStreams else {
-            try self.floods.reset(now: now)
+            try self.chargeRefusal(now: now)
             self.writeReset(stream, .refusedStream, isAnswer: true, now: now, into: &out)
             return .discard(block, slot: nil)
         }
@@ -227,6 +264,20 @@ package struct Session: Sendable {
         new.hasPeerEnded = block.isEnd
         return .request(slot: self.streams.insert(stream, new), block)
     }
+
+    /// A stream too many is charged to the peer only where it knew: not before it has acknowledged our SETTINGS, and not where
+    /// streams that it has ended, or reset, still have an attempt under way.
+    private mutating func chargeRefusal(now: UInt64) throws(ConnectionFault) {
+        guard self.isAcknowledged else {
+            self.earlyRefusals += 1
+            if self.earlyRefusals > Self.earlyRefusalsFree { try self.floods.reset(now: now) }
+            return
+        }
+        guard self.streams.openCount >= self.limits.concurrentStreams else { return }
+        try self.floods.reset(now: now)
+    }
+
+    private static let earlyRefusalsFree = 1_000
 
     private mutating func settings(
         _ entries: Range<Int>, in bytes: UnsafeRawBufferPointer, now: UInt64, into out: inout FrameWriter
@@ -240,12 +291,18 @@ package struct Session: Sendable {
             case 0x1:
                 let size = Int(value)
                 self.peerTable = (min(self.peerTable?.least ?? size, size), size)
-            case 0x2: guard value <= 1 else { throw ConnectionFault(.protocolError) }
+            // A server pushes, or does not say so (6.5.2).
+            case 0x2: guard value <= (self.role == .server ? 1 : 0) else { throw ConnectionFault(.protocolError) }
+            case 0x3: self.peerStreams = Int(value)
             case 0x4:
                 guard value <= UInt32(Self.largestWindow) else { throw ConnectionFault(.flowControlError) }
                 if try self.moveWindows(to: Int(value)) { opens = true }
             case 0x5:
                 guard value >= 16_384, value <= 16_777_215 else { throw ConnectionFault(.protocolError) }
+            case 0x8 where self.role == .client:
+                // It cannot be taken back (RFC 8441 3).
+                guard value <= 1, value == 1 || !self.peerTakesConnect else { throw ConnectionFault(.protocolError) }
+                self.peerTakesConnect = value == 1
             default: break
             }
         }
@@ -286,7 +343,7 @@ package struct Session: Sendable {
     // MARK: resets
 
     /// The peer broke a rule of one stream: RST_STREAM, at its charge.
-    private mutating func fault(
+    mutating func fault(
         of stream: UInt32, _ code: ErrorCode, now: UInt64, into out: inout FrameWriter
     ) throws(ConnectionFault) -> Step {
         try self.floods.reset(now: now)
@@ -310,6 +367,8 @@ package struct Session: Sendable {
     ) throws(ConnectionFault) {
         guard !self.streams.isFree(slot), !self.streams[slot].isDone else { return }
         self.streams[slot].isCancelled = true
+        // Of one that never began the server knows nothing.
+        guard self.streams[slot].hasBegun else { return }
         self.writeReset(self.streams[slot].identifier, code, isAnswer: isCharged, now: now, into: &out)
         if isCharged { try self.floods.reset(now: now) }
     }
@@ -390,7 +449,7 @@ package struct Session: Sendable {
 
 extension Stream {
     /// Counts content in; false if it does not fit what was announced.
-    fileprivate mutating func takesLength(_ count: Int, isEnd: Bool) -> Bool {
+    mutating func takesLength(_ count: Int, isEnd: Bool) -> Bool {
         self.received += count
         guard let expected else { return true }
         return isEnd ? self.received == expected : self.received <= expected

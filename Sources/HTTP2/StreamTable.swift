@@ -7,6 +7,9 @@ package struct Stream: Sendable {
     package internal(set) var hasEnded = false
     /// RST_STREAM went or came.
     package internal(set) var isCancelled = false
+    /// A client's: its HEADERS went; and the final head of the answer came.
+    var hasBegun = true
+    package internal(set) var hasHead = false
     /// The carrier still has something to do with it.
     package internal(set) var isAttached = true
     var sendWindow: Int
@@ -55,6 +58,13 @@ package struct StreamTable: Sendable {
         guard identifier > 0 else { return nil }
         for slot in self.identifiers.indices where self.identifiers[slot] == identifier { return slot }
         return nil
+    }
+
+    /// Streams that are neither whole nor reset, as the peer may count them.
+    var openCount: Int {
+        var count = 0
+        for slot in self.streams.indices where self.identifiers[slot] != 0 && !self.streams[slot].isDone { count += 1 }
+        return count
     }
 
     package func isFree(_ slot: Int) -> Bool { self.identifiers[slot] == 0 }

@@ -75,6 +75,10 @@ enum AccessRecord {
             writer.append("\",\"wireBytes\":")
             writer.append(decimal: exchange.codedBytes)
         }
+        if exchange.grpcStatus >= 0 {
+            writer.append(",\"grpcStatus\":")
+            writer.append(decimal: UInt64(exchange.grpcStatus))
+        }
         if exchange.limitedBy >= 0, let route = exchange.route?.object,
             Int(exchange.limitedBy) < route.rateLimits.count
         {

@@ -267,9 +267,12 @@ extension Channel {
     /// Speaks TLS from here on, as the client; `shake` begins. `name` is asked for and demanded of the certificate; an address
     /// is only demanded. False: no memory, or the name cannot be one.
     package mutating func beginTLS(
-        _ client: TLSClient, memory: TLSMemory, name: String, isAddress: Bool, ticket: TLSTicket?
+        _ client: TLSClient, memory: TLSMemory, name: String, isAddress: Bool, ticket: TLSTicket?,
+        offers: ProtocolOffer = .nothing
     ) -> Bool {
-        guard let session = client.connect(memory, to: name, isAddress: isAddress) else { return false }
+        guard let session = client.connect(memory, to: name, isAddress: isAddress, offers: offers) else {
+            return false
+        }
         if let ticket { ticket.offer(to: session) }
         self.tls = Unmanaged.passRetained(TLSSession(session, memory: memory, client: client))
         return true

@@ -38,12 +38,20 @@ package struct DialTLS: Sendable {
     package var isAddress: Bool
     /// Sent before TLS begins.
     package var preamble: [UInt8]
+    package var offers: ProtocolOffer
+    /// Sent in the place of what is given, where HTTP/2 is agreed on.
+    package var overHTTP2: [UInt8]
 
-    package init(_ client: TLSClient, name: String, isAddress: Bool, preamble: [UInt8] = []) {
+    package init(
+        _ client: TLSClient, name: String, isAddress: Bool, preamble: [UInt8] = [], offers: ProtocolOffer = .nothing,
+        overHTTP2: [UInt8] = []
+    ) {
         self.client = client
         self.name = name
         self.isAddress = isAddress
         self.preamble = preamble
+        self.offers = offers
+        self.overHTTP2 = overHTTP2
     }
 }
 
@@ -271,7 +279,9 @@ package actor Dialer {
         if !tls.preamble.isEmpty { _ = self.write(tls.preamble, &channel) }
         if self.tls == nil { self.tls = TLSMemory() }
         guard let memory = self.tls,
-            channel.beginTLS(tls.client, memory: memory, name: tls.name, isAddress: tls.isAddress, ticket: nil)
+            channel.beginTLS(
+                tls.client, memory: memory, name: tls.name, isAddress: tls.isAddress, ticket: nil,
+                offers: tls.offers)
         else {
             channel.close(pool: &self.buffers)
             return nil
@@ -285,8 +295,13 @@ package actor Dialer {
         if channel.flush(pool: &self.buffers).flow == .gone { return .reset }
         while !exchange.isEstablished {
             switch channel.shake(pool: &self.buffers) {
-            case .done:
+            case .done(let facts):
                 exchange.isEstablished = true
+                if facts.isHTTP2, let tls = exchange.tls {
+                    exchange.unsent = tls.overHTTP2[...]
+                } else if exchange.tls?.offers == .http2 {
+                    return .handshake(TLSFailure(.alpn, "the endpoint does not agree on HTTP/2"))
+                }
                 guard self.write(Array(exchange.unsent), &channel) else { return .reset }
                 exchange.unsent = []
             case .waits: guard channel.isReadable else { return nil }

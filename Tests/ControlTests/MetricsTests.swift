@@ -118,6 +118,7 @@ struct MetricsTests {
             balancer_endpoint_malformed_answers_total{upstream="core",endpoint="127.0.0.1:3300"} 0
             balancer_endpoint_connections_opened_total{upstream="core",endpoint="127.0.0.1:3300"} 4
             balancer_endpoint_connections_idle{upstream="core",endpoint="127.0.0.1:3300"} 2
+            balancer_endpoint_streams_active{upstream="core",endpoint="127.0.0.1:3300"} 0
             balancer_probe_results_total{upstream="core",endpoint="127.0.0.1:3300",cause="ok"} 7
             balancer_probe_results_total{upstream="core",endpoint="127.0.0.1:3300",cause="refused"} 1
             balancer_probe_duration_seconds{upstream="core",endpoint="127.0.0.1:3300"} 0.00125

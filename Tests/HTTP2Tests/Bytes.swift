@@ -48,12 +48,19 @@ struct Peer {
     var now: UInt64 = 1_000
     /// What the session has written, as frames.
     var written: [Frame] = []
+    /// It began with a client's preface.
+    private(set) var hasPreface = false
     var steps: [Session.Step] = []
     var fault: ConnectionFault?
     private var held: [UInt8] = []
+    /// A client's: the first head of each answer is the final one, of a body of so many bytes.
+    var announced: Int?
 
-    init(limits: SessionLimits = SessionLimits(), timeouts: SessionTimeouts = SessionTimeouts(), greeted: Bool = true) {
-        self.session = Session(limits: limits, timeouts: timeouts, lifetime: 3_600_000, now: 1_000)
+    init(
+        role: Session.Role = .server, limits: SessionLimits = SessionLimits(),
+        timeouts: SessionTimeouts = SessionTimeouts(), greeted: Bool = true
+    ) {
+        self.session = Session(role: role, limits: limits, timeouts: timeouts, lifetime: 3_600_000, now: 1_000)
         if greeted {
             try? self.write { session, _, out throws(ConnectionFault) in session.begin(into: &out) }
         }
@@ -74,6 +81,9 @@ struct Peer {
                         step = try session.receive(frame, size: size, in: bytes, now: now, into: &out)
                     }
                     if step != .none { self.steps.append(step) }
+                    if let announced, case .answer(let slot, _) = step {
+                        self.session.answered(slot, expected: announced)
+                    }
                     return size
                 } catch {
                     self.fault = error
@@ -95,6 +105,10 @@ struct Peer {
         defer {
             precondition(!out.overflowed)
             var bytes = out.bytes
+            if Preface.match(bytes) == .whole {
+                self.hasPreface = true
+                bytes = UnsafeRawBufferPointer(rebasing: bytes[Preface.count...])
+            }
             while let (frame, size) = try? FrameReader.next(bytes, blockLimit: 65_536) {
                 self.written.append(frame)
                 bytes = UnsafeRawBufferPointer(rebasing: bytes[size...])
@@ -102,6 +116,14 @@ struct Peer {
             precondition(bytes.isEmpty)
         }
         try body(&self.session, self.now, &out)
+    }
+
+    /// As a carrier that asks the server for something.
+    mutating func open(isEnd: Bool = true) -> Int? {
+        guard let slot = self.session.open() else { return nil }
+        self.session.began(slot)
+        if isEnd { self.session.ended(slot) }
+        return slot
     }
 
     /// As a carrier whose exchange has let go.

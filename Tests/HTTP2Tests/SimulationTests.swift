@@ -58,6 +58,7 @@ import Testing
                     #expect(open.remove(slot) != nil)
                     peer.detach(slot)
                 case .discard, .windowsOpened, .none: break
+                case .answer, .leaving: Issue.record("a client's")
                 }
             }
             self.answerSome(&peer, &open, &random)

@@ -141,7 +141,7 @@ final class FakeEndpoint: EndpointConnection {
 
     override func isClear(_ stream: StreamID) -> Bool { self.isTaking }
     override func isWritable(_ stream: StreamID) -> Bool { self.state == .leased }
-    override var hasAnswered: Bool { self.said != .nothing }
+    override func hasAnswered(_ stream: StreamID) -> Bool { self.said != .nothing }
 
     override func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {
         self.exchange = nil

@@ -255,7 +255,7 @@ struct AcceptedTests {
                     "window": "9s", "baseEjection": "10s", "maxEjection": "11s", "maxEjectedShare": 12 },
                 "slowStart": "13s", "maxConnections": 14, "maxOutstanding": 15, "queue": { "length": 16 },
                 "idleConnections": 17, "retry": { "attempts": 5, "budgetPercent": 18, "minimumPerSecond": 19 },
-                "sendProxyProtocol": 2
+                "sendProxyProtocol": 2, "protocol": "http1"
                 """
         ).parse()
         var expected = UpstreamSpec(name: "core")

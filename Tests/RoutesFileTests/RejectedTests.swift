@@ -249,6 +249,9 @@ struct RejectedTests {
         .core(#""health": { "expect": { "status": null } }"#, ".health.expect.status", "found null"),
         .core(#""health": { "expect": { "body": "" } }"#, ".health.expect.body", "1 to 4096 bytes"),
         .core(#""health": { "method": "HEAD", "expect": { "body": "x" } }"#, ".health.expect.body", "HEAD has no body"),
+        .core(#""health": { "grpc": "" }"#, ".health", #""grpc" needs "protocol""#),
+        .core(
+            #""protocol": "http2", "health": { "grpc": "", "path": "/x" }"#, ".health.path", #"no meaning with "grpc""#),
         .core(#""passive": false"#, ".passive", "expected an object"),
         .core(#""passive": { "failureRate": 101 }"#, ".passive.failureRate", "an integer from 1 to 100"),
         .core(#""passive": { "maxEjection": "1s" }"#, ".passive.maxEjection", "less than baseEjection, 30s"),
@@ -259,6 +262,9 @@ struct RejectedTests {
         .core(#""retry": { "attempts": 6 }"#, ".retry.attempts", "an integer from 0 to 5"),
         .core(#""sendProxyProtocol": 3"#, ".sendProxyProtocol", "an integer from 1 to 2"),
         .core(#""sendProxyProtocol": "2""#, ".sendProxyProtocol", "an integer from 1 to 2"),
+        .core(#""protocol": "h2""#, ".protocol", "http1"),
+        .core(#""protocol": "auto""#, ".protocol", #"expected "tls""#),
+        .core(#""protocol": "http2", "sendProxyProtocol": 1"#, ".protocol", #"expected "http1""#),
         .core(#""idleConnections": 1e3"#, ".idleConnections", "found number 1e3"),
     ]
 

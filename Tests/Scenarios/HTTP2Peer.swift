@@ -25,6 +25,7 @@ final class HTTP2Peer {
     private(set) var answers: [UInt32: Answer] = [:]
     private(set) var goAways: [(last: UInt32, code: UInt32)] = []
     private(set) var pings: [UInt64] = []
+    private(set) var dataFrames = 0
     /// What the balancer let us send: the connection, and streams.
     private(set) var credit: [UInt32: Int] = [:]
     private(set) var end: RawConnection.End?
@@ -166,6 +167,7 @@ final class HTTP2Peer {
     private func take(_ frame: Frame, _ bytes: UnsafeRawBufferPointer) {
         switch frame {
         case .data(let stream, let content, let flow, let isEnd):
+            self.dataFrames += 1
             self.answers[stream, default: Answer()].body += bytes[content]
             if isEnd { self.answers[stream]?.isEnded = true }
             if self.reads, flow > 0 {

@@ -104,4 +104,24 @@ struct RetryRuleTests {
             }
         }
     }
+
+    @Test("What the endpoint has not looked at goes again whatever its method, if all of it is kept", arguments: 0..<32)
+    func notTaken(_ bits: Int) {
+        for failure in [AttemptFailure.refusedRequest, .leftBehind] {
+            let rule = RetryRule(
+                failure: failure, sent: bits & 1 != 0, isIdempotent: bits & 2 != 0, isReplayable: bits & 4 != 0,
+                answerBegan: bits & 8 != 0, reused: true, hadFresh: bits & 16 != 0, retries: 0, limit: 1)
+            #expect(rule.wasNotTaken)
+            guard rule.isReplayable, !rule.answerBegan else {
+                #expect(rule.verdict == .answer)
+                continue
+            }
+            // Another connection of the same endpoint may take it where it only ends one.
+            let isSame = failure == .leftBehind && !rule.hadFresh
+            #expect(rule.verdict == (isSame ? .freshConnection : .elsewhere(budgeted: true)))
+            var last = rule
+            last.retries = 1
+            #expect(last.verdict == (isSame ? .freshConnection : .answer))
+        }
+    }
 }

@@ -137,8 +137,14 @@ struct TableTests {
                 $0.upstreams[0].health = ProbeSpec()
                 $0.upstreams[0].health?.expectedBody = "nil"
             },
+            {
+                $0.upstreams[0].health = ProbeSpec()
+                $0.upstreams[0].health?.grpc = ""
+            },
             { $0.upstreams[0].passive.window += 1 },
             { $0.upstreams[0].sendProxyProtocol = 1 },
+            { $0.upstreams[0].speaks = .http2 },
+            { $0.upstreams[0].speaks = .negotiated },
             { $0.upstreams[0].balance = .consistentHash(.header("a")) },
             { $0.upstreams[0].balance = .consistentHash(.cookie("a")) },
             {

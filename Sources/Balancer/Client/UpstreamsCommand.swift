@@ -12,17 +12,19 @@ struct UpstreamsCommand: AsyncParsableCommand {
         let data = try await client.get("/api/v1/upstreams")
         try client.show(data, as: UpstreamsBody.self) { body in
             var table = TextTable(
-                "UPSTREAM", "ENDPOINT", "STATE", "SET", "SINCE", "OUTSTANDING", "REQUESTS", "LAST PROBE", "REASON")
+                "UPSTREAM", "ENDPOINT", "STATE", "SET", "SINCE", "OUTSTANDING", "REQUESTS", "PROTOCOL", "LAST PROBE",
+                "REASON")
             for upstream in body.upstreams {
                 for endpoint in upstream.endpoints {
                     let probe = endpoint.probes.last.map { "\($0.cause) \($0.microseconds / 1_000)ms" } ?? "-"
                     table.add(
                         upstream.name, endpoint.address, endpoint.availability, endpoint.administrative,
-                        endpoint.since, "\(endpoint.outstanding)", "\(endpoint.requests)", probe, endpoint.reason)
+                        endpoint.since, "\(endpoint.outstanding)", "\(endpoint.requests)", endpoint.protocol ?? "-",
+                        probe, endpoint.reason)
                 }
                 for endpoint in upstream.unresolved ?? [] {
                     table.add(
-                        upstream.name, endpoint.endpoint, "unresolved", "-", "-", "-", "-", "-", endpoint.reason)
+                        upstream.name, endpoint.endpoint, "unresolved", "-", "-", "-", "-", "-", "-", endpoint.reason)
                 }
             }
             Output.line(table.render())

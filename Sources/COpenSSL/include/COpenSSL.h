@@ -49,6 +49,8 @@ typedef enum copenssl_result {
 SSL *copenssl_accepting(SSL_CTX *context, BIO *bio);
 /// `name`: asked for by SNI and demanded of the certificate, unless it is an address, which is demanded alone.
 SSL *copenssl_connecting(SSL_CTX *context, BIO *bio, const char *name, bool is_address, bool verifies);
+/// Protocols to agree on by ALPN, each behind a byte of its length, the dearest first. False: no memory.
+bool copenssl_offer_protocols(SSL *ssl, const unsigned char *names, unsigned int count);
 void copenssl_free(SSL *ssl);
 copenssl_result copenssl_handshake(SSL *ssl);
 /// Reads until the room is full or the records are used up. `count` is set in every case: DONE and WANTS may both have bytes.

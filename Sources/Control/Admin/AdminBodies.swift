@@ -156,6 +156,8 @@ package struct EndpointBody: Codable, Sendable {
     package var connections: Int
     /// Requests sent to it since the process started.
     package var requests: UInt64
+    /// `HTTP/1.1` or `HTTP/2`; nil: it may choose, and nothing has been agreed on yet.
+    package var `protocol`: String?
     /// The last TLS handshake that came to no session; nil: none has failed.
     package var tlsFailure: TLSFailureBody?
     /// The last 64, oldest first.

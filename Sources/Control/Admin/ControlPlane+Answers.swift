@@ -66,6 +66,7 @@ extension ControlPlane {
             since: Timestamp.iso8601(self.clock.wall(ofMonotonic: explanation.since)),
             outstanding: endpoint.outstanding.load(ordering: .relaxed),
             connections: endpoint.connections.load(ordering: .relaxed), requests: counters?.requests ?? 0,
+            protocol: Self.spoken(spec, counters),
             tlsFailure: counters?.lastHandshakeFailure.map {
                 TLSFailureBody(at: Timestamp.iso8601(self.clock.wall(ofMonotonic: $0.at)), cause: $0.cause)
             },
@@ -74,6 +75,14 @@ extension ControlPlane {
                     at: Timestamp.iso8601(probe.wallClock), cause: probe.cause.rawValue, status: probe.status,
                     microseconds: probe.microseconds)
             })
+    }
+
+    private static func spoken(_ spec: UpstreamSpec, _ counters: EndpointCounters?) -> String? {
+        switch spec.speaks {
+        case .http1: "HTTP/1.1"
+        case .http2: "HTTP/2"
+        case .negotiated: counters?.speaksHTTP2.map { $0 ? "HTTP/2" : "HTTP/1.1" }
+        }
     }
 
     func statusBody() async -> StatusBody {

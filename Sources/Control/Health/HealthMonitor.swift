@@ -10,6 +10,7 @@ package actor HealthMonitor {
         var endpoint: Endpoint
         var spec: ProbeSpec
         var proxyProtocol: UInt8
+        var speaks: EndpointProtocol
         /// nil: plain.
         var tls: ProbeTLS?
         var machine: ProbeMachine
@@ -66,7 +67,7 @@ package actor HealthMonitor {
                 wanted.insert(key)
                 self.follow(
                     key, endpoint: endpoint, spec: spec, proxyProtocol: upstream.spec.sendProxyProtocol,
-                    tls: self.tls(of: upstream.spec))
+                    speaks: upstream.spec.speaks, tls: self.tls(of: upstream.spec))
             }
         }
         self.targets = self.targets.filter { wanted.contains($0.key) }
@@ -96,10 +97,11 @@ package actor HealthMonitor {
     }
 
     private func follow(
-        _ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec, proxyProtocol: UInt8, tls: ProbeTLS?
+        _ key: EndpointKey, endpoint: Endpoint, spec: ProbeSpec, proxyProtocol: UInt8, speaks: EndpointProtocol,
+        tls: ProbeTLS?
     ) {
         if let known = self.targets[key], known.spec == spec, known.proxyProtocol == proxyProtocol,
-            known.tls == tls, known.endpoint === endpoint
+            known.speaks == speaks, known.tls == tls, known.endpoint === endpoint
         {
             return
         }
@@ -110,12 +112,13 @@ package actor HealthMonitor {
             known.serial = serial
             known.spec = spec
             known.proxyProtocol = proxyProtocol
+            known.speaks = speaks
             known.tls = tls
             known.machine.adopt(spec)
             self.targets[key] = known
         } else {
             self.targets[key] = Target(
-                endpoint: endpoint, spec: spec, proxyProtocol: proxyProtocol, tls: tls,
+                endpoint: endpoint, spec: spec, proxyProtocol: proxyProtocol, speaks: speaks, tls: tls,
                 machine: ProbeMachine(spec, operational: endpoint.operational), serial: serial)
         }
         self.startsContinuation.yield((key, serial))
@@ -141,8 +144,8 @@ package actor HealthMonitor {
         else { return }
         let exchange = ProbeExchange(
             spec: target.spec, address: key.address, proxyProtocol: target.proxyProtocol,
-            speaksTLS: target.tls != nil)
-        let tls = target.tls?.dial(key.address, preamble: exchange.announcement)
+            speaksTLS: target.tls != nil, speaks: target.speaks)
+        let tls = target.tls?.dial(key.address, for: exchange)
         // Never in plain where TLS is wanted.
         guard target.tls == nil || tls != nil else { return }
         let began = self.clock.monotonic()

@@ -16,8 +16,15 @@ struct ProbeExchange: Sendable {
     var proxyProtocol: UInt8 = 0
     /// The announcement then comes before TLS, and not with the request.
     var speaksTLS = false
+    var speaks = EndpointProtocol.http1
+
+    /// What is sent where HTTP/2 is spoken.
+    var requestOverHTTP2: [UInt8] {
+        HTTP2Probe.request(self.spec, host: self.spec.host ?? self.address.description, isSecure: self.speaksTLS)
+    }
 
     var request: [UInt8] {
+        guard self.speaks != .http2 else { return self.requestOverHTTP2 }
         let host = self.spec.host ?? self.address.description
         let text =
             "\(self.spec.method) \(self.spec.path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: balancer-probe\r\n"
@@ -38,7 +45,13 @@ struct ProbeExchange: Sendable {
     /// Whether the bytes so far settle the question. Without an expected body the final response head does; waiting
     /// for a body that nobody looks at would only cost the endpoint time.
     func isComplete(_ bytes: [UInt8]) -> Bool {
-        switch self.read(bytes, ended: false) {
+        guard !self.isHTTP2(bytes) else {
+            let answer = HTTP2Probe.read(bytes)
+            // As in HTTP/1: without anything to look at in its body the head settles it.
+            return answer.isMalformed || answer.isEnded
+                || (answer.status > 0 && self.spec.expectedBody == nil && self.spec.grpc == nil)
+        }
+        return switch self.read(bytes, ended: false) {
         case .incomplete: false
         case .malformed, .head, .body: true
         }
@@ -56,6 +69,9 @@ struct ProbeExchange: Sendable {
         case .closed where result.bytes.isEmpty: return (.reset, 0)
         case .complete, .closed, .limit: break
         }
+        guard !self.isHTTP2(result.bytes) else { return self.judge(HTTP2Probe.read(result.bytes)) }
+        // No HTTP/1 endpoint has a gRPC service.
+        guard self.spec.grpc == nil else { return (.notServing, 0) }
         switch self.read(result.bytes, ended: true) {
         case .malformed, .incomplete: return (.malformed, 0)
         case .head(let status): return (self.isExpected(status) ? .ok : .status, status)
@@ -64,6 +80,22 @@ struct ProbeExchange: Sendable {
             let wanted = Array((self.spec.expectedBody ?? "").utf8)
             return (Self.contains(body, wanted) ? .ok : .body, status)
         }
+    }
+
+    /// Frames have come. Where the endpoint may choose, HTTP/1 begins with its name, and SETTINGS with a zero.
+    private func isHTTP2(_ bytes: [UInt8]) -> Bool {
+        self.speaks == .http2 || (self.speaks == .negotiated && bytes.first == 0)
+    }
+
+    private func judge(_ answer: HTTP2Probe.Answer) -> (cause: ProbeCause, status: UInt16) {
+        guard !answer.isMalformed, answer.status > 0 else { return (.malformed, 0) }
+        if self.spec.grpc != nil {
+            let serves = answer.status == 200 && answer.grpcStatus == "0" && HTTP2Probe.saysServing(answer.body)
+            return (serves ? .ok : .notServing, answer.status)
+        }
+        guard self.isExpected(answer.status) else { return (.status, answer.status) }
+        guard let wanted = self.spec.expectedBody else { return (.ok, answer.status) }
+        return (Self.contains(answer.body, Array(wanted.utf8)) ? .ok : .body, answer.status)
     }
 
     // MARK: reading

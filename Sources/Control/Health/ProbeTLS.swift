@@ -11,10 +11,19 @@ struct ProbeTLS: Sendable, Equatable {
 
     static func == (left: ProbeTLS, right: ProbeTLS) -> Bool { left.spec == right.spec && left.name == right.name }
 
-    func dial(_ address: SocketAddress, preamble: [UInt8]) -> DialTLS? {
-        self.client.map {
+    func dial(_ address: SocketAddress, for exchange: ProbeExchange) -> DialTLS? {
+        let offers: ProtocolOffer =
+            switch exchange.speaks {
+            case .http1: .nothing
+            case .http2: .http2
+            // What only HTTP/2 carries is not asked for otherwise.
+            case .negotiated: exchange.spec.grpc == nil ? .either : .http2
+            }
+        return self.client.map {
             DialTLS(
-                $0, name: self.name ?? address.ip.description, isAddress: self.name == nil, preamble: preamble)
+                $0, name: self.name ?? address.ip.description, isAddress: self.name == nil,
+                preamble: exchange.announcement, offers: offers,
+                overHTTP2: offers == .nothing ? [] : exchange.requestOverHTTP2)
         }
     }
 }

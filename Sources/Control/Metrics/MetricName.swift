@@ -2,6 +2,7 @@
 package enum MetricName: String, CaseIterable, Sendable {
     case requests = "balancer_requests_total"
     case requestDuration = "balancer_request_duration_seconds"
+    case grpcRequests = "balancer_grpc_requests_total"
     case connectionsActive = "balancer_connections_active"
     case connectionsAccepted = "balancer_connections_accepted_total"
     case connectionsRefused = "balancer_connections_refused_total"
@@ -38,6 +39,7 @@ package enum MetricName: String, CaseIterable, Sendable {
     case endpointMalformedAnswers = "balancer_endpoint_malformed_answers_total"
     case endpointConnectionsOpened = "balancer_endpoint_connections_opened_total"
     case endpointConnectionsIdle = "balancer_endpoint_connections_idle"
+    case endpointStreams = "balancer_endpoint_streams_active"
     case probeResults = "balancer_probe_results_total"
     case probeDuration = "balancer_probe_duration_seconds"
     case discoveryEndpoints = "balancer_discovery_endpoints"
@@ -97,6 +99,7 @@ package enum MetricName: String, CaseIterable, Sendable {
         switch self {
         case .requests: "Requests answered, by route, upstream (empty: answered here) and status class."
         case .requestDuration: "Time from the request's head to the end of its answer."
+        case .grpcRequests: "gRPC requests, by their own status; `none`: nothing said which."
         case .connectionsActive: "Client connections open."
         case .connectionsAccepted: "Client connections accepted."
         case .connectionsRefused: "Client connections closed at accept because of a limit."
@@ -144,6 +147,7 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .endpointMalformedAnswers: "Answers that broke the protocol's form or a limit of ours."
         case .endpointConnectionsOpened: "Connections opened to the endpoint."
         case .endpointConnectionsIdle: "Pooled connections to the endpoint that wait for a request."
+        case .endpointStreams: "Requests on connections to the endpoint that carry several at a time (HTTP/2)."
         case .probeResults: "Probes, by what they found."
         case .probeDuration: "Time the last probe took."
         case .discoveryEndpoints: "Endpoints in use, of upstreams whose endpoints are found."

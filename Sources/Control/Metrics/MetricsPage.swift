@@ -92,6 +92,11 @@ package struct MetricsPage: Sendable {
             }
             sum.cancelled &+= counters.cancelled
             sum.latency.merge(counters.latency)
+            if sum.grpc.isEmpty {
+                sum.grpc = counters.grpc
+            } else {
+                for (status, count) in counters.grpc.enumerated() { sum.grpc[status] &+= count }
+            }
             merged[key] = sum
         }
         let ordered = merged.sorted { $0.key < $1.key }
@@ -110,6 +115,17 @@ package struct MetricsPage: Sendable {
         for (key, counters) in ordered where counters.latency.count > 0 {
             let labels = [("route", key.route), ("upstream", key.upstream)]
             text.histogram(.requestDuration, labels, counters.latency)
+        }
+        text.family(.grpcRequests)
+        for (key, counters) in ordered {
+            for (status, count) in counters.grpc.enumerated() where count > 0 {
+                text.sample(
+                    .grpcRequests,
+                    [
+                        ("route", key.route), ("upstream", key.upstream),
+                        ("grpc_status", status < RouteCounters.grpcStatuses - 1 ? "\(status)" : "none"),
+                    ], count)
+            }
         }
     }
 
@@ -346,6 +362,7 @@ package struct MetricsPage: Sendable {
         self.writeCounter(&text, .endpointMalformedAnswers, counters, \.malformedAnswers)
         self.writeCounter(&text, .endpointConnectionsOpened, counters, \.connectionsOpened)
         self.writeCounter(&text, .endpointConnectionsIdle, counters, \.connectionsIdle)
+        self.writeCounter(&text, .endpointStreams, counters, \.streamsActive)
         text.family(.endpointTLSFailures)
         for counters in counters {
             for (reason, count) in zip(HandshakeCounts.reasons, counters.handshakes.failed) where count > 0 {
@@ -389,6 +406,8 @@ package struct MetricsPage: Sendable {
             }
             sum.connectionsOpened &+= counters.connectionsOpened
             sum.connectionsIdle &+= counters.connectionsIdle
+            sum.streamsActive &+= counters.streamsActive
+            sum.speaksHTTP2 = sum.speaksHTTP2 ?? counters.speaksHTTP2
             merged[key] = sum
         }
         return merged.values.sorted {

@@ -47,7 +47,29 @@ package enum ConfigurationRemarks {
                     path: RoutesFile.path(ofUpstream: upstream.name) + ".sendProxyProtocol",
                     message: "a connection tells of one client, so none is shared: each client opens its own"))
         }
-        return warnings + self.passwords(configuration) + self.forms(configuration)
+        return warnings + self.unfitForGRPC(configuration) + self.passwords(configuration)
+            + self.forms(configuration)
+    }
+
+    /// Routes that are for gRPC, by their match, before upstreams that cannot carry it.
+    private static func unfitForGRPC(_ configuration: BalancerConfiguration) -> [ControlProblem] {
+        let plain = Set(configuration.table.upstreams.filter { $0.speaks == .http1 }.map(\.name))
+        var warnings: [ControlProblem] = []
+        for route in configuration.table.routes {
+            guard case .split(let entries) = route.action,
+                route.match.headers.contains(where: { header in
+                    header.name == "content-type" && header.value?.hasPrefix("application/grpc") ?? false
+                })
+            else { continue }
+            for entry in entries where plain.contains(entry.upstream) {
+                warnings.append(
+                    ControlProblem(
+                        path: RoutesFile.path(ofUpstream: entry.upstream),
+                        message: "speaks HTTP/1.1, and route \"\(route.name)\" is for gRPC, which needs HTTP/2: "
+                            + "say \"protocol\": \"http2\", or every request gets 502"))
+            }
+        }
+        return warnings
     }
 
     /// Of routes that compress: caches that are not told so give one client another's form.

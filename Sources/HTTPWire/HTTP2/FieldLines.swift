@@ -3,10 +3,13 @@
 package struct FieldLines {
     private let bytes: UnsafeMutableRawBufferPointer
     private var cursor: Int
+    private let takesTrailers: Bool
 
-    /// `startsWithLine`: a status line comes first.
-    package init(_ bytes: UnsafeMutableRawBufferPointer, startsWithLine: Bool) {
+    /// `startsWithLine`: a request or status line comes first. `takesTrailers`: `TE: trailers` is among them, which requests may
+    /// say (RFC 9113 8.2.2).
+    package init(_ bytes: UnsafeMutableRawBufferPointer, startsWithLine: Bool, takesTrailers: Bool = false) {
         self.bytes = bytes
+        self.takesTrailers = takesTrailers
         self.cursor = 0
         if startsWithLine { self.cursor = self.lineEnd(from: 0) + 2 }
     }
@@ -40,7 +43,8 @@ package struct FieldLines {
             let source = UnsafeRawBufferPointer(self.bytes)
             let name = UnsafeRawBufferPointer(rebasing: source[start..<colon])
             let value = UnsafeRawBufferPointer(rebasing: source[lower..<end])
-            if FieldRules.isOfConnection(name, value) || FieldRules.equals(name, "te") { continue }
+            if FieldRules.isOfConnection(name, value) { continue }
+            if FieldRules.equals(name, "te"), !self.takesTrailers { continue }
             return (name, value)
         }
     }

@@ -18,9 +18,14 @@ package struct WebSocketKey: Sendable, Equatable {
             })
     }
 
+    /// The `Sec-WebSocket-Accept` that answers a key.
+    package static func answer(to text: UnsafeRawBufferPointer) -> [UInt8] {
+        Base64.encode(SHA1.digest(Array(text) + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)))
+    }
+
     /// Whether this is the `Sec-WebSocket-Accept` that answers the key.
     package func isAnswered(by value: borrowing Span<UInt8>) -> Bool {
-        let wanted = Base64.encode(SHA1.digest(self.text + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)))
+        let wanted = self.text.withUnsafeBytes { Self.answer(to: $0) }
         guard value.count == wanted.count else { return false }
         for index in wanted.indices where value[index] != wanted[index] { return false }
         return true

@@ -25,6 +25,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     case xBalancerReason, xBalancerHops
 
     case cookie, accept, date, maxForwards, authorization
+    case contentType
     /// Makes sense in a head only.
     case headOnly
 
@@ -58,7 +59,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
 
         ("cookie", .cookie), ("accept", .accept), ("date", .date), ("max-forwards", .maxForwards),
 
-        ("content-type", .headOnly), ("content-encoding", .headOnly), ("content-range", .headOnly),
+        ("content-type", .contentType), ("content-encoding", .headOnly), ("content-range", .headOnly),
         ("authorization", .authorization), ("www-authenticate", .headOnly), ("set-cookie", .headOnly),
         ("cache-control", .headOnly), ("pragma", .headOnly), ("age", .headOnly), ("expires", .headOnly),
         ("location", .headOnly), ("retry-after", .headOnly), ("vary", .headOnly), ("warning", .headOnly),

@@ -45,7 +45,7 @@ package enum OwnFields {
     static func mayFollow(_ name: FieldName) -> Bool {
         switch name {
         case .host, .trailer, .expect, .cookie, .accept, .date, .maxForwards, .authorization, .clientCertificate,
-            .headOnly:
+            .contentType, .headOnly:
             false
         default: !self.isHopByHop(name) && !self.isForwarding(name) && !self.isOwn(name)
         }

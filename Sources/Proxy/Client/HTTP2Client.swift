@@ -5,42 +5,21 @@ import Reactor
 import Traffic
 
 /// A client that speaks HTTP/2: an exchange for each stream. `Session` decides about frames, streams and windows; this holds the
-/// bytes and the exchanges. HTTP2/LIFECYCLE.md states the machines and the races.
+/// bytes and the exchanges, as `HTTP2Carrier` says.
 ///
 ///     serving ──over, or a fault──▶ closing ──flushed──▶ lingering ──▶ closed
-///
-/// Input is read inside the connection's event and answers are only collected; `resume`, later in the same turn, passes held
-/// bytes on and sends everything with one write. While frames lie in the worker's memory no exchange is told that the
-/// client takes bytes again: an endpoint would read into that memory.
-final class HTTP2Client: ClientConnection {
+final class HTTP2Client: ClientConnection, HTTP2Carrier {
     enum State { case serving, closing, lingering, closed }
 
     var state = State.serving
     var session: Session
     var tables: HPACKTables
-    /// By the session's slots.
     var streams: ContiguousArray<HTTP2Stream> = []
-    var hasPreface = false
-    /// Input that is no whole frame, or that nothing has looked at.
+    private var hasPreface = false
     var inbound = ByteQueue()
-    var hasUntried = false
-    /// `inbound`'s bytes are being used in place: its memory must stay.
-    var isParsing = false
-    /// Frames of this turn.
     var outbox = ByteQueue()
-    /// A window or the socket has opened: streams that were held back may go on.
-    var canSend = false
-    /// The socket has: every exchange may.
-    var hasCleared = false
-    private var isResuming = false
-    /// The stream that is served first in the next pass.
-    var nextSlot = 0
-    /// The one that hears first that the socket is clear.
-    var nextTold = 0
-    /// Acknowledgements and resets: of this turn, and those that the kernel has not taken.
-    private var answers = 0
-    private var unsentAnswers = 0
-    private let unsentLimit: Int
+    var pace = HTTP2Pace()
+    let unsentLimit: Int
     /// The client was told that it may open WebSockets.
     let opensWebSockets: Bool
 
@@ -82,20 +61,15 @@ final class HTTP2Client: ClientConnection {
     }
 
     override func resume() {
-        self.isResuming = true
+        self.pace.isResuming = true
         self.advance()
         if self.state == .serving {
             self.passHeld()
             if self.session.isOver, self.state == .serving { self.endOutput() }
         }
         self.flush()
-        self.isResuming = false
+        self.pace.isResuming = false
         if self.hasWork { self.core.makeRunnable(self) }
-    }
-
-    /// Has `resume` called later in the turn; within it, what is wanted is done or found at its end.
-    func wantTurn() {
-        if !self.isResuming { self.core.makeRunnable(self) }
     }
 
     private func advance() {
@@ -112,22 +86,14 @@ final class HTTP2Client: ClientConnection {
     private var hasWork: Bool {
         switch self.state {
         case .serving:
-            !self.outbox.isEmpty || self.canSend || self.hasCleared || self.channel.isBroken || self.session.isOver
-                || (self.hasRoom && (self.channel.isReadable || self.hasUntried))
+            self.hasWaitingWork || self.session.isOver
         case .closing: self.channel.isClear || self.channel.isBroken
         case .lingering: self.channel.isReadable
         case .closed: false
         }
     }
 
-    /// The client reads what it causes: more of its frames may be taken.
-    var hasRoom: Bool { self.channel.unsent.count + self.outbox.count < Self.outputLimit }
-    private static let outputLimit = 131_072
-
-    func rearm() { self.arm(at: min(self.session.deadline, self.core.now + Self.longestWait)) }
-
-    /// Milliseconds, far beyond any deadline that a session has.
-    private static let longestWait: UInt64 = 86_400_000
+    func rearm() { self.arm(at: self.nextDeadline) }
 
     override func expired() {
         switch self.state {
@@ -137,6 +103,7 @@ final class HTTP2Client: ClientConnection {
             do throws(ConnectionFault) {
                 try self.session.tick(now: self.core.now, into: &out)
                 self.keep(out)
+                self.streamsAreDue()
                 self.rearm()
             } catch {
                 self.keep(out)
@@ -217,15 +184,10 @@ final class HTTP2Client: ClientConnection {
         self.wantTurn()
     }
 
-    /// Nothing of the stream is held any more, and its slot is free.
     func forget(_ slot: Int) {
         guard self.streams[slot].identifier != 0 else { return }
-        self.streams[slot].clear(pool: &self.core.buffers)
         self.core.counts.http2.streams -= 1
-        var out = FrameWriter(self.core.http2.control)
-        // One that is not done is left by a connection that ends as a whole.
-        _ = self.session.detach(slot, now: self.core.now, into: &out)
-        self.keep(out)
+        self.drop(slot)
         if self.state == .serving { self.rearm() }
     }
 
@@ -243,7 +205,7 @@ final class HTTP2Client: ClientConnection {
     /// Behind the last frame: ends so that the client still reads it.
     private func endOutput() {
         self.state = .closing
-        if !self.isParsing { self.inbound.clear(pool: &self.core.buffers) }
+        if !self.pace.isParsing { self.inbound.clear(pool: &self.core.buffers) }
         self.arm(at: self.core.now + UInt64(self.core.timeouts.responseBodyIdle))
         self.wantTurn()
     }
@@ -256,7 +218,7 @@ final class HTTP2Client: ClientConnection {
     private func close() {
         guard self.state != .closed else { return }
         self.state = .closed
-        if !self.isParsing { self.inbound.clear(pool: &self.core.buffers) }
+        if !self.pace.isParsing { self.inbound.clear(pool: &self.core.buffers) }
         self.outbox.clear(pool: &self.core.buffers)
         self.core.counts.http2.connections -= 1
         self.leave()
@@ -264,65 +226,43 @@ final class HTTP2Client: ClientConnection {
 
     // MARK: output
 
-    /// Keeps control frames for the end of the turn.
-    func keep(_ frames: borrowing FrameWriter) {
-        guard frames.count > 0 else { return }
-        if let code = frames.resetCode { self.core.counts.http2.resetsSent[code.index] &+= 1 }
-        if let code = frames.goAwayCode { self.core.counts.http2.goAwaysSent[code.index] &+= 1 }
-        guard self.state != .closed else { return }
-        self.outbox.append(frames.bytes, pool: &self.core.buffers)
-        self.answers += frames.answers
-        self.wantTurn()
-    }
-
-    /// Sends what this turn has collected.
-    func flush() {
+    private func flush() {
         guard self.state != .closed else { return }
         if self.channel.isBroken { return self.lost(.clientClosed) }
-        if !self.outbox.isEmpty {
-            let bytes = self.outbox.mutableBytes
-            self.core.http2.pieces[0] = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-            self.wrote(
-                self.channel.write(
-                    UnsafeMutableBufferPointer(rebasing: self.core.http2.pieces[0..<1]), pool: &self.core.buffers))
-            if self.state == .closed { return }
-        }
+        self.sendOutbox()
         if self.state == .closing, self.channel.isClear { self.finishOutput() }
     }
 
-    /// The outbox has gone, with whatever stood behind it.
-    func wrote(_ flow: Channel.Flow) {
-        self.outbox.clear(pool: &self.core.buffers)
-        switch flow {
-        case .clear:
-            self.lastProgress = self.core.now
-            self.unsentAnswers = 0
-        case .waits:
-            self.unsentAnswers += self.answers
-            if self.unsentAnswers > self.unsentLimit {
-                // It does not read what it causes; it would not read GOAWAY either.
-                self.core.counts.http2.floods[Int(Flood.unsentControl.rawValue)] &+= 1
-                self.wantTurn()
-                self.channel.cut(pool: &self.core.buffers)
-            }
-        case .gone: self.wantTurn()
+    func noteProgress() { self.lastProgress = self.core.now }
+
+    // MARK: as a carrier
+
+    var isServing: Bool { self.state == .serving }
+    var isClosed: Bool { self.state == .closed }
+    var hasRoom: Bool { self.waitingOutput < Self.outputLimit }
+    private static let outputLimit = 131_072
+    var awaitsPreface: Bool { !self.hasPreface }
+
+    func takePreface(_ bytes: UnsafeRawBufferPointer) -> Int {
+        switch Preface.match(bytes) {
+        case .whole:
+            self.hasPreface = true
+            return Preface.count
+        case .part: break
+        case .other: self.fail(ConnectionFault(.protocolError))
         }
-        self.answers = 0
+        return 0
     }
 
-    private func drainChannel() {
-        let (flow, moved) = self.channel.flush(pool: &self.core.buffers)
-        if moved > 0 { self.lastProgress = self.core.now }
-        switch flow {
-        case .waits: break
-        case .gone: self.wantTurn()
-        case .clear:
-            self.unsentAnswers = 0
-            self.canSend = true
-            self.hasCleared = true
-            self.wantTurn()
-        }
+    func inputEnded(isClean: Bool) { self.lost(.clientClosed) }
+    func streamBroke(_ slot: Int) { self.cancelled(slot, .badRequest) }
+    func takesBody(_ exchange: Exchange) -> Bool { exchange.takesBody }
+    func pass(_ piece: BodyPiece, _ data: UnsafeRawPointer?, to exchange: Exchange) {
+        exchange.requestBody(piece, data)
     }
+    func trailerRules(_ exchange: Exchange) -> TrailerRules { exchange.requestTrailers }
+    func peerMoved(_ exchange: Exchange) { exchange.clientMoved() }
+    func peerCleared(_ exchange: Exchange) { exchange.clientClear() }
 
     override var heldOutput: Int {
         // Bodies that the upstream does not take count too: a client can make us hold as much by them.

@@ -41,6 +41,19 @@ class EndpointConnection: Handle {
         pool.connectionsOpened &+= 1
     }
 
+    /// Goes on in the place of one that was opened before its protocol was known, with its channel.
+    init(inPlaceOf opening: EndpointConnection) {
+        self.core = opening.core
+        self.channel = opening.channel.take()
+        self.pool = opening.pool
+        self.announcement = nil
+        self.tls = opening.tls
+        self.born = opening.born
+        self.lifetime = opening.lifetime
+        self.state = .leased
+        super.init()
+    }
+
     /// Registers with the worker; throws, having closed itself, if the kernel has no room.
     final func enter() throws(SystemError) {
         self.core.register(self)
@@ -96,7 +109,51 @@ class EndpointConnection: Handle {
         self.core.forget(self)
     }
 
+    // MARK: while it is dialling
+
+    /// Somebody still waits for it.
+    var isAwaited: Bool { false }
+
+    /// Sends what stands before TLS.
+    func introduce() {}
+
+    /// What is offered to be spoken within TLS.
+    var protocolOffer: ProtocolOffer { .nothing }
+
+    /// It is connected, within TLS where that is wanted.
+    func connected(_ facts: TLSFacts?) {}
+
+    /// It has taken the place of an opening.
+    func begin() {}
+
+    /// Whether the exchange that asks is to count a failure to connect: of those that waited for one connection, one does.
+    func takesBlame() -> Bool { true }
+
+    /// The dial came to no connection.
+    func dialFailed(_ code: Int32) {}
+
+    /// TLS came to no session.
+    func handshakeFailed(_ failure: TLSFailure) {}
+
     // MARK: what an exchange asks
+
+    /// The exchange that was attached may send its head; else it hears of it.
+    func isReady(_ stream: StreamID) -> Bool { self.state != .dialling }
+
+    /// A further exchange may be attached to one that carries several. `checking`: only if it was found quiet just now.
+    func hasRoom(checking: Bool) -> Bool { false }
+
+    /// Several exchanges at a time, trailers included.
+    var carriesSeveral: Bool { false }
+
+    /// Exchanges that one that carries several has now.
+    var streamCount: Int { 0 }
+
+    /// Nothing is under way on one that carries several.
+    final var isIdle: Bool { self.state == .idle }
+
+    /// No further exchange: it ends behind those that it carries.
+    func retire() {}
 
     /// Attaches the exchange.
     func open(for exchange: Exchange) -> StreamID { 0 }
@@ -118,10 +175,10 @@ class EndpointConnection: Handle {
     func isWritable(_ stream: StreamID) -> Bool { true }
 
     /// Bytes given that the endpoint's kernel has not acknowledged.
-    func unacknowledged() -> Int { self.channel.unacknowledged() }
+    func unacknowledged(_ stream: StreamID) -> Int { self.channel.unacknowledged() }
 
-    /// Whether the endpoint has said anything in the present exchange.
-    var hasAnswered: Bool { false }
+    /// Whether the endpoint has said anything since the exchange was attached.
+    func hasAnswered(_ stream: StreamID) -> Bool { false }
 
     /// The client takes the answer again.
     func readAnswer(_ stream: StreamID) {}

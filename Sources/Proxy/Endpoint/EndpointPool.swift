@@ -22,6 +22,13 @@ final class EndpointPool {
     private(set) var retiredAt: UInt64?
     /// The worker's table owns them.
     private var idle: ContiguousArray<Reference<EndpointConnection>> = []
+    /// Connections that carry several exchanges, and may take more of them; the oldest first.
+    private var shared: ContiguousArray<Reference<EndpointConnection>> = []
+    private var spoken: EndpointProtocol
+    /// What the last connection to an endpoint that may choose has come to; nil: there was none.
+    private var speaksHTTP2: Bool?
+    /// Exchanges share connections.
+    private(set) var isShared: Bool
     var requests: UInt64 = 0
     var connectFailures: UInt64 = 0
     var malformedAnswers: UInt64 = 0
@@ -40,6 +47,8 @@ final class EndpointPool {
         self.capacity = Int(spec.idleConnections)
         self.maximumConnections = Int(spec.maxConnections)
         self.announcement = ProxyHeader.Version(rawValue: spec.sendProxyProtocol)
+        self.spoken = spec.speaks
+        self.isShared = spec.speaks != .http1
         self.tls = tls.map { EndpointTLS($0, upstream: spec, address: endpoint.address) }
         self.idle.reserveCapacity(min(self.capacity, 128))
     }
@@ -61,6 +70,14 @@ final class EndpointPool {
         if !isSame {
             self.tls = tls.map { EndpointTLS($0, upstream: spec, address: self.endpoint.address) }
             self.closeIdle()
+            self.retireShared()
+        }
+        if spec.speaks != self.spoken {
+            self.spoken = spec.speaks
+            self.speaksHTTP2 = nil
+            self.isShared = spec.speaks != .http1
+            self.closeIdle()
+            self.retireShared()
         }
         while self.idle.count > self.capacity { self.idle.removeFirst().object.close() }
     }
@@ -77,6 +94,7 @@ final class EndpointPool {
         self.retiredAt = now
         self.capacity = 0
         self.closeIdle()
+        self.retireShared()
     }
 
     /// Whether the endpoint has as many connections as it may, whoever holds them.
@@ -137,13 +155,58 @@ final class EndpointPool {
     /// Closes whatever is idle.
     func closeIdle() {
         while let connection = self.idle.popLast() { connection.object.close() }
+        for connection in self.shared where connection.object.isIdle { connection.object.retire() }
+    }
+
+    // MARK: connections that carry several exchanges
+
+    /// Nothing but HTTP/1 is spoken, and nobody is asked.
+    var dialsHTTP1: Bool { self.spoken == .http1 }
+
+    /// The endpoint may choose HTTP/1, or be asked for it: a switch of protocols is sure of a connection.
+    var carriesUpgrades: Bool { self.spoken == .negotiated }
+
+    /// What is offered to it within TLS.
+    var offer: ProtocolOffer { self.spoken == .http2 ? .http2 : .either }
+
+    /// What it has chosen.
+    func note(speaksHTTP2: Bool) {
+        guard self.spoken == .negotiated else { return }
+        self.speaksHTTP2 = speaksHTTP2
+        self.isShared = speaksHTTP2
+    }
+
+    /// The oldest connection that takes one more: the others become idle, and end.
+    func share(checking: Bool) -> Reference<EndpointConnection>? {
+        // One that is too old says no and leaves the list later.
+        self.shared.first { $0.with { $0.hasRoom(checking: checking) } }
+    }
+
+    func list(_ connection: EndpointConnection) { self.shared.append(Reference(to: connection)) }
+
+    func unlist(_ connection: EndpointConnection) { self.shared.removeAll { $0.object === connection } }
+
+    /// Those that are open end behind what they carry.
+    private func retireShared() {
+        for connection in self.shared { connection.object.retire() }
+    }
+
+    /// Whether one that has become idle is kept: there is room, and nobody of another worker waits for the place that it takes.
+    func keeps(_ connection: EndpointConnection) -> Bool {
+        guard self.capacity > 0 else { return false }
+        guard self.maximumConnections > 0, self.isFull else { return true }
+        let wanted = self.state.record.connectionsWanted.load(ordering: .relaxed)
+        let own = self.state.waiting.count
+        return wanted <= own || connection.core.random.below(wanted) < own
     }
 
     var counters: EndpointCounters {
         var counters = EndpointCounters(
             upstream: self.endpoint.upstream, address: self.endpoint.address, requests: self.requests,
             connectFailures: self.connectFailures, connectionsOpened: self.connectionsOpened,
-            connectionsIdle: UInt64(self.idle.count))
+            connectionsIdle: UInt64(self.idle.count + self.shared.count { $0.object.isIdle }))
+        counters.streamsActive = UInt64(self.shared.reduce(0) { $0 + $1.object.streamCount })
+        counters.speaksHTTP2 = self.spoken == .http2 ? true : self.speaksHTTP2
         counters.malformedAnswers = self.malformedAnswers
         counters.handshakes = self.handshakes
         counters.lastHandshakeFailure = self.lastHandshakeFailure

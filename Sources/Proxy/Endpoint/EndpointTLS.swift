@@ -39,10 +39,10 @@ final class EndpointTLS {
     }
 
     /// False: no session can be made.
-    func begin(_ channel: inout Channel, _ memory: TLSMemory) -> Bool {
+    func begin(_ channel: inout Channel, _ memory: TLSMemory, offers: ProtocolOffer) -> Bool {
         guard let client = self.plan.client else { return false }
         return channel.beginTLS(
-            client, memory: memory, name: self.name, isAddress: self.isAddress, ticket: self.ticket)
+            client, memory: memory, name: self.name, isAddress: self.isAddress, ticket: self.ticket, offers: offers)
     }
 
     /// Takes what the endpoint has given for the next connection.

@@ -37,6 +37,11 @@ final class HTTP1Endpoint: EndpointConnection {
         super.init(core: core, socket: socket, pool: pool, lifetime: lifetime)
     }
 
+    override init(inPlaceOf opening: EndpointConnection) {
+        self.mustAnnounce = false
+        super.init(inPlaceOf: opening)
+    }
+
     // MARK: events
 
     override func ready(_ readiness: Readiness) {
@@ -49,25 +54,7 @@ final class HTTP1Endpoint: EndpointConnection {
             if self.channel.isTLS, self.channel.settle(pool: &self.core.buffers) { return }
             self.pool.remove(self)
             self.close()
-        case .dialling where self.channel.isTLS:
-            self.channel.note(readiness)
-            if readiness.contains(.output), !self.channel.isClear {
-                _ = self.channel.flush(pool: &self.core.buffers)
-            }
-            self.shake()
-        case .dialling:
-            guard !readiness.isDisjoint(with: [.output, .error, .hangUp]) else { return }
-            self.channel.note(readiness)
-            let code = self.channel.takeError()
-            guard let exchange else { return self.close() }
-            if code == 0, let tls {
-                self.beginHandshake(tls)
-            } else if code == 0 {
-                self.state = .leased
-                exchange.with { $0.dialled() }
-            } else {
-                exchange.with { $0.dialFailed(code) }
-            }
+        case .dialling: self.readyDialling(readiness)
         case .leased:
             self.channel.note(readiness)
             if readiness.contains(.output), !self.channel.isClear { self.flush() }
@@ -81,42 +68,25 @@ final class HTTP1Endpoint: EndpointConnection {
         self.readAnswers()
     }
 
-    // MARK: TLS
+    // MARK: while it is dialling
 
-    private func beginHandshake(_ tls: EndpointTLS) {
-        if self.mustAnnounce {
-            // Before TLS: whoever reads it stands in front of that.
-            var writer = ByteWriter(self.core.memory.head)
-            self.announce(into: &writer)
-            _ = self.channel.write(
-                self.core.memory.gather(head: writer.count, BodyPiece(), nil, as: .none), pool: &self.core.buffers)
-        }
-        guard let memory = self.core.tlsMemory(), tls.begin(&self.channel, memory) else {
-            return self.failed(TLSFailure(.limit, "no session can be made"))
-        }
-        self.shake()
+    override var isAwaited: Bool { self.exchange != nil }
+
+    override func introduce() {
+        guard self.mustAnnounce else { return }
+        var writer = ByteWriter(self.core.memory.head)
+        self.announce(into: &writer)
+        _ = self.channel.write(
+            self.core.memory.gather(head: writer.count, BodyPiece(), nil, as: .none), pool: &self.core.buffers)
     }
 
-    private func shake() {
-        guard self.exchange != nil else { return self.close() }
-        // As with clients: key exchanges take turns with everything else.
-        guard self.core.endpointHandshakesInTurn < Int(self.core.tlsLimits.handshakesPerTurn) else {
-            return self.core.makeRunnable(self)
-        }
-        self.core.endpointHandshakesInTurn += 1
-        switch self.channel.shake(pool: &self.core.buffers) {
-        case .waits:
-            if self.channel.isReadable { self.core.makeRunnable(self) }
-        case .done:
-            self.state = .leased
-            self.exchange?.with { $0.dialled() }
-        case .failed(let failure): self.failed(failure)
-        }
-    }
+    override var protocolOffer: ProtocolOffer { self.pool.dialsHTTP1 ? .nothing : .http1 }
 
-    private func failed(_ failure: TLSFailure) {
-        self.pool.handshakeFailed(failure)
-        self.exchange?.with { $0.handshakeFailed(isCertificate: failure.kind == .certificate) }
+    override func connected(_ facts: TLSFacts?) { self.exchange?.with { $0.dialled() } }
+    override func dialFailed(_ code: Int32) { self.exchange?.with { $0.dialFailed(code) } }
+
+    override func handshakeFailed(_ failure: TLSFailure) {
+        self.exchange?.with { $0.handshakeFailed(failure.reason) }
     }
 
     private func flush() {
@@ -196,7 +166,7 @@ final class HTTP1Endpoint: EndpointConnection {
 
     // MARK: the answer
 
-    override var hasAnswered: Bool { self.hasHeard }
+    override func hasAnswered(_ stream: StreamID) -> Bool { self.hasHeard }
 
     override func readAnswer(_ stream: StreamID) {
         // Answers that are coded take turns with one another, a read each.

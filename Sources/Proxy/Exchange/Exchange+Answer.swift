@@ -37,6 +37,7 @@ extension Exchange {
         guard let client, let route, self.phase.isUnanswered else { return true }
         let stream = self.clientStream
         self.status = head.status
+        if self.isGRPC { self.noteGRPCHead(source) }
         let outcome: Coded
         if self.coder == nil {
             outcome = .sent(
@@ -65,6 +66,7 @@ extension Exchange {
         guard let client else { return }
         let stream = self.clientStream
         if self.phase.isTunnel { return self.tunnelDown(piece, data) }
+        if self.isGRPC, piece.isEnd { self.noteGRPCTrailers(piece) }
         guard self.coder == nil else { return self.answerCoded(piece, data) }
         self.passed(piece, client.with { $0.answerBody(piece, data, on: stream) })
     }
@@ -125,6 +127,16 @@ extension Exchange {
         self.cut(reason)
     }
 
+    /// What came for this exchange alone breaks the protocol.
+    func answerIsNone() {
+        switch self.phase.answer {
+        case .none: self.malformedAnswer(.badResponse)
+        case .flowing: self.answerBroke(.badResponse, isMalformed: true)
+        case .whole: self.abandonRest()
+        case .tunnel: self.cutTunnel()
+        }
+    }
+
     /// The endpoint ended cleanly, but not where a message ends. `hasPart`: part of a head had come.
     func endpointEnded(hasPart: Bool) {
         switch self.phase.answer {
@@ -135,11 +147,11 @@ extension Exchange {
         }
     }
 
-    /// The endpoint reset its connection.
-    func endpointBroke() {
+    /// The endpoint reset its connection, or what of it was this exchange's.
+    func endpointBroke(_ reason: LocalReason = .reset) {
         switch self.phase.answer {
-        case .none: self.attemptFailed(.reset)
-        case .flowing: self.answerBroke(.truncated, isMalformed: false)
+        case .none: self.attemptFailed(reason)
+        case .flowing: self.answerBroke(reason == .reset ? .truncated : reason, isMalformed: false)
         case .whole: self.abandonRest()
         case .tunnel: self.cutTunnel()
         }

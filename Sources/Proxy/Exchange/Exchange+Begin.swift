@@ -23,6 +23,7 @@ extension Exchange {
         self.requestID = (self.core.random.next(), self.core.random.next())
         self.phase = ExchangePhase(hasBody: head.framing != .none && head.framing != .length(0))
         self.keep(head, source)
+        if head.method == .post { self.noteGRPC(head, source) }
 
         if case .connect = head.method {
             self.reply(.connectRefused, endsConnection: true)
@@ -120,7 +121,10 @@ extension Exchange {
                 self.meetsExpectation = true
                 self.client?.object.sendContinue(on: self.clientStream)
             }
-        } else if self.method.isIdempotent, case .length(let length) = head.framing, head.length < Self.replayLimit,
+        } else if self.isGRPC, self.clientStream > 0, available > 0, available <= Self.replayLimit - head.length {
+            // One message, whole behind its head: its length is nowhere announced.
+            self.collectLimit = .max
+        } else if self.keepsBody, case .length(let length) = head.framing, head.length < Self.replayLimit,
             length <= UInt64(Self.replayLimit - head.length), UInt64(available) >= length
         {
             self.collectLimit = .max

@@ -22,10 +22,11 @@ extension Exchange {
         form.head.coding = nil
         form.head.weakens = false
         route.route.record.compression.skip(.contexts)
-        guard let head = self.parse(UnsafeRawBufferPointer(rebasing: source[0..<head.length])) else {
+        guard var again = self.parse(UnsafeRawBufferPointer(rebasing: source[0..<head.length])) else {
             return self.malformedAnswer(.badResponse)
         }
-        _ = self.pass(head, source, form.head, piece, data, route)
+        again.framing = head.framing
+        _ = self.pass(again, source, form.head, piece, data, route)
     }
 
     /// False: nothing was sent, for its body could not be coded.
@@ -45,11 +46,13 @@ extension Exchange {
             self.malformedAnswer(.answerTooLarge)
             return true
         }
-        guard let head = self.parse(written) else {
+        guard var changed = self.parse(written) else {
             self.malformedAnswer(.badResponse)
             return true
         }
-        return self.pass(head, written, piece, data)
+        // What the carrier said of the body its lines need not say.
+        if form.coding == nil { changed.framing = head.framing }
+        return self.pass(changed, written, piece, data)
     }
 
     /// Reads a head that was within the limits: it is not refused for what was added.

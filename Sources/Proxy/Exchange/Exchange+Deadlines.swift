@@ -8,8 +8,13 @@ extension Exchange {
     /// While an answer is awaited the endpoint's verdict is asked for this often (milliseconds).
     private static let downCheck: UInt64 = 1_000
 
-    var answerBodyIdle: UInt64 { UInt64(self.route?.with { $0.timeouts.responseBodyIdle } ?? 60_000) }
-    var requestBodyIdle: UInt64 { UInt64(self.route?.with { $0.timeouts.requestBodyIdle } ?? 30_000) }
+    /// A stream of gRPC may be silent for as long as a tunnel.
+    var answerBodyIdle: UInt64 {
+        UInt64(self.route?.with { self.isGRPC ? $0.timeouts.tunnelIdle : $0.timeouts.responseBodyIdle } ?? 60_000)
+    }
+    var requestBodyIdle: UInt64 {
+        UInt64(self.route?.with { self.isGRPC ? $0.timeouts.tunnelIdle : $0.timeouts.requestBodyIdle } ?? 30_000)
+    }
 
     private var wait: Wait {
         let (clientStream, endpointStream) = (self.clientStream, self.endpointStream)
@@ -28,7 +33,7 @@ extension Exchange {
     /// When the body's average falls below `limits.requestBodyRate`, after a grace of `timeouts.requestBodyIdle`.
     private var rateDeadline: UInt64 {
         let rate = UInt64(self.limits.requestBodyRate)
-        guard rate > 0 else { return .max }
+        guard rate > 0, !self.isGRPC else { return .max }
         let (earned, overflow) = self.requestBytes.multipliedReportingOverflow(by: 1_000)
         guard !overflow else { return .max }
         return self.bodyBegan.addingReportingOverflow(self.requestBodyIdle + earned / rate).partialValue
@@ -65,13 +70,14 @@ extension Exchange {
             self.reply(.authBusy)
         case .queue:
             self.reply(.queueTimeout)
-        case .dial: self.attemptFailed(.connectTimeout)
+        case .dial:
+            self.attemptFailed(.connectTimeout, isCounted: self.endpoint?.object.takesBlame() ?? true)
         case .requestBody:
             let isSlow = now >= self.rateDeadline
             guard isSlow || now >= self.bodyDeadline else { return self.arm() }
             self.requestBroke(isSlow ? .bodyTooSlow : .bodyTimeout)
         case .upload:
-            if let endpoint = self.endpoint?.object, self.tookBytes(endpoint.unacknowledged()) {
+            if let endpoint = self.endpoint?.object, self.tookBytes(endpoint.unacknowledged(self.endpointStream)) {
                 self.bodyDeadline = now + self.requestBodyIdle
             }
             guard now >= self.bodyDeadline else { return self.arm() }

@@ -121,6 +121,13 @@ extension Exchange {
     // MARK: connecting
 
     private func approach(_ pool: EndpointPool) -> Approach {
+        if pool.isShared { return self.approachShared(pool) }
+        guard !self.isGRPC else {
+            // Its trailers and streams are beyond HTTP/1.
+            self.report(.cancelled)
+            self.reply(.unfitForGRPC)
+            return .settled
+        }
         if !self.wantsFreshConnection {
             // A request that must not be sent twice gets only a connection that was found quiet just now.
             let checking = !self.method.isIdempotent
@@ -143,15 +150,58 @@ extension Exchange {
         return self.dial(pool)
     }
 
+    /// An endpoint whose connections carry several exchanges: one of them, be it still dialling, or a further one.
+    private func approachShared(_ pool: EndpointPool) -> Approach {
+        if self.grantsUpgrade, pool.carriesUpgrades { return self.approachExclusively(pool) }
+        guard let connection = pool.share(checking: !self.method.isIdempotent) else {
+            guard pool.admitConnection() else {
+                self.report(.cancelled, wakesWaiting: false)
+                return .crowded
+            }
+            self.leaveQueue()
+            return self.dial(pool)
+        }
+        if self.queue != nil { self.leaveQueue() }
+        self.endpoint = connection
+        self.endpointStream = connection.with { $0.open(for: self) }
+        let stream = self.endpointStream
+        self.isReused = connection.with { $0.isReady(stream) }
+        guard self.isReused else {
+            self.awaitDial()
+            return .dialling
+        }
+        self.phase.opened()
+        return .attached
+    }
+
+    /// For a switch of protocols where the endpoint may speak HTTP/1: over a connection of its own.
+    private func approachExclusively(_ pool: EndpointPool) -> Approach {
+        while !self.wantsFreshConnection, let connection = pool.lease() {
+            guard connection.with({ $0.wake(checking: true) }) else { continue }
+            if self.queue != nil { self.leaveQueue() }
+            self.endpoint = connection
+            self.endpointStream = connection.with { $0.open(for: self) }
+            self.isReused = true
+            self.phase.opened()
+            return .attached
+        }
+        guard pool.admitConnection() else {
+            self.report(.cancelled, wakesWaiting: false)
+            return .crowded
+        }
+        self.leaveQueue()
+        return self.dial(pool, isExclusive: true)
+    }
+
     /// Where connections tell whom they are for, one that tells of this exchange's client.
     private func ownConnection(_ pool: EndpointPool) -> Reference<EndpointConnection>? {
         self.client.flatMap { client in pool.lease(for: client.with { $0.token }) }
     }
 
-    private func dial(_ pool: EndpointPool) -> Approach {
+    private func dial(_ pool: EndpointPool, isExclusive: Bool = false) -> Approach {
         self.isReused = false
         do throws(SystemError) {
-            let connection = try self.core.dial(pool)
+            let connection = try self.core.dial(pool, isExclusive: isExclusive)
             if pool.announcement != nil, let client = self.client?.object {
                 connection.object.owner = client.token
                 client.ownsEndpointConnections = true
@@ -168,10 +218,14 @@ extension Exchange {
             }
             return .settled
         }
+        self.awaitDial()
+        return .dialling
+    }
+
+    private func awaitDial() {
         self.phase.dialling()
         self.deadline = self.core.now + UInt64(self.route?.object.timeouts.connect ?? 1_000)
         self.arm()
-        return .dialling
     }
 
     func dialled() {
@@ -180,34 +234,60 @@ extension Exchange {
         self.sendKept()
     }
 
-    func dialFailed(_ code: Int32) {
+    /// What it waited for is connected, and another object.
+    func connected(over connection: EndpointConnection) {
+        guard self.phase.attempt == .dialling else { return }
+        self.endpoint = Reference(to: connection)
+        guard !self.isGRPC || connection.carriesSeveral else {
+            self.endpointStream = connection.open(for: self)
+            return self.attemptFailed(.unfitForGRPC)
+        }
+        self.endpointStream = connection.open(for: self)
+        if connection.isReady(self.endpointStream) { self.dialled() }
+    }
+
+    /// What it waited for serves somebody else: it asks again. Nothing was tried by that.
+    func dialAgain() {
+        guard self.phase.attempt == .dialling else { return }
+        self.endpoint = nil
+        self.report(.cancelled)
+        self.phase.attemptFailed()
+        self.placement.foundStaleConnection()
+        self.core.makeRunnable(self)
+    }
+
+    /// `isCounted`: of the exchanges that waited for the connection one counts its failure.
+    func dialFailed(_ code: Int32, isCounted: Bool = true) {
         switch code {
-        case ECONNREFUSED: self.attemptFailed(.refused)
-        case ETIMEDOUT: self.attemptFailed(.connectTimeout)
-        case ECONNRESET: self.attemptFailed(.reset)
-        default: self.attemptFailed(.unreachable)
+        case ECONNREFUSED: self.attemptFailed(.refused, isCounted: isCounted)
+        case ETIMEDOUT: self.attemptFailed(.connectTimeout, isCounted: isCounted)
+        case ECONNRESET: self.attemptFailed(.reset, isCounted: isCounted)
+        default: self.attemptFailed(.unreachable, isCounted: isCounted)
         }
     }
 
     /// The endpoint was reached, and no session came of it.
-    func handshakeFailed(isCertificate: Bool) {
-        self.attemptFailed(isCertificate ? .certificateInvalid : .handshakeFailed)
+    func handshakeFailed(_ reason: LocalReason, isCounted: Bool = true) {
+        self.attemptFailed(reason, isCounted: isCounted)
     }
 
     // MARK: failing
 
-    /// The attempt has failed and no answer has begun: tries again if that is safe, or answers.
-    func attemptFailed(_ reason: LocalReason) {
+    /// The attempt has failed and no answer has begun: tries again if that is safe, or answers. `isCounted`: the failure is this
+    /// exchange's own, and says something about the endpoint.
+    func attemptFailed(_ reason: LocalReason, isCounted: Bool = true) {
         guard self.phase.isUnanswered, let upstream = self.upstream?.object else { return }
+        let stream = self.endpointStream
         let rule = RetryRule(
             failure: reason.attemptFailure, sent: self.phase.isSent, isIdempotent: self.method.isIdempotent,
             // All of the body that came is kept.
             isReplayable: UInt64(self.held.count) == self.requestBytes, answerBegan: false,
-            reused: self.isReused && !(self.endpoint?.object.hasAnswered ?? true), hadFresh: self.wantsFreshConnection,
+            reused: self.isReused && !(self.endpoint?.object.hasAnswered(stream) ?? true),
+            hadFresh: self.wantsFreshConnection,
             retries: self.retries, limit: upstream.group.spec.retry.attempts)
         self.release(.closed)
-        self.report(rule.wasStale ? .cancelled : .failure)
-        if reason.attemptFailure != .lost { self.pool?.object.connectFailures &+= 1 }
+        self.report(rule.wasStale || rule.wasNotTaken || !isCounted ? .cancelled : .failure)
+        if reason.attemptFailure.isOfConnect, isCounted { self.pool?.object.connectFailures &+= 1 }
         self.phase.attemptFailed()
         switch rule.verdict {
         case .answer: return self.reply(reason)

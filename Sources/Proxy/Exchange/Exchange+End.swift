@@ -14,11 +14,13 @@ extension Exchange {
         guard self.phase.isUnanswered else { return }
         self.reason = reason
         let status = status ?? reason.status
+        let refusal = self.isGRPC ? self.refusal(status, reason, retryAfter: retryAfter) : nil
         self.give(
             LocalAnswer(
-                status: status, word: reason.word, retryAfter: retryAfter ?? reason.retryAfter, limit: limit,
+                status: refusal == nil ? status : 200, word: reason.word, grpc: refusal,
+                retryAfter: retryAfter ?? reason.retryAfter, limit: limit,
                 lines: lines, requestID: self.requestID, explains: self.explains, takesJSON: self.takesJSON,
-                hasBody: self.method != .head,
+                hasBody: self.method != .head && refusal == nil,
                 endsConnection: endsConnection))
     }
 
@@ -174,6 +176,7 @@ extension Exchange {
             } else {
                 metrics.record(status: status, microseconds: measured)
             }
+            if self.isGRPC { metrics.record(grpc: self.grpcStatus) }
         }
         if self.tunnelledAt > 0 { self.core.counts.tunnels -= 1 }
         if let log = self.core.log { AccessRecord.write(self, client.object, microseconds: micros, to: log) }

@@ -71,7 +71,7 @@ extension Exchange {
             return self.reply(.shortage)
         }
         self.phase.sent()
-        if !self.method.isIdempotent { self.held.clear(pool: &self.core.buffers) }
+        if !self.keepsBody { self.held.clear(pool: &self.core.buffers) }
         if flow == .waits { self.blockedSince = self.core.now }
         if piece.isEnd { self.phase.requestEnded() }
         if self.phase.isRequestWhole { self.requestEnded() } else { self.arm() }
@@ -93,8 +93,13 @@ extension Exchange {
             return
         }
         self.deadline = self.core.now + UInt64(self.route?.with { $0.timeouts.responseHeader } ?? 60_000)
+        if self.isGRPC { self.deadline = self.shortened(self.deadline) }
         self.arm()
     }
+
+    /// A body that came whole with its head is kept for a further attempt: of what may be sent twice, and of gRPC, which endpoints
+    /// may refuse unseen.
+    var keepsBody: Bool { self.method.isIdempotent || self.isGRPC }
 
     /// A further piece of the body.
     func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?) {

@@ -79,6 +79,11 @@ final class Exchange: Handle {
     /// Brings its body into a shorter form; nil: it goes as it came. And bytes of that form.
     var coder: ContentCoder?
     var codedBytes: UInt64 = 0
+    /// It is gRPC; until when the client waits, in milliseconds (0: it does not say); and what became of it, by gRPC's own status
+    /// (-1: nothing has said so).
+    var isGRPC = false
+    var grpcDeadline: UInt64 = 0
+    var grpcStatus: Int8 = -1
     /// What the endpoint sends may have to be coded: the answer has not begun, or goes in another form.
     var mayCode = false
     /// A write to the client did not drain, or what is read may have to be coded: less is read at a time.
@@ -123,6 +128,9 @@ final class Exchange: Handle {
         self.user = -1
         self.isProxied = false
         self.isCut = false
+        self.isGRPC = false
+        self.grpcDeadline = 0
+        self.grpcStatus = -1
         self.mayCode = false
         self.readsLittle = false
         self.codedBytes = 0

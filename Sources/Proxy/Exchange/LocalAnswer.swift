@@ -7,6 +7,8 @@ struct LocalAnswer {
     var word: StaticString
     /// In its place, where the word says what exactly is wrong.
     var detail: String?
+    /// It refuses gRPC: then `status` is 200, and there is no body.
+    var grpc: GRPCStatus?
     /// Seconds.
     var retryAfter: UInt64?
     /// The limit that refuses the request.
@@ -23,6 +25,12 @@ struct LocalAnswer {
     var hasBody = true
     /// The connection cannot go on behind this request.
     var endsConnection = false
+
+    struct GRPCStatus {
+        var number: UInt8
+        /// Milliseconds after which it may be tried again.
+        var pushback: UInt64?
+    }
 
     /// As draft-ietf-httpapi-ratelimit-headers-11 tells of it.
     struct Limit {
@@ -86,6 +94,7 @@ struct LocalAnswer {
             writer.append(raw: location)
             writer.append("\r\n")
         }
+        if let grpc { return self.write(grpc, into: &writer) }
         if self.status == 405 || self.status == 200 {
             writer.append("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
         }
@@ -94,8 +103,29 @@ struct LocalAnswer {
                 ? "Content-Type: application/json\r\n" : "Content-Type: text/plain; charset=utf-8\r\n")
     }
 
+    /// Trailers alone, as gRPC calls a head that ends everything.
+    private func write(_ grpc: GRPCStatus, into writer: inout ByteWriter) {
+        writer.append("Content-Type: application/grpc\r\ngrpc-status: ")
+        writer.append(decimal: UInt64(grpc.number))
+        writer.append("\r\ngrpc-message: ")
+        if !self.explains {
+            writer.append("refused by the balancer")
+        } else if let detail {
+            GRPC.writeMessage(detail, into: &writer)
+        } else {
+            GRPC.writeMessage(self.word, into: &writer)
+        }
+        writer.append("\r\n")
+        if let pushback = grpc.pushback {
+            writer.append("grpc-retry-pushback-ms: ")
+            writer.append(decimal: pushback)
+            writer.append("\r\n")
+        }
+    }
+
     /// Bytes of the body that `writeBody` writes.
     var bodyLength: Int {
+        guard self.grpc == nil else { return 0 }
         let phrase = StatusText.phrase(self.status).utf8CodeUnitCount
         if self.takesJSON {
             // {"status":S,"error":"P","reason":"W"}

@@ -9,7 +9,8 @@ enum LocalReason: UInt8 {
     case refused, reset, connectTimeout, unreachable, closedEarly, responseTimeout, badResponse
     case unexpectedUpgrade, uploadStalled, endpointDown, truncated, shutdown, shortage
     case bodyTooSlow, answerTooLarge, loop, noForwards, traceRefused, badFieldName, heldTooMuch, misdirected,
-        handshakeFailed, certificateInvalid
+        handshakeFailed, certificateInvalid, notNegotiated
+    case streamReset, streamRefused, leftBehind, unfitForGRPC
     case addressDenied, rateLimited, unauthorized, authFailures, authBusy
 
     var word: StaticString {
@@ -48,6 +49,9 @@ enum LocalReason: UInt8 {
         case .misdirected: "misdirected"
         case .handshakeFailed: "tls-handshake-failed"
         case .certificateInvalid: "certificate-invalid"
+        case .notNegotiated: "protocol-not-negotiated"
+        case .streamReset, .streamRefused, .leftBehind: "stream-reset"
+        case .unfitForGRPC: "grpc-needs-http2"
         case .addressDenied: "address-denied"
         case .rateLimited: "rate-limited"
         case .unauthorized: "unauthorized"
@@ -71,7 +75,8 @@ enum LocalReason: UInt8 {
         case .clientClosed, .heldTooMuch: 499
         case .noEndpoint, .queueFull, .queueTimeout, .shutdown, .shortage, .authBusy: 503
         case .refused, .reset, .unreachable, .closedEarly, .badResponse, .unexpectedUpgrade,
-            .endpointDown, .truncated, .answerTooLarge, .handshakeFailed, .certificateInvalid:
+            .endpointDown, .truncated, .answerTooLarge, .handshakeFailed, .certificateInvalid, .notNegotiated,
+            .streamReset, .streamRefused, .leftBehind, .unfitForGRPC:
             502
         case .loop: 508
         case .misdirected: 421
@@ -84,8 +89,10 @@ enum LocalReason: UInt8 {
     var attemptFailure: AttemptFailure {
         switch self {
         case .refused: .refused
-        case .connectTimeout, .unreachable, .handshakeFailed, .certificateInvalid: .notConnected
-        case .reset, .closedEarly, .endpointDown, .badResponse: .lost
+        case .connectTimeout, .unreachable, .handshakeFailed, .certificateInvalid, .notNegotiated: .notConnected
+        case .reset, .closedEarly, .endpointDown, .badResponse, .streamReset: .lost
+        case .streamRefused: .refusedRequest
+        case .leftBehind: .leftBehind
         default: .final
         }
     }

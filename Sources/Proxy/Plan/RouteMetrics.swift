@@ -18,11 +18,23 @@ final class RouteMetrics {
         self.latency.record(microseconds: microseconds)
     }
 
+    /// By gRPC's status; the last: it has none that is known. nil: there was no gRPC.
+    private var grpc: ContiguousArray<UInt64>?
+
+    func record(grpc status: Int8) {
+        var counts = self.grpc ?? ContiguousArray(repeating: 0, count: RouteCounters.grpcStatuses)
+        let place = status < 0 ? counts.count - 1 : min(Int(status), counts.count - 1)
+        counts[place] &+= 1
+        self.grpc = counts
+    }
+
     func snapshot(route: String, upstream: String) -> RouteCounters {
         let classes = self.statusClasses
-        return RouteCounters(
+        var counters = RouteCounters(
             route: route, upstream: upstream,
             statusClasses: [classes.0, classes.1, classes.2, classes.3, classes.4, classes.5],
             cancelled: self.cancelled, latency: self.latency)
+        counters.grpc = self.grpc ?? []
+        return counters
     }
 }

@@ -379,7 +379,7 @@ final class WorkerCore {
         self.tlsLimits = table.spec.limits.tls
         self.load.isOn = shared.compresses
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
-        if self.counts.http2.connections > 0 { self.prepareHTTP2() }
+        if self.counts.http2.connections + self.counts.http2Endpoints > 0 { self.prepareHTTP2() }
         self.closeAbandonedPools(table)
         self.followListeners()
         return self.pinnedGenerations()
@@ -440,9 +440,11 @@ final class WorkerCore {
         return state
     }
 
-    /// Makes room for the heads that HTTP/2 clients may send under the table in force.
+    /// Makes room for the heads that HTTP/2 clients and endpoints may send under the table in force.
     func prepareHTTP2() {
-        self.http2.grow(headLimit: self.headLimits.bytes, headRoom: self.memory.head.count + self.memory.head.count / 4)
+        self.http2.grow(
+            headLimit: self.headLimits.bytes, answerLimit: max(65_536, self.headLimits.bytes),
+            headRoom: self.memory.head.count + self.memory.head.count / 4)
     }
 
     // MARK: counters
@@ -540,4 +542,6 @@ struct WorkerCounts {
     /// Interim responses beyond `limits.interimResponses`.
     var interimsDropped: UInt64 = 0
     var http2 = HTTP2Counters()
+    /// Connections to endpoints that speak HTTP/2.
+    var http2Endpoints = 0
 }

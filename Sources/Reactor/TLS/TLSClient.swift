@@ -40,8 +40,35 @@ package final class TLSClient: Sendable {
     deinit { copenssl_context_free(self.context) }
 
     /// A session to an endpoint of that name or address; nil: no memory, or the name cannot be one.
-    func connect(_ memory: TLSMemory, to name: String, isAddress: Bool) -> OpaquePointer? {
-        copenssl_connecting(self.context, memory.bio, name, isAddress, self.isVerified)
+    func connect(
+        _ memory: TLSMemory, to name: String, isAddress: Bool, offers: ProtocolOffer = .nothing
+    ) -> OpaquePointer? {
+        guard let session = copenssl_connecting(self.context, memory.bio, name, isAddress, self.isVerified) else {
+            return nil
+        }
+        let names = offers.names
+        guard names.isEmpty || copenssl_offer_protocols(session, names, UInt32(names.count)) else {
+            copenssl_free(session)
+            return nil
+        }
+        return session
+    }
+}
+
+/// What a client offers to speak within TLS (RFC 7301).
+package enum ProtocolOffer: Sendable {
+    case nothing, http1, http2, either
+
+    private static let http1Name: [UInt8] = [8] + "http/1.1".utf8
+    private static let http2Name: [UInt8] = [2] + "h2".utf8
+
+    fileprivate var names: [UInt8] {
+        switch self {
+        case .nothing: []
+        case .http1: Self.http1Name
+        case .http2: Self.http2Name
+        case .either: Self.http2Name + Self.http1Name
+        }
     }
 }
 

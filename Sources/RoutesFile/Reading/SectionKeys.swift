@@ -86,7 +86,7 @@ package struct SectionKeys: Sendable, Equatable {
         "upstream",
         [
             "endpoints", "discovery", "balance", "health", "passive", "slowStart", "maxConnections", "maxOutstanding",
-            "queue", "idleConnections", "retry", "sendProxyProtocol", "tls",
+            "queue", "idleConnections", "retry", "sendProxyProtocol", "tls", "protocol",
         ])
     package static let discovery = SectionKeys("discovery", ["dns", "srv", "endpointSlices"])
     package static let dnsDiscovery = SectionKeys("dnsDiscovery", ["name", "port", "interval", "resolver", "staleFor"])
@@ -95,7 +95,7 @@ package struct SectionKeys: Sendable, Equatable {
         "endpointSlices", ["service", "namespace", "port", "server", "tokenFile", "caFile"])
     package static let balanceHash = SectionKeys("balanceHash", ["hash"])
     package static let health = SectionKeys(
-        "health", ["method", "path", "host", "interval", "timeout", "rise", "fall", "expect"])
+        "health", ["method", "path", "host", "interval", "timeout", "rise", "fall", "expect", "grpc"])
     package static let expect = SectionKeys("expect", ["status", "body"])
     package static let passive = SectionKeys(
         "passive",

@@ -29,6 +29,19 @@ struct UpstreamReader {
         section.read("retry", into: &upstream.retry) { self.retry($0) }
         section.read("sendProxyProtocol", into: &upstream.sendProxyProtocol) { $0.integer(1...2) }
         section.read("tls", into: &upstream.tls) { TLSReader.upstream($0) }
+        section.read("protocol", into: &upstream.speaks) {
+            $0.word([("http1", .http1), ("http2", .http2), ("auto", .negotiated)])
+        }
+        if upstream.health?.grpc != nil, upstream.speaks == .http1 {
+            section["health"]?.fail("\"grpc\" needs \"protocol\": \"http2\" or \"auto\"")
+        }
+        if upstream.speaks == .negotiated, !section.has("tls") {
+            section["protocol"]?.fail("expected \"tls\": without it nothing is agreed on; say \"http1\" or \"http2\"")
+        }
+        if upstream.speaks != .http1, upstream.sendProxyProtocol > 0 {
+            section["protocol"]?.fail(
+                "expected \"http1\": with \"sendProxyProtocol\" a connection belongs to one client")
+        }
         switch upstream.discovery {
         case .srv?, .endpointSlices?:
             if let tls = upstream.tls, tls.isVerified, tls.serverName == nil {
@@ -109,6 +122,12 @@ struct UpstreamReader {
                 node.parsed("a text of 1 to 4096 bytes") { (1...4_096).contains($0.utf8.count) ? $0 : nil }
             }
             if probe.method == "HEAD" { expect["body"]?.fail("the answer to HEAD has no body") }
+        }
+        section.read("grpc", into: &probe.grpc) { node in
+            node.parsed("the name of a service, or \"\" for the whole server") { $0.utf8.count <= 1_024 ? $0 : nil }
+        }
+        if probe.grpc != nil {
+            for key in ["method", "path", "expect"] { section[key]?.fail("has no meaning with \"grpc\"") }
         }
         return probe
     }

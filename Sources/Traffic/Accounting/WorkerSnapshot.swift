@@ -84,6 +84,9 @@ package struct RouteCounters: Sendable {
     /// Requests abandoned by the client before an answer (logged as 499).
     package var cancelled: UInt64
     package var latency: LatencyHistogram
+    /// Requests of gRPC by their own status, 0 to 16, and those that got none that gRPC defines; empty: there were none.
+    package var grpc: ContiguousArray<UInt64> = []
+    package static let grpcStatuses = 18
     package init(
         route: String, upstream: String, statusClasses: [UInt64], cancelled: UInt64, latency: LatencyHistogram
     ) {
@@ -106,6 +109,10 @@ package struct EndpointCounters: Sendable {
     package var lastHandshakeFailure: HandshakeFailure?
     package var connectionsOpened: UInt64
     package var connectionsIdle: UInt64
+    /// Requests on connections that carry several.
+    package var streamsActive: UInt64 = 0
+    /// What it speaks, where it may choose: what the last connection has come to. nil: HTTP/1.1, or not known.
+    package var speaksHTTP2: Bool?
     package init(
         upstream: String, address: SocketAddress, requests: UInt64, connectFailures: UInt64, connectionsOpened: UInt64,
         connectionsIdle: UInt64

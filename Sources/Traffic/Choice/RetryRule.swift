@@ -4,11 +4,18 @@ package enum AttemptFailure: Sendable, Equatable {
     case refused
     /// The dial came to no connection otherwise: no route, no answer in time.
     case notConnected
+    /// The endpoint says that it has not looked at the request: it takes no more of them now.
+    case refusedRequest
+    /// Likewise of a connection that it ends: another one may well take it.
+    case leftBehind
     /// The connection ended before a response began, by a reset, a close, or because the endpoint was taken down.
     case lost
     /// The endpoint answered, or let its whole deadline pass: another would be asked for what is decided already, and the
     /// client has waited long enough.
     case final
+
+    /// No connection came to be.
+    package var isOfConnect: Bool { self == .refused || self == .notConnected }
 }
 
 /// Whether a failed attempt may be followed by another. A pure function of what is known when it fails; the budget, which
@@ -59,8 +66,13 @@ package struct RetryRule: Sendable, Equatable {
     /// `cancelled`.
     package var wasStale: Bool { self.reused && self.failure == .lost }
 
+    /// The endpoint has not looked at the request: whatever its method, it may go again (RFC 9113 8.7).
+    package var wasNotTaken: Bool { self.failure == .refusedRequest || self.failure == .leftBehind }
+
     package var verdict: Verdict {
         guard self.failure != .final, !self.answerBegan, self.isReplayable else { return .answer }
+        if self.failure == .leftBehind, !self.hadFresh { return .freshConnection }
+        if self.wasNotTaken { return self.retries < self.limit ? .elsewhere(budgeted: true) : .answer }
         // What reached the kernel may have reached the endpoint, body or not.
         guard !self.sent || self.isIdempotent else { return .answer }
         if self.wasStale, !self.hadFresh { return .freshConnection }

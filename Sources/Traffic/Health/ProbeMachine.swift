@@ -14,6 +14,8 @@ package enum ProbeCause: String, Sendable {
     case status
     /// Not the body that was expected.
     case body
+    /// The health service of gRPC says something else than SERVING, or nothing.
+    case notServing = "not-serving"
     case malformed
 }
 
@@ -131,6 +133,7 @@ extension ProbeResult {
         case .responseTimeout: "no answer came in time"
         case .status: "the answer's status was \(self.status)"
         case .body: "the answer's body was not the expected one"
+        case .notServing: "its gRPC health service did not say SERVING"
         case .malformed: "the answer was not HTTP"
         }
     }

@@ -11,6 +11,8 @@ package struct ProbeSpec: Sendable, Equatable {
     package var expectedStatus: [ClosedRange<UInt16>] = [200...399]
     /// nil: any body.
     package var expectedBody: String?
+    /// The service that `grpc.health.v1.Health/Check` is asked about, empty: the server as a whole; nil: no gRPC.
+    package var grpc: String?
 
     package init() {}
 }

@@ -26,8 +26,18 @@ package struct UpstreamSpec: Sendable, Equatable {
     package var sendProxyProtocol: UInt8 = 0
     /// nil: plain.
     package var tls: UpstreamTLS?
+    package var speaks = EndpointProtocol.http1
 
     package init(name: String) { self.name = name }
+}
+
+/// What endpoints speak.
+package enum EndpointProtocol: UInt8, Sendable, Equatable {
+    case http1
+    /// By prior knowledge without TLS; within TLS it must be agreed on.
+    case http2
+    /// What ALPN gives; within TLS only.
+    case negotiated
 }
 
 package enum Balance: Sendable, Equatable {

@@ -177,6 +177,7 @@ extension UpstreamSpec: Digestible {
         digest.add(self.retry)
         digest.add(UInt64(self.sendProxyProtocol))
         digest.add(self.tls)
+        digest.add(UInt64(self.speaks.rawValue))
     }
 }
 
@@ -252,6 +253,7 @@ extension ProbeSpec: Digestible {
         digest.add(self.fall)
         digest.add(self.expectedStatus.map { UInt32($0.lowerBound) << 16 | UInt32($0.upperBound) })
         digest.add(self.expectedBody)
+        digest.add(self.grpc)
     }
 }
 

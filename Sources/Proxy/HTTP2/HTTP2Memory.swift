@@ -4,7 +4,7 @@ import HTTPWire
 
 /// Memory that all HTTP/2 connections of one worker share, each piece for one thing at a time.
 ///
-/// - `request`: where the fields of a request become a head, until its exchange has begun.
+/// - `request`: where the fields of a request, or of an answer, become a head, until its exchange has taken it.
 /// - `block`: where an answer's fields are compressed, up to their frame.
 /// - `control`: control frames of one event.
 /// - `pieces`, `headers`: what one write of DATA sends, and the frames' own bytes in it.
@@ -41,9 +41,10 @@ struct HTTP2Memory: ~Copyable {
         self.status.deallocate()
     }
 
-    /// Makes room for heads as large as the table in force allows. `headRoom`: bytes that a head may take with what routes add.
-    mutating func grow(headLimit: Int, headRoom: Int) {
-        let needed = RequestFields.room(limit: headLimit)
+    /// Makes room for heads as large as the table in force allows. `headRoom`: bytes
+    /// that a head may take with what routes add.
+    mutating func grow(headLimit: Int, answerLimit: Int, headRoom: Int) {
+        let needed = max(RequestFields.room(limit: headLimit), AnswerFields.room(limit: answerLimit))
         if self.request.count < needed {
             self.request.deallocate()
             self.request = .allocate(byteCount: needed, alignment: 64)
