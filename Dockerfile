@@ -27,6 +27,7 @@ COPY scripts/packages.py scripts/
 # The targets that are not Swift are small and change with the Debian packages above, not with the code.
 COPY Sources/CCompression Sources/CCompression
 COPY Sources/CCrypt Sources/CCrypt
+COPY Sources/CDashboard Sources/CDashboard
 COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
 COPY Sources/CLanguageData Sources/CLanguageData

@@ -43,6 +43,7 @@ let package = Package(
 
         // floor 1: one kind of I/O each
         .target(name: "CEpoll"),
+        .target(name: "CDashboard", exclude: ["Page"], cSettings: [.headerSearchPath("Page")]),
         .target(
             name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
@@ -76,7 +77,7 @@ let package = Package(
             name: "Control",
             dependencies: [
                 "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
-                "CEpoll",
+                "CDashboard", "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -36,6 +36,7 @@ if (($# > 0)); then
 fi
 scripts/test-charts.sh
 scripts/test-gateway-client.sh .build/debug/gateway
+scripts/test-dashboard.sh
 swift_tests
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes

@@ -14,7 +14,8 @@ struct BalancerCommand: AsyncParsableCommand {
             """,
         version: BalancerVersion.current,
         subcommands: [
-            ServeCommand.self, CheckCommand.self, StatusCommand.self, RoutesCommand.self, WeightCommand.self,
+            ServeCommand.self, CheckCommand.self, StatusCommand.self, TopCommand.self, RoutesCommand.self,
+            WeightCommand.self,
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
             UndoCommand.self, CertificatesCommand.self, ClusterCommand.self, TokenCommand.self, HealthCommand.self,
             CompareCommand.self,

@@ -416,6 +416,26 @@ CASES = [
         [series("balancer_rate_limit_evictions_total", "0 0 5x20", route="api", rule="per-client", **POD)],
         [{"route": "api", "rule": "per-client"}],
     ),
+    # A second pod had its trouble long ago.
+    (
+        "BalancerJournalFails",
+        "20m",
+        [
+            series("balancer_ledger_errors_total", "0+1x30", **POD),
+            series("balancer_ledger_errors_total", "7x30", **{**POD, "pod": "other"}),
+        ],
+        [{**POD}],
+    ),
+    # Twenty a minute; three a minute is a page that somebody has left open.
+    (
+        "BalancerCallsDenied",
+        "15m",
+        [
+            series("balancer_admin_denied_total", "0+20x30", **POD),
+            series("balancer_admin_denied_total", "0+3x30", **{**POD, "pod": "other"}),
+        ],
+        [{**POD}],
+    ),
     ("BalancerAccessLogDropped", "12m", [series("balancer_access_log_dropped_total", "0+5x20", **POD)], [{**POD}]),
     (
         "BalancerSlow",

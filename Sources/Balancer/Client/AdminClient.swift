@@ -51,14 +51,52 @@ struct AdminClient: Sendable {
 
     private func ask(_ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]) async throws -> Data
     {
-        let isSecure = self.options.trust.isSecure(self.options.address)
-        let origin = "\(isSecure ? "https" : "http")://\(self.base)"
+        let status: UInt
+        let answer: Data
+        do {
+            (status, answer) = try await self.answer(method, path, body: body, headers: headers)
+        } catch let exit as ExitCode {
+            throw exit
+        } catch {
+            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)".visible)
+            throw ExitCode(2)
+        }
+        guard (200...299).contains(status) else {
+            if !self.isSecure, self.saysTLS(status, answer) {
+                Output.error("balancer: the admin API at \(self.base) speaks TLS: ask https://\(self.base)".visible)
+                throw ExitCode(2)
+            }
+            self.explain(status, answer)
+            throw ExitCode(1)
+        }
+        return answer
+    }
+
+    private var isSecure: Bool { self.options.trust.isSecure(self.options.address) }
+
+    /// Whatever the balancer answers. Says nothing of it.
+    func answer(
+        _ method: HTTPMethod, _ path: String, body: Data?, headers: [String: String]
+    ) async throws -> (status: UInt, body: Data) {
+        try await self.exchange(method, path, body: body, headers: headers) { response in
+            let buffer = try await response.body.collect(upTo: Self.answerLimit)
+            return (response.status.code, Data(buffer.readableBytesView))
+        }
+    }
+
+    /// Asks, and reads the answer by `read`, which may go on for as long as each of its parts comes within `silence` seconds of the one
+    /// before.
+    func exchange<Value: Sendable>(
+        _ method: HTTPMethod, _ path: String, body: Data? = nil, headers: [String: String] = [:], silence: Int64? = nil,
+        _ read: (HTTPClientResponse) async throws -> Value
+    ) async throws -> Value {
+        let origin = "\(self.isSecure ? "https" : "http")://\(self.base)"
         var request = HTTPClientRequest(url: origin + path)
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         let token = try self.options.token()
         if let token {
-            if !isSecure, !self.options.insecure, !AdminAddress.isLocal(self.base) {
+            if !self.isSecure, !self.options.insecure, !AdminAddress.isLocal(self.base) {
                 Output.error(
                     "balancer: the token would go in the clear to \(self.base): ask https://\(self.base), or say --insecure"
                         .visible)
@@ -70,35 +108,22 @@ struct AdminClient: Sendable {
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(ByteBuffer(bytes: body))
         }
-        let status: UInt
-        let answer: Data
-        var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(Self.connectPatience)))
+        var configuration = HTTPClient.Configuration(
+            timeout: .init(connect: .seconds(Self.connectPatience), read: silence.map { .seconds($0) }))
         // Whoever asks a balancer that is not there wants to know now.
         configuration.connectionPool.retryConnectionEstablishment = false
-        if isSecure { configuration.tlsConfiguration = try self.options.trust.configuration() }
+        if self.isSecure { configuration.tlsConfiguration = try self.options.trust.configuration() }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             // A port that speaks TLS would read the token before it could say so.
-            if token != nil, !isSecure { try await self.findOut(client, origin) }
-            let response = try await client.execute(request, timeout: .seconds(Self.patience))
-            status = response.status.code
-            let buffer = try await response.body.collect(upTo: Self.answerLimit)
-            answer = Data(buffer.readableBytesView)
+            if token != nil, !self.isSecure { try await self.findOut(client, origin) }
+            let value = try await read(try await client.execute(request, timeout: .seconds(Self.patience)))
             try await client.shutdown()
+            return value
         } catch {
             try? await client.shutdown()
-            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)".visible)
-            throw ExitCode(2)
+            throw error
         }
-        guard (200...299).contains(status) else {
-            if !isSecure, self.saysTLS(status, answer) {
-                Output.error("balancer: the admin API at \(self.base) speaks TLS: ask https://\(self.base)".visible)
-                throw ExitCode(2)
-            }
-            self.explain(status, answer)
-            throw ExitCode(1)
-        }
-        return answer
     }
 
     /// What an address that is to see the token in the clear turned out to be.

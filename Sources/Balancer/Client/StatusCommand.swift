@@ -11,6 +11,7 @@ struct StatusCommand: AsyncParsableCommand {
         let client = AdminClient(options: self.admin)
         let data = try await client.get("/api/v1/status")
         try client.show(data, as: StatusBody.self) { status in
+            if let sentence = status.sentence { Output.line(sentence.text.visible + "\n") }
             var table = TextTable("WHAT", "IS")
             table.add("version", status.version)
             table.add("pid", "\(status.pid)")

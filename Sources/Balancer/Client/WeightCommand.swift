@@ -7,7 +7,7 @@ struct WeightCommand: AsyncParsableCommand {
         commandName: "weight", abstract: "Changes the weights of a route while it runs.",
         discussion: """
             Upstreams of the route that are not named keep their weight. The change stands until the file itself says \
-            something else about the route.
+            something else about the route; with --save the file says it, too.
             """)
 
     /// `NAME=W`.
@@ -37,6 +37,13 @@ struct WeightCommand: AsyncParsableCommand {
     var force = false
 
     @Flag(
+        help: """
+            Write them into the file that the balancer was started with, too: nothing but their digits changes there. What cannot be \
+            saved is not changed either.
+            """)
+    var save = false
+
+    @Flag(
         help:
             "Only on the replica that is asked, while it cannot ask the others: back to what the file says. Needs --reason."
     )
@@ -54,6 +61,7 @@ struct WeightCommand: AsyncParsableCommand {
         var weights: [String: UInt64]
         var reason: String?
         var force: Bool?
+        var save: Bool?
         var local: Bool?
     }
 
@@ -95,7 +103,8 @@ struct WeightCommand: AsyncParsableCommand {
         let change = Change(
             weights: Dictionary(
                 self.weights.map { ($0.upstream, $0.weight) }, uniquingKeysWith: { first, _ in first }),
-            reason: self.reason, force: self.force ? true : nil, local: self.local ? true : nil)
+            reason: self.reason, force: self.force ? true : nil, save: self.save ? true : nil,
+            local: self.local ? true : nil)
         let client = AdminClient(options: self.admin)
         let path = "/api/v1/routes/\(AdminClient.segment(self.route))/weights\(self.dryRun ? "?dryRun=true" : "")"
         let data = try await client.put(
@@ -111,6 +120,9 @@ struct WeightCommand: AsyncParsableCommand {
             Output.line(table.render())
             if outcome.dryRun { Self.tell(outcome) }
             for warning in outcome.warnings { Output.error("warning: \(warning)".visible) }
+            if let file = outcome.savedTo {
+                Output.line("\(outcome.dryRun ? "would be saved" : "saved") to \(file)".visible)
+            }
             let what = outcome.dryRun ? "nothing changed (dry run)" : outcome.changed ? "changed" : "already so"
             if let replicas = outcome.replicas { Output.line(Self.tell(replicas)) }
             Output.line("\(what), generation \(outcome.generation), ETag \(outcome.etag)".visible)

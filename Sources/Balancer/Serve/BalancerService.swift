@@ -26,6 +26,7 @@ final class BalancerService: Sendable {
     private let lookUps: BlockingThreads
     private let lifecycle = Lifecycle()
     private let access: AdminAccess
+    private let events: EventFeed
     private let adminCertificate: AdminCertificate
     /// Those that serve, or try to.
     private let admin = Mutex<[AdminScope: AdminServer]>([:])
@@ -114,10 +115,14 @@ final class BalancerService: Sendable {
         self.publisher = publisher
         self.history = history
         self.lookUps = lookUps
-        self.reloader = ConfigurationReloader(
+        let reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
             adminCertificate: adminCertificate,
             thread: try BlockingThreads(named: "routes-file"), logger: logger)
+        self.reloader = reloader
+        self.events = EventFeed(
+            publisher: publisher, dataPlane: proxy, health: health, reloader: reloader, discovery: discovery,
+            lifecycle: self.lifecycle)
     }
 
     /// Says which listeners cannot accept, and when they can again.
@@ -161,6 +166,7 @@ final class BalancerService: Sendable {
             group.addTask { await self.publisher.run() }
             group.addTask { await self.publisher.keepLedger() }
             group.addTask { await self.history.run() }
+            group.addTask { await self.events.run() }
             group.addTask { await self.publisher.watchReserves() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
@@ -285,13 +291,13 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, lifecycle: self.lifecycle, access: self.access,
+            discovery: self.discovery, lifecycle: self.lifecycle, access: self.access, events: self.events,
             adminConnections: self.adminConnections,
             observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },
             lookUp: { [threads = self.lookUps] name in
                 await threads.run { (try? HostResolver.system.addresses(of: name)) ?? [] }
-            })
+            }, host: ProcessInfo.processInfo.hostName)
     }
 
     private enum AdminEvent: Sendable {

@@ -4,7 +4,8 @@ import Hummingbird
 struct AccessCheck: RouterMiddleware {
     typealias Context = AdminRequestContext
 
-    private static let probes: Set<String> = ["/healthz", "/readyz"]
+    /// What is asked without a token: whether the process lives and serves, and the dashboard's files, which tell nothing of it.
+    private static let open = Set(["/healthz", "/readyz"] + DashboardPage.allCases.map(\.rawValue))
 
     let plane: ControlPlane
 
@@ -15,7 +16,7 @@ struct AccessCheck: RouterMiddleware {
         let purpose: AdminAccess.Purpose =
             if !isReading {
                 .change
-            } else if Self.probes.contains(request.routedPath) {
+            } else if Self.open.contains(request.routedPath) {
                 .probe
             } else {
                 request.routedPath == "/metrics" ? .metrics : .read

@@ -34,6 +34,7 @@ package final class AdminAccess: Sendable {
 
     fileprivate struct State {
         var tokens: [AdminToken] = []
+        var revision: UInt64 = 0
         var metrics: [UInt8]?
         var failures: [String: Failures] = [:]
         var denied: UInt64 = 0
@@ -48,8 +49,20 @@ package final class AdminAccess: Sendable {
     /// Takes effect with the next request.
     package func set(_ tokens: [AdminToken], metrics: [UInt8]?) {
         self.state.withLock {
+            if $0.tokens != tokens { $0.revision &+= 1 }
             $0.tokens = tokens
             $0.metrics = metrics
+        }
+    }
+
+    /// Another one: other tokens are in force.
+    var revision: UInt64 { self.state.withLock { $0.revision } }
+
+    /// Whether tokens are asked for, and the role of the one with that name.
+    func standing(of name: String?) -> (needsToken: Bool, role: AdminRole) {
+        self.state.withLock { state in
+            let token = state.tokens.first { $0.name == name }
+            return (!state.tokens.isEmpty, token?.role ?? (state.tokens.isEmpty ? .operator : .viewer))
         }
     }
 

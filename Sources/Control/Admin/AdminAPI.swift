@@ -25,6 +25,8 @@ package struct AdminAPI: Sendable {
             self.addUpstreams(to: router)
             self.addJournal(to: router)
             self.addInsight(to: router)
+            self.addEvents(to: router)
+            self.addDashboard(to: router)
         }
         router.middlewares.add(MethodCheck(router.routes))
         return router
@@ -78,14 +80,24 @@ package struct AdminAPI: Sendable {
                 route: name, weights: wanted.weights, reason: wanted.reason,
                 ifMatch: Self.tags(request.headers[.ifMatch]),
                 dryRun: dryRun, force: wanted.force, local: wanted.local)
-            let outcome = try await plane.publisher.setWeights(change, origin: context.origin)
+            let outcome =
+                wanted.save
+                ? try await plane.reloader.changeAndSave(change, origin: context.origin, by: plane.publisher)
+                : try await plane.publisher.setWeights(change, origin: context.origin)
             return try AdminJSON.response(outcome, headers: [.eTag: outcome.etag])
         }
     }
 
     private func addUpstreams(to router: Router<AdminRequestContext>) {
         let plane = self.plane
-        router.get("/api/v1/upstreams") { _, _ in try AdminJSON.response(await plane.upstreamsBody()) }
+        router.get("/api/v1/upstreams") { request, _ in
+            try Self.check(request, parameters: ["upstream", "from", "limit"], "nothing is answered")
+            var range = EndpointRange()
+            range.upstream = request.uri.queryParameters["upstream"].map { String($0) }
+            range.from = Int(try Self.number("from", request, 0...1_000_000) ?? 0)
+            range.limit = try Self.number("limit", request, 1...1_000_000).map { Int($0) } ?? .max
+            return try AdminJSON.response(await plane.upstreamsBody(range))
+        }
         router.put("/api/v1/endpoints/:address") { request, context in
             try Self.check(request, parameters: [])
             let text = try Self.segment("address", context)

@@ -114,6 +114,8 @@ package struct UpstreamBody: Codable, Sendable {
     package var name: String
     package var balance: String
     package var available: Bool
+    /// Endpoints that it has, whichever are told; nil: a balancer of a version before this says nothing of it.
+    package var total: Int?
     package var endpoints: [EndpointBody]
     /// nil: the file names the endpoints.
     package var discovery: DiscoveryBody?
@@ -204,6 +206,8 @@ package struct StatusBody: Codable, Sendable {
         package var unwritten: Int
     }
 
+    /// How things are, in words; nil: a balancer of a version before this says nothing of it.
+    package var sentence: Sentence?
     package var version: String
     package var pid: Int32
     package var uptimeSeconds: UInt64

@@ -35,6 +35,8 @@ struct AdminFailure: Error {
             self.init(
                 status: .serviceUnavailable,
                 "journal: it cannot be written, and the change would be lost; nothing was changed: \(reason)")
+        case .unsaved(let reason):
+            self.init(status: .conflict, "it cannot be saved; nothing was changed: \(reason)")
         case .unreachable(let since, let reason):
             self.init(
                 status: .serviceUnavailable,

@@ -8,11 +8,14 @@ struct AdminRequestContext: RequestContext {
     let client: String
     /// The address that the client has connected to, empty when unknown.
     let local: String
+    /// What the request came through.
+    let channel: any Channel
     /// The name of the token that it came with.
     var name: String?
 
     init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)
+        self.channel = source.channel
         let address = source.channel.remoteAddress
         self.client = address?.ipAddress ?? ""
         self.local = source.channel.localAddress?.ipAddress ?? ""

@@ -20,17 +20,18 @@ extension ControlPlane {
         CertificatesBody(await self.reloader.certificates, problems: await self.reloader.fileProblems)
     }
 
-    func upstreamsBody() async -> UpstreamsBody {
+    func upstreamsBody(_ range: EndpointRange = EndpointRange()) async -> UpstreamsBody {
         let page = await self.metrics()
         let counters = Dictionary(
             page.endpointCounters.map { (EndpointKey(upstream: $0.upstream, address: $0.address), $0) },
             uniquingKeysWith: { first, _ in first })
         return UpstreamsBody(
-            upstreams: page.view.table.upstreams.map { upstream in
+            upstreams: page.view.table.upstreams.filter { range.includes($0.name) }.map { upstream in
                 UpstreamBody(
                     name: upstream.name, balance: upstream.spec.balance.word,
                     available: upstream.isAvailable(now: page.now),
-                    endpoints: upstream.endpoints.map { endpoint in
+                    total: upstream.endpoints.count,
+                    endpoints: range.slice(upstream.endpoints).map { endpoint in
                         let key = EndpointKey(upstream: upstream.name, address: endpoint.address)
                         return self.endpointBody(
                             endpoint, spec: upstream.spec, record: page.probes[key], counters: counters[key],
@@ -92,8 +93,9 @@ extension ControlPlane {
         let report = await self.reloader.report
         let discovery = await self.discovery?.records ?? [:]
         let now = self.clock.monotonic()
+        let sentence = await self.events.state().sentence
         return StatusBody(
-            version: BalancerVersion.current, pid: getpid(),
+            sentence: sentence, version: BalancerVersion.current, pid: getpid(),
             uptimeSeconds: self.uptime / 1_000,
             generation: view.table.generation,
             tableAge: (now > view.publishedAt ? now - view.publishedAt : 0) / 1_000, workers: workers.count,

@@ -9,6 +9,7 @@ package struct ControlPlane: Sendable {
     package var discovery: EndpointDiscovery?
     package var lifecycle: Lifecycle
     package var access: AdminAccess
+    package var events: EventFeed
     package var adminConnections: AdminConnections
     /// Those of the address for probes and metrics only.
     package var observeConnections: AdminConnections
@@ -17,6 +18,8 @@ package struct ControlPlane: Sendable {
     /// Addresses of a host name, as the file's endpoints have them; it may wait for a name service.
     package var lookUp: @Sendable (String) async -> [IPAddress]
     package var clock: ControlClock
+    /// The machine's name.
+    package var host: String
     /// Milliseconds since 1970.
     package var startedAt: UInt64
     /// Monotonic milliseconds.
@@ -25,10 +28,12 @@ package struct ControlPlane: Sendable {
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
         discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
-        access: AdminAccess = AdminAccess(), adminConnections: AdminConnections = AdminConnections(),
+        access: AdminAccess = AdminAccess(), events: EventFeed? = nil,
+        adminConnections: AdminConnections = AdminConnections(),
         observeConnections: AdminConnections = AdminConnections(),
         logLinesDropped: @escaping @Sendable () -> UInt64 = { 0 },
-        lookUp: @escaping @Sendable (String) async -> [IPAddress] = { _ in [] }, clock: ControlClock = .system
+        lookUp: @escaping @Sendable (String) async -> [IPAddress] = { _ in [] }, clock: ControlClock = .system,
+        host: String = ""
     ) {
         self.publisher = publisher
         self.dataPlane = dataPlane
@@ -37,11 +42,17 @@ package struct ControlPlane: Sendable {
         self.discovery = discovery
         self.lifecycle = lifecycle
         self.access = access
+        self.events =
+            events
+            ?? EventFeed(
+                publisher: publisher, dataPlane: dataPlane, health: health, reloader: reloader, discovery: discovery,
+                lifecycle: lifecycle, clock: clock)
         self.adminConnections = adminConnections
         self.observeConnections = observeConnections
         self.logLinesDropped = logLinesDropped
         self.lookUp = lookUp
         self.clock = clock
+        self.host = host
         self.startedAt = clock.wall()
         self.startedMonotonic = clock.monotonic()
     }
@@ -89,6 +100,8 @@ package struct ControlPlane: Sendable {
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
         page.cluster = await self.publisher.agreement?.figures
         page.certificates = await self.reloader.certificateFigures
+        page.eventClients = UInt64(self.events.clients.count)
+        page.eventClientsCut = self.events.clients.cutCount
         page.certificates.ticketKeyAge = await self.dataPlane.ticketKeyAge()
         return page
     }

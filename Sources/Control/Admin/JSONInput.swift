@@ -42,15 +42,15 @@ enum JSONInput: Equatable {
 }
 
 extension JSONInput {
-    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT, "force": BOOL, "local": BOOL}`, or every problem in it; the last three
-    /// may be left out. Whether the names exist is for the table to say.
+    /// `{"weights": {NAME: 0…1000000, …}, "reason": TEXT, "force": BOOL, "save": BOOL, "local": BOOL}`, or every problem in it; all but
+    /// the first may be left out. Whether the names exist is for the table to say.
     func weightChange() throws(ChangeRefused) -> (
-        weights: [String: UInt32], reason: String, force: Bool, local: Bool
+        weights: [String: UInt32], reason: String, force: Bool, save: Bool, local: Bool
     ) {
         guard case .object(let members) = self else {
             throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
         }
-        var problems = Self.unknown(members, known: ["weights", "reason", "force", "local"])
+        var problems = Self.unknown(members, known: ["weights", "reason", "force", "save", "local"])
         var weights: [String: UInt32] = [:]
         switch members["weights"] {
         case .object(let entries)?:
@@ -73,9 +73,10 @@ extension JSONInput {
         }
         let reason = Self.text(members["reason"], path: "$.reason", &problems)
         let force = Self.flag(members["force"], path: "$.force", &problems)
+        let save = Self.flag(members["save"], path: "$.save", &problems)
         let local = Self.flag(members["local"], path: "$.local", &problems)
         guard problems.isEmpty else { throw .invalid(problems) }
-        return (weights, reason ?? "", force, local)
+        return (weights, reason ?? "", force, save, local)
     }
 
     /// `{"sequence": N | "toGeneration": G, "reason": TEXT, "force": BOOL, "partial": BOOL}`.

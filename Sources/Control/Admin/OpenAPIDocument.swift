@@ -10,6 +10,14 @@ enum OpenAPIDocument {
           },
           "security": [{}, {"token": []}],
           "paths": {
+            "/": {"get": {"summary": "The dashboard", "responses": {
+              "200": {"description": "A page, which needs no token itself", "content": {"text/html": {"schema": {"type": "string"}}}}}}},
+            "/dashboard.css": {"get": {"summary": "Its style", "responses": {"200": {"description": "A style sheet",
+              "content": {"text/css": {"schema": {"type": "string"}}}}}}},
+            "/dashboard.js": {"get": {"summary": "Its script", "responses": {"200": {"description": "A script",
+              "content": {"text/javascript": {"schema": {"type": "string"}}}}}}},
+            "/favicon.svg": {"get": {"summary": "Its icon", "responses": {"200": {"description": "A picture",
+              "content": {"image/svg+xml": {"schema": {"type": "string"}}}}}}},
             "/healthz": {"get": {"summary": "The process lives", "responses": {"200": {"description": "ok"}}}},
             "/readyz": {"get": {"summary": "Traffic can be sent here", "responses": {
               "200": {"description": "A table is in force and listeners are bound"},
@@ -18,6 +26,13 @@ enum OpenAPIDocument {
               "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
             "/api/v1/status": {"get": {"summary": "Version, table, listeners, connections, last reload",
               "responses": {"200": {"$ref": "#/components/responses/Status"}}}},
+            "/api/v1/events": {"get": {"summary": "How things are, once a second (server-sent events)",
+              "description": "A message `welcome` first, then `state` at once and every second. At most 16 clients; whoever leaves more than 8 messages unread is cut. A stream ends when other tokens take effect.",
+              "responses": {
+                "200": {"description": "Data of `state` as below; of `welcome`, `Welcome`", "content": {"text/event-stream": {
+                  "schema": {"type": "string", "contentMediaType": "application/json",
+                    "contentSchema": {"$ref": "#/components/schemas/State"}}}}},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/certificates": {"get": {"summary": "Certificates in force, and what is wrong with newer files",
               "responses": {"200": {"$ref": "#/components/responses/Certificates"}}}},
             "/api/v1/cluster": {"get": {"summary": "The replicas, as this one knows them; 404 where there are none",
@@ -47,6 +62,8 @@ enum OpenAPIDocument {
                   "reason": {"type": "string"},
                   "force": {"type": "boolean", "default": false,
                     "description": "Also if it leaves no upstream a weight; with a reason, also if the guard objects"},
+                  "save": {"type": "boolean", "default": false,
+                    "description": "Write them into the file, too; 409 if that cannot be"},
                   "local": {"type": "boolean", "default": false,
                     "description": "On this replica alone, while it cannot ask the others: back only, and with a reason"}}}}}},
               "responses": {
@@ -61,7 +78,14 @@ enum OpenAPIDocument {
                 "422": {"$ref": "#/components/responses/Refused"},
                 "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/upstreams": {"get": {"summary": "Upstreams, their endpoints, why each is as it is",
-              "responses": {"200": {"$ref": "#/components/responses/Upstreams"}}}},
+              "parameters": [
+                {"name": "upstream", "in": "query", "schema": {"type": "string"}, "description": "Only this one"},
+                {"name": "from", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 0},
+                 "description": "Of each upstream only the endpoints from this one on, counted from 0"},
+                {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000000},
+                 "description": "Of each upstream only so many"}],
+              "responses": {"200": {"$ref": "#/components/responses/Upstreams"},
+                "422": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/endpoints/{address}": {"put": {"summary": "Set an endpoint's administrative state",
               "parameters": [{"name": "address", "in": "path", "required": true, "schema": {"type": "string"},
                 "description": "As in the file: an address or a host name, with a port",
@@ -216,6 +240,53 @@ enum OpenAPIDocument {
                 "probes": {"type": "array", "items": {"type": "object", "properties": {
                   "at": {"type": "string", "format": "date-time"}, "cause": {"type": "string"},
                   "status": {"type": "integer"}, "microseconds": {"type": "integer"}}}}}},
+              "Sentence": {"type": "object", "required": ["level", "text"], "properties": {
+                "level": {"enum": ["calm", "attention", "trouble"]}, "text": {"type": "string"}}},
+              "Flow": {"type": "object", "description": "Of the last ten seconds", "properties": {
+                "requestsPerSecond": {"type": "number"},
+                "errors": {"type": "number", "minimum": 0, "maximum": 1, "description": "Part of the attempts that failed"},
+                "attempts": {"type": "integer"},
+                "p50Milliseconds": {"type": "number"}, "p99Milliseconds": {"type": "number"}}},
+              "State": {"type": "object", "properties": {
+                "at": {"type": "string", "format": "date-time"}, "sequence": {"type": "integer"},
+                "sentence": {"$ref": "#/components/schemas/Sentence"},
+                "generation": {"type": "integer"}, "etag": {"type": "string"},
+                "journal": {"type": "integer", "description": "Sequence of the journal's last entry"},
+                "unready": {"type": "string"}, "draining": {"type": "boolean"},
+                "connections": {"type": "integer"}, "exchanges": {"type": "integer"},
+                "requestsPerSecond": {"type": "number"}, "windowSeconds": {"type": "number"},
+                "sides": {"type": "array", "maxItems": 64, "items": {"type": "object", "properties": {
+                  "upstream": {"type": "string"}, "flow": {"$ref": "#/components/schemas/Flow"},
+                  "endpoints": {"type": "integer"}, "availableEndpoints": {"type": "integer"},
+                  "outstanding": {"type": "integer"}, "isWeighted": {"type": "boolean"}}}},
+                "routes": {"type": "array", "maxItems": 256, "items": {"type": "object", "properties": {
+                  "name": {"type": "string"}, "failover": {"type": "boolean"},
+                  "sides": {"type": "array", "items": {"type": "object", "properties": {
+                    "upstream": {"type": "string"}, "weight": {"type": "integer"}, "share": {"type": "number"},
+                    "effectiveShare": {"type": "number"}, "available": {"type": "boolean"},
+                    "requestsPerSecond": {"type": "number"}}}}}}},
+                "routesOmitted": {"type": "integer"},
+                "troubles": {"type": "array", "maxItems": 100, "items": {"type": "object", "properties": {
+                  "upstream": {"type": "string"}, "address": {"type": "string"},
+                  "availability": {"enum": ["starting", "down", "draining", "maintenance", "ejected", "refused"]},
+                  "cause": {"type": "string"}, "seconds": {"type": "integer"}}}},
+                "troublesOmitted": {"type": "integer"},
+                "loadProblems": {"type": "integer"}, "loadProblem": {"type": "string"},
+                "stale": {"type": "array", "items": {"type": "string"}}, "journalTrouble": {"type": "string"}}},
+              "Welcome": {"type": "object", "properties": {
+                "version": {"type": "string"}, "host": {"type": "string"},
+                "startedAt": {"type": "string", "format": "date-time"},
+                "tokens": {"type": "boolean", "description": "Whether tokens are asked for"},
+                "name": {"type": "string", "description": "Of the token"}, "role": {"enum": ["operator", "viewer"]},
+                "plots": {"type": "object", "description": "The last 15 minutes, oldest first; null where nothing came",
+                  "properties": {"intervalSeconds": {"type": "number"},
+                    "sides": {"type": "array", "maxItems": 16, "items": {"type": "object", "properties": {
+                      "upstream": {"type": "string"},
+                      "requestsPerSecond": {"$ref": "#/components/schemas/Plot"},
+                      "errors": {"$ref": "#/components/schemas/Plot"},
+                      "p50Milliseconds": {"$ref": "#/components/schemas/Plot"},
+                      "p99Milliseconds": {"$ref": "#/components/schemas/Plot"}}}}}}}},
+              "Plot": {"type": "array", "maxItems": 180, "items": {"type": ["number", "null"]}},
               "Position": {"type": "object", "properties": {
                 "weights": {"$ref": "#/components/schemas/Weights"},
                 "fileWeights": {"$ref": "#/components/schemas/Weights"},
@@ -228,7 +299,7 @@ enum OpenAPIDocument {
                 "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery", "health"]},
                 "who": {"type": "string"},
                 "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
-                  "guard", "denied", "reserve", "restored", "ledger", "limit", "cluster", "leader"]},
+                  "guard", "denied", "reserve", "restored", "ledger", "limit", "cluster", "leader", "saved"]},
                 "replica": {"type": "string", "description": "Where it was made; absent: here"},
                 "revision": {"type": "integer", "description": "Its number among the changes of all replicas"},
                 "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},
@@ -259,6 +330,7 @@ enum OpenAPIDocument {
                   "loads": {"type": "array", "items": {"type": "object", "properties": {
                     "upstream": {"type": "string"},
                     "before": {"$ref": "#/components/schemas/Load"}, "after": {"$ref": "#/components/schemas/Load"}}}},
+                  "savedTo": {"type": "string", "description": "The file that has them now, or would have"},
                   "movedKeys": {"type": "number", "minimum": 0, "maximum": 1},
                   "objections": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
                   "replicas": {"$ref": "#/components/schemas/Replicas"}, "warnings": {"type": "array", "items": {"type": "string"}}}}}}},
@@ -266,6 +338,7 @@ enum OpenAPIDocument {
                 "type": "object", "properties": {"upstreams": {"type": "array", "items": {
                   "type": "object", "properties": {
                     "name": {"type": "string"}, "balance": {"type": "string"}, "available": {"type": "boolean"},
+                    "total": {"type": "integer", "description": "Endpoints that it has, whichever are told"},
                     "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}},
                     "unresolved": {"type": "array", "items": {"type": "object", "properties": {
                       "endpoint": {"type": "string"}, "reason": {"type": "string"}}}},
@@ -333,6 +406,7 @@ enum OpenAPIDocument {
                   "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}}}}}}},
               "Status": {"description": "Status", "content": {"application/json": {"schema": {
                 "type": "object", "properties": {
+                  "sentence": {"$ref": "#/components/schemas/Sentence"},
                   "version": {"type": "string"}, "pid": {"type": "integer"}, "uptimeSeconds": {"type": "integer"},
                   "generation": {"type": "integer"}, "tableAge": {"type": "integer"},
                   "workers": {"type": "integer"},

@@ -66,6 +66,8 @@ package enum MetricName: String, CaseIterable, Sendable {
     case adminConnectionsActive = "balancer_admin_connections_active"
     case adminConnectionsRefused = "balancer_admin_connections_refused_total"
     case adminDenied = "balancer_admin_denied_total"
+    case eventClients = "balancer_admin_event_clients"
+    case eventClientsCut = "balancer_admin_event_clients_cut_total"
     case buildInfo = "balancer_build_info"
     case tlsHandshakes = "balancer_tls_handshakes_total"
     case tlsHandshakeFailures = "balancer_tls_handshake_failures_total"
@@ -173,6 +175,9 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .logLinesDropped: "Lines of the operational log dropped because they were not read in time."
         case .adminConnectionsActive: "Connections of the admin API open."
         case .adminConnectionsRefused: "Connections of the admin API closed because of the bound on their number."
+        case .eventClients: "Clients of the admin API that follow events."
+        case .eventClientsCut:
+            "Clients of the admin API that were cut because they did not read the events that they follow."
         case .adminDenied: "Calls of the admin API that were not let in for want of a token, or of the right one."
         case .buildInfo: "Always 1; the version is in the label."
         case .residentMemory: "Resident memory."

@@ -14,6 +14,9 @@ package struct MetricsPage: Sendable {
     package var denied: UInt64
     package var logLinesDropped: UInt64
     package var certificates = CertificateFigures()
+    /// Who follows events, and who was cut because they did not read.
+    package var eventClients: UInt64 = 0
+    package var eventClientsCut: UInt64 = 0
     /// nil: this process is alone.
     package var cluster: ClusterFigures?
     package var process: ProcessFacts
@@ -503,6 +506,8 @@ package struct MetricsPage: Sendable {
         text.single(.adminConnectionsActive, self.admin.active)
         text.single(.adminConnectionsRefused, self.admin.refused)
         text.single(.adminDenied, self.denied)
+        text.single(.eventClients, self.eventClients)
+        text.single(.eventClientsCut, self.eventClientsCut)
         text.family(.buildInfo)
         text.sample(.buildInfo, [("version", BalancerVersion.current)], 1)
         text.single(.residentMemory, self.process.residentBytes)

@@ -7,7 +7,7 @@ import Traffic
 /// Loads routes.json into the publisher: whole or not at all. `ReloadStep` decides what a look at the file leads to; this
 /// remembers what that depends on, does it, and tells how it went. What failed for a cause that may pass is tried again.
 package actor ConfigurationReloader {
-    private let path: String
+    let path: String
     private let publisher: TablePublisher
     private let discovery: EndpointDiscovery?
     private let names: HostNames?
@@ -16,11 +16,11 @@ package actor ConfigurationReloader {
     private let clock: ControlClock
     private let logger: Logger
     /// Reads the file, which blocks.
-    private let thread: BlockingThreads
+    let thread: BlockingThreads
     /// Two loads at once could put the older file in force last.
-    private let turnstile = Turnstile()
+    let turnstile = Turnstile()
     /// What the configuration in force was read from.
-    private var inForce: [UInt8]?
+    private(set) var inForce: [UInt8]?
     private var trouble: ReloadTrouble?
     private var nextTry: Task<Void, Never>?
     private var started: BalancerConfiguration?
@@ -150,7 +150,7 @@ package actor ConfigurationReloader {
             switch error {
             // The document has been checked before: what is wrong is around it, such as a port that is taken.
             case .invalid(let found): problems = found
-            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal, .unreachable:
+            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal, .unsaved, .unreachable:
                 problems = [ControlProblem(path: "$", message: "another process is taking over")]
             }
             await self.reject(problems, .bytes(bytes), .passing, origin)

@@ -57,6 +57,8 @@ package enum ChangeRefused: Error, Sendable, Equatable {
     case guarded([ControlProblem])
     /// An undo asks for what does not exist any more; it takes `partial` to do the rest.
     case gone([ControlProblem])
+    /// The file cannot be written, and was to be.
+    case unsaved(String)
     /// The ledger cannot be written: the change would be lost with this process.
     case journal(String)
     /// The other replicas cannot be asked. Since when, in milliseconds since 1970; nil: since the start.

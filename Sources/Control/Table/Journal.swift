@@ -55,6 +55,8 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case leader
         /// A key of a limit was forgiven.
         case limit
+        /// Live weights were written into the file.
+        case saved
     }
 
     /// Entries in one answer, at most.

@@ -269,10 +269,11 @@ extension TablePublisher {
 
     @discardableResult
     func enter(
-        _ what: JournalEntry.What, detail: String, origin: ChangeOrigin = ChangeOrigin(.start), subject: String = ""
+        _ what: JournalEntry.What, detail: String, origin: ChangeOrigin = ChangeOrigin(.start), subject: String = "",
+        reason: String = ""
     ) -> JournalEntry {
         let entry = self.journal.entry(
-            at: self.clock.wall(), origin: origin, what: what, subject: subject, detail: detail,
+            at: self.clock.wall(), origin: origin, what: what, subject: subject, detail: detail, reason: reason,
             generationBefore: self.state.generation, generationAfter: self.state.generation)
         self.journal.append(entry)
         self.ledger?.keep([entry])
@@ -282,6 +283,11 @@ extension TablePublisher {
     /// A call of the admin API was not let in.
     func noteDenied(_ what: String, from client: String) {
         self.enter(.denied, detail: what, origin: ChangeOrigin(.api, who: client))
+    }
+
+    /// A route's weights are in the file now.
+    func noteSaved(_ route: String, in path: String, origin: ChangeOrigin, reason: String) {
+        self.enter(.saved, detail: "saved to \(path)", origin: origin, subject: route, reason: reason)
     }
 
     // MARK: reading

@@ -64,6 +64,9 @@ package actor TablePublisher {
 
     package var entries: [JournalEntry] { self.journal.entries }
 
+    /// Of the journal's last entry; 0: it has none.
+    var lastSequence: UInt64 { self.journal.nextSequence - 1 }
+
     // MARK: changes
 
     /// Puts a validated configuration in force: listeners first, because only they can fail, then the table. Live

@@ -48,6 +48,8 @@ package struct WeightChangeOutcome: Sendable, Equatable, Codable {
     package var loads: [SideLoad]
     /// The part of sticky keys that lands elsewhere, 0…1; nil: the route's requests stick to nothing.
     package var movedKeys: Double?
+    /// The file that has them now, or would have; nil: they are live only.
+    package var savedTo: String?
     /// What the guard has against it.
     package var objections: [ControlProblem]
     /// Of those that are there, how many have it in force; nil: there are no others, or they were not asked.

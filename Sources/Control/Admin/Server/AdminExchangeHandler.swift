@@ -28,6 +28,8 @@ final class AdminExchangeHandler: ChannelDuplexHandler {
     private var isReading = false
     /// An answer's head has left, its end has not.
     private var isAnswering = false
+    /// The answer under way goes on for as long as its client takes it.
+    private var isStreaming = false
     private var headBytes = 0
     private var bodyBytes = 0
     /// The client's bytes are dropped from now on, and the connection ends behind the answers that are owed.
@@ -108,6 +110,7 @@ final class AdminExchangeHandler: ChannelDuplexHandler {
         switch self.unwrapOutboundIn(data) {
         case .head(var head):
             self.isAnswering = true
+            self.isStreaming = head.headers.first(name: "Content-Type") == EventStream.contentType
             // Refused before its body has come: the rest is not waited for, which would hold one of few places meanwhile.
             if self.isReading, head.status.code >= 200 {
                 self.isLast = true
@@ -115,10 +118,20 @@ final class AdminExchangeHandler: ChannelDuplexHandler {
             }
             if self.isLast { head.headers.replaceOrAdd(name: "Connection", value: "close") }
             context.write(self.wrapOutboundOut(.head(head)), promise: promise)
+        case .body where self.isStreaming:
+            let written = promise ?? context.eventLoop.makePromise()
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            // Each part that is taken is an answer of its own to the deadline.
+            written.futureResult.assumeIsolated().whenSuccess {
+                let (handler, context) = bound.value
+                if handler.isStreaming, handler.wait == .answer { handler.arm(.answer, context) }
+            }
+            context.write(data, promise: written)
         case .body:
             context.write(data, promise: promise)
         case .end:
             self.isAnswering = false
+            self.isStreaming = false
             let written = promise ?? context.eventLoop.makePromise()
             let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
             written.futureResult.assumeIsolated().whenSuccess {

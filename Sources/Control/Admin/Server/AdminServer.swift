@@ -10,6 +10,7 @@ import Traffic
 /// Serves the admin API on its own address, on Hummingbird. No request of the data plane passes here.
 package struct AdminServer: Sendable {
     private let group: ServiceGroup
+    private let events: EventFeed
 
     /// `hosts` are further names by which it may be called. `certificate`: what it shows by TLS; nil: it is plain. `bound` is called once with the address really bound.
     package init(
@@ -20,6 +21,7 @@ package struct AdminServer: Sendable {
         var quiet = logger
         // Its own start and stop messages say nothing that ours do not.
         quiet.logLevel = max(logger.logLevel, .warning)
+        self.events = plane.events
         let application = Self.application(
             AdminAPI(plane: plane, names: AdminNames(bound: address.ip, hosts: hosts), scope: scope),
             address: address, certificate: certificate, limits: limits, logger: quiet, bound: bound)
@@ -60,8 +62,9 @@ package struct AdminServer: Sendable {
         try await self.group.run()
     }
 
-    /// Closes the listener, lets running requests end.
+    /// Closes the listener, lets running requests end. Streams of events end: they would never.
     package func stop() async {
+        self.events.close()
         await self.group.triggerGracefulShutdown()
     }
 }
