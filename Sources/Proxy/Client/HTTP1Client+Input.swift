@@ -115,7 +115,7 @@ extension HTTP1Client {
         let exchange = self.core.openExchange()
         self.exchange = exchange
         guard head.wantsUpgrade else { return exchange.with { self.serve(head, in: bytes, by: $0) } }
-        self.bytesBehind = bytes.count - head.length
+        self.bytesBehind = UInt32(clamping: bytes.count - head.length)
         defer { self.bytesBehind = nil }
         return exchange.with { self.serve(head, in: bytes, by: $0) }
     }

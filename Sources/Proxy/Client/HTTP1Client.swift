@@ -21,14 +21,16 @@ import Traffic
 ///   goes on later in the turn, so that one user at a time has the worker's memory.
 final class HTTP1Client: ClientConnection {
     enum State { case idle, head, serving, closing, lingering, closed }
+    /// How the client finds the end of the present answer's body.
+    private enum AnswerForm: UInt8 { case whole, chunked, untilClose }
 
     /// Input not consumed yet: a partial head, a part of a body's frame, or what came behind the present request.
     var inbound = ByteQueue()
     var scan = HeadScan()
     var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
     var exchange: Reference<Exchange>?
-    private var answerFraming = BodyFraming.none
     // The small ones stand together: an idle connection's memory is this object.
+    private var answerForm = AnswerForm.whole
     var state = State.idle
     /// Bytes of `inbound` that nothing has looked at.
     var hasUntried = false
@@ -42,7 +44,7 @@ final class HTTP1Client: ClientConnection {
     /// No linger: the client has ended, or was cut off.
     var skipsLinger = false
     /// While an exchange is opened: bytes that were read behind its head, and that `inbound` does not have yet.
-    var bytesBehind: Int?
+    var bytesBehind: UInt32?
     var wishesUpgrade = false
     var isTunnel = false
     /// The client sees an end once all of it has left, while its own bytes still go on: in a tunnel, or behind an early
@@ -198,20 +200,21 @@ final class HTTP1Client: ClientConnection {
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, edits: FieldEdits, _ piece: BodyPiece,
         _ data: UnsafeRawPointer?, on stream: StreamID
     ) -> Flow {
-        self.answerFraming = head.framing
-        if head.framing == .chunked, self.minorVersion == 0 { self.answerFraming = .untilClose }
+        var framing = head.framing
+        if framing == .chunked, self.minorVersion == 0 { framing = .untilClose }
+        self.answerForm = framing == .chunked ? .chunked : framing == .untilClose ? .untilClose : .whole
         // A body that still comes need not be waited for once the answer is out.
-        if self.answerFraming == .untilClose || !self.reader.isEnded || self.core.isDraining { self.isLast = true }
+        if self.answerForm == .untilClose || !self.reader.isEnded || self.core.isDraining { self.isLast = true }
         if self.wishesUpgrade { self.refuseUpgrade() }
         let persistence: ResponseRewriter.Persistence =
             self.isLast ? .close : (self.minorVersion == 0 ? .keepAlive : .implicit)
         var writer = ByteWriter(self.core.memory.head)
         if self.addsStrictTransport {
-            self.writeStrictHead(head, source, edits, persistence, into: &writer)
+            self.writeStrictHead(head, source, edits, framing, persistence, into: &writer)
         } else {
             ResponseRewriter.write(
                 head, fields: self.core.memory.fields, source: source.bindMemory(to: UInt8.self).span,
-                framing: self.answerFraming, persistence: persistence, upgrade: false, edits: edits,
+                framing: framing, persistence: persistence, upgrade: false, edits: edits,
                 date: self.core.date, into: &writer)
         }
         guard !writer.overflowed else { return .tooLarge }
@@ -221,12 +224,12 @@ final class HTTP1Client: ClientConnection {
     /// The head of an answer over a connection whose listener says `hsts`. Apart, so that the plain road stays as it is.
     @inline(never)
     private func writeStrictHead(
-        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ edits: FieldEdits,
+        _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ edits: FieldEdits, _ framing: BodyFraming,
         _ persistence: ResponseRewriter.Persistence, into writer: inout ByteWriter
     ) {
         ResponseRewriter.write(
             head, fields: self.core.memory.fields, source: source.bindMemory(to: UInt8.self).span,
-            framing: self.answerFraming, persistence: persistence, edits: edits, date: self.core.date,
+            framing: framing, persistence: persistence, edits: edits, date: self.core.date,
             strictTransport: self.tls?.strictTransport ?? [], into: &writer)
     }
 
@@ -260,7 +263,7 @@ final class HTTP1Client: ClientConnection {
         guard !writer.overflowed else { return .tooLarge }
         self.isTunnel = true
         self.isLast = true
-        self.answerFraming = .untilClose
+        self.answerForm = .untilClose
         self.reader = BodyReader(.untilClose, extensionLimit: 0, trailerLimit: 0)
         // What the client sent behind its request, trusting in the upgrade.
         self.hasUntried = !self.inbound.isEmpty
@@ -283,7 +286,7 @@ final class HTTP1Client: ClientConnection {
     override func reply(_ answer: LocalAnswer, on stream: StreamID) -> Flow {
         if !self.reader.isEnded || self.core.isDraining || answer.endsConnection { self.isLast = true }
         if self.wishesUpgrade { self.refuseUpgrade() }
-        self.answerFraming = .length(UInt64(answer.bodyLength))
+        self.answerForm = .whole
         var writer = ByteWriter(self.core.memory.head)
         writer.append("HTTP/1.1 ")
         writer.append(decimal: UInt64(answer.status))
@@ -326,7 +329,7 @@ final class HTTP1Client: ClientConnection {
     override func protocolName(_ stream: StreamID) -> StaticString { self.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1" }
 
     private func write(head: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?) -> Flow {
-        let pieces = self.core.memory.gather(head: head, piece, data, as: self.answerFraming)
+        let pieces = self.core.memory.gather(head: head, piece, data, as: self.answerForm == .chunked ? .chunked : .none)
         switch self.channel.write(pieces, pool: &self.core.buffers) {
         case .clear: return .clear
         case .waits: return .waits
@@ -368,7 +371,7 @@ final class HTTP1Client: ClientConnection {
             self.isLast = true
             self.skipsLinger = true
             // Over TLS a close says that nothing is missing.
-            if self.answerFraming == .untilClose || self.tls != nil { self.cutsAtEnd = true }
+            if self.answerForm == .untilClose || self.tls != nil { self.cutsAtEnd = true }
         }
         if self.channel.isBroken {
             self.close()
