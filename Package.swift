@@ -162,8 +162,8 @@ let package = Package(
             name: "ProxyTests", dependencies: ["Compression", "HTTPWire", "Proxy", "Reactor", "Traffic"],
             swiftSettings: strict),
         .testTarget(
-            name: "ReactorTests", dependencies: ["COpenSSL", "Reactor", "TestSupport", "Traffic"], exclude: ["FuzzCases"],
-            swiftSettings: strict),
+            name: "ReactorTests", dependencies: ["COpenSSL", "Reactor", "TestSupport", "Traffic"],
+            exclude: ["FuzzCases"], swiftSettings: strict),
         .testTarget(
             name: "RoutesFileTests", dependencies: ["JSONText", "Migration", "RoutesFile", "Traffic"],
             swiftSettings: strict),

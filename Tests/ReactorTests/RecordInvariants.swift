@@ -120,7 +120,7 @@ final class RecordInvariants {
 
     private func talk(changes: [UInt8], piece: Int) -> String? {
         guard let side = self.accept(),
-            let session = self.client.connect(self.clientMemory, to: "localhost", isAddress: false)
+            let session = self.client.connect(self.clientMemory, to: "localhost", isAddress: false, offers: .nothing)
         else { return nil }
         let other = Side(TLSSession(session, memory: self.clientMemory, client: self.client))
         var sent = 0

@@ -329,7 +329,8 @@ final class HTTP1Client: ClientConnection {
     override func protocolName(_ stream: StreamID) -> StaticString { self.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1" }
 
     private func write(head: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?) -> Flow {
-        let pieces = self.core.memory.gather(head: head, piece, data, as: self.answerForm == .chunked ? .chunked : .none)
+        let framing = self.answerForm == .chunked ? BodyFraming.chunked : .none
+        let pieces = self.core.memory.gather(head: head, piece, data, as: framing)
         switch self.channel.write(pieces, pool: &self.core.buffers) {
         case .clear: return .clear
         case .waits: return .waits

@@ -99,6 +99,14 @@ import Testing
         }
     }
 
+    /// What a message of a second weighs is little: a large one stands for the many of a day.
+    private static func hasCut(_ clients: EventClients) -> Bool {
+        if clients.count > 0 {
+            clients.broadcast(ByteBuffer(string: "event: filler\ndata: \(String(repeating: "x", count: 1 << 20))\n\n"))
+        }
+        return clients.cutCount == 1
+    }
+
     @Test("Who does not read is cut; who reads goes on")
     func slow() async throws {
         let rig = AdminRig()
@@ -108,13 +116,7 @@ import Testing
             slow.limitReceiveBuffer(to: 4_096)
             slow.send(Self.request())
             #expect(eventually { rig.plane.events.clients.count == 1 })
-            // What a message of a second weighs is little: a large one stands for the many of a day.
-            let large = ByteBuffer(string: "event: filler\ndata: \(String(repeating: "x", count: 1 << 20))\n\n")
-            let cut = eventually {
-                if rig.plane.events.clients.count > 0 { rig.plane.events.clients.broadcast(large) }
-                return rig.plane.events.clients.cutCount == 1
-            }
-            #expect(cut)
+            #expect(eventually { Self.hasCut(rig.plane.events.clients) })
             #expect(eventually { rig.plane.adminConnections.counts.active == 0 }, "its connection is closed")
             let reading = try RawConnection(port: port)
             reading.send(Self.request())
