@@ -74,4 +74,53 @@ struct ClusterQuorumScenarios {
                 ClusterRig.replicas(try balancers[0].changeWeights("{\"core\": 7}", route: "api")) == [3, 3]
             })
     }
+
+    @Test("By password: a token that ended is asked for anew, and a wrong password is told by etcd's own words")
+    func password() throws {
+        let etcd = try EtcdProcess()
+        func say(_ path: String, _ body: String) throws {
+            let answer = try etcd.call("auth/\(path)", body)
+            #expect(answer.contains("header"), "\(path): \(answer)")
+        }
+        let prefix = Data("/balancer/test/".utf8).base64EncodedString()
+        let end = Data("/balancer/test0".utf8).base64EncodedString()
+        try say("user/add", #"{"name": "root", "password": "r"}"#)
+        try say("role/add", #"{"name": "root"}"#)
+        try say("user/grant", #"{"user": "root", "role": "root"}"#)
+        try say("role/add", #"{"name": "balancer"}"#)
+        // What the file's reference says: nothing but the keys of its own name.
+        try say(
+            "role/grant",
+            "{\"name\": \"balancer\", \"perm\": {\"permType\": \"READWRITE\", \"key\": \"\(prefix)\", \"range_end\": \"\(end)\"}}"
+        )
+        try say("user/add", #"{"name": "balancer", "password": "secret"}"#)
+        try say("user/grant", #"{"user": "balancer", "role": "balancer"}"#)
+        try say("enable", "{}")
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        try BalancerProcess.write("secret\n", to: folder + "/password")
+        let rig = try ClusterRig(
+            "{\"name\": \"test\", \"etcd\": {\"endpoints\": \(etcd.endpoints), \"user\": \"balancer\", "
+                + "\"passwordFile\": \"\(folder)/password\"}}", names: ["a", "b"])
+        let balancers = try rig.startAll()
+        #expect(ClusterRig.replicas(try balancers[0].changeWeights("{\"core\": 5}", route: "api")) == [2, 2])
+        // Every token that was given out ends.
+        let root = try etcd.call("auth/authenticate", #"{"name": "root", "password": "r"}"#)
+        let token =
+            try #require(
+                try JSONSerialization.jsonObject(with: Data(root.utf8)) as? [String: Any])["token"] as? String ?? ""
+        _ = try etcd.call("auth/user/changepw", #"{"name": "balancer", "password": "other"}"#, token: token)
+        #expect(
+            try eventually(seconds: 60) {
+                try balancers.allSatisfy {
+                    (try ClusterRig.cluster($0)["reason"] as? String)?.contains("authentication failed") == true
+                }
+            })
+        try BalancerProcess.write("other\n", to: folder + "/password")
+        #expect(
+            try eventually(seconds: 60) {
+                ClusterRig.replicas(try balancers[1].changeWeights("{\"core\": 6}", route: "api")) == [2, 2]
+            })
+        #expect(try ClusterRig.weights(balancers[0])["core"] == 6)
+    }
 }

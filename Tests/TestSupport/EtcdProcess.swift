@@ -64,11 +64,11 @@ package final class EtcdProcess: Sendable {
     }
 
     /// A call of the JSON gateway.
-    package func call(_ path: String, _ body: String, member: Int = 0) throws -> String {
+    package func call(_ path: String, _ body: String, member: Int = 0, token: String? = nil) throws -> String {
         let connection = try RawConnection(port: self.ports[member])
         connection.send(
             "POST /v3/\(path) HTTP/1.1\r\nHost: e\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
-                + "Connection: close\r\n\r\n\(body)")
+                + (token.map { "Authorization: \($0)\r\n" } ?? "") + "Connection: close\r\n\r\n\(body)")
         var reader = MessageReader(connection)
         return try reader.message().text
     }
