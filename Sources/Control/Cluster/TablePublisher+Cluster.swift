@@ -99,6 +99,28 @@ extension TablePublisher {
         return await agreement.count(applied: sequence)
     }
 
+    /// Writes into every replica's journal what one of them has seen. False: it could not be, or there are no others.
+    func tellAll(
+        _ what: JournalEntry.What, _ detail: String, of subject: String, _ origin: ChangeOrigin
+    ) async -> Bool {
+        guard let agreement else { return false }
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        let now = self.clock.wall()
+        let change = SharedChange(
+            id: ChangeID.make(at: now), at: now, replica: agreement.replica, origin: origin, what: what,
+            subject: subject, detail: detail)
+        for _ in 0..<Self.tries {
+            let proposal = try? await agreement.propose(SharedEdit(), [change], decidedOn: self.agreed.sequence)
+            await self.adoptInTurn()
+            guard case .overtaken? = proposal else {
+                if case .agreed? = proposal { return true }
+                return false
+            }
+        }
+        return false
+    }
+
     // MARK: alone
 
     func checkReach(_ change: WeightChange) async throws(ChangeRefused) {

@@ -8,11 +8,11 @@ extension TablePublisher {
     package func watchReserves() async {
         while !Task.isCancelled {
             do { try await self.clock.sleep(Self.lookInterval) } catch { return }
-            self.noteReserves()
+            await self.noteReserves()
         }
     }
 
-    func noteReserves() {
+    func noteReserves() async {
         let now = self.clock.monotonic()
         var serving: [String: String] = [:]
         for route in self.table.routes {
@@ -26,7 +26,9 @@ extension TablePublisher {
             let detail =
                 serving[route].map { "\($0) serves in reserve: no side with a weight has an available endpoint" }
                 ?? "\(before[route] ?? "") serves no more in reserve"
-            self.enter(.reserve, detail: detail, origin: ChangeOrigin(.health), subject: route)
+            let origin = ChangeOrigin(.health)
+            if await self.tellAll(.reserve, detail, of: route, origin) { continue }
+            self.enter(.reserve, detail: detail, origin: origin, subject: route)
         }
     }
 }

@@ -174,6 +174,20 @@ struct Replica: Sendable {
         }
     }
 
+    @Test("What one replica has seen is in every journal, and in its own where the others cannot be told")
+    func tellAll() async throws {
+        try await Self.with(["a", "b"]) { replicas, _ in
+            let origin = ChangeOrigin(.health)
+            #expect(await replicas[0].publisher.tellAll(.reserve, "core serves in reserve", of: "api", origin))
+            for replica in replicas {
+                #expect(await happens { await replica.journal(.reserve).map(\.replica) == ["a"] })
+            }
+            replicas[0].store.isDown = true
+            #expect(await !replicas[0].publisher.tellAll(.reserve, "no more", of: "api", origin))
+            #expect(await replicas[0].journal(.reserve).count == 1)
+        }
+    }
+
     @Test("A write whose answer is lost is found to be made")
     func lostAnswer() async throws {
         try await Self.with(["a", "b"]) { replicas, cluster in
