@@ -39,7 +39,7 @@ actor PlanHistory {
             }
         }
         for number in newest.counters {
-            guard let series = names[number], !counted.contains(series) else { continue }
+            guard number < names.count, let series = names[number], !counted.contains(series) else { continue }
             snapshots[0].routes.append(RouteMetrics().snapshot(route: series.route, upstream: series.upstream))
         }
         return snapshots
