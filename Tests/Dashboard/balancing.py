@@ -28,7 +28,7 @@ def eventually(condition, seconds=30, what="it"):
 
 
 class Upstream:
-    """Answers everything with 200, or with 503 while it is ill; may take its time."""
+    """Answers everything with 200, and probes with 503 while it is ill; may take its time."""
 
     def __init__(self, delay=0.0):
         self.ill = False
@@ -40,8 +40,10 @@ class Upstream:
 
             def do_GET(self):
                 time.sleep(upstream.delay)
-                body = b"ill" if upstream.ill else b"well"
-                self.send_response(503 if upstream.ill else 200)
+                # Its probes alone tell: what it answers to clients is good to the end.
+                is_ill = upstream.ill and self.path == "/health"
+                body = b"ill" if is_ill else b"well"
+                self.send_response(503 if is_ill else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -70,7 +72,7 @@ def free_port():
 
 def configuration(upstreams, routes, tokens=False, admin=None, guard=None):
     """`upstreams`: name to addresses."""
-    probe = {"path": "/health", "interval": "500ms", "timeout": "2s", "rise": 1, "fall": 2}
+    probe = {"path": "/health", "interval": "1s", "timeout": "1s", "rise": 1, "fall": 2}
     spec = {
         "listeners": [{"name": "public", "address": "127.0.0.1:0"}],
         "admin": {"address": f"127.0.0.1:{admin or 0}"},
