@@ -175,6 +175,7 @@ class DashboardTest(unittest.TestCase):
         if not SCREENSHOTS:
             return
         os.makedirs(SCREENSHOTS, exist_ok=True)
+        page.driver.execute_script("document.documentElement.scrollTop = 0")
         page.driver.save_screenshot(os.path.join(SCREENSHOTS, f"{name}.png"))
 
     def test_first_view(self):

@@ -102,7 +102,9 @@ const app = {
   panels: new Map(),
   plots: { interval: 5, points: [], cursor: null, lastAt: 0 },
   endpoints: { groups: new Map(), timer: null },
-  journal: { entries: [], before: null, shown: 20, of: null },
+  journal: { entries: [], before: null, of: null },
+  /** Plans, of the table with that generation. */
+  migrations: { isKnown: false, list: [], of: null, timer: null },
   spoken: { text: "", at: 0 },
 };
 
@@ -246,6 +248,7 @@ function arrive(state) {
   plot(state);
   show();
   if (wasLost) refreshEndpoints();
+  if (wasLost) findMigrations();
   if (app.journal.of !== state.journal || wasLost) refreshJournal();
   if (app.matchesOf !== state.generation) refreshMatches();
 }
@@ -888,24 +891,193 @@ function readAt(index) {
 
 // --------------------------------------------------------------------------------------------------------------- migration
 
-/** Where there is no plan, how to do without one. */
+/** Verbs that a plan takes in each state, the likely one first. */
+const verbs = {
+  ready: ["start"], stopped: ["start"], retreated: ["start"], running: ["advance", "pause", "retreat", "stop"],
+  waiting: ["approve", "pause", "retreat"], frozen: ["pause", "retreat"], inconclusive: ["advance", "pause", "retreat"],
+  paused: ["resume", "retreat", "stop"], retreating: ["retreat"], complete: ["stop"],
+};
+const verbWords = {
+  start: "Start…", advance: "Advance…", pause: "Pause…", resume: "Resume…", approve: "Approve…", retreat: "Retreat…", stop: "Stop…",
+};
+
+/** Whether this balancer knows of plans: its own description tells. Asked once a connection. */
+async function findMigrations() {
+  app.migrations.isKnown = false;
+  try {
+    const answer = await ask("GET", "/api/v1/openapi.json");
+    app.migrations.isKnown = answer.ok && "/api/v1/migrations" in answer.body.paths;
+  } catch {
+    // The stream tells whether there is a connection.
+  }
+  await refreshMigrations();
+}
+
+/** Where the balancer has plans, every two seconds; where it has none, with the next table. */
+async function refreshMigrations() {
+  clearTimeout(app.migrations.timer);
+  app.migrations.timer = setTimeout(refreshMigrations, 2000);
+  if (document.hidden || !isLive() || !app.migrations.isKnown) return;
+  if (app.migrations.list.length === 0 && app.migrations.of === app.state.generation) return;
+  const of = app.state.generation;
+  try {
+    const answer = await ask("GET", "/api/v1/migrations");
+    app.migrations.of = of;
+    app.migrations.list = answer.ok ? answer.body.migrations : [];
+    if (app.state !== null) showMigration(app.state);
+  } catch {
+    // The stream tells whether there is a connection.
+  }
+}
+
+/** Plans with their gates; where there is none, how to do without. */
 function showMigration(state) {
   const split = state.routes.find((route) => route.sides.length === 2);
+  const plans = app.migrations.list;
   const section = byId("migration");
-  section.hidden = !split;
-  if (!split || section.dataset.route === split.name) return;
-  section.dataset.route = split.name;
+  section.hidden = !split && plans.length === 0;
+  setText(byId("migration-title"), plans.length === 0 ? "Moving step by step" : plans.length === 1 ? "Migration" : "Migrations");
+  const body = byId("migration-body");
+  if (plans.length === 0) {
+    if (split && body.dataset.shows !== `route ${split.name}`) {
+      body.dataset.shows = `route ${split.name}`;
+      body.replaceChildren(teach(split));
+    }
+    return;
+  }
+  const names = plans.map((plan) => plan.name).join("\n");
+  if (body.dataset.shows !== `plans ${names}`) {
+    body.dataset.shows = `plans ${names}`;
+    body.replaceChildren(...plans.map((plan) => planView(plan)));
+  }
+  plans.forEach((plan, index) => updatePlan(body.children[index], plan));
+  enable();
+}
+
+function teach(split) {
   const [from, to] = split.sides.map((side) => side.upstream);
   const line = (share, reason) => `balancer weight ${word(split.name)} ${word(from)}=${100 - share} ${word(to)}=${share} --reason "${reason}"`;
-  byId("migration-body").replaceChildren(
-    el("details", {}, el("summary", {}, `From ${from} to ${to} in small steps, with a look between them`),
-      el("p", {}, "Each step shows what would change before it changes anything, and can be undone. Stay at each one until the plots above have been level for as long as your worst case takes to show."),
-      el("pre", { tabindex: 0 }, [line(1, "first clients"), line(5, "no errors at 1 %"), line(25, "p99 as before"), line(50, "half"), line(100, "all"),
-        `balancer weight ${word(split.name)} ${word(from)}=100 ${word(to)}=0 --reason "back at once, from any step"`].join("\n"))));
+  return el("details", {}, el("summary", {}, `From ${from} to ${to} in small steps, with a look between them`),
+    el("p", {}, "Each step shows what would change before it changes anything, and can be undone. Stay at each one until the plots above have been level for as long as your worst case takes to show."),
+    el("pre", { tabindex: 0 }, [line(1, "first clients"), line(5, "no errors at 1 %"), line(25, "p99 as before"), line(50, "half"), line(100, "all"),
+      `balancer weight ${word(split.name)} ${word(from)}=100 ${word(to)}=0 --reason "back at once, from any step"`].join("\n")));
 }
 
 /** A name as a shell takes it. */
 const word = (text) => (/^[A-Za-z0-9._/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+function planView(plan) {
+  const parts = {
+    state: el("span", { class: "tag" }), about: el("span", { class: "muted" }), next: el("p", { class: "next" }), stages: el("ol", { class: "track", tabindex: 0, "aria-label": "Stages" }),
+    gates: el("tbody", {}), buttons: el("span", { class: "route-actions" }),
+  };
+  const head = ["gate", plan.to, plan.from, "difference, and what may be", "evidence against", "evidence for", ""];
+  const node = el("article", { class: "plan", "aria-label": `Migration ${plan.name}` },
+    el("div", { class: "plan-head" }, el("h3", {}, plan.name), parts.state, parts.about, parts.buttons),
+    parts.stages, parts.next,
+    el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Gates" }, el("table", { class: "gates" }, el("thead", {}, el("tr", {}, ...head.map((text) => el(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), parts.gates)));
+  node.parts = parts;
+  return node;
+}
+
+function updatePlan(node, plan) {
+  const parts = node.parts;
+  setText(parts.state, plan.state);
+  setAttribute(node, "data-state", plan.state);
+  const since = plan.stageSince ? `, in this stage since ${ago(plan.stageSince)}` : "";
+  setText(parts.about, `${plan.from} to ${plan.to}, ${plan.routes.join(", ")}: ${plan.share} % live${plan.mirror > 0 ? `, ${plan.mirror} % copied` : ""}${since}`);
+  const notes = [plan.next];
+  if (plan.reason) notes.push(plan.reason);
+  if (plan.retreat) notes.push(plan.retreat.words);
+  if (plan.wouldHaveRetreated) notes.push("It would have gone back, and enforces nothing.");
+  if (plan.remainingSeconds) notes.push(`The gates should pass in ${duration(plan.remainingSeconds)} at this rate.`);
+  setText(parts.next, `Next: ${notes.join(" · ")}`);
+  const stages = plan.stages.map((stage) => `${stage.stage}${stage.state}`).join();
+  if (parts.stages.dataset.of !== stages) {
+    parts.stages.dataset.of = stages;
+    parts.stages.replaceChildren(...plan.stages.map((stage) => el("li", { "data-state": stage.state, "aria-current": stage.state === "present" ? "step" : null },
+      el("span", { class: "held" }, el("span", { class: "fill" })),
+      el("b", {}, stage.kind === "retire" ? "retire" : stage.kind === "mirror" ? `copy ${stage.mirror} %` : `${stage.share} %`),
+      el("span", { class: "muted" }, `${duration(stage.holdSeconds)}${stage.approval ? ", approval" : ""}`))));
+  }
+  plan.stages.forEach((stage, index) => {
+    const part = stage.state === "done" ? 1 : stage.state === "present" ? Math.min(1, plan.holdSeconds > 0 ? plan.heldSeconds / plan.holdSeconds : 1) : 0;
+    parts.stages.children[index].querySelector(".fill").style.width = `${part * 100}%`;
+  });
+  parts.gates.replaceChildren(...plan.gates.filter((gate) => gate.verdict !== "off").map((gate) => gateRow(gate)));
+  const actions = verbs[plan.state] || [];
+  if (parts.buttons.dataset.of !== plan.state) {
+    parts.buttons.dataset.of = plan.state;
+    parts.buttons.replaceChildren(...actions.map((verb, index) => el("button", {
+      type: "button", class: index === 0 ? "operator" : "operator quiet", "data-change": true, "aria-label": `${verb} migration ${plan.name}`, onclick: () => order(plan.name, verb),
+    }, verbWords[verb])));
+  }
+}
+
+const gateValue = (gate, side) => {
+  if (side.value === null || side.value === undefined) return "–";
+  return gate.unit === "milliseconds" ? milliseconds(side.value) : `${Math.round(side.value * 100) / 100} %`;
+};
+
+function gateRow(gate) {
+  const counted = (side) => `${gateValue(gate, side)} (${gate.unit === "milliseconds" ? grouped.format(side.of) : `${grouped.format(side.bad)} of ${grouped.format(side.of)}`})`;
+  return el("tr", { "data-verdict": gate.verdict },
+    el("th", { scope: "row" }, gate.gate, gate.route ? el("span", { class: "muted" }, ` ${gate.route}`) : null),
+    el("td", { class: "number" }, counted(gate.new)), el("td", { class: "number" }, counted(gate.old)),
+    el("td", {}, intervalDrawing(gate)), el("td", {}, evidenceBar(gate.retreat, "against")), el("td", {}, gate.advance ? evidenceBar(gate.advance, "for") : "–"),
+    el("td", { class: "verdict" }, gate.verdict, gate.verdict === "collecting" && gate.new.of < gate.minimum ? ` ${grouped.format(gate.new.of)} of ${grouped.format(gate.minimum)}`
+      : gate.remainingSeconds ? `, ${duration(gate.remainingSeconds)}` : ""));
+}
+
+/** The interval against the margin: nought left of the middle, what may be up to the first mark, what must not be from the second on. */
+function intervalDrawing(gate) {
+  if (gate.margin === null || gate.margin === undefined) return "–";
+  const unit = gate.unit === "milliseconds" ? " %" : " points";
+  const low = gate.interval ? gate.interval[0] : gate.estimate;
+  const high = gate.interval ? gate.interval[1] : gate.estimate;
+  const reach = Math.max(gate.margin * 1.6, Math.abs(low ?? 0), Math.abs(high ?? 0));
+  const x = (value) => 60 + 56 * Math.max(-1, Math.min(1, value / reach));
+  const words = gate.estimate === null || gate.estimate === undefined ? "nothing known yet" : `${round(gate.estimate)}${unit}, surely between ${round(low)} and ${round(high)}; may be ${round(gate.tolerance)}, must not be ${round(gate.margin)}`;
+  const known = low !== null && low !== undefined;
+  return el("span", { class: "interval", title: words },
+    svg("svg", { viewBox: "0 0 120 20", role: "img", "aria-label": words },
+      svg("path", { class: "grid", d: "M4 10H116M60 5V15" }), svg("path", { class: "may", d: `M${x(gate.tolerance)} 4V16` }), svg("path", { class: "must", d: `M${x(gate.margin)} 2V18` }),
+      known ? svg("path", { class: "range", d: `M${x(low)} 10H${Math.max(x(high), x(low) + 1)}` }) : null,
+      known && gate.estimate !== null && gate.estimate !== undefined ? svg("circle", { cx: x(gate.estimate), cy: 10, r: 3.2 }) : null),
+    el("span", { class: "number" }, known ? `${round(gate.estimate)}${unit}` : ""));
+}
+
+const round = (value) => (value === null || value === undefined ? "–" : `${value > 0 ? "+" : ""}${Math.round(value * 1000) / 1000}`);
+
+function evidenceBar(test, kind) {
+  const part = Math.max(0, Math.min(1, test.evidence / test.threshold));
+  const fill = el("span", { class: `fill ${kind}` });
+  fill.style.width = `${part * 100}%`;
+  const words = `${Math.round(test.evidence * 100) / 100} of ${Math.round(test.threshold * 100) / 100}`;
+  return el("span", { class: "evidence" }, el("span", { class: "held", role: "img", "aria-label": words }, fill), el("span", { class: "number muted" }, words));
+}
+
+/** An operator's word to a plan. */
+function order(name, verb) {
+  const path = (dryRun) => `/api/v1/migrations/${encodeURIComponent(name)}/${verb}${dryRun ? "?dryRun=true" : ""}`;
+  confirmChange({
+    title: `${verb} ${name}`,
+    submit: verbWords[verb].replace("…", ""),
+    needsReason: verb === "retreat",
+    body: [],
+    preview: async () => {
+      const answer = await ask("POST", path(true), { reason: "to see what it would bring" });
+      if (!answer.ok) return refusal(answer).map((text) => ({ level: answer.status === 409 ? "objection" : "error", text }));
+      return [...answer.body.steps.map((text) => ({ level: "calm", text })), ...answer.body.warnings.map((text) => ({ level: "warning", text }))];
+    },
+    apply: async (reason, force) => {
+      const answer = await ask("POST", path(false), { ...(reason ? { reason } : {}), ...(force ? { force: true } : {}) });
+      app.migrations.of = null;
+      if (answer.ok) await refreshMigrations();
+      return answer.ok ? [] : refusal(answer);
+    },
+  });
+}
 
 // --------------------------------------------------------------------------------------------------------------- endpoints
 
