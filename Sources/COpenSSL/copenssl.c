@@ -126,7 +126,9 @@ copenssl_failure copenssl_reason(const SSL *ssl, char *text, size_t size) {
         if (why != X509_V_OK) snprintf(text, size, "%s", X509_verify_cert_error_string(why));
         return SSL_is_server(ssl) ? COPENSSL_FAILURE_CLIENT_CERTIFICATE : COPENSSL_FAILURE_CERTIFICATE;
     }
-    case SSL_R_NO_APPLICATION_PROTOCOL: return COPENSSL_FAILURE_ALPN;
+    // Found here, or told by the other side (RFC 7301 3.2).
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: return COPENSSL_FAILURE_ALPN;
     default: return COPENSSL_FAILURE_PROTOCOL;
     }
 }

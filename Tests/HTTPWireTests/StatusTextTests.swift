@@ -6,7 +6,8 @@ struct StatusTextTests {
     @Test(
         "Every status that is sent has its registered phrase; others have one that is no lie",
         arguments: [
-            (404, "Not Found"), (413, "Content Too Large"), (431, "Request Header Fields Too Large"),
+            (200, "OK"), (103, "Early Hints"), (299, "Unknown"), (404, "Not Found"), (413, "Content Too Large"),
+            (431, "Request Header Fields Too Large"),
             (503, "Service Unavailable"), (505, "HTTP Version Not Supported"), (599, "Error"),
         ])
     func phrases(status: UInt16, phrase: String) {

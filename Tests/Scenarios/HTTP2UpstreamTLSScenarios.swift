@@ -44,7 +44,8 @@ import Testing
 
     @Test("An endpoint that does not agree on what it must: 502, and no request reaches it")
     func refuses() throws {
-        let (_, http2, http1, balancer) = try self.started("http2", protocols: ["http/1.1"])
+        let (terminator, http2, http1, balancer) = try self.started("http2", protocols: ["http/1.1"])
+        defer { withExtendedLifetime(terminator) {} }
         let answer = try balancer.request("/secret", method: "POST")
         #expect(
             answer.status == 502 && answer.field("x-balancer-reason") == "protocol-not-negotiated", "\(answer.start)")
@@ -54,7 +55,8 @@ import Testing
 
     @Test("A WebSocket goes over a connection of its own where the endpoint may speak HTTP/1.1")
     func tunnel() throws {
-        let (terminator, http2, _, balancer) = try self.started("auto", protocols: ["h2", "http/1.1"])
+        let (terminator, http2, http1, balancer) = try self.started("auto", protocols: ["h2", "http/1.1"])
+        defer { withExtendedLifetime(http1) {} }
         #expect(try balancer.request("/a").text == "/a")
         let client = try balancer.connect()
         client.send(
@@ -68,9 +70,10 @@ import Testing
 
     @Test("Probes speak what the endpoint agrees on", arguments: ["http2", "auto", "http1"])
     func probes(_ setting: String) throws {
-        let (_, http2, http1, balancer) = try self.started(
+        let (terminator, http2, http1, balancer) = try self.started(
             setting, protocols: ["h2", "http/1.1"],
-            health: #", "health": {"path": "/probe", "interval": "50ms", "rise": 1, "fall": 1}"#)
+            health: #", "health": {"path": "/probe", "interval": "200ms", "timeout": "200ms", "rise": 1}"#)
+        defer { withExtendedLifetime(terminator) {} }
         let counted = setting == "http1" ? { http1.requests.count } : { http2.requests.count }
         #expect(eventually { counted() >= 3 })
         #expect(try eventually { try balancer.command("upstreams").output.contains("ok ") })
