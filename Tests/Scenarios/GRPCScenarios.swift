@@ -79,7 +79,7 @@ struct GRPCScenarios {
                 #"{"name": "grpc", "match": {"headers": {"content-type": "application/grpc"}}, "split": {"core": 1}}"#)
         #expect(try GRPCPeer.call(balancer.port, "echo") == "UNAVAILABLE grpc-needs-http2")
         #expect(upstream.requests.isEmpty)
-        let checked = try Program.run("balancer", ["check", "--config", balancer.file])
+        let checked = try Program.run("balancer", ["check", balancer.file])
         #expect((checked.output + checked.errors).contains("is for gRPC, which needs HTTP/2"), "\(checked)")
     }
 
