@@ -93,6 +93,8 @@ def configuration(upstreams, routes, tokens=False, admin=None, guard=None):
 class Balancer:
     def __init__(self, spec):
         self.folder = tempfile.TemporaryDirectory()
+        if "migrations" in spec:
+            spec = {**spec, "state": {"path": os.path.join(self.folder.name, "state", "state.sqlite")}}
         self.file = os.path.join(self.folder.name, "routes.json")
         with open(self.file, "w", encoding="utf-8") as file:
             json.dump(spec, file)

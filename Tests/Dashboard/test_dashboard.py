@@ -333,6 +333,37 @@ class DashboardTest(unittest.TestCase):
         page.one("#ask-reason").send_keys(Keys.ENTER)
         page.until(lambda: "Nothing is wrong." in page.text("#sentence"), "all is well")
 
+    def test_a_plan(self):
+        """A migration is started and sent back from the page; its gates show their numbers."""
+        spec = configuration({"core": [self.core.address], "gateway": [self.one.address]}, [
+            {"name": "api", "match": {"path": "/"}, "split": {"core": 100, "gateway": 0}}])
+        spec["migrations"] = [{
+            "name": "api-to-gateway", "routes": ["api"], "from": "core", "to": "gateway", "gates": {"minimum": 100000, "mismatches": False},
+            "stages": [{"share": 5, "hold": "1h"}, {"share": 50, "hold": "1h"}, {"share": 100, "hold": "1h", "approval": True}]}]
+        balancer = Balancer(spec)
+        self.addCleanup(balancer.stop)
+        if "/api/v1/migrations" not in balancer.ask("/api/v1/openapi.json")[1]["paths"]:
+            self.skipTest("this balancer has no migrations")
+        load = Load(balancer)
+        self.addCleanup(load.stop)
+        page = self.open(balancer)
+        page.until(lambda: page.text("#migration-title") == "Migration", "the band")
+        self.assertEqual(len(page.all(".track li")), 3)
+        page.one(".plan button").click()
+        page.one("#ask-reason").send_keys("let us begin", Keys.ENTER)
+        page.until(lambda: page.text(".plan .tag") == "running", "the first stage")
+        self.assertEqual(balancer.weights(), {"core": 950000, "gateway": 50000})
+        page.until(lambda: page.text(".gates tbody").startswith("errors"), "the gates")
+        page.until(lambda: "of 100,000" in page.text(".gates tbody"), "what they wait for")
+        self.check_accessibility(page)
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "the dialog closes")
+        # By the page itself: what accessibility was tried on may have scrolled below the sentence.
+        page.driver.execute_script("document.querySelector('.plan button[aria-label^=retreat]').click()")
+        page.until(lambda: "gateway 50000→0" in page.text("#ask-body"), "what that would do")
+        page.one("#ask-reason").send_keys("enough", Keys.ENTER)
+        page.until(lambda: page.text(".plan .tag") == "retreated", "the way back")
+        self.assertEqual(balancer.weights(), {"core": 1000000, "gateway": 0})
+
     # ------------------------------------------------------------------------------------------------ who, and when not
 
     def test_tokens_and_roles(self):

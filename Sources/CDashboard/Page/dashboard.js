@@ -1035,7 +1035,8 @@ function intervalDrawing(gate) {
   const unit = gate.unit === "milliseconds" ? " %" : " points";
   const low = gate.interval ? gate.interval[0] : gate.estimate;
   const high = gate.interval ? gate.interval[1] : gate.estimate;
-  const reach = Math.max(gate.margin * 1.6, Math.abs(low ?? 0), Math.abs(high ?? 0));
+  // What is far beyond the margin only shows that it is: the marks stay where they can be told apart.
+  const reach = Math.max(gate.margin * 1.6, Math.min(gate.margin * 4, Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0))));
   const x = (value) => 60 + 56 * Math.max(-1, Math.min(1, value / reach));
   const words = gate.estimate === null || gate.estimate === undefined ? "nothing known yet" : `${round(gate.estimate)}${unit}, surely between ${round(low)} and ${round(high)}; may be ${round(gate.tolerance)}, must not be ${round(gate.margin)}`;
   const known = low !== null && low !== undefined;
