@@ -123,6 +123,10 @@ package final class ProxyServer: DataPlane {
         return snapshots
     }
 
+    package func stageCounts() async -> [StageCounts] { await self.plans.stageCounts(of: self.workers) }
+
+    package func takeNeeds() async -> [NeedCount] { await self.plans.takeNeeds(of: self.workers) }
+
     /// Duplicates of every listening socket, for another process; the caller owns them. Until `reclaimListeners` that process
     /// is taken to have them.
     package func listeningDescriptors() async -> Inheritance {

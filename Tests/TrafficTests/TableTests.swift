@@ -54,7 +54,7 @@ struct TableTests {
             (TableSpec(), 7), (Timeouts(), 17), (Limits(), 13), (HTTP2LimitsSpec(), 5), (TLSLimits(), 3),
             (BufferingSpec(), 1),
             (ForwardingSpec(), 8),
-            (UpstreamSpec(name: ""), 15), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 9), (PassiveSpec(), 8),
+            (UpstreamSpec(name: ""), 16), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 10), (PassiveSpec(), 8),
             (RouteSpec(name: "", action: .respond(status: 404)), 21), (CompressionSpec(), 5),
             (SplitEntry(upstream: "", weight: 0), 2),
             (RedirectSpec(), 4), (MatchSpec(), 7), (HeaderMatch(name: "", value: nil), 2),

@@ -37,6 +37,7 @@ extension Exchange {
         guard let client, let route, self.phase.isUnanswered else { return true }
         let stream = self.clientStream
         self.status = head.status
+        self.headAt = self.core.nowMicroseconds
         if self.isGRPC { self.noteGRPCHead(source) }
         let outcome: Coded
         if self.coder == nil {

@@ -287,6 +287,7 @@ extension Exchange {
             retries: self.retries, limit: upstream.group.spec.retry.attempts)
         self.release(.closed)
         self.report(rule.wasStale || rule.wasNotTaken || !isCounted ? .cancelled : .failure)
+        if !rule.wasStale, !rule.wasNotTaken { self.countFailedAttempt() }
         if reason.attemptFailure.isOfConnect, isCounted { self.pool?.object.connectFailures &+= 1 }
         self.phase.attemptFailed()
         switch rule.verdict {

@@ -159,6 +159,13 @@ extension Exchange {
         return route.with { route in member.map { route.counters[$0] } ?? route.localCounters }
     }
 
+    /// For plans: what a stage counts, and who needs what should not be needed.
+    @inline(never)
+    private func count(_ route: RoutePlan) {
+        if route.stage.number >= 0 { self.countStage(route) }
+        if route.watchedMember >= 0 { self.noteNeed(route) }
+    }
+
     /// Counters and access log, exactly once for each exchange; then it is free for another.
     func recordAndRest() {
         guard let client, let plan else { return }
@@ -178,6 +185,7 @@ extension Exchange {
             }
             if self.isGRPC { metrics.record(grpc: self.grpcStatus) }
         }
+        if let route, route.with({ $0.isInPlan }) { self.count(route.object) }
         if self.tunnelledAt > 0 { self.core.counts.tunnels -= 1 }
         if let log = self.core.log { AccessRecord.write(self, client.object, microseconds: micros, to: log) }
         if self.coder != nil { self.restCoder() }

@@ -71,6 +71,7 @@ extension Exchange {
             return self.reply(.shortage)
         }
         self.phase.sent()
+        self.sentAt = self.core.nowMicroseconds
         if !self.keepsBody { self.held.clear(pool: &self.core.buffers) }
         if flow == .waits { self.blockedSince = self.core.now }
         if piece.isEnd { self.phase.requestEnded() }

@@ -28,6 +28,7 @@ extension Exchange {
         self.readsLittle = false
         self.isProxied = true
         self.tunnelledAt = self.core.nowMicroseconds
+        self.headAt = self.tunnelledAt
         self.core.counts.tunnels += 1
         if flow == .gone {
             self.cutTunnel()

@@ -76,6 +76,8 @@ final class Exchange: Handle {
     var isProxied = false
     /// It ended before its end.
     var isCut = false
+    /// A stage has counted it.
+    var isSampled = false
     /// Brings its body into a shorter form; nil: it goes as it came. And bytes of that form.
     var coder: ContentCoder?
     var codedBytes: UInt64 = 0
@@ -91,6 +93,9 @@ final class Exchange: Handle {
 
     // Times: microseconds for what is measured, milliseconds for what is waited for.
     var began: UInt64 = 0
+    /// When the present attempt's request was given to its endpoint, and when an answer's head came.
+    var sentAt: UInt64 = 0
+    var headAt: UInt64 = 0
     /// When the exchange became a tunnel; 0: it did not.
     var tunnelledAt: UInt64 = 0
     var deadline: UInt64 = 0
@@ -128,6 +133,8 @@ final class Exchange: Handle {
         self.user = -1
         self.isProxied = false
         self.isCut = false
+        self.isSampled = false
+        self.headAt = 0
         self.isGRPC = false
         self.grpcDeadline = 0
         self.grpcStatus = -1

@@ -65,8 +65,26 @@ final class RoutePlan: Sendable {
     let isSticky: Bool
     let hasOverride: Bool
 
-    init(route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int) {
+    /// Its requests are counted for a plan, or noted.
+    let isInPlan: Bool
+    let stage: StagePlan
+    /// The member that should not be needed any more; −1: none.
+    let watchedMember: Int
+    /// No other member has a weight.
+    let leadsOnlyToWatched: Bool
+
+    init(
+        route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int,
+        stage: StagePlan = StagePlan()
+    ) {
         let spec = route.spec
+        let watched = spec.watchedMember ?? -1
+        self.stage = stage
+        self.watchedMember = watched
+        self.isInPlan = stage.number >= 0 || watched >= 0
+        self.leadsOnlyToWatched =
+            watched >= 0
+            && (spec.split ?? []).enumerated().allSatisfy { $0.offset == watched || $0.element.weight == 0 }
         self.route = route
         self.access = AddressRule(spec.access)
         self.rateLimits = ContiguousArray(

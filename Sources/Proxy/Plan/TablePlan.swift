@@ -20,13 +20,18 @@ final class TablePlan: Sendable {
     let opensWebSockets: Bool
     /// Every series of counters that this table writes.
     let counters: Set<Int>
+    /// Every run of a stage that this table counts into, by its number.
+    let stages: [Int: StagePlan]
     /// Bytes that a head, and its rewriting with what routes add, may take.
     let headRoom: Int
     /// Bytes that a body's framing, trailers included, may take.
     let frameRoom: Int
 
     /// `previous`: routes that are the very same need not be derived again.
-    init(_ table: RoutingTable, registry: CounterRegistry, previous: TablePlan?) {
+    init(
+        _ table: RoutingTable, registry: CounterRegistry, stages registryOfStages: CounterRegistry = CounterRegistry(),
+        previous: TablePlan?
+    ) {
         self.table = table
         self.upstreamTLS = ContiguousArray(
             table.upstreams.map { upstream in
@@ -46,6 +51,7 @@ final class TablePlan: Sendable {
         let forwarding = table.spec.forwarding
         let isSameForwarding = previous.map { $0.table.spec.forwarding == forwarding } ?? false
         var used: Set<Int> = []
+        var stages: [Int: StagePlan] = [:]
         let owners = table.routes.map { route in
             if isSameForwarding, let previous, route.index < previous.routes.count,
                 previous.owners[route.index].route === route
@@ -53,6 +59,7 @@ final class TablePlan: Sendable {
                 let kept = previous.owners[route.index]
                 used.formUnion(kept.counters)
                 used.insert(kept.localCounters)
+                if kept.stage.number >= 0 { stages[kept.stage.number] = kept.stage }
                 return kept
             }
             let names = route.split?.entries.map { table.upstreams[$0.upstream].name } ?? []
@@ -60,12 +67,17 @@ final class TablePlan: Sendable {
             let local = registry.series(route: route.name, upstream: "")
             used.formUnion(counters)
             used.insert(local)
-            return RoutePlan(route: route, forwarding: forwarding, counters: counters, localCounters: local)
+            let before = previous?.table.route(named: route.name).map { previous?.owners[$0.index].stage }
+            let stage = StagePlan(route.spec, registry: registryOfStages, previous: before ?? nil)
+            if stage.number >= 0 { stages[stage.number] = stage }
+            return RoutePlan(
+                route: route, forwarding: forwarding, counters: counters, localCounters: local, stage: stage)
         }
         self.owners = owners
         self.routes = ContiguousArray(owners.map { Reference(to: $0) })
         self.unrouted = registry.series(route: "", upstream: "")
         used.insert(self.unrouted)
         self.counters = used
+        self.stages = stages
     }
 }

@@ -46,6 +46,17 @@ actor Worker {
 
     func forgetMetrics(_ numbers: [Int]) { self.core.forgetMetrics(numbers) }
 
+    func forgetStages(_ numbers: [Int]) { self.core.forgetStages(numbers) }
+
+    /// Adds what this worker has counted; `names`: route and epoch of each run of a stage.
+    func add(
+        to sums: [Int: StageCounts], names: ContiguousArray<CounterRegistry.Series?>
+    ) -> [Int: StageCounts] {
+        self.core.addStages(to: sums, names: names)
+    }
+
+    func takeNeeds() -> [NeedCount] { self.core.needs.take() }
+
     /// Serves a listening socket; the worker owns the descriptor from now on.
     func serve(_ plan: ListenerPlan, identifier: UInt64, descriptor: Int32) {
         self.core.serve(plan, identifier: identifier, socket: Socket(owning: descriptor))

@@ -38,6 +38,10 @@ final class WorkerCore {
     private var upstreamStates: [String: UpstreamState] = [:]
     /// By the numbers of the `CounterRegistry`.
     private var metrics: ContiguousArray<RouteMetrics?> = []
+    /// By the numbers of the registry of stages.
+    var stages: ContiguousArray<StageRecord?> = []
+    /// Who needed a watched side.
+    var needs = NeedLog()
     private var rejected: [UInt16: UInt64] = [:]
     var listeners: [ListenerHandle] = []
     /// Of all listeners that have a socket or a connection here.
@@ -378,6 +382,7 @@ final class WorkerCore {
         self.timeouts = table.spec.timeouts
         self.tlsLimits = table.spec.limits.tls
         self.load.isOn = shared.compresses
+        for stage in shared.stages.values { self.prepare(stage) }
         self.memory.grow(headRoom: shared.headRoom, frameRoom: shared.frameRoom)
         if self.counts.http2.connections + self.counts.http2Endpoints > 0 { self.prepareHTTP2() }
         self.closeAbandonedPools(table)

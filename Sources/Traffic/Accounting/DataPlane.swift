@@ -10,12 +10,18 @@ package protocol DataPlane: Sendable {
     func boundAddresses() async -> [String: SocketAddress]
     /// One snapshot a worker. Counters only ever grow while the process lives.
     func snapshots() async -> [WorkerSnapshot]
+    /// What the runs of stages have counted, those of a few minutes ago included, by route and epoch. Only ever grows.
+    func stageCounts() async -> [StageCounts]
+    /// Who needed a watched side since the last call.
+    func takeNeeds() async -> [NeedCount]
     /// Milliseconds for which the key that encrypts session tickets has been in use, the oldest of several; nil: there are none.
     func ticketKeyAge() async -> UInt64?
 }
 
 extension DataPlane {
     package func ticketKeyAge() async -> UInt64? { nil }
+    package func stageCounts() async -> [StageCounts] { [] }
+    package func takeNeeds() async -> [NeedCount] { [] }
 }
 
 /// A listener that cannot be bound.

@@ -41,6 +41,8 @@ package struct Placement: Sendable {
     private var forcedMember: Int8 = -1
     private var presentMember: Int8 = -1
     private var presentEndpoint: Int16 = -1
+    /// The side is not the one that weights or key gave it: that one had nobody to serve.
+    package private(set) var isDiverted = false
 
     /// Decided by the weights.
     package init() {}
@@ -63,6 +65,9 @@ package struct Placement: Sendable {
     package var endpoint: Int? { self.presentEndpoint < 0 ? nil : Int(self.presentEndpoint) }
 
     package var isForced: Bool { self.forcedMember >= 0 }
+
+    /// What the client sticks by; nil: nothing.
+    package var stickyKey: UInt64? { self.draw == .sticky ? self.drawn : nil }
 
     /// The hash of what the side chosen last balances by; a request without it may give any number.
     package mutating func provide(key: UInt64) {
@@ -128,6 +133,11 @@ package struct Placement: Sendable {
             if candidates & (candidates &- 1) != 0 { self.drawn = route.record.position(taking: taking) }
             self.draw = .position
         }
+        if open != candidates, route.failover {
+            // Whose share it is, whether that side lives or not.
+            let own = self.left == 0 ? self.pick(route, candidates) : nil
+            self.isDiverted = own.map { open & (1 << UInt64($0)) == 0 } ?? true
+        }
         while let member = self.pick(route, route.failover ? open : candidates) {
             self.settle(on: member)
             let bit: UInt64 = 1 << UInt64(member)
@@ -138,6 +148,7 @@ package struct Placement: Sendable {
             let choice = self.chooseEndpoint(route, taking: taking, random: &random, now: now)
             if choice != .none || !route.failover { return choice }
             open &= ~bit
+            self.isDiverted = true
         }
         return self.chooseReserve(route, taking: taking, random: &random, now: now)
     }
