@@ -17,8 +17,8 @@ struct BalancerCommand: AsyncParsableCommand {
             ServeCommand.self, CheckCommand.self, StatusCommand.self, TopCommand.self, RoutesCommand.self,
             WeightCommand.self,
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
-            UndoCommand.self, CertificatesCommand.self, ClusterCommand.self, TokenCommand.self, HealthCommand.self,
-            CompareCommand.self,
+            UndoCommand.self, MigrationCommand.self, VerdictCommand.self, CertificatesCommand.self, ClusterCommand.self,
+            TokenCommand.self, HealthCommand.self, CompareCommand.self,
         ])
 
     static func main() async {

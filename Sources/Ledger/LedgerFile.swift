@@ -101,6 +101,7 @@ package final class LedgerFile: Sendable {
             try connection.transaction { () throws(LedgerFailure) in
                 try connection.execute(Self.schema)
                 try connection.execute(Self.pruned)
+                try connection.execute(Self.needTable)
                 try connection.execute(
                     "PRAGMA application_id = \(Self.application); PRAGMA user_version = \(Self.format)")
             }
@@ -117,6 +118,7 @@ package final class LedgerFile: Sendable {
             throw LedgerFailure(.damaged, "its pages do not fit together")
         }
         try connection.execute(Self.pruned)
+        try connection.execute(Self.needTable)
     }
 
     private static func read(_ connection: SQLiteConnection, damaged: String?) throws(LedgerFailure) -> Contents {

@@ -21,6 +21,8 @@ final class FakeDataPlane: DataPlane {
         var listeners: [[ListenerSpec]] = []
         var refusesToListen = false
         var workers: [WorkerSnapshot] = [WorkerSnapshot(worker: 0, generation: 0)]
+        var stages: [StageCounts] = []
+        var needs: [NeedCount] = []
     }
 
     let state = Mutex(State())
@@ -52,6 +54,15 @@ final class FakeDataPlane: DataPlane {
     }
 
     func snapshots() async -> [WorkerSnapshot] { self.state.withLock { $0.workers } }
+
+    func stageCounts() async -> [StageCounts] { self.state.withLock { $0.stages } }
+
+    func takeNeeds() async -> [NeedCount] {
+        self.state.withLock { state in
+            defer { state.needs = [] }
+            return state.needs
+        }
+    }
 
     var generations: [UInt64] { self.state.withLock { $0.generations } }
 }

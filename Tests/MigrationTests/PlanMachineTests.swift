@@ -174,6 +174,9 @@ struct PlanMachineTests {
         let guarded = try self.machine.step(Fixture.state(.waiting), .approve(by: "bob"), facts)
         #expect(guarded.state.phase == .inconclusive && guarded.state.objection == facts.objection)
         #expect(try self.machine.step(guarded.state, .tick, facts).actions.isEmpty)
+        facts.objection = "79 % of maxOutstanding"
+        let still = try self.machine.step(guarded.state, .tick, facts)
+        #expect(still.actions.isEmpty && still.state.objection == facts.objection)
         #expect(try self.machine.step(guarded.state, .tick, Fixture.facts(0)).state.stage == 3)
         // Before an approval a window changes nothing; a stage that needs none waits for the window.
         var early = Fixture.state(.running)

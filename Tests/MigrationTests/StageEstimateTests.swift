@@ -23,7 +23,7 @@ struct StageEstimateTests {
         }
         for stage in 1...3 {
             let estimate = try #require(StageEstimate(spec, stage: stage))
-            #expect((1_000...1_700).contains(estimate.samples ?? 0), "\(estimate)")
+            #expect((1_000...2_000).contains(estimate.samples ?? 0), "\(estimate)")
         }
         #expect(StageEstimate(self.spec(), stage: 5) == nil && StageEstimate(self.spec(), stage: 6) == nil)
     }

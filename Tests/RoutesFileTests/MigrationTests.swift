@@ -176,7 +176,7 @@ struct MigrationSectionTests {
         stages(
             #"[{ "share": 100, "hold": "1s" }, { "retire": true, "mirror": 1, "hold": "1s" }]"#, "[1].mirror",
             "copies nothing"),
-        stages(#"[{ "shar": 5, "hold": "1s" }]"#, "[0].shar", #"did you mean "share"?"#),
+        stages(#"[{ "share": 5, "shar": 5, "hold": "1s" }]"#, "[0].shar", #"did you mean "share"?"#),
         gates(#""errors": { "tolerance": 0.6 }"#, ".errors.tolerance", "expected 0 to the margin"),
         gates(#""errors": { "margin": 0.05 }"#, ".errors.tolerance", "expected 0 to the margin"),
         gates(#""errors": true"#, ".errors", "expected an object or false"),
@@ -186,7 +186,9 @@ struct MigrationSectionTests {
         gates(#""falseAlarm": 0"#, ".falseAlarm", "more than 0"),
         gates(#""falseAdvance": 51"#, ".falseAdvance", "from 0 to 50"),
         gates(#""settle": "2h""#, ".settle", "to 1h"),
-        plan(#""gates": { "mismatches": {} }"#, ".gates.mismatches", #"the key "max" is missing"#),
+        Case(
+            document: document(#""gates": { "mismatches": {} }"#, stages: #"[{ "mirror": 5, "hold": "1s" }]"#),
+            path: "[0].gates.mismatches", fragment: #"the key "max" is missing"#),
         more(#""mirror": { "methods": ["POST"] }"#, ".mirror.methods[0]", #"needs "unsafe": true"#),
         more(#""mirror": { "methods": ["GET", "get"] }"#, ".mirror.methods[1]", "already given"),
         more(#""mirror": { "unsafe": true, "methods": ["CONNECT"] }"#, ".mirror.methods[0]", "cannot be copied"),

@@ -18,6 +18,7 @@ final class BalancerService: Sendable {
     private let accessLog: AccessLogSink?
     private let publisher: TablePublisher
     private let history: TrafficHistory
+    private let migrations: MigrationEngine
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
     private let names: HostNames
@@ -114,6 +115,8 @@ final class BalancerService: Sendable {
         self.adminCertificate = adminCertificate
         self.publisher = publisher
         self.history = history
+        self.migrations = MigrationEngine(
+            publisher: publisher, dataPlane: proxy, logger: logger, traffic: { await history.window() })
         self.lookUps = lookUps
         let reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
@@ -199,6 +202,7 @@ final class BalancerService: Sendable {
         }
         // Told to stop meanwhile.
         guard self.lifecycle.current == .serving else { return true }
+        group.addTask { await self.migrations.run() }
         self.startWatching(in: &group)
         self.startHandOver(in: &group)
         StartUpMemory.release()
@@ -236,6 +240,7 @@ final class BalancerService: Sendable {
             await self.publisher.inherit(inherited.state, origin: ChangeOrigin(.takeover))
         }
         await self.publisher.openLedger(isSuccessor: successor != nil)
+        await self.migrations.recallNeeds()
         group.addTask { await self.publisher.runCluster() }
         await self.publisher.joinCluster()
         guard await self.reloader.start(self.options.configuration, bytes: self.options.bytes) else {
@@ -291,7 +296,8 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, lifecycle: self.lifecycle, access: self.access, events: self.events,
+            discovery: self.discovery, migrations: self.migrations, lifecycle: self.lifecycle, access: self.access,
+            events: self.events,
             adminConnections: self.adminConnections,
             observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },

@@ -27,6 +27,7 @@ package struct AdminAPI: Sendable {
             self.addInsight(to: router)
             self.addEvents(to: router)
             self.addDashboard(to: router)
+            self.addMigrations(to: router)
         }
         router.middlewares.add(MethodCheck(router.routes))
         return router
@@ -163,6 +164,9 @@ package struct AdminAPI: Sendable {
                 listener: parameters["listener"].map { String($0) })
             let view = await plane.publisher.current
             var explanation = question.answer(view.table, now: plane.clock.monotonic())
+            if let route = explanation.route, let words = view.state.planWords(of: route) {
+                explanation.reasons.append(words)
+            }
             if let name = parameters["serverName"] {
                 let question = CertificateQuestion(
                     serverName: String(name), host: parameters["host"].map { String($0) } ?? "",
@@ -209,7 +213,7 @@ package struct AdminAPI: Sendable {
     }
 
     /// A segment of the path, decoded: clients may write the colon of an address either way.
-    private static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {
+    static func segment(_ name: String, _ context: AdminRequestContext) throws -> String {
         let text = try context.parameters.require(name)
         return PercentCoding.decoded(text) ?? text
     }
@@ -224,7 +228,7 @@ package struct AdminAPI: Sendable {
     }
 
     /// Entity tags of an If-Match field. A weak tag is kept as written: it equals no strong one (RFC 9110 13.1.1).
-    private static func tags(_ field: String?) -> [String] {
+    static func tags(_ field: String?) -> [String] {
         guard let field else { return [] }
         return field.split(separator: ",", omittingEmptySubsequences: false).map { tag in
             String(tag.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
@@ -232,7 +236,7 @@ package struct AdminAPI: Sendable {
     }
 
     /// Refuses a change with parameters that are not known or given twice: a misspelt `dryRun` must not change anything.
-    private static func check(
+    static func check(
         _ request: Request, parameters known: [String], _ error: String = "nothing was changed"
     ) throws {
         var seen: Set<String> = []
@@ -267,7 +271,7 @@ package struct AdminAPI: Sendable {
         return number
     }
 
-    private static func flag(_ name: String, _ request: Request) throws -> Bool {
+    static func flag(_ name: String, _ request: Request) throws -> Bool {
         switch request.uri.queryParameters[Substring(name)] {
         case nil, "false"?: return false
         case "true"?, ""?: return true

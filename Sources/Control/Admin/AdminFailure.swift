@@ -37,6 +37,13 @@ struct AdminFailure: Error {
                 "journal: it cannot be written, and the change would be lost; nothing was changed: \(reason)")
         case .unsaved(let reason):
             self.init(status: .conflict, "it cannot be saved; nothing was changed: \(reason)")
+        case .owned(let migration):
+            self.init(
+                status: .conflict,
+                "owned by migration \(migration): nothing was changed; less of the new side is always taken, and more with "
+                    + "\"force\": true and a reason",
+                problems: [ControlProblem(path: "$.weights", message: "owned by migration \(migration)")])
+        case .plan(let refusal, let migration): self = PlanWords.refusal(refusal, migration)
         case .unreachable(let since, let reason):
             self.init(
                 status: .serviceUnavailable,

@@ -7,6 +7,8 @@ package struct ControlPlane: Sendable {
     package var health: HealthMonitor
     package var reloader: ConfigurationReloader
     package var discovery: EndpointDiscovery?
+    /// nil: plans of the file do not run.
+    package var migrations: MigrationEngine?
     package var lifecycle: Lifecycle
     package var access: AdminAccess
     package var events: EventFeed
@@ -27,7 +29,7 @@ package struct ControlPlane: Sendable {
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
-        discovery: EndpointDiscovery? = nil, lifecycle: Lifecycle,
+        discovery: EndpointDiscovery? = nil, migrations: MigrationEngine? = nil, lifecycle: Lifecycle,
         access: AdminAccess = AdminAccess(), events: EventFeed? = nil,
         adminConnections: AdminConnections = AdminConnections(),
         observeConnections: AdminConnections = AdminConnections(),
@@ -40,6 +42,7 @@ package struct ControlPlane: Sendable {
         self.health = health
         self.reloader = reloader
         self.discovery = discovery
+        self.migrations = migrations
         self.lifecycle = lifecycle
         self.access = access
         self.events =
@@ -102,6 +105,7 @@ package struct ControlPlane: Sendable {
         page.certificates = await self.reloader.certificateFigures
         page.eventClients = UInt64(self.events.clients.count)
         page.eventClientsCut = self.events.clients.cutCount
+        page.migrations = await self.migrations?.figures()
         page.certificates.ticketKeyAge = await self.dataPlane.ticketKeyAge()
         return page
     }

@@ -108,7 +108,7 @@ extension JSONInput {
         return request
     }
 
-    private static func count(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> UInt64? {
+    static func count(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> UInt64? {
         switch value {
         case nil: return nil
         case .integer(let number)? where number >= 0: return UInt64(number)
@@ -119,7 +119,7 @@ extension JSONInput {
         }
     }
 
-    private static func flag(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> Bool {
+    static func flag(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> Bool {
         switch value {
         case nil: return false
         case .bool(let value)?: return value
@@ -151,7 +151,7 @@ extension JSONInput {
         return (state, upstream, reason ?? "", force)
     }
 
-    private static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {
+    static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {
         switch value {
         case nil, .null?: return nil
         case .string(let text)?: return text
@@ -161,7 +161,7 @@ extension JSONInput {
         }
     }
 
-    private static func unknown(_ members: [String: JSONInput], known: [String]) -> [ControlProblem] {
+    static func unknown(_ members: [String: JSONInput], known: [String]) -> [ControlProblem] {
         members.keys.filter { !known.contains($0) }.sorted().prefix(ControlProblem.limit + 1).map {
             ControlProblem(path: "$.\($0)", message: "unknown key; known are \(known.joined(separator: ", "))")
         }

@@ -184,6 +184,7 @@ enum OpenAPIDocument {
                   "403": {"$ref": "#/components/responses/Refused"},
                   "404": {"$ref": "#/components/responses/Refused"},
                   "422": {"$ref": "#/components/responses/Refused"}}}},
+            \(Self.migrationPaths)
             "/api/v1/openapi.json": {"get": {"summary": "This document",
               "responses": {"200": {"description": "OpenAPI 3.1"}}}}
           },

@@ -17,6 +17,8 @@ package struct MetricsPage: Sendable {
     /// Who follows events, and who was cut because they did not read.
     package var eventClients: UInt64 = 0
     package var eventClientsCut: UInt64 = 0
+    /// nil: plans do not run here.
+    package var migrations: MigrationFigures?
     /// nil: this process is alone.
     package var cluster: ClusterFigures?
     package var process: ProcessFacts
@@ -51,6 +53,7 @@ package struct MetricsPage: Sendable {
         self.writeProbes(&text)
         self.writeDiscovery(&text)
         self.writeTable(&text)
+        self.writeMigrations(&text)
         self.writeCluster(&text)
         self.writeProcess(&text)
         return text.text

@@ -150,7 +150,9 @@ package actor ConfigurationReloader {
             switch error {
             // The document has been checked before: what is wrong is around it, such as a port that is taken.
             case .invalid(let found): problems = found
-            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal, .unsaved, .unreachable:
+            case .handingOver, .notFound, .stale, .needsForce, .gone, .guarded, .journal, .unsaved, .unreachable,
+                .owned,
+                .plan:
                 problems = [ControlProblem(path: "$", message: "another process is taking over")]
             }
             await self.reject(problems, .bytes(bytes), .passing, origin)

@@ -7,6 +7,8 @@ package enum Change: Sendable {
     case load(BalancerConfiguration)
     case weights(WeightChange)
     case administrative(AdministrativeChange)
+    /// Something happened to a plan of the file.
+    case plan(PlanChange)
     /// A source of endpoints has found these.
     case found([SocketAddress], by: DiscoveryKey)
     /// A host name by which endpoints are given has been looked up.

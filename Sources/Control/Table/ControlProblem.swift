@@ -1,3 +1,4 @@
+import Migration
 import RoutesFile
 
 /// Something wrong in what an operator wrote, with the place in the document where it is wrong.
@@ -61,6 +62,10 @@ package enum ChangeRefused: Error, Sendable, Equatable {
     case unsaved(String)
     /// The ledger cannot be written: the change would be lost with this process.
     case journal(String)
+    /// The weights belong to a plan, which is active: they are raised by force and with a reason only.
+    case owned(migration: String)
+    /// A plan does not take this where it stands.
+    case plan(PlanRefusal, migration: String)
     /// The other replicas cannot be asked. Since when, in milliseconds since 1970; nil: since the start.
     case unreachable(since: UInt64?, reason: String)
 }

@@ -15,6 +15,8 @@ package struct ChangeOrigin: Sendable, Equatable {
         case discovery
         /// What probes and traffic tell of endpoints.
         case health
+        /// A plan's own step; `who` names it.
+        case migration
     }
 
     package var door: Door
@@ -57,6 +59,10 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case limit
         /// Live weights were written into the file.
         case saved
+        /// A plan took a step, or its weights came into force.
+        case migration
+        /// A plan that only tells would have gone back.
+        case wouldRetreat = "would-retreat"
     }
 
     /// Entries in one answer, at most.

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Ledger
+import Migration
 import Traffic
 
 /// Between what the control plane knows and what the ledger keeps.
@@ -47,6 +48,12 @@ enum LedgerRows {
     private static func key(_ route: String) -> String { "route/\(route)" }
     private static func key(_ endpoint: EndpointKey) -> String { "endpoint/\(endpoint.upstream)/\(endpoint.address)" }
 
+    private static func key(plan name: String) -> String { "migration/\(name)" }
+
+    private static func row(_ plan: PlanRecord, _ change: String) -> LiveRow {
+        LiveRow(key: Self.key(plan: plan.name), value: Self.json(plan), change: change)
+    }
+
     private static func row(_ weights: LiveState.Weights, _ change: String) -> LiveRow {
         LiveRow(key: Self.key(weights.route), value: Self.json(weights), change: change)
     }
@@ -71,6 +78,14 @@ enum LedgerRows {
             set.append(Self.row(key, state, ids["\(key.address)"] ?? first))
         }
         for key in before.administrative.keys where after.administrative[key] == nil { remove.append(Self.key(key)) }
+        for (name, standing) in after.plans {
+            let record = PlanRecord(standing)
+            guard before.plans[name].map({ PlanRecord($0) != record }) ?? (standing.state != PlanState()) else {
+                continue
+            }
+            set.append(Self.row(record, ids[name] ?? first))
+        }
+        for name in before.plans.keys where after.plans[name] == nil { remove.append(Self.key(plan: name)) }
         return .edit(set: set, remove: remove)
     }
 
@@ -78,7 +93,16 @@ enum LedgerRows {
     static func all(_ state: RoutingState, by change: String) -> LiveWrite {
         .replace(
             state.live.values.map { Self.row($0, change) }
-                + state.administrative.map { Self.row($0.key, $0.value, change) })
+                + state.administrative.map { Self.row($0.key, $0.value, change) }
+                + (state.liveState.plans ?? []).map { Self.row($0, change) })
+    }
+
+    /// Where these plans stand, of which nothing else has changed.
+    static func standings(_ state: RoutingState, by changes: [String: String]) -> LiveWrite {
+        .edit(
+            set: state.plans.values.compactMap { standing in
+                changes[standing.plan.name].map { Self.row(PlanRecord(standing), $0) }
+            }, remove: [])
     }
 
     /// What rows tell; rows of kinds that are not known are passed over.
@@ -92,6 +116,8 @@ enum LedgerRows {
                 if let endpoint: LiveState.AdministrativeState = Self.value(row.value) {
                     state.administrative.append(endpoint)
                 }
+            } else if row.key.hasPrefix("migration/") {
+                if let plan: PlanRecord = Self.value(row.value) { state.plans = (state.plans ?? []) + [plan] }
             }
         }
         return state

@@ -38,6 +38,8 @@ package struct LiveState: Sendable, Equatable, Codable {
     package var names: [ResolvedName]?
     /// nil: from a version that knew no limits, or not from a running process.
     package var limits: RateDebts?
+    /// Where plans stand; nil: nowhere, or from a version that knew none.
+    package var plans: [PlanRecord]?
 
     package init() {}
 }

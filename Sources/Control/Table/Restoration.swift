@@ -10,6 +10,9 @@ package struct Restoration: Sendable, Equatable {
     package var undoes = ""
     package var reason = ""
     package var ifMatch: [String] = []
+    /// Who asks, and whether it is meant in spite of a plan whose weights these are.
+    package var who = ""
+    package var force = false
 
     /// Back to what a position tells.
     mutating func add(_ entry: JournalEntry) {

@@ -1,3 +1,4 @@
+import Migration
 import RoutesFile
 import Traffic
 
@@ -12,7 +13,7 @@ package struct RoutingState: Sendable {
     /// What the file says; nil: nothing has been loaded yet.
     package private(set) var configuration: BalancerConfiguration?
     /// What is in force.
-    package private(set) var spec = TableSpec()
+    package internal(set) var spec = TableSpec()
     /// Of `spec`; grows by one with each that is published.
     package private(set) var generation: UInt64 = 0
     /// Since when `spec` has been in force, in monotonic milliseconds.
@@ -20,9 +21,15 @@ package struct RoutingState: Sendable {
     package private(set) var departed = DepartedNames()
     private(set) var isHandingOver = false
     /// Operators' weights, by route, as long as they stand over the file's.
-    package private(set) var live: [String: LiveState.Weights] = [:]
+    package internal(set) var live: [String: LiveState.Weights] = [:]
     /// Endpoints that operators took out. What is not here is ready.
     package private(set) var administrative: [EndpointKey: Administrative] = [:]
+    /// The plans of the file, by name, and where they stand.
+    package var plans: [String: PlanStanding] = [:]
+    /// Where plans stood before this process, until the file that has them is loaded.
+    var inheritedPlans: [String: PlanRecord] = [:]
+    /// The largest number that a stage's run has had: none has the number of another's.
+    var lastEpoch: UInt64 = 0
     /// What all replicas have agreed on; nil: there are none, or nothing of it has been seen yet.
     package internal(set) var shared: SharedLive?
     /// Routes whose weights were set here alone, while the others could not be asked.
@@ -40,15 +47,19 @@ package struct RoutingState: Sendable {
     }
 
     /// Throws why the change cannot be made.
-    package mutating func apply(_ change: Change, at now: UInt64) throws(ChangeRefused) -> Transition {
+    /// `wall`: milliseconds since 1970, for what people read.
+    package mutating func apply(
+        _ change: Change, at now: UInt64, wall: UInt64 = 0
+    ) throws(ChangeRefused) -> Transition {
         switch change {
-        case .load(let configuration): try self.load(configuration, at: now)
-        case .weights(let change): try self.reweight(change, at: now)
+        case .load(let configuration): try self.load(configuration, at: now, wall: wall)
+        case .plan(let change): try self.step(change, at: now, wall: wall)
+        case .weights(let change): try self.reweight(change, at: now, wall: wall)
         case .administrative(let change): try self.administer(change)
         case .found(let endpoints, let key): self.find(endpoints, by: key, at: now)
         case .resolved(let outcome, let host): self.resolve(outcome, host: host, at: now)
         case .inherit(let state, let what): self.inherit(state, what)
-        case .restore(let restoration): try self.restore(restoration, at: now)
+        case .restore(let restoration): try self.restore(restoration, at: now, wall: wall)
         case .agree(let shared): try self.agree(on: shared, at: now)
         case .handOver(let begins): try self.handOver(begins)
         }
@@ -85,6 +96,8 @@ package struct RoutingState: Sendable {
             LiveState.Discovered(upstream: $0.name, endpoints: $0.endpoints.map(\.description))
         }
         state.names = self.names.inheritance
+        let plans = self.plans.values.filter { $0.state != PlanState() || $0.fullSince != nil }
+        state.plans = plans.isEmpty ? nil : plans.map(PlanRecord.init).sorted { $0.name < $1.name }
         return state
     }
 
@@ -129,19 +142,21 @@ package struct RoutingState: Sendable {
     }
 
     private mutating func load(
-        _ configuration: BalancerConfiguration, at now: UInt64
+        _ configuration: BalancerConfiguration, at now: UInt64, wall: UInt64
     ) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
         var transition = self.unchanged
         var spec = configuration.table
         let indices = Dictionary(
             spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        let ended = self.layLive(over: &spec, indices)
+        let notes = self.adoptPlans(configuration, at: now, wall: wall)
+        let ended = notes + self.layLive(over: &spec, indices)
         self.discovered.adopt(&spec, present: self.spec)
         self.names.retain(only: spec)
         self.unresolved = self.names.fill(&spec, listeners: configuration.listeners)
         let isFirst = self.configuration == nil
         self.configuration = configuration
+        self.markRoutes(of: &spec)
         self.routeIndices = indices
         if isFirst || spec != self.spec { self.put(spec, at: now, &transition) }
         let detail =
@@ -175,12 +190,14 @@ package struct RoutingState: Sendable {
     }
 
     /// `tags`: of which one must be in force; none: whatever is.
-    private func check(_ tags: [String]) throws(ChangeRefused) {
+    func check(_ tags: [String]) throws(ChangeRefused) {
         let tag = self.tag
         guard tags.isEmpty || tags.contains(where: { $0 == tag || $0 == "*" }) else { throw .stale(current: tag) }
     }
 
-    private mutating func reweight(_ change: WeightChange, at now: UInt64) throws(ChangeRefused) -> Transition {
+    private mutating func reweight(
+        _ change: WeightChange, at now: UInt64, wall: UInt64
+    ) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
         guard let index = self.routeIndices[change.route] else { throw .notFound("no route \"\(change.route)\"") }
         guard let before = self.spec.routes[index].split else {
@@ -192,7 +209,11 @@ package struct RoutingState: Sendable {
         let after = try change.apply(to: before)
         var transition = self.unchanged
         self.setSplit(of: index, to: after, .weights, change.reason, &transition)
-        if after != before { self.publish(at: now, &transition) }
+        if after != before {
+            try self.tellPlans(
+                of: &transition, by: change.who, force: change.force, reason: change.reason, at: now, wall: wall)
+            self.publish(at: now, &transition)
+        }
         return transition
     }
 
@@ -253,7 +274,7 @@ package struct RoutingState: Sendable {
 
     /// One table for all of it. What is not there any more is told, and left out.
     private mutating func restore(
-        _ restoration: Restoration, at now: UInt64
+        _ restoration: Restoration, at now: UInt64, wall: UInt64
     ) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
         try self.check(restoration.ifMatch)
@@ -287,7 +308,12 @@ package struct RoutingState: Sendable {
             }
             self.set(key, state, .undo, restoration.reason, &transition)
         }
-        if transition.reweightings.contains(where: { $0.before != $0.after }) { self.publish(at: now, &transition) }
+        if transition.reweightings.contains(where: { $0.before != $0.after }) {
+            try self.tellPlans(
+                of: &transition, by: restoration.who, force: restoration.force, reason: restoration.reason, at: now,
+                wall: wall)
+            self.publish(at: now, &transition)
+        }
         return transition
     }
 
@@ -354,6 +380,10 @@ package struct RoutingState: Sendable {
         }
         self.discovered.inherit(state.discovered ?? [])
         self.names.inherit(state.names ?? [])
+        for record in state.plans ?? [] {
+            self.inheritedPlans[record.name] = record
+            self.lastEpoch = max(self.lastEpoch, record.epoch)
+        }
         // Generations go on from the predecessor's, so that they grow over the whole of a service's life.
         self.generation = max(self.generation, state.generation)
         transition.generationBefore = self.generation

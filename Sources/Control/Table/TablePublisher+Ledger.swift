@@ -1,5 +1,6 @@
 import Ledger
 import Logging
+import Migration
 import RoutesFile
 import Traffic
 
@@ -82,7 +83,7 @@ extension TablePublisher {
         }
     }
 
-    private func fail(_ failure: LedgerFailure) {
+    func fail(_ failure: LedgerFailure) {
         self.ledger?.errors += 1
         let isNews = self.ledger?.trouble != failure.reason
         self.ledger?.trouble = failure.reason
@@ -109,6 +110,9 @@ extension TablePublisher {
                 metadata: ["moved": "\(damaged)"])
             self.enter(.ledger, detail: "it was damaged, was moved to \(damaged), and begins anew")
         }
+        for row in contents.live where row.key.hasPrefix("migration/") {
+            self.planChanges[String(row.key.dropFirst("migration/".count))] = row.change
+        }
         if restoring, contents.lastSequence > 0 { await self.restore(LedgerRows.liveState(contents)) }
         try await self.writeAll()
     }
@@ -128,9 +132,11 @@ extension TablePublisher {
         live.administrative.removeAll { entry in
             changed.contains { $0.before?.upstream == entry.upstream && $0.before?.address == entry.address }
         }
+        live.plans?.removeAll { record in self.state.plans[record.name].map { $0.state != PlanState() } ?? false }
         var next = self.state
         guard let inherited = try? next.apply(.inherit(live, as: .restored), at: self.clock.monotonic()),
-            var transition = try? next.apply(.load(configuration), at: self.clock.monotonic())
+            var transition = try? next.apply(
+                .load(configuration), at: self.clock.monotonic(), wall: self.clock.wall())
         else { return }
         self.settle(inherited)
         await self.putInForce(next, transition)
@@ -180,13 +186,14 @@ extension TablePublisher {
     ) async throws(ChangeRefused) -> [JournalEntry] {
         var entries = self.entries(transition, origin).map { entry in
             var entry = entry
-            entry.forced = forced
+            entry.forced = forced || entry.forced
             entry.undoes = undoes
-            entry.evidence = evidence
+            entry.evidence = evidence ?? entry.evidence
             entry.state = .intended
             return entry
         }
         guard !entries.isEmpty else { return [] }
+        self.rememberPlans(entries)
         guard let ledger = self.ledger else {
             for entry in entries { self.journal.append(entry) }
             return entries
@@ -234,6 +241,7 @@ extension TablePublisher {
 
     /// Writes entries of the journal to the ledger, with what came of the live state of `before`.
     func write(_ entries: [JournalEntry], from before: RoutingState) async {
+        self.rememberPlans(entries)
         guard let ledger = self.ledger, ledger.trouble == nil, ledger.store.isOpen, !entries.isEmpty else { return }
         do throws(LedgerFailure) {
             try await ledger.store.write(
@@ -254,6 +262,8 @@ extension TablePublisher {
                 generationAfter: transition.generationAfter)
             entry.before = note.before
             entry.after = note.after
+            entry.evidence = note.evidence
+            entry.forced = note.forced
             return entry
         }
     }

@@ -29,6 +29,8 @@ extension TablePublisher {
         var restoration = try await self.restoration(request)
         restoration.reason = request.reason
         restoration.ifMatch = request.ifMatch
+        restoration.who = origin.who
+        restoration.force = request.force
         let before = self.state
         let (next, transition) = try self.applying(.restore(restoration))
         guard request.partial || transition.missing.isEmpty else { throw .gone(transition.missing) }

@@ -24,6 +24,8 @@ package actor TablePublisher {
     /// What has happened lately, for the guard.
     let traffic: @Sendable () async -> TrafficWindow
     var guardRefusals: [GuardReason: UInt64] = [:]
+    /// The change that set where a plan stands, by the plan's name: what is kept of it refers to that.
+    var planChanges: [String: String] = [:]
     /// The side that serves in reserve, by route.
     var servingReserves: [String: String] = [:]
     /// nil: this process is alone.
@@ -120,13 +122,18 @@ package actor TablePublisher {
         defer { self.turnstile.leave() }
         await self.mendLedger()
         try await self.checkReach(change)
+        var change = change
+        change.who = origin.who
         while true {
+            let isLowered = self.state.lowersPlan(change)
             let (next, transition) = try self.applying(.weights(change))
             guard let reweighting = transition.reweighting else { throw .notFound("no route \"\(change.route)\"") }
             let before = self.shares(reweighting.before, reweighting)
             let after = self.shares(reweighting.after, reweighting)
-            let isRetreat = WeightChange.isRetreat(
-                from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
+            let isRetreat =
+                isLowered
+                || WeightChange.isRetreat(
+                    from: before, to: after, file: self.state.fileWeights(of: change.route) ?? [:])
             let window = await self.traffic()
             let objections =
                 isRetreat ? [] : self.objections(route: change.route, from: before, to: after, window)
@@ -283,7 +290,7 @@ package actor TablePublisher {
     /// The state that the change leads to, which is not in force yet.
     func applying(_ change: Change) throws(ChangeRefused) -> (RoutingState, Transition) {
         var next = self.state
-        let transition = try next.apply(change, at: self.clock.monotonic())
+        let transition = try next.apply(change, at: self.clock.monotonic(), wall: self.clock.wall())
         return (next, transition)
     }
 

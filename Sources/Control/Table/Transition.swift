@@ -1,3 +1,4 @@
+import Migration
 import Traffic
 
 /// What a change did to the state, and so what is left to do in the world: publish a table, tell endpoints, write it down.
@@ -10,6 +11,9 @@ package struct Transition: Sendable, Equatable {
         package var reason = ""
         package var before: Position?
         package var after: Position?
+        /// The numbers behind it, as JSON.
+        package var evidence: String?
+        package var forced = false
     }
 
     /// A route's weights before and after, also where they are the same.
@@ -43,6 +47,8 @@ package struct Transition: Sendable, Equatable {
     /// Upstreams that an administrative change concerns.
     package var upstreams: [String] = []
     package var notes: [Note] = []
+    /// What people are to be told of a plan.
+    package var tellings: [PlanAction.Word] = []
 
     /// Whether a new table is to be published.
     package var publishes: Bool { self.generationAfter != self.generationBefore }

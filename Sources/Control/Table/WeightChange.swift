@@ -14,6 +14,8 @@ package struct WeightChange: Sendable, Equatable {
     package var dryRun: Bool
     /// Do it even if it leaves nobody to serve the route.
     package var force: Bool
+    /// Who asks, for a plan whose weights these are.
+    package var who = ""
     /// Do it on this replica alone, because the others cannot be asked: only what leads back.
     package var local: Bool
 

@@ -9,6 +9,11 @@ package struct GateBook: Sendable {
         package var evidence: Double
         package var threshold: Double
 
+        package init(evidence: Double, threshold: Double) {
+            self.evidence = evidence
+            self.threshold = threshold
+        }
+
         package var isReached: Bool { self.evidence >= self.threshold }
     }
 
@@ -25,12 +30,31 @@ package struct GateBook: Sendable {
         package var advance: Test?
         /// The class that made it fail, of `mismatches`.
         package var differenceClass: String?
+
+        package init(
+            gate: GateName, route: String?, verdict: Verdict, new: Arm, old: Arm, retreat: Test, advance: Test?,
+            differenceClass: String? = nil
+        ) {
+            self.gate = gate
+            self.route = route
+            self.verdict = verdict
+            self.new = new
+            self.old = old
+            self.retreat = retreat
+            self.advance = advance
+            self.differenceClass = differenceClass
+        }
     }
 
     package struct Judgement: Sendable, Equatable {
         package var readings: [Reading]
         /// Routes with too few samples to say anything of: they hold nothing back, but are named.
         package var thinRoutes: [String]
+
+        package init(readings: [Reading] = [], thinRoutes: [String] = []) {
+            self.readings = readings
+            self.thinRoutes = thinRoutes
+        }
 
         /// The first test that says to go back.
         package var failure: Reading? { self.readings.first { $0.verdict == .fail } }

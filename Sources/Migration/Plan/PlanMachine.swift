@@ -120,12 +120,13 @@ package struct PlanMachine: Sendable {
     }
 
     private func inconclusive(_ state: PlanState, _ objection: String) -> Step {
-        // Told once.
-        if state.phase == .inconclusive, state.objection == objection { return Step(state: state, actions: []) }
         var state = state
+        // Told once: the numbers in the words may change every second.
+        let isNews = state.phase != .inconclusive
         state.phase = .inconclusive
         state.ticked = nil
         state.objection = objection
+        guard isNews else { return Step(state: state, actions: []) }
         return Step(
             state: state,
             actions: [.journal(.inconclusive, by: "", reason: objection, forced: false), .alert(.inconclusive)])

@@ -1,0 +1,78 @@
+import Hummingbird
+import Migration
+
+/// What an operator may say to a plan.
+package enum PlanVerb: String, Sendable, CaseIterable {
+    case start, pause, resume, approve, advance, retreat, stop
+
+    /// Keys of its document beside `reason`.
+    var keys: [String] {
+        switch self {
+        case .start: ["stage", "force"]
+        case .advance: ["force"]
+        case .stop: ["restore"]
+        case .pause, .resume, .approve, .retreat: []
+        }
+    }
+}
+
+/// Plans.
+extension AdminAPI {
+    func addMigrations(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/api/v1/migrations") { _, _ in
+            let bodies = await plane.migrations?.bodies() ?? MigrationsBody(migrations: [])
+            return try AdminJSON.response(bodies, headers: [.eTag: await plane.publisher.current.etag])
+        }
+        router.get("/api/v1/migrations/:name") { _, context in
+            let engine = try Self.engine(plane)
+            let body = try await engine.body(try Self.segment("name", context))
+            return try AdminJSON.response(body, headers: [.eTag: await plane.publisher.current.etag])
+        }
+        router.get("/api/v1/migrations/:name/verdict") { _, context in
+            let engine = try Self.engine(plane)
+            return try AdminJSON.response(try await engine.verdict(try Self.segment("name", context)))
+        }
+        for verb in PlanVerb.allCases {
+            router.post(RouterPath("/api/v1/migrations/:name/\(verb.rawValue)")) { request, context in
+                let name = try Self.segment("name", context)
+                try Self.check(request, parameters: ["dryRun"])
+                let dryRun = try Self.flag("dryRun", request)
+                let event = try await AdminJSON.input(request).planEvent(verb, by: context.origin.who)
+                let answer = try await Self.engine(plane).answer(
+                    name, event, origin: context.origin, ifMatch: Self.tags(request.headers[.ifMatch]), dryRun: dryRun)
+                return try AdminJSON.response(answer.body, headers: [.eTag: answer.etag])
+            }
+        }
+    }
+
+    private static func engine(_ plane: ControlPlane) throws(AdminFailure) -> MigrationEngine {
+        guard let engine = plane.migrations else { throw AdminFailure(status: .notFound, "no migrations") }
+        return engine
+    }
+}
+
+extension JSONInput {
+    /// `{"reason": TEXT, "force": BOOL, "stage": N, "restore": BOOL}`, of which each verb knows some; all may be left out where
+    /// the verb does not need them.
+    func planEvent(_ verb: PlanVerb, by who: String) throws(ChangeRefused) -> PlanEvent {
+        guard case .object(let members) = self else {
+            throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
+        }
+        var problems = Self.unknown(members, known: ["reason"] + verb.keys)
+        let reason = Self.text(members["reason"], path: "$.reason", &problems) ?? ""
+        let force = Self.flag(members["force"], path: "$.force", &problems)
+        let restore = Self.flag(members["restore"], path: "$.restore", &problems)
+        let stage = Self.count(members["stage"], path: "$.stage", &problems)
+        guard problems.isEmpty else { throw .invalid(problems) }
+        return switch verb {
+        case .start: .start(stage: stage.map { Int(clamping: $0) }, by: who, force: force, reason: reason)
+        case .pause: .pause(.byHand, by: who)
+        case .resume: .resume(by: who)
+        case .approve: .approve(by: who)
+        case .advance: .advance(by: who, force: force, reason: reason)
+        case .retreat: .retreat(by: who, reason: reason)
+        case .stop: .stop(restore: restore, by: who)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import Ledger
+import Migration
+import RoutesFile
+import Traffic
+
+/// What is told of plans.
+extension MigrationEngine {
+    package func bodies() async -> MigrationsBody {
+        let view = await self.publisher.current
+        var bodies: [MigrationBody] = []
+        // In the order of the file.
+        for spec in view.state.configuration?.migrations ?? [] {
+            guard let standing = view.state.plans[spec.plan.name] else { continue }
+            bodies.append(await self.body(of: standing, view.table))
+        }
+        return MigrationsBody(migrations: bodies)
+    }
+
+    package func body(_ name: String) async throws(ChangeRefused) -> MigrationBody {
+        let view = await self.publisher.current
+        guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
+        return await self.body(of: standing, view.table)
+    }
+
+    func body(of standing: PlanStanding, _ table: RoutingTable) async -> MigrationBody {
+        let reading = await self.reading(of: standing, table)
+        let rate = await self.rate(of: standing.plan)
+        return PlanAnswer(standing: standing, reading: reading, rate: rate).body
+    }
+
+    /// Requests a second on the plan's routes together.
+    func rate(of plan: PlanSpec) async -> Double {
+        let window = await self.traffic()
+        return plan.routes.reduce(0.0) { $0 + window.rate(of: $1) }
+    }
+
+    /// An operator's word, and how the plan stands then.
+    package func answer(
+        _ name: String, _ event: PlanEvent, origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+    ) async throws(ChangeRefused) -> (body: MigrationChangeBody, etag: String) {
+        let outcome = try await self.act(name, event, origin: origin, ifMatch: ifMatch, dryRun: dryRun)
+        let view = await self.publisher.current
+        var forecast: PlanForecast?
+        if dryRun {
+            forecast = PlanForecast(outcome.standing.plan, rate: await self.rate(of: outcome.standing.plan))
+        }
+        let body = MigrationChangeBody(
+            dryRun: dryRun, changed: outcome.changed, steps: outcome.words, warnings: outcome.warnings,
+            migration: await self.body(of: outcome.standing, view.table), forecast: forecast)
+        return (body: body, etag: outcome.etag)
+    }
+
+    // MARK: retirement
+
+    package func verdict(_ name: String) async throws(ChangeRefused) -> VerdictBody {
+        let view = await self.publisher.current
+        guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
+        let (plan, wall) = (standing.plan, self.clock.wall())
+        let since = standing.fullSince ?? wall
+        let rows = self.needs.rows(of: NeedBook.routes(of: plan, in: view.table.spec), since: since)
+        let quiet = wall - min(wall, max(since, rows.first?.last ?? 0))
+        let hold = plan.stages.last.flatMap { $0.kind == .retire ? $0.hold : nil } ?? 0
+        let headroom = Double((view.state.configuration?.guardSpec ?? GuardSpec()).headroom) / 100
+        var facts = RetirementVerdict.Facts(
+            share: self.liveShare(standing, view.table.spec), quiet: Int64(clamping: quiet), hold: hold,
+            peak: self.peaks[name]?.peak ?? 0, capacity: Self.capacity(of: plan.to, view.table), headroom: headroom)
+        facts.needs = rows.compactMap { row in
+            RetirementVerdict.Cause(rawValue: row.cause).map { cause in
+                RetirementVerdict.Need(
+                    route: row.route, template: row.template, cause: cause,
+                    age: Int64(clamping: wall - min(wall, row.last)), count: row.count,
+                    perDay: Double(row.count) / max(1, Double(wall - min(wall, row.first)) / 86_400_000))
+            }
+        }
+        facts.onlyRoutes = view.table.spec.routes.filter { route in
+            !plan.routes.contains(route.name) && Self.leadsOnly(to: plan.from, route)
+        }.map(\.name)
+        facts.classes = await self.mirror?.openClasses(migration: name) ?? []
+        facts.unproven = await self.mirror?.unproven(migration: name) ?? []
+        let verdict = RetirementVerdict(facts)
+        return VerdictBody(
+            migration: name, from: plan.from, verdict: verdict.isRetirable ? "retirable" : "needed",
+            obstacles: verdict.obstacles.map { Self.words($0, plan) },
+            quietSeconds: standing.fullSince == nil ? nil : Double(quiet) / 1_000,
+            wantedSeconds: Double(hold) / 1_000,
+            needs: verdict.needs.map { need in
+                VerdictBody.Need(
+                    route: need.route, template: need.template, cause: need.cause.rawValue,
+                    last: Timestamp.iso8601(wall - min(wall, UInt64(clamping: need.age))), count: need.count,
+                    perDay: (need.perDay * 100).rounded() / 100)
+            })
+    }
+
+    /// The least that a route of the plan gives the new side.
+    private func liveShare(_ standing: PlanStanding, _ spec: TableSpec) -> UInt32 {
+        spec.routes.filter { standing.plan.routes.contains($0.name) }.compactMap { $0.split }
+            .map { standing.share(of: $0) }.min() ?? 0
+    }
+
+    private static func leadsOnly(to upstream: String, _ route: RouteSpec) -> Bool {
+        guard let split = route.split, split.contains(where: { $0.upstream == upstream && $0.weight > 0 }) else {
+            return false
+        }
+        return split.allSatisfy { $0.upstream == upstream || $0.weight == 0 }
+    }
+
+    /// Requests at once that a side takes without one of its endpoints, which are alike.
+    private static func capacity(of name: String, _ table: RoutingTable) -> Double {
+        guard let upstream = table.upstream(named: name) else { return 0 }
+        let others = upstream.endpoints.count - 1
+        guard others > 0 else { return 0 }
+        return upstream.spec.maxOutstanding == 0 ? .infinity : Double(upstream.spec.maxOutstanding) * Double(others)
+    }
+
+    private static func words(_ obstacle: RetirementVerdict.Obstacle, _ plan: PlanSpec) -> String {
+        switch obstacle {
+        case .share(let share):
+            "\(plan.to) has \(PlanWords.share(share)) only: take the plan to 100 %"
+        case .notQuiet(let quiet, let wanted):
+            "nothing has needed \(plan.from) for \(Wording.duration(seconds: Double(quiet) / 1_000)) only, and "
+                + "\(Wording.duration(seconds: Double(wanted) / 1_000)) are wanted"
+        case .onlyRoute(let route):
+            "route \(route) leads to \(plan.from) alone and would answer 503: give it another upstream, or take it out"
+        case .differenceClass(let number):
+            "difference \(number) is open or real: mend it, or accept it"
+        case .unproven(let template): "\(template) was neither compared nor answered by \(plan.to) often enough"
+        case .capacity(let peak, let allowed):
+            "without one of its endpoints \(plan.to) would have \(Wording.rounded(peak, 1)) requests at once at the peak, and "
+                + "\(Wording.rounded(allowed, 1)) are allowed: add endpoints, or raise maxOutstanding"
+        }
+    }
+}

@@ -1,0 +1,265 @@
+import FoundationEssentials
+import Logging
+import Migration
+import RoutesFile
+import Traffic
+
+/// Makes the plans of the file run: once a second it looks at what was counted, and tells the publisher, which takes the step.
+///
+/// It keeps nothing that must outlive it: where plans stand is the publisher's, and what was counted is the workers'.
+package actor MigrationEngine {
+    /// Milliseconds between two ticks.
+    static let interval: UInt64 = 1_000
+    /// Milliseconds after which held time is written down.
+    static let saveInterval: UInt64 = 5_000
+
+    let publisher: TablePublisher
+    let dataPlane: any DataPlane
+    let clock: ControlClock
+    let mirror: (any MirrorEvidence)?
+    let peers: (any PlanPeers)?
+    let traffic: @Sendable () async -> TrafficWindow
+    private let logger: Logger?
+
+    /// What the last tick saw, by plan.
+    private(set) var readings: [String: PlanReading] = [:]
+    /// Since when a plan's new side has had no available endpoint.
+    private var unavailableSince: [String: UInt64] = [:]
+    private var calendar = FreezeCalendar()
+    private var savedAt: UInt64 = 0
+    /// Steps taken, for metrics.
+    private(set) var transitions: [PlanTransition: UInt64] = [:]
+    private(set) var needs = NeedBook()
+    /// How far each plan has read them.
+    private var needsSeen: [String: UInt64] = [:]
+    private(set) var peaks: [String: PeakHours] = [:]
+
+    package init(
+        publisher: TablePublisher, dataPlane: any DataPlane, clock: ControlClock = .system,
+        mirror: (any MirrorEvidence)? = nil, peers: (any PlanPeers)? = nil, logger: Logger? = nil,
+        traffic: @escaping @Sendable () async -> TrafficWindow = { TrafficWindow() }
+    ) {
+        self.publisher = publisher
+        self.dataPlane = dataPlane
+        self.clock = clock
+        self.mirror = mirror
+        self.peers = peers
+        self.logger = logger
+        self.traffic = traffic
+    }
+
+    // MARK: ticks
+
+    /// Ticks until the task is cancelled.
+    package func run() async {
+        while !Task.isCancelled {
+            do { try await self.clock.sleep(Self.interval) } catch { return }
+            await self.tick()
+        }
+    }
+
+    package func tick() async {
+        let view = await self.publisher.current
+        self.needs.add(await self.dataPlane.takeNeeds(), wall: self.clock.wall())
+        guard !view.state.plans.isEmpty else {
+            self.readings = [:]
+            return
+        }
+        let counts = await self.dataPlane.stageCounts()
+        for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
+            let reading = await self.look(at: standing, counts, view.table)
+            self.readings[standing.plan.name] = reading
+            guard standing.ownsWeights, reading.isLeader else { continue }
+            await self.take(.tick, of: standing, reading)
+        }
+        for name in self.readings.keys where view.state.plans[name] == nil { self.readings[name] = nil }
+        await self.save()
+    }
+
+    private func save() async {
+        let now = self.clock.monotonic()
+        guard now >= self.savedAt + Self.saveInterval else { return }
+        self.savedAt = now
+        await self.publisher.keepStandings()
+        let due = self.needs.takeUnwritten()
+        if !due.isEmpty, await self.publisher.keepNeeds(due) == false { self.needs.putBack(due) }
+        await self.measurePeaks()
+    }
+
+    /// Takes on what is known of needs since before this process.
+    package func recallNeeds() async { self.needs.recall(await self.publisher.keptNeeds()) }
+
+    private func measurePeaks() async {
+        let view = await self.publisher.current
+        let watching = view.state.plans.values.filter { $0.watchesOldSide }
+        guard !watching.isEmpty else { return }
+        let window = await self.traffic()
+        for standing in watching {
+            let plan = standing.plan
+            let rate = plan.routes.reduce(0.0) { $0 + window.rate(of: $1) }
+            let others = window.rate(at: plan.to, without: Set(plan.routes))
+            self.peaks[plan.name, default: PeakHours()].note(
+                (rate + others) * (window.latency(of: plan.to) ?? 0), now: self.clock.monotonic())
+        }
+    }
+
+    /// A refusal is no news: the next tick asks again.
+    private func take(_ event: PlanEvent, of standing: PlanStanding, _ reading: PlanReading) async {
+        var change = self.change(event, of: standing, reading)
+        change.epoch = standing.state.epoch
+        let origin = ChangeOrigin(.migration, who: standing.plan.name)
+        do throws(ChangeRefused) {
+            let outcome = try await self.publisher.step(change, origin: origin)
+            self.note(outcome, from: standing.state)
+        } catch {
+            self.logger?.debug(
+                "a plan's step was refused", metadata: ["migration": "\(standing.plan.name)", "cause": "\(error)"])
+        }
+    }
+
+    private func change(_ event: PlanEvent, of standing: PlanStanding, _ reading: PlanReading) -> PlanChange {
+        PlanChange(
+            standing.plan.name, event, facts: reading.facts(now: self.clock.monotonic()),
+            evidence: reading.evidence(of: standing), baseline: StageBaseline(reading.counts))
+    }
+
+    /// What people are told, and what is counted.
+    private func note(_ outcome: PlanOutcome, from before: PlanState) {
+        let state = outcome.standing.state
+        let name = outcome.standing.plan.name
+        if state.phase != before.phase || state.epoch != before.epoch {
+            let reason: String =
+                switch state.retreat?.cause {
+                case .gate(let reading)? where state.phase == .retreating || state.phase == .retreated:
+                    reading.gate.rawValue
+                case .unavailable? where state.phase == .retreating || state.phase == .retreated: "unavailable"
+                case .byHand? where state.phase == .retreating || state.phase == .retreated: "by-hand"
+                default: state.pause?.rawValue ?? ""
+                }
+            let transition = PlanTransition(migration: name, to: state.phase.rawValue, reason: reason)
+            self.transitions[transition, default: 0] += 1
+        }
+        for word in outcome.tellings {
+            let text = PlanWords.detail(word, of: outcome.standing, before: before)
+            let metadata: Logger.Metadata = ["migration": "\(name)", "what": "\(text)"]
+            switch word {
+            case .retreating, .blocked, .inconclusive: self.logger?.error("a migration wants eyes", metadata: metadata)
+            default: self.logger?.notice("a migration waits", metadata: metadata)
+            }
+        }
+    }
+
+    // MARK: facts
+
+    /// Everything that is known of a plan now.
+    private func look(
+        at standing: PlanStanding, _ counts: [StageCounts], _ table: RoutingTable
+    ) async -> PlanReading {
+        let (plan, state) = (standing.plan, standing.state)
+        let now = self.clock.monotonic()
+        let to = table.upstream(named: plan.to)?.isAvailable(now: now) ?? false
+        let from = table.upstream(named: plan.from)?.isAvailable(now: now) ?? false
+        if to {
+            self.unavailableSince[plan.name] = nil
+        } else if self.unavailableSince[plan.name] == nil {
+            self.unavailableSince[plan.name] = now
+        }
+        var reading = PlanReading()
+        reading.isToAvailable = to
+        reading.isFromAvailable = from
+        reading.toUnavailableSince = self.unavailableSince[plan.name]
+        reading.isFrozen = self.calendar.isFrozen(plan.freeze, wall: self.clock.wall())
+        let needed = self.needs.newest(of: NeedBook.routes(of: plan, in: table.spec))
+        reading.isFromNeeded = needed > self.needsSeen[plan.name] ?? needed
+        self.needsSeen[plan.name] = needed
+        var own = counts.filter { $0.epoch == state.epoch && plan.routes.contains($0.route) }
+        var alpha = plan.alpha
+        if let peers = self.peers {
+            let standingOfPeers = await peers.standing()
+            reading.isLeader = standingOfPeers.isLeader
+            reading.objection = standingOfPeers.objection
+            own = await peers.exchange(
+                own, migration: plan.name, epoch: state.epoch, fingerprint: standing.fingerprint)
+            alpha *= await peers.alphaShare
+        }
+        reading.counts = own
+        guard standing.counts else { return reading }
+        let mirror = await self.mirror?.sums(migration: plan.name, epoch: state.epoch)
+        reading.sums = StageEvidence.sums(standing, own, mirror)
+        reading.judgement = GateBook(spec: plan.gates, alpha: alpha).judge(reading.sums)
+        return reading
+    }
+
+    // MARK: operators
+
+    /// An operator's word. Facts are looked up anew: what the last tick saw may be a second old.
+    package func act(
+        _ name: String, _ event: PlanEvent, origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+    ) async throws(ChangeRefused) -> PlanOutcome {
+        let view = await self.publisher.current
+        guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
+        let counts = await self.dataPlane.stageCounts()
+        let reading = await self.look(at: standing, counts, view.table)
+        self.readings[name] = reading
+        var change = self.change(event, of: standing, reading)
+        change.ifMatch = ifMatch
+        let outcome = try await self.publisher.step(change, origin: origin, dryRun: dryRun)
+        if !dryRun { self.note(outcome, from: standing.state) }
+        return outcome
+    }
+
+    /// What was seen of a plan last; looked up where nothing was yet.
+    func reading(of standing: PlanStanding, _ table: RoutingTable) async -> PlanReading {
+        if let reading = self.readings[standing.plan.name], reading.epoch == standing.state.epoch { return reading }
+        return await self.look(at: standing, await self.dataPlane.stageCounts(), table)
+    }
+}
+
+/// A step that was taken, for metrics.
+package struct PlanTransition: Hashable, Sendable {
+    package var migration: String
+    package var to: String
+    package var reason: String
+}
+
+/// What is known of a plan at a moment.
+struct PlanReading: Sendable {
+    var isLeader = true
+    var isToAvailable = true
+    var isFromAvailable = true
+    /// Monotonic milliseconds.
+    var toUnavailableSince: UInt64?
+    var isFrozen = false
+    var isFromNeeded = false
+    /// What other replicas have against a rise.
+    var objection: String?
+    /// Of the plan's routes in the present run.
+    var counts: [StageCounts] = []
+    var sums = StageSums(routes: [])
+    var judgement = GateBook.Judgement(readings: [], thinRoutes: [])
+
+    var epoch: UInt64? { self.counts.first?.epoch }
+
+    func facts(now: UInt64) -> PlanFacts {
+        var facts = PlanFacts(now: Int64(clamping: now), judgement: self.judgement)
+        facts.isLed = self.isLeader
+        facts.toUnavailable = self.toUnavailableSince.map { Int64(clamping: now > $0 ? now - $0 : 0) }
+        facts.isFromAvailable = self.isFromAvailable
+        facts.isFrozen = self.isFrozen
+        facts.objection = self.objection
+        facts.isFromNeeded = self.isFromNeeded
+        return facts
+    }
+
+    /// The numbers behind a step, as JSON.
+    func evidence(of standing: PlanStanding) -> String? {
+        let evidence = PlanEvidence(
+            stage: standing.state.stage + 1, epoch: standing.state.epoch,
+            heldSeconds: Double(standing.state.held) / 1_000,
+            gates: self.judgement.readings.filter { $0.verdict != .off }.map(PlanEvidence.Reading.init))
+        guard !evidence.gates.isEmpty else { return nil }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return (try? encoder.encode(evidence)).map { String(decoding: $0, as: UTF8.self) }
+    }
+}

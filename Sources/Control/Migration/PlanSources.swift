@@ -1,0 +1,137 @@
+import Migration
+import Traffic
+
+/// What copies and comparisons have shown in one run of a stage.
+package struct MirrorSums: Sendable {
+    /// Of one route: the requests that were copied, as they were answered live, and their copies.
+    package struct Route: Sendable {
+        package var name: String
+        package var live: StageSums.Side
+        package var copies: StageSums.Side
+
+        package init(name: String, live: StageSums.Side, copies: StageSums.Side) {
+            self.name = name
+            self.live = live
+            self.copies = copies
+        }
+    }
+
+    package var routes: [Route] = []
+    package var comparisons = StageSums.Comparisons()
+
+    package init() {}
+}
+
+/// Tells plans of copies. Without one nothing is copied, and stages of copies alone collect for ever.
+package protocol MirrorEvidence: Sendable {
+    /// nil: nothing was copied in that run.
+    func sums(migration: String, epoch: UInt64) async -> MirrorSums?
+    /// Numbers of the classes of differences that are real, or open above what is allowed.
+    func openClasses(migration: String) async -> [String]
+    /// Kinds of requests seen in the last 30 days that were neither compared nor answered by the new side 20 times.
+    func unproven(migration: String) async -> [String]
+}
+
+/// The other replicas, where there are any: one of them leads, and judges what all have counted.
+package protocol PlanPeers: Sendable {
+    /// Whether this replica takes plans' steps, and why no share may rise now (nil: it may).
+    func standing() async -> (isLeader: Bool, objection: String?)
+    /// Tells what this replica has counted of a run, and answers what all have, this one included.
+    func exchange(_ counts: [StageCounts], migration: String, epoch: UInt64, fingerprint: String) async -> [StageCounts]
+    /// Part of α that this replica's own brake has while it is cut off, and that the leader has: 0.1 ÷ replicas and 0.9.
+    var alphaShare: Double { get async }
+}
+
+/// Seconds of the calendar at which no share rises.
+struct FreezeCalendar {
+    private var zones: [String: ZoneTable] = [:]
+
+    /// `wall` in milliseconds since 1970. A zone that cannot be read any more is open always: nothing rises.
+    mutating func isFrozen(_ windows: [FreezeWindow], wall: UInt64) -> Bool {
+        let seconds = Int64(clamping: wall / 1_000)
+        return windows.contains { window in
+            guard let zone = self.zone(window.zone) else { return true }
+            return window.contains(seconds: seconds, offset: zone.offset(at: seconds))
+        }
+    }
+
+    private mutating func zone(_ name: String) -> ZoneTable? {
+        if let zone = self.zones[name] { return zone }
+        let zone = ZoneTable.read(name)
+        self.zones[name] = zone
+        return zone
+    }
+}
+
+/// Puts together what a stage is judged by.
+enum StageEvidence {
+    /// `counts`: of the plan's routes in the present run.
+    static func sums(_ standing: PlanStanding, _ counts: [StageCounts], _ mirror: MirrorSums?) -> StageSums {
+        let (plan, state) = (standing.plan, standing.state)
+        let byRoute = Dictionary(counts.map { ($0.route, $0) }, uniquingKeysWith: { first, _ in first })
+        let copies = Dictionary(
+            (mirror?.routes ?? []).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let comparisons = mirror?.comparisons ?? StageSums.Comparisons()
+        switch plan.stages[state.stage].kind {
+        case .mirror:
+            return StageSums(
+                routes: plan.routes.map { name in
+                    StageSums.Route(
+                        name: name, new: copies[name]?.copies ?? StageSums.Side(),
+                        old: copies[name]?.live ?? StageSums.Side())
+                }, comparisons: comparisons)
+        case .share(PlanSpec.fullWeight):
+            return self.fullSums(standing, byRoute, copies, comparisons)
+        case .share:
+            return StageSums(
+                routes: plan.routes.map { name in
+                    StageSums.Route(
+                        name: name, new: self.side(byRoute[name]?.new), old: self.side(byRoute[name]?.old))
+                },
+                latency: StageSums.Latency(
+                    new: self.durations(counts, \.newDurations), old: self.durations(counts, \.oldDurations)),
+                comparisons: comparisons)
+        // There is nobody to compare with any more: what still brakes is that the new side is gone.
+        case .retire: return StageSums(routes: plan.routes.map { .init(name: $0, new: .init(), old: .init()) })
+        }
+    }
+
+    /// All live requests are the new side's: the old one is known by copies, or by the stage before.
+    private static func fullSums(
+        _ standing: PlanStanding, _ counts: [String: StageCounts], _ copies: [String: MirrorSums.Route],
+        _ comparisons: StageSums.Comparisons
+    ) -> StageSums {
+        let plan = standing.plan
+        let isCopied = plan.mirror(standing.state.stage) > 0 && !copies.isEmpty
+        let routes = plan.routes.map { name in
+            if isCopied {
+                return StageSums.Route(
+                    name: name, new: copies[name]?.live ?? StageSums.Side(),
+                    old: copies[name]?.copies ?? StageSums.Side())
+            }
+            return StageSums.Route(
+                name: name, new: self.side(counts[name]?.new),
+                old: standing.baseline?.routes[name]?.side ?? StageSums.Side())
+        }
+        let present = DurationCounts(
+            edges: LatencyGrid.edges,
+            counts: counts.values.reduce(into: LatencyGrid()) { $0.merge($1.newDurations) }.counts)
+        return StageSums(
+            routes: routes,
+            latency: standing.baseline.map { baseline in
+                StageSums.Latency(new: present, old: baseline.durationCounts, isFromAnotherStage: true)
+            }, comparisons: comparisons)
+    }
+
+    static func side(_ counters: ArmCounters?) -> StageSums.Side {
+        guard let counters else { return StageSums.Side() }
+        return StageSums.Side(
+            samples: counters.samples, errors: counters.errors, clientErrors: counters.clientErrors,
+            cancelled: counters.cancelled)
+    }
+
+    static func durations(_ counts: [StageCounts], _ grid: KeyPath<StageCounts, LatencyGrid>) -> DurationCounts {
+        DurationCounts(
+            edges: LatencyGrid.edges, counts: counts.reduce(into: LatencyGrid()) { $0.merge($1[keyPath: grid]) }.counts)
+    }
+}

@@ -1,0 +1,295 @@
+import Migration
+import RoutesFile
+import Traffic
+
+/// An event of a plan, with what is known when it comes.
+package struct PlanChange: Sendable {
+    package var name: String
+    package var event: PlanEvent
+    package var facts: PlanFacts
+    /// The numbers behind it, as JSON.
+    package var evidence: String?
+    /// What the present stage has counted; kept where the next one is compared with it.
+    package var baseline: StageBaseline?
+    package var ifMatch: [String] = []
+    /// The run that it was seen of; nil: whichever runs.
+    package var epoch: UInt64?
+
+    package init(
+        _ name: String, _ event: PlanEvent, facts: PlanFacts, evidence: String? = nil, baseline: StageBaseline? = nil
+    ) {
+        self.name = name
+        self.event = event
+        self.facts = facts
+        self.evidence = evidence
+        self.baseline = baseline
+    }
+}
+
+/// Plans: their states change here and nowhere else, together with the weights that they mean.
+extension RoutingState {
+    /// The plan whose affair the weights of a route are; nil: nobody's.
+    func owner(of route: String) -> PlanStanding? {
+        self.plans.values.first { $0.ownsWeights && $0.plan.routes.contains(route) }
+    }
+
+    /// Whose the weights of a route are, for whoever asks why a request goes where it goes.
+    func planWords(of route: String) -> String? {
+        guard let standing = self.plans.values.first(where: { $0.plan.routes.contains(route) }) else { return nil }
+        let (plan, state) = (standing.plan, standing.state)
+        guard state.phase != .ready else { return "migration \(plan.name) is not started" }
+        return "migration \(plan.name) is \(state.phase.rawValue) in \(PlanWords.stage(plan, state.stage)), epoch "
+            + "\(state.epoch): \(plan.to) is given \(PlanWords.share(state.share))"
+    }
+
+    // MARK: steps
+
+    mutating func step(_ change: PlanChange, at now: UInt64, wall: UInt64) throws(ChangeRefused) -> Transition {
+        guard !self.isHandingOver else { throw .handingOver }
+        guard var standing = self.plans[change.name] else { throw .notFound("no migration \"\(change.name)\"") }
+        try self.check(change.ifMatch)
+        // What was seen of another run decides nothing in this one.
+        if let epoch = change.epoch, epoch != standing.state.epoch { return self.unchanged }
+        var facts = change.facts
+        facts.weightsDiffer = standing.state.phase.isActive && self.weightsDiffer(standing)
+        var step = try self.step(standing, change.event, facts)
+        if step.state.epoch != standing.state.epoch {
+            // Never a number that another run has had, of this plan or of one that was here before.
+            step.state.epoch = max(step.state.epoch, self.lastEpoch + 1)
+            self.lastEpoch = step.state.epoch
+            if step.state.stage != standing.state.stage || standing.state.phase == .ready {
+                standing.baseline = change.baseline
+            }
+            standing.stageSince = wall
+        }
+        let before = standing.state
+        standing.state = step.state
+        if before.phase != step.state.phase { standing.since = wall }
+        var transition = self.unchanged
+        for action in step.actions {
+            self.carryOut(action, of: standing, before, change.evidence, &transition)
+        }
+        self.follow(standing, wall: wall)
+        // Most ticks change nothing but the time that was held.
+        if !step.actions.isEmpty || before.phase != step.state.phase { self.publishMarks(at: now, &transition) }
+        return transition
+    }
+
+    private func step(
+        _ standing: PlanStanding, _ event: PlanEvent, _ facts: PlanFacts
+    ) throws(ChangeRefused) -> PlanMachine.Step {
+        do throws(PlanRefusal) {
+            return try standing.machine.step(standing.state, event, facts)
+        } catch {
+            throw .plan(error, migration: standing.plan.name)
+        }
+    }
+
+    private mutating func carryOut(
+        _ action: PlanAction, of standing: PlanStanding, _ before: PlanState, _ evidence: String?,
+        _ transition: inout Transition
+    ) {
+        let plan = standing.plan
+        switch action {
+        case .journal(let word, _, let reason, let forced):
+            transition.notes.append(
+                Transition.Note(
+                    what: word == .wouldRetreat ? .wouldRetreat : .migration, subject: plan.name,
+                    detail: PlanWords.detail(word, of: standing, before: before), reason: reason, evidence: evidence,
+                    forced: forced))
+        case .table(let share, _):
+            for name in plan.routes {
+                guard let index = self.routeIndices[name], let split = self.spec.routes[index].split else { continue }
+                self.setSplit(of: index, to: standing.split(split, share: share), .migration, "", &transition)
+            }
+        case .restoreFile:
+            for name in plan.routes {
+                guard let index = self.routeIndices[name], let split = self.spec.routes[index].split else { continue }
+                let file = self.fileWeights(of: name) ?? [:]
+                let entries = split.map {
+                    SplitEntry(upstream: $0.upstream, weight: file[$0.upstream] ?? $0.weight)
+                }
+                self.setSplit(of: index, to: entries, .migration, "", &transition)
+            }
+        case .notify(let word), .alert(let word): transition.tellings.append(word)
+        // The engine asks for it when it sees the state; the marks say the number.
+        case .verdict, .epoch: break
+        }
+    }
+
+    /// Keeps where it stands, and since when the new side has had all.
+    private mutating func follow(_ standing: PlanStanding, wall: UInt64) {
+        var standing = standing
+        if standing.watchesOldSide {
+            standing.fullSince = standing.fullSince ?? wall
+        } else {
+            standing.fullSince = nil
+        }
+        self.plans[standing.plan.name] = standing
+    }
+
+    /// Whether routes of the plan have other weights than its share says.
+    private func weightsDiffer(_ standing: PlanStanding) -> Bool {
+        standing.plan.routes.contains { name in
+            guard let index = self.routeIndices[name], let split = self.spec.routes[index].split else { return false }
+            return standing.share(of: split) != standing.state.share
+        }
+    }
+
+    // MARK: weights by hand
+
+    /// Whether a change only takes from the new side of a plan that is active, which nothing may refuse.
+    func lowersPlan(_ change: WeightChange) -> Bool {
+        guard let owner = self.owner(of: change.route), let index = self.routeIndices[change.route],
+            let split = self.spec.routes[index].split
+        else { return false }
+        let after = split.map { SplitEntry(upstream: $0.upstream, weight: change.weights[$0.upstream] ?? $0.weight) }
+        return owner.share(of: after) < owner.share(of: split)
+    }
+
+    /// Plans whose weights somebody has just set: lower is always taken, higher only where it is meant. They pause.
+    mutating func tellPlans(
+        of transition: inout Transition, by who: String, force: Bool, reason: String, at now: UInt64, wall: UInt64
+    ) throws(ChangeRefused) {
+        let changed = transition.reweightings.filter { $0.before != $0.after }
+        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) where standing.ownsWeights {
+            let own = changed.filter { standing.plan.routes.contains($0.route) }
+            guard !own.isEmpty else { continue }
+            let isRise = own.contains { standing.share(of: $0.after) > standing.share(of: $0.before) }
+            guard standing.state.phase != .retreating else {
+                if isRise { throw .owned(migration: standing.plan.name) }
+                continue
+            }
+            let share = standing.plan.routes.compactMap { name in
+                self.routeIndices[name].flatMap { self.spec.routes[$0].split }.map { standing.share(of: $0) }
+            }.max()
+            let facts = PlanFacts(
+                now: Int64(clamping: now), judgement: GateBook.Judgement(readings: [], thinRoutes: []))
+            let step: PlanMachine.Step
+            do throws(PlanRefusal) {
+                step = try standing.machine.step(
+                    standing.state,
+                    .weighed(share: share ?? 0, isRise: isRise, by: who, force: force, reason: reason), facts)
+            } catch {
+                throw .owned(migration: standing.plan.name)
+            }
+            var next = standing
+            next.state = step.state
+            if standing.state.phase != .paused { next.since = wall }
+            transition.notes.append(
+                Transition.Note(
+                    what: .migration, subject: standing.plan.name,
+                    detail: PlanWords.detail(.weighed, of: next, before: standing.state), reason: reason))
+            self.follow(next, wall: wall)
+            var spec = self.spec
+            self.markRoutes(of: &spec)
+            self.spec = spec
+        }
+    }
+
+    // MARK: the file
+
+    /// Takes on the plans of a file that is about to be in force. Answers what the journal is told.
+    mutating func adoptPlans(
+        _ configuration: BalancerConfiguration, at now: UInt64, wall: UInt64
+    ) -> [Transition.Note] {
+        var notes: [Transition.Note] = []
+        var plans: [String: PlanStanding] = [:]
+        for spec in configuration.migrations {
+            guard var standing = PlanStanding(spec, state: PlanState()) else { continue }
+            var isChanged = false
+            if let present = self.plans[spec.plan.name], self.inheritedPlans[spec.plan.name] == nil {
+                isChanged = present.fingerprint != standing.fingerprint
+                standing.state = present.state
+                standing.since = present.since
+                standing.stageSince = present.stageSince
+                standing.fullSince = present.fullSince
+                standing.baseline = present.baseline
+                standing.state.stage = min(standing.state.stage, spec.plan.stages.count - 1)
+            } else if let record = self.inheritedPlans[spec.plan.name] {
+                isChanged = record.fingerprint != standing.fingerprint
+                if let state = record.state(of: spec.plan, now: Int64(clamping: now)) { standing.state = state }
+                standing.since = record.since
+                standing.stageSince = record.stageSince
+                standing.fullSince = record.fullSince
+                standing.baseline = record.baseline
+            }
+            self.inheritedPlans[spec.plan.name] = nil
+            if standing.ownsWeights, self.keepWeights(of: standing, configuration) { isChanged = true }
+            if isChanged, standing.state.phase.isActive, standing.state.phase != .paused {
+                notes.append(self.pause(&standing, at: now, wall: wall))
+            }
+            plans[spec.plan.name] = standing
+        }
+        for standing in self.plans.values where plans[standing.plan.name] == nil && standing.ownsWeights {
+            notes.append(
+                Transition.Note(
+                    what: .migration, subject: standing.plan.name,
+                    detail: "stopped: the file has no such migration any more; weights stay"))
+        }
+        self.plans = plans
+        return notes
+    }
+
+    private func pause(_ standing: inout PlanStanding, at now: UInt64, wall: UInt64) -> Transition.Note {
+        let before = standing.state
+        let facts = PlanFacts(
+            now: Int64(clamping: now), judgement: GateBook.Judgement(readings: [], thinRoutes: []))
+        if let step = try? standing.machine.step(before, .pause(.fileChanged, by: ""), facts) {
+            standing.state = step.state
+            standing.since = wall
+        }
+        return Transition.Note(
+            what: .migration, subject: standing.plan.name,
+            detail: PlanWords.detail(.paused, of: standing, before: before), reason: "file-changed")
+    }
+
+    /// What a plan has put in force stays, whatever the file now says of its routes' weights. True if it says something else.
+    private mutating func keepWeights(of standing: PlanStanding, _ configuration: BalancerConfiguration) -> Bool {
+        var isChanged = false
+        for route in configuration.table.routes where standing.plan.routes.contains(route.name) {
+            guard let file = route.split?.weights else { continue }
+            let present = self.routeIndices[route.name].flatMap { self.spec.routes[$0].split?.weights }
+            let known = self.live[route.name]?.fileWeights ?? self.fileWeights(of: route.name)
+            guard let known, known != file else { continue }
+            isChanged = true
+            guard let weights = self.live[route.name]?.weights ?? present,
+                Set(weights.keys).isSubset(of: Set(file.keys))
+            else { continue }
+            self.live[route.name] = LiveState.Weights(route: route.name, weights: weights, fileWeights: file)
+        }
+        return isChanged
+    }
+
+    // MARK: what the data plane is told
+
+    /// Which stage's counters requests count into, how many are copied, and whose requests are noted.
+    func markRoutes(of spec: inout TableSpec) {
+        let standings = self.plans.values.sorted { $0.plan.name < $1.plan.name }
+        let watching = standings.filter(\.watchesOldSide)
+        for index in spec.routes.indices {
+            let name = spec.routes[index].name
+            if let standing = standings.first(where: { $0.plan.routes.contains(name) }) {
+                spec.routes[index].migration?.epoch = standing.counts ? standing.state.epoch : 0
+                spec.routes[index].migration?.mirrorShare =
+                    standing.counts ? standing.plan.mirror(standing.state.stage) : 0
+            }
+            guard let split = spec.routes[index].split, !watching.isEmpty || spec.routes[index].watchedMember != nil
+            else { continue }
+            spec.routes[index].watchedMember = split.firstIndex { entry in
+                watching.contains { $0.plan.from == entry.upstream }
+            }
+        }
+    }
+
+    /// Marks what is in force, and publishes it if anything has changed.
+    private mutating func publishMarks(at now: UInt64, _ transition: inout Transition) {
+        var spec = self.spec
+        self.markRoutes(of: &spec)
+        let isMarked = spec != self.spec
+        self.spec = spec
+        if isMarked || transition.reweightings.contains(where: { $0.before != $0.after }) {
+            self.publish(at: now, &transition)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Ledger
+import Migration
+import RoutesFile
+import Traffic
+
+/// What a step of a plan did, or would do.
+package struct PlanOutcome: Sendable {
+    package var standing: PlanStanding
+    package var etag: String
+    package var changed: Bool
+    /// What the journal was told, or would be, in words.
+    package var words: [String]
+    package var warnings: [String]
+    package var tellings: [PlanAction.Word]
+}
+
+/// Plans take their steps here, in the same turn and in the same way as every other change.
+extension TablePublisher {
+    package func step(
+        _ change: PlanChange, origin: ChangeOrigin, dryRun: Bool = false
+    ) async throws(ChangeRefused) -> PlanOutcome {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        if change.event != .tick { await self.mendLedger() }
+        // Each replica would judge what it alone has counted, and move the weights of all.
+        if self.agreement != nil, case .start = change.event {
+            throw .invalid([
+                ControlProblem(path: "$", message: "plans do not run yet where replicas share what is live ($.cluster)")
+            ])
+        }
+        var change = change
+        var (next, transition) = try self.applying(.plan(change))
+        let phase = self.state.plans[change.name]?.state.phase
+        if !change.isForced, self.raises(transition, of: change.name) {
+            let objections = await self.objections(to: transition)
+            if !objections.isEmpty {
+                change.facts.objection = objections.map(\.problem.message).joined(separator: "; ")
+                do throws(ChangeRefused) {
+                    (next, transition) = try self.applying(.plan(change))
+                } catch {
+                    if !dryRun { self.count(objections) }
+                    throw error
+                }
+                // Told once, not with each tick.
+                if !dryRun, next.plans[change.name]?.state.phase != phase { self.count(objections) }
+            }
+        }
+        let isRise = self.raises(transition, of: change.name)
+        if !dryRun {
+            let entries = try await self.intend(
+                transition, to: next, origin, forced: change.isForced,
+                mayBeLate: !isRise || change.isForced)
+            await self.putInForce(next, transition)
+            await self.confirm(entries)
+        }
+        guard let standing = next.plans[change.name] else { throw .notFound("no migration \"\(change.name)\"") }
+        return PlanOutcome(
+            standing: standing, etag: self.state.tag, changed: !transition.notes.isEmpty,
+            words: transition.notes.map { note in
+                note.subject == change.name ? note.detail : "\(note.subject): \(note.detail)"
+            }, warnings: self.warnings(transition) + self.ledgerWarnings, tellings: transition.tellings)
+    }
+
+    /// Writes how long plans have been held, so that a process that is killed has lost little of it.
+    func keepStandings() async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        guard let ledger = self.ledger, ledger.trouble == nil, ledger.store.isOpen, !self.state.isHandingOver else {
+            return
+        }
+        let running = self.state.plans.values.filter { $0.state.phase == .running || $0.state.phase == .retreating }
+        let changes = self.planChanges.filter { change in running.contains { $0.plan.name == change.key } }
+        guard !changes.isEmpty else { return }
+        do throws(LedgerFailure) {
+            try await ledger.store.write([], live: LedgerRows.standings(self.state, by: changes))
+        } catch {
+            self.fail(error)
+        }
+    }
+
+    /// Writes who needed a side; false if that cannot be now.
+    func keepNeeds(_ rows: [NeedRow]) async -> Bool {
+        guard let store = self.ledger?.store, self.ledger?.trouble == nil, store.isOpen else { return false }
+        return (try? await store.read { file throws(LedgerFailure) in try file.putNeeds(rows) }) != nil
+    }
+
+    /// Who has needed sides, as far as that was written.
+    func keptNeeds() async -> [NeedRow] {
+        guard let store = self.ledger?.store, store.isOpen else { return [] }
+        return (try? await store.read { file throws(LedgerFailure) in try file.needs() }) ?? []
+    }
+
+    /// Which changes set where plans stand.
+    func rememberPlans(_ entries: [JournalEntry]) {
+        for entry in entries where self.state.plans[entry.subject] != nil { self.planChanges[entry.subject] = entry.id }
+    }
+
+    /// Whether the new side gets more anywhere.
+    private func raises(_ transition: Transition, of name: String) -> Bool {
+        guard let standing = self.state.plans[name] else { return false }
+        return transition.reweightings.contains { standing.share(of: $0.after) > standing.share(of: $0.before) }
+    }
+
+    private func objections(to transition: Transition) async -> [Objection] {
+        let window = await self.traffic()
+        let routes = transition.reweightings.filter { $0.before != $0.after }
+        let after = Dictionary(
+            routes.map { ($0.route, self.shares($0.after, $0)) }, uniquingKeysWith: { first, _ in first })
+        return routes.flatMap { reweighting in
+            self.objections(
+                route: reweighting.route, from: self.shares(reweighting.before, reweighting),
+                to: after[reweighting.route] ?? [], window, beside: after)
+        }
+    }
+
+    private func count(_ objections: [Objection]) {
+        for reason in Set(objections.map(\.reason)) { self.guardRefusals[reason, default: 0] += 1 }
+    }
+
+    private func warnings(_ transition: Transition) -> [String] {
+        transition.reweightings.filter { $0.before != $0.after }.flatMap { reweighting in
+            WeightChange.warnings(
+                before: self.shares(reweighting.before, reweighting),
+                after: self.shares(reweighting.after, reweighting), failover: reweighting.failover
+            ).map { "\(reweighting.route): \($0)" }
+        }
+    }
+}
+
+extension PlanChange {
+    /// It is meant in spite of objections.
+    var isForced: Bool {
+        switch self.event {
+        case .start(_, _, let force, let reason), .advance(_, let force, let reason),
+            .weighed(_, _, _, let force, let reason):
+            force && !reason.isEmpty
+        default: false
+        }
+    }
+}

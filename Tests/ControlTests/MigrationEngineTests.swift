@@ -1,0 +1,294 @@
+@testable import Control
+import Migration
+import RoutesFile
+import Synchronization
+import Testing
+import Traffic
+
+/// Plans over counters that a test sets, by a clock that it moves.
+@Suite struct MigrationEngineTests {
+    private struct Rig: Sendable {
+        let bench = Bench()
+        let engine: MigrationEngine
+
+        init() {
+            self.engine = MigrationEngine(
+                publisher: self.bench.publisher, dataPlane: self.bench.dataPlane, clock: self.bench.time.clock)
+        }
+
+        static func configuration(
+            _ change: (inout PlanSpec) -> Void = { _ in }, core: UInt32 = 1, gateway: UInt32 = 0
+        ) -> BalancerConfiguration {
+            var configuration = Sample.configuration(core: core, gateway: gateway)
+            var plan = PlanSpec(
+                name: "move", routes: ["api"], from: "core", to: "gateway",
+                stages: [
+                    .init(.share(50_000), hold: 10_000), .init(.share(250_000), hold: 10_000),
+                    .init(.share(1_000_000), hold: 10_000, approval: true), .init(.retire, hold: 20_000),
+                ])
+            plan.gates.mismatches = nil
+            plan.gates.p50 = nil
+            plan.gates.p99 = nil
+            change(&plan)
+            configuration.migrations = [MigrationSpec(plan: plan)]
+            configuration.table.routes[0].migration = MigrationTraffic(name: "move", from: 0, to: 1)
+            return configuration
+        }
+
+        func load(_ configuration: BalancerConfiguration = Self.configuration()) async throws {
+            _ = try await self.bench.load(configuration)
+            for port in [UInt16(3300), 3301, 3302] { self.set(port, .up) }
+        }
+
+        func set(_ port: UInt16, _ state: Operational) {
+            self.bench.registry.endpoint(
+                upstream: port == 3300 ? "core" : "gateway", address: Sample.address(port), probed: true
+            ).setOperational(state, now: self.bench.time.clock.monotonic())
+        }
+
+        func count(epoch: UInt64, new: (bad: UInt64, of: UInt64), old: (bad: UInt64, of: UInt64)) {
+            var counts = StageCounts(route: "api", epoch: epoch)
+            counts.new.samples = new.of
+            counts.new.errors = new.bad
+            counts.old.samples = old.of
+            counts.old.errors = old.bad
+            self.bench.dataPlane.state.withLock { state in
+                state.stages.removeAll { $0.epoch == epoch }
+                state.stages.append(counts)
+            }
+        }
+
+        func tick(_ milliseconds: UInt64 = 1_000) async {
+            self.bench.time.advance(milliseconds)
+            await self.engine.tick()
+        }
+
+        @discardableResult
+        func act(_ event: PlanEvent) async throws -> PlanOutcome {
+            try await self.engine.act(
+                "move", event, origin: ChangeOrigin(.api, who: "ann"), ifMatch: [], dryRun: false)
+        }
+
+        var standing: PlanStanding? { get async { await self.bench.publisher.current.state.plans["move"] } }
+        var phase: PlanState.Phase? { get async { await self.standing?.state.phase } }
+        var weights: [String: UInt32] { get async { await self.bench.weights } }
+    }
+
+    @Test("A start is one table: weights, the run's number and the marks of the data plane")
+    func start() async throws {
+        let rig = Rig()
+        try await rig.load()
+        #expect(await rig.bench.publisher.current.table.spec.routes[0].migration?.epoch == 0)
+        let before = rig.bench.dataPlane.generations.count
+        try await rig.act(.start(by: "ann"))
+        #expect(rig.bench.dataPlane.generations.count == before + 1)
+        let route = await rig.bench.publisher.current.table.spec.routes[0]
+        #expect(route.migration?.epoch == 1 && route.split?.weights == ["core": 950_000, "gateway": 50_000])
+        let entries = await rig.bench.publisher.entries
+        #expect(entries.suffix(2).map(\.what) == [.migration, .migration])
+        #expect(entries.last?.subject == "api" && entries.last?.before?.weights == ["core": 1, "gateway": 0])
+    }
+
+    @Test("It rises when the hold is over and the gates pass, and says by what numbers")
+    func rises() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        rig.count(epoch: 1, new: (0, 2_000), old: (0, 38_000))
+        for _ in 0..<9 { await rig.tick() }
+        #expect(await rig.weights["gateway"] == 50_000)
+        for _ in 0..<3 { await rig.tick() }
+        #expect(await rig.weights["gateway"] == 250_000)
+        let entry = await rig.bench.publisher.entries.last { $0.subject == "move" }
+        #expect(entry?.detail.hasPrefix("advanced to stage 2 of 4 (25 %)") == true, "\(String(describing: entry))")
+        #expect(entry?.evidence?.contains(#""gate":"errors""#) == true)
+        #expect(entry?.origin == .migration && entry?.who == "move")
+        // Samples of the stage before decide nothing in this one.
+        for _ in 0..<20 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        rig.count(epoch: 2, new: (0, 2_000), old: (0, 6_000))
+        await rig.tick()
+        #expect(await rig.phase == .waiting)
+        try await rig.act(.approve(by: "bob"))
+        #expect(await rig.weights == ["core": 0, "gateway": 1_000_000])
+        // The old side is the stage before's now.
+        #expect(await rig.standing?.baseline?.routes["api"]?.samples == 6_000)
+        #expect(await rig.bench.publisher.current.table.spec.routes[0].watchedMember == 0)
+    }
+
+    @Test("It goes back when a gate fails, wherever it is active, and counters of copies go on")
+    func goesBack() async throws {
+        for pauses in [false, true] {
+            let rig = Rig()
+            try await rig.load()
+            try await rig.act(.start(by: "ann"))
+            if pauses { try await rig.act(.pause(.byHand, by: "ann")) }
+            rig.count(epoch: 1, new: (22, 2_000), old: (38, 38_000))
+            await rig.tick()
+            #expect(await rig.phase == .retreated)
+            #expect(await rig.weights == ["core": 1_000_000, "gateway": 0])
+            #expect(await rig.engine.transitions.keys.contains { $0.to == "retreated" && $0.reason == "errors" })
+            #expect(await rig.bench.publisher.current.table.spec.routes[0].migration?.epoch == 1)
+        }
+    }
+
+    @Test("A new side that is gone is left after its time; where the old one is gone too, nothing moves, save by force")
+    func unavailable() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        rig.set(3301, .down)
+        rig.set(3302, .down)
+        for _ in 0..<10 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        rig.set(3300, .down)
+        for _ in 0..<5 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        rig.set(3300, .up)
+        await rig.tick()
+        #expect(await rig.phase == .retreated)
+
+        let blocked = Rig()
+        try await blocked.load()
+        try await blocked.act(.start(by: "ann"))
+        blocked.count(epoch: 1, new: (22, 2_000), old: (38, 38_000))
+        blocked.set(3300, .down)
+        for _ in 0..<3 { await blocked.tick() }
+        #expect(await blocked.phase == .retreating)
+        #expect(await blocked.weights["gateway"] == 50_000)
+        try await blocked.act(.retreat(by: "ann", reason: "now"))
+        #expect(await blocked.phase == .retreated)
+        #expect(await blocked.weights["gateway"] == 0)
+    }
+
+    @Test("A hand lowers at any time and pauses it; more is refused, save by force; a resume is a new run")
+    func hands() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        await #expect(throws: ChangeRefused.owned(migration: "move")) {
+            _ = try await rig.bench.setWeights(["core": 1, "gateway": 1])
+        }
+        _ = try await rig.bench.setWeights(["core": 99, "gateway": 1])
+        #expect(await rig.standing?.state.share == 10_000)
+        #expect(await rig.standing?.state.pause == .weightsByHand)
+        #expect(await rig.weights == ["core": 99, "gateway": 1])
+        try await rig.act(.resume(by: "ann"))
+        #expect(await rig.weights["gateway"] == 50_000)
+        #expect(await rig.standing?.state.epoch == 2)
+        _ = try await rig.bench.setWeights(["core": 1, "gateway": 1], force: true)
+        #expect(await rig.phase == .paused)
+        #expect(await rig.standing?.state.share == 500_000)
+    }
+
+    @Test("A file that changes the split or the plan pauses it, and what is in force stays; without the plan it ends")
+    func files() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        try await rig.load(Rig.configuration(core: 3, gateway: 1))
+        #expect(await rig.standing?.state.pause == .fileChanged)
+        #expect(await rig.weights["gateway"] == 50_000)
+        try await rig.act(.resume(by: "ann"))
+        #expect(await rig.standing?.state.epoch == 1, "the weights were the stage's all the time")
+        try await rig.load(Rig.configuration({ $0.gates.minimum = 10 }, core: 3, gateway: 1))
+        #expect(await rig.phase == .paused)
+        try await rig.act(.stop(restore: true, by: "ann"))
+        #expect(await rig.weights == ["core": 3, "gateway": 1])
+
+        try await rig.act(.start(by: "ann"))
+        var gone = Rig.configuration(core: 3, gateway: 1)
+        gone.migrations = []
+        gone.table.routes[0].migration = nil
+        try await rig.load(gone)
+        #expect(await rig.standing == nil)
+        #expect(await rig.weights["gateway"] == 50_000)
+        // Another plan of the same route never counts into what this one counted.
+        try await rig.load(Rig.configuration(core: 3, gateway: 1))
+        try await rig.act(.start(by: "ann"))
+        #expect(await rig.standing?.state.epoch == 3)
+    }
+
+    @Test("A window of the calendar holds a rise back and nothing else")
+    func freeze() async throws {
+        let rig = Rig()
+        // The manual clock stands on a Friday, 2026-01-02, 03:04 UTC.
+        try await rig.load(
+            Rig.configuration { $0.freeze = [FreezeWindow(zone: "UTC", days: [.fri], from: 0, to: 185)] })
+        try await rig.act(.start(by: "ann"))
+        rig.count(epoch: 1, new: (0, 2_000), old: (0, 38_000))
+        for _ in 0..<12 { await rig.tick() }
+        #expect(await rig.phase == .frozen)
+        for _ in 0..<60 { await rig.tick() }
+        #expect(await rig.weights["gateway"] == 250_000)
+    }
+
+    @Test("It goes on in another process: stage, weights and hold; a retreat is not forgotten")
+    func inherited() async throws {
+        let first = Rig()
+        try await first.load()
+        try await first.act(.start(by: "ann"))
+        for _ in 0..<4 { await first.tick() }
+        let live = try await first.bench.publisher.beginHandOver()
+        let record = try #require(live.plans?.first)
+        #expect(record.held == 4_000 && record.epoch == 1 && record.share == 50_000)
+        let second = Rig()
+        await second.bench.publisher.inherit(live, origin: ChangeOrigin(.takeover))
+        try await second.load()
+        #expect(await second.phase == .running)
+        #expect(await second.weights["gateway"] == 50_000)
+        await second.tick()
+        await second.tick()
+        #expect(await second.standing?.state.held == 5_000)
+        // What was a plan of another file waits for eyes.
+        let third = Rig()
+        await third.bench.publisher.inherit(live, origin: ChangeOrigin(.takeover))
+        try await third.load(Rig.configuration { $0.stages[1].hold = 1 })
+        #expect(await third.standing?.state.pause == .fileChanged)
+    }
+
+    @Test("Who still needs the old side begins its quiet time anew, and is told in the verdict")
+    func needs() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(stage: 3, by: "ann"))
+        try await rig.act(.advance(by: "ann", force: true, reason: "a drill"))
+        #expect(await rig.standing?.state.stage == 3)
+        for _ in 0..<15 { await rig.tick() }
+        #expect(await rig.standing?.state.held == 15_000)
+        rig.bench.dataPlane.state.withLock {
+            $0.needs = [NeedCount(route: "api", template: "/candidate/*", cause: .override, count: 3)]
+        }
+        await rig.tick()
+        #expect(await rig.standing?.state.held == 0)
+        let verdict = try await rig.engine.verdict("move")
+        #expect(verdict.verdict == "needed" && verdict.needs.first?.template == "/candidate/*")
+        #expect(verdict.needs.first?.cause == "override" && verdict.quietSeconds == 0)
+        for _ in 0..<21 { await rig.tick() }
+        #expect(await rig.phase == .complete)
+        #expect(try await rig.engine.verdict("move").verdict == "retirable")
+    }
+
+    @Test("The answer tells state, stage, what comes next, and of each gate the numbers and what they must reach")
+    func answer() async throws {
+        let rig = Rig()
+        try await rig.load()
+        let ready = try await rig.engine.body("move")
+        #expect(ready.state == "ready" && ready.stage == 0 && ready.gates.isEmpty)
+        let dry = try await rig.engine.answer(
+            "move", .start(by: "ann"), origin: ChangeOrigin(.api), ifMatch: [], dryRun: true)
+        #expect(dry.body.forecast?.stages.count == 4 && dry.body.migration.share == 5)
+        #expect(await rig.phase == .ready)
+        try await rig.act(.start(by: "ann"))
+        rig.count(epoch: 1, new: (2, 2_000), old: (38, 38_000))
+        await rig.tick()
+        let body = try await rig.engine.body("move")
+        #expect(body.share == 5 && body.stages.map(\.state) == ["present", "ahead", "ahead", "ahead"])
+        let errors = try #require(body.gates.first { $0.gate == "errors" })
+        #expect(errors.verdict == "pass" && errors.new.of == 2_000 && errors.margin == 0.5 && errors.tolerance == 0.1)
+        let interval = try #require(errors.interval)
+        #expect(errors.estimate == 0 && abs(interval[0] + 0.150) < 0.002 && abs(interval[1] - 0.460) < 0.002)
+        #expect(abs((errors.advance?.evidence ?? 0) - 4.2945) < 0.001 && errors.advance?.threshold == 2.9957)
+        #expect(body.next.contains("stage 2 of 4 (25 %)"), "\(body.next)")
+    }
+}
