@@ -30,6 +30,9 @@ ASKED_FOR = {
     "balancer_tls_handshakes_total": {"listener", "version", "resumed"},
     "balancer_tls_handshake_failures_total": {"listener", "reason"},
     "balancer_rate_limit_evictions_total": {"route", "rule"},
+    # What only a balancer with a plan has, likewise.
+    "balancer_migration_state": {"migration", "state"},
+    "balancer_migration_retreat_blocked": {"migration"},
     # With a cluster; the scenarios of replicas show them.
     "balancer_cluster_reachable": set(),
     "balancer_cluster_replicas_differing": set(),
@@ -315,6 +318,41 @@ CASES = [
             series("balancer_requests_total", "0 1x20", route="health", upstream="", status_class="5xx", **POD),
         ],
         [{"route": "api"}],
+    ),
+    (
+        "MigrationRetreated",
+        "2m",
+        [
+            series("balancer_migration_state", "0 1x20", migration="move", state="retreated", **POD),
+            series("balancer_migration_state", "0x20", migration="other", state="retreated", **POD),
+            series("balancer_migration_state", "1x20", migration="third", state="running", **POD),
+        ],
+        [{"migration": "move"}],
+    ),
+    (
+        "MigrationRetreatBlocked",
+        "3m",
+        [
+            series("balancer_migration_retreat_blocked", "0 1x20", migration="move", **POD),
+            series("balancer_migration_retreat_blocked", "0x20", migration="other", **POD),
+        ],
+        [{"migration": "move"}],
+    ),
+    (
+        "MigrationInconclusive",
+        "2m",
+        [series("balancer_migration_state", "0 1x20", migration="move", state="inconclusive", **POD)],
+        [{"migration": "move"}],
+    ),
+    (
+        "MigrationAwaitsApproval",
+        "62m",
+        [
+            series("balancer_migration_state", "1x70", migration="move", state="waiting", **POD),
+            # Approved in time.
+            series("balancer_migration_state", "1x50 0x20", migration="other", state="waiting", **POD),
+        ],
+        [{"migration": "move"}],
     ),
     (
         "BalancerEjections",
