@@ -1,10 +1,11 @@
 # The two commands: `make run` and `make test`. Both install what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench lint format clean tsan fuzz setup
+.PHONY: help run demo test build bench lint format clean tsan fuzz setup
 
 help:
 	@echo "make run     build, then start the balancer, a core stand-in and two gateways on sample data"
+	@echo "make demo    a migration in two minutes, whose new side turns bad and is taken out again"
 	@echo "make test    run every test"
 	@echo "make build   release binaries: .build/release/balancer and .build/release/gateway"
 	@echo "make bench   measure against nginx, HAProxy, Envoy, Caddy and Traefik; writes docs/benchmarks.md"
@@ -23,6 +24,9 @@ build: setup
 	@if command -v python3 >/dev/null; then scripts/language_data.py; fi
 	swift build -c release --static-swift-stdlib --product balancer
 	swift build -c release --static-swift-stdlib --product gateway
+
+demo: build
+	@python3 scripts/demo.py .build/release/balancer
 
 test: setup
 	@scripts/lint.sh
