@@ -64,9 +64,9 @@ class Page:
             "features": [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]})
 
     def complaints(self):
-        """What the browser's console says, refusals of tokens aside."""
+        """What the browser's console warns of, refusals of tokens aside."""
         return [entry["message"] for entry in self.driver.get_log("browser")
-                if "401 (Unauthorized)" not in entry["message"] and "ERR_CONNECTION" not in entry["message"]
+                if entry["level"] in ("WARNING", "SEVERE") and "401 (Unauthorized)" not in entry["message"] and "ERR_CONNECTION" not in entry["message"]
                 and "ERR_INCOMPLETE_CHUNKED" not in entry["message"] and "503 (Service" not in entry["message"]]
 
 
