@@ -164,8 +164,7 @@ extension UpstreamSpec: Digestible {
         digest.add(self.name)
         digest.add(self.endpoints)
         digest.add(self.names)
-        // Rarely there, and made of several kinds: its text says it all.
-        digest.add(self.discovery.map { String(reflecting: $0) })
+        digest.add(self.discovery)
         digest.add(self.balance)
         digest.add(self.health)
         digest.add(self.passive)
@@ -178,6 +177,56 @@ extension UpstreamSpec: Digestible {
         digest.add(UInt64(self.sendProxyProtocol))
         digest.add(self.tls)
         digest.add(UInt64(self.speaks.rawValue))
+    }
+}
+
+extension DiscoverySpec: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .dns(let lookup, let port):
+            digest.add(0 as UInt64)
+            digest.add(lookup)
+            digest.add(UInt64(port))
+        case .srv(let lookup):
+            digest.add(1 as UInt64)
+            digest.add(lookup)
+        case .endpointSlices(let lookup):
+            digest.add(2 as UInt64)
+            digest.add(lookup)
+        }
+    }
+}
+
+extension NameLookup: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.name)
+        digest.add(self.interval)
+        digest.add(self.resolver)
+        digest.add(self.staleFor)
+    }
+}
+
+extension EndpointSliceLookup: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.service)
+        digest.add(self.namespace)
+        digest.add(self.port)
+        digest.add(self.server)
+        digest.add(self.tokenFile)
+        digest.add(self.caFile)
+    }
+}
+
+extension EndpointSliceLookup.Port: Digestible {
+    func add(to digest: inout Digest) {
+        switch self {
+        case .name(let name):
+            digest.add(0 as UInt64)
+            digest.add(name)
+        case .number(let number):
+            digest.add(1 as UInt64)
+            digest.add(UInt64(number))
+        }
     }
 }
 
