@@ -54,6 +54,8 @@ extension Timestamp {
         (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1_900, month - 1, day)
         (parts.tm_hour, parts.tm_min, parts.tm_sec) = (hour, minute, second)
         let seconds = timegm(&parts)
+        // Brought into its bounds: a day that its month does not have lies in the next one, as a leap second may.
+        guard parts.tm_mon == month - 1 || second == 60 else { return nil }
         return seconds < 0 ? nil : UInt64(seconds) * 1_000 + UInt64(fraction)
     }
 }
