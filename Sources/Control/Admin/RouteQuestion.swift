@@ -305,8 +305,9 @@ struct RouteQuestion: Sendable {
         let random = SplitMix64(seed: now)
         var placement = Placement(forced: forced, stickyKey: key)
         var found = placement.preview(route, random: random, now: now)
-        if case .needsKey(let member) = found.choice {
-            placement.provide(key: self.balanceKey(route, member) ?? 0)
+        if case .needsKey = found.choice {
+            // Which endpoint of the side it would be is not told.
+            placement.provide(key: 0)
             found = placement.preview(route, random: random, now: now)
         }
         guard let member = found.member, member < entries.count else { return nil }
@@ -318,11 +319,6 @@ struct RouteQuestion: Sendable {
         case .none, .endpoint, .needsKey: break
         }
         return name
-    }
-
-    private func balanceKey(_ route: Route, _ member: Int) -> UInt64? {
-        guard case .consistentHash(let key)? = route.upstream(member)?.spec.balance else { return nil }
-        return self.hash(key)
     }
 
     private static func conditions(_ spec: RouteSpec) -> String {

@@ -161,8 +161,6 @@ extension HTTP1Client {
         } else if used > 0 {
             self.inbound.consume(used, pool: &self.core.buffers)
         }
-        // More of it may belong to the next request.
-        if self.state == .idle, !self.inbound.isEmpty { self.hasUntried = true }
     }
 
     /// Passes body bytes to the exchange. Answers how many were used.
