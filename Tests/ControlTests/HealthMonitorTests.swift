@@ -241,6 +241,19 @@ struct ProbeExchangeTests {
         #expect(named.hasPrefix("HEAD / HTTP/1.1\r\nHost: api.example.org\r\n"))
     }
 
+    @Test("Whom a connection is for is told in front of the request, or in front of TLS", arguments: [1, 2] as [UInt8])
+    func announcement(version: UInt8) {
+        var exchange = self.exchange()
+        let request = exchange.request
+        #expect(exchange.announcement.isEmpty)
+        exchange.proxyProtocol = version
+        let start = version == 1 ? "PROXY UNKNOWN\r\n" : "\r\n\r\n\0\r\nQUIT\n"
+        #expect(exchange.announcement.starts(with: start.utf8))
+        #expect(exchange.request == exchange.announcement + request)
+        exchange.speaksTLS = true
+        #expect(exchange.request == request, "it is sent before the handshake already")
+    }
+
     @Test(
         "How an exchange ends is the cause",
         arguments: [

@@ -94,6 +94,24 @@ struct NamesTests {
         return clock
     }
 
+    @Test("An upstream gets as many addresses of names as the file may give it, and each once")
+    func bound() {
+        var names = ResolvedNames()
+        let many = (0..<1_500).map { IPAddress(v4: 0x0A00_0000 | UInt32($0)) }
+        let hasChanged = [
+            names.put(.success(Array(many.prefix(10))), host: "few"), names.put(.success(many), host: "many"),
+        ]
+        #expect(hasChanged == [true, true])
+        var upstream = UpstreamSpec(name: "core")
+        upstream.endpoints = [SocketAddress(ip: many[0], port: 80)]
+        upstream.names = ["few", "Many"].enumerated().map { EndpointName(host: $1, port: 80, position: $0 + 1) }
+        var spec = TableSpec()
+        spec.upstreams = [upstream]
+        let unresolved = names.fill(&spec, listeners: [])
+        #expect(unresolved.isEmpty)
+        #expect(spec.upstreams[0].endpoints == many.prefix(1_024).map { SocketAddress(ip: $0, port: 80) })
+    }
+
     @Test("A name that is not found holds up nothing but its endpoint, which comes when the name does")
     func later() async throws {
         let zone = Zone()

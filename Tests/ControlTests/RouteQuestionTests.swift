@@ -44,6 +44,25 @@ struct RouteQuestionTests {
         #expect(out.reasons.last == "gateway has no available endpoint: the answer is 503")
     }
 
+    @Test("The route's conditions are told as they are written")
+    func conditions() throws {
+        let table = self.table { route, _ in
+            route.match.hosts = [.exact("example.org"), .suffix(".example.net")]
+            route.match.paths = [.exact("/candidates"), .prefix("/api")]
+            route.match.methods = ["GET", "HEAD"]
+            route.match.headers = [HeaderMatch(name: "x-a", value: nil), HeaderMatch(name: "x-b", value: "c")]
+        }
+        #expect(
+            try self.ask(table, ["X-A: 1", "X-B: c"]).reasons.first
+                == "route \"api\" is the most specific one that matches: host example.org or *.example.net, "
+                + "path prefix /api or exactly /candidates, method GET or HEAD, field x-a is present, field x-b is \"c\""
+        )
+        let all = self.table { route, _ in route.match = MatchSpec() }
+        #expect(
+            try self.ask(all, []).reasons.first
+                == "route \"api\" is the most specific one that matches: it matches everything")
+    }
+
     @Test(
         "Only who may override does",
         arguments: [

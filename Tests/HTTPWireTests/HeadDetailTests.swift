@@ -15,6 +15,17 @@ struct HeadDetailTests {
         String(decoding: bytes[Int(range.lower)..<Int(range.upper)], as: UTF8.self)
     }
 
+    @Test(
+        "Each fault has its status and a word of its own",
+        arguments: [
+            (.requestLineTooLong, 414, "request-line-too-long"), (.headTooLarge, 431, "header-block-too-large"),
+            (.tooManyFields, 431, "too-many-header-fields"), (.versionNotSupported, 505, "version-not-supported"),
+            (.expectationFailed, 417, "expectation-failed"), (.malformed(.bareLF), 400, "bare-lf"),
+        ] as [(HeadError, UInt16, String)])
+    func faults(fault: HeadError, status: UInt16, word: String) {
+        #expect(fault.status == status && fault.reason == word)
+    }
+
     @Test("Of several Upgrade fields the first is the wish; empty ones are none")
     func upgrade() throws {
         for (fields, wish) in [

@@ -293,6 +293,18 @@ struct RequestHeadTests {
         for refused in [head(65), head(64, 1), head(3_000)] {
             #expect(Parsing.request(refused) == .refused(.malformed(.tooManyConnectionOptions)))
         }
+        // The usual ones alone in their fields are read in another way, and counted alike.
+        func usual(_ word: String, _ count: Int) -> [UInt8] {
+            let fields = String(repeating: "Connection: \(word)\r\n", count: count)
+            return Parsing.bytes("GET / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
+        }
+        for word in ["close", "keep-alive", "upgrade", "x"] {
+            guard case .request = Parsing.request(usual(word, 64)) else {
+                Issue.record("\(word): \(Parsing.request(usual(word, 64)))")
+                continue
+            }
+            #expect(Parsing.request(usual(word, 65)) == .refused(.malformed(.tooManyConnectionOptions)), "\(word)")
+        }
         #expect(HeadError.malformed(.tooManyConnectionOptions).status == 400)
         let response = Parsing.bytes("HTTP/1.1 200 OK\r\n") + head(65).dropFirst(25)
         #expect(Parsing.response(response) == .refused(.malformed(.tooManyConnectionOptions)))

@@ -85,6 +85,46 @@ import Testing
         #expect(requests[3].field("content-length") == "0")
     }
 
+    @Test("DATA of several streams in turns, all in one read, is each its own request's")
+    func turns() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(http2Before: upstream)
+        let peer = try HTTP2Peer(balancer)
+        let streams = (0..<3).map { _ in
+            peer.request(method: "POST", fields: [("content-length", "6")], isEnd: false)
+        }
+        #expect(try eventually { try balancer.metric("balancer_http2_streams_active") == 3 })
+        var bytes: [UInt8] = []
+        for (turn, letter) in ["a", "b", "c"].enumerated() {
+            for (number, stream) in streams.enumerated() {
+                bytes += peer.frame(
+                    FrameType.data, flags: turn == 2 ? 1 : 0, stream: stream, Array("\(letter)\(number)".utf8))
+            }
+        }
+        peer.send(bytes)
+        for (number, stream) in streams.enumerated() {
+            #expect(try peer.answer(stream).text == "a\(number)b\(number)c\(number)")
+        }
+    }
+
+    @Test("Heads may be as large as a reload makes them, on connections to come")
+    func largerHeads() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        func top(_ limit: String) -> String { #""limits": {"headerBytes": "\#(limit)"}"# }
+        let balancer = try BalancerProcess(http2Before: upstream, top: top("4KiB"))
+        func status() throws -> String? {
+            let peer = try HTTP2Peer(balancer)
+            let long = String(repeating: "x", count: 11_000)
+            return try peer.answer(peer.request(fields: [("x-long", long)])).status
+        }
+        #expect(try status() == "431")
+        let text = Routes.configuration(upstreams: [("core", [upstream.port])], top: top("32KiB"))
+            .replacing(#""address": "127.0.0.1:0"}],"#, with: #""address": "127.0.0.1:0", "http2": true}],"#)
+        try BalancerProcess.write(text, to: balancer.file)
+        #expect(try eventually { try status() == "200" })
+        #expect(upstream.requests.last?.field("x-long")?.utf8.count == 11_000)
+    }
+
     @Test("A large body up passes as the upstream takes it, and the window grows")
     func largeUpload() throws {
         let size = 20 << 20
@@ -234,6 +274,31 @@ import Testing
         #expect(try peer.answer(short).reset == 1)
         #expect(try peer.answer(peer.request("/still")).text == "/still")
         #expect(!upstream.requests.contains { $0.field("x-0") != nil })
+    }
+
+    @Test("A client that resets its stream once it has the answer has been answered")
+    func resetBehindAnswer() throws {
+        let received = Progress()
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            _ = try reader.head(seconds: 60)
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            // It would read on.
+            _ = connection.readAll(seconds: 60)
+            received.add(1)
+        }
+        let balancer = try BalancerProcess(http2Before: upstream, accessLog: true)
+        let peer = try HTTP2Peer(balancer)
+        let stream = peer.request(method: "POST", isEnd: false)
+        peer.data(stream, "abc")
+        #expect(peer.read { $0.answers[stream]?.isEnded == true })
+        #expect(peer.answers[stream]?.reset == nil)
+        peer.reset(stream)
+        let line = try balancer.program.await { $0.contains(#""stream":\#(stream),"#) ? $0 : nil }
+        #expect(line.contains(#""status":200"#) && !line.contains("client-closed"), "\(line)")
+        #expect(try balancer.metric(#"balancer_requests_total{route="api",upstream="core",status_class="2xx"}"#) == 1)
+        #expect(eventually { received.value == 1 }, "the endpoint is let go")
+        #expect(try balancer.outstanding() == 0)
     }
 
     @Test("An early answer is whole, then the rest of its request is refused without blame")

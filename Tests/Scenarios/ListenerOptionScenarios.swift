@@ -48,6 +48,29 @@ import Testing
         #expect(try ports.map { try Listening.inodes($0) } == sockets)
     }
 
+    @Test("A listener that changes beside one that does not is another one at once, on connections that are open too")
+    func oneOfTwo() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let reserved = try [ReservedPort(), ReservedPort()]
+        defer { withExtendedLifetime(reserved) {} }
+        let ports = reserved.map(\.number)
+        let before = #"{"name": "closed", "match": {"listener": "second"}, "respond": {"status": 410}}"#
+        let balancer = try BalancerProcess(
+            self.file(core.port, [("public", ports[0]), ("second", ports[1])], route: before))
+        let first = try RawConnection(port: ports[0])
+        var firstReader = MessageReader(first)
+        let second = try RawConnection(port: ports[1])
+        var secondReader = MessageReader(second)
+        #expect(try self.status(first, &firstReader).contains(" 200 "))
+        #expect(try self.status(second, &secondReader).contains(" 410 "))
+        let after = #"{"name": "closed", "match": {"listener": "other"}, "respond": {"status": 404}}"#
+        try BalancerProcess.write(
+            self.file(core.port, [("public", ports[0]), ("other", ports[1])], route: after), to: balancer.file)
+        let isRenamed = try eventually { try self.status(second, &secondReader).contains(" 404 ") }
+        #expect(isRenamed)
+        #expect(try self.status(first, &firstReader).contains(" 200 "))
+    }
+
     @Test("A route that names a listener that is not there is refused, and nothing changes")
     func unknown() throws {
         let core = try ScriptedUpstream.plain("core")

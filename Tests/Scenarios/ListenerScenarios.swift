@@ -80,6 +80,22 @@ import Testing
         }
     }
 
+    @Test("A stop for want of descriptors waits a while for one: who is in the queue is served")
+    func stoppedShort() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let balancer = try BalancerProcess(before: core)
+        // Connections there are none, and no descriptor for one.
+        try Listening.limitFiles(of: balancer.program, to: 3)
+        let waiting = try balancer.connect()
+        waiting.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        #expect(eventually { balancer.program.errors.contains { $0.contains("cannot accept") } })
+        balancer.program.signal(SIGTERM)
+        #expect(eventually { balancer.program.errors.contains { $0.contains("draining") } })
+        try Listening.limitFiles(of: balancer.program, to: 1_024)
+        #expect(waiting.readAll(seconds: 10).text.hasSuffix("core"))
+        #expect(balancer.program.awaitExit() == 0)
+    }
+
     // MARK: contention
 
     @Test("Of a hundred processes that start at the same moment on one address one serves")

@@ -101,6 +101,26 @@ import Testing
             let (text, _) = try balancer.exchange("GET /a?b HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
             #expect(text.contains("Location: \(expected)\r\n"), "\(text)")
         }
+        // A client of HTTP/1.0 need not name a host: where there is none, there is no address on another scheme.
+        let (old, _) = try balancer.exchange("GET /a?b HTTP/1.0\r\n\r\n")
+        #expect(old.hasPrefix("HTTP/1.1 400 ") && !old.contains("Location:"), "\(old)")
+    }
+
+    @Test("A redirect of a request that names no host stays where it is")
+    func withoutHost() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let balancer = try BalancerProcess(
+            Self.configuration(
+                core.port,
+                routes: """
+                    {"name": "moved", "match": {"path": "/old"}, "redirect": {"path": "/new"}},
+                    {"name": "elsewhere", "match": {"path": "/other"}, "redirect": {"host": "example.org"}},
+                    {"name": "api", "split": {"core": 1}}
+                    """))
+        for (path, expected) in [("/old?b", "/new?b"), ("/other?b", "http://example.org/other?b")] {
+            let (text, _) = try balancer.exchange("GET \(path) HTTP/1.0\r\n\r\n")
+            #expect(text.contains("\r\nLocation: \(expected)\r\n"), "\(text)")
+        }
     }
 
     // MARK: limits

@@ -89,6 +89,31 @@ import Testing
         }
     }
 
+    @Test("Another table keeps connections whose TLS stays the same, and no others")
+    func reload() throws {
+        let made = try Self.certificates.get()
+        let endpoint = try Endpoint(made.make("kept", names: ["127.0.0.1"]))
+        let address = "127.0.0.1:\(endpoint.port)"
+        let same = "{\"ca\": \"\(made.authority)\"}"
+        let balancer = try BalancerProcess(self.document(address, same))
+        /// With another route, whose status tells that the file is in force.
+        func change(_ tls: String, _ status: Int) throws {
+            let route = #"{"name": "new", "match": {"path": "/new"}, "respond": {"status": \#(status)}}, "#
+            try BalancerProcess.write(
+                self.document(address, tls).replacing(#""routes": ["#, with: #""routes": [\#(route)"#),
+                to: balancer.file)
+            #expect(try eventually { try balancer.request("/new").status == status })
+        }
+        #expect(try balancer.request("/1").text == "/1 TLSv1.3")
+        try change(same, 404)
+        #expect(try balancer.request("/2").text == "/2 TLSv1.3")
+        #expect(endpoint.connections == 1)
+        try change("{\"ca\": \"\(made.authority)\", \"minimumVersion\": \"1.3\"}", 410)
+        #expect(try balancer.request("/3").text == "/3 TLSv1.3")
+        #expect(endpoint.connections == 2)
+        #expect(endpoint.program.output.contains("request /3 new"), "\(endpoint.program.output)")
+    }
+
     @Test("An endpoint that is not who it should be gets no request: 502, counted, told by its probes")
     func refuses() throws {
         let made = try Self.certificates.get()

@@ -163,7 +163,9 @@ import Testing
         let allowed = allowedPair.balancer
         #expect(try allowed.setWeights("{\"core\": 1, \"gateway\": 0}").status == 200)
         for _ in 0..<5 { #expect(try allowed.request(fields: fields).text == "gateway") }
-        #expect(try allowed.request(fields: "X-Balancer-Upstream: nobody\r\n").text == "core")
+        for name in ["nobody", "gateway2", "gatewa", "Gateway"] {
+            #expect(try allowed.request(fields: "X-Balancer-Upstream: \(name)\r\n").text == "core", "\(name)")
+        }
         let elsewherePair = try Pair(", \"override\": {\"from\": [\"192.0.2.0/24\"]}")
         let elsewhere = elsewherePair.balancer
         #expect(try elsewhere.setWeights("{\"core\": 1, \"gateway\": 0}").status == 200)

@@ -35,6 +35,29 @@ struct UserTests {
         #expect(hash.count < 3 || !words.contains(hash))
     }
 
+    @Test("Neither words nor a dump of a specification show a hash or a key")
+    func secrets() {
+        let key = Array("secret-key".utf8)
+        var specs: [Any] = [
+            UserSpec(name: "ann", hash: Self.bcrypt), NamedFile(path: "/key", bytes: key),
+        ]
+        var auth = BasicAuthSpec(realm: "a")
+        auth.users = [UserSpec(name: "ann", hash: Self.bcrypt)]
+        auth.file = NamedFile(path: "/users", bytes: key)
+        var route = RouteSpec(name: "api", action: .respond(status: 404))
+        route.basicAuth = auth
+        specs += [auth, route] as [Any]
+        for spec in specs {
+            var text = ""
+            dump(spec, to: &text)
+            text += "\(spec)" + String(reflecting: spec)
+            #expect(!text.contains(Self.bcrypt) && !text.contains("secret-key"))
+            // The bytes as numbers.
+            #expect(!text.contains("115, 101, 99") && !text.contains("- 115\n"))
+            #expect(text.contains("ann") || text.contains("/key"))
+        }
+    }
+
     @Test("A file has a user a line; the first line that is not good is named")
     func files() {
         let good = UserFile.read(Array("# comment\n\nann:\(Self.bcrypt)\r\n b o b:\(Self.sha256)".utf8))
