@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Reactor
 import RoutesFile
@@ -56,6 +57,68 @@ struct NamedFileTests {
             #expect(outcome.problems.map(\.path) == [Self.place + place], "\(outcome.problems)")
             #expect(outcome.certificates.isEmpty)
         }
+    }
+
+    @Test("Each kind of file has a form, and what has another is not loaded")
+    func forms() throws {
+        let made = try Self.made.get()
+        let pair = try made.make("forms", names: ["a.example"])
+        func path(_ name: String, _ bytes: [UInt8]) throws -> String {
+            let path = "\(made.folder)/\(name)"
+            try Data(bytes).write(to: URL(fileURLWithPath: path))
+            return path
+        }
+        let empty = try path("empty", [])
+        let large = try path("large", [UInt8](repeating: 0x20, count: 16_777_217))
+        let text = try path("text", Array("nothing of the kind\n".utf8))
+        let key = try path("ticket", [UInt8](repeating: 7, count: 80))
+        let short = try path("short", [UInt8](repeating: 7, count: 79))
+        let users = try path("users", Array("ann:\n".utf8))
+        func problems(_ change: (inout BalancerConfiguration) -> Void) -> [String] {
+            var configuration = self.configuration(pair.certificate, pair.key)
+            change(&configuration)
+            return NamedFiles.read(configuration, now: Int64(time(nil))).problems.map(\.message)
+        }
+        let none = problems { _ in }
+        #expect(none.isEmpty)
+        for (file, words) in [
+            (empty, "is empty"), (large, "has more than 16777216 bytes"), (text, "has no PEM certificate"),
+        ] {
+            let found = problems {
+                $0.listeners[0].tls?.clientCertificates = ListenerTLS.ClientCertificates(
+                    authorities: NamedFile(path: file), isRequired: true)
+            }
+            #expect(found == ["\(file): \(words)"])
+        }
+        let whole = problems { $0.listeners[0].tls?.tickets?.keys = [NamedFile(path: key)] }
+        #expect(whole.isEmpty)
+        let part = problems { $0.listeners[0].tls?.tickets?.keys = [NamedFile(path: short)] }
+        #expect(part.first?.hasPrefix("\(short): has 79 bytes; a ticket key has 80") == true, "\(part)")
+        let staple = problems { $0.listeners[0].tls?.certificates[0].ocsp = NamedFile(path: text) }
+        #expect(staple.first?.hasPrefix("\(text): is no OCSP response") == true, "\(staple)")
+        let auth = problems {
+            $0.table.routes[0].basicAuth = BasicAuthSpec(realm: "a")
+            $0.table.routes[0].basicAuth?.file = NamedFile(path: users)
+        }
+        #expect(auth.count == 1 && auth.first?.hasPrefix("\(users): line 1: ") == true, "\(auth)")
+        let upstream = problems {
+            $0.table.upstreams[0].tls = UpstreamTLS()
+            $0.table.upstreams[0].tls?.chain = NamedFile(path: pair.certificate)
+            $0.table.upstreams[0].tls?.key = NamedFile(path: text)
+        }
+        #expect(upstream.count == 1 && upstream.first?.hasPrefix("\(text): ") == true, "\(upstream)")
+    }
+
+    @Test("An endpoint whose certificate is not looked at is told of")
+    func unverified() throws {
+        let pair = try Self.made.get().make("unverified", names: ["a.example"])
+        var configuration = self.configuration(pair.certificate, pair.key)
+        configuration.table.upstreams[0].tls = UpstreamTLS()
+        #expect(NamedFiles.read(configuration, now: Int64(time(nil))).warnings.isEmpty)
+        configuration.table.upstreams[0].tls?.isVerified = false
+        let outcome = NamedFiles.read(configuration, now: Int64(time(nil)))
+        #expect(outcome.problems.isEmpty)
+        #expect(outcome.warnings.map(\.path) == ["$.upstreams.core.tls.verify"])
     }
 
     @Test("One certificate of several listeners is one, with all their names")

@@ -18,6 +18,45 @@ import Testing
         return problems.compactMap { $0["message"] as? String }.joined(separator: "; ")
     }
 
+    @Test("Heads and trailers may be as large as a reload makes them, both ways")
+    func largerMessages() throws {
+        let head = String(repeating: "x", count: 200_000)
+        let trailer = String(repeating: "y", count: 12_000)
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            while true {
+                upstream.record(try reader.message(seconds: 60))
+                connection.send(
+                    "HTTP/1.1 200 OK\r\nX-Long: \(head)\r\nTrailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "2\r\nok\r\n0\r\nX-End: \(trailer)\r\n\r\n")
+            }
+        }
+        let balancer = try BalancerProcess(before: upstream)
+        func ask() throws -> Message {
+            let client = try balancer.connect()
+            client.send(
+                "POST / HTTP/1.1\r\nHost: h\r\nX-Long: \(head)\r\nTE: trailers\r\nConnection: close, te\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\nX-Sum: \(trailer)\r\n\r\n")
+            var reader = MessageReader(client)
+            return try reader.message()
+        }
+        #expect(try ask().status == 431)
+        try BalancerProcess.write(
+            Routes.configuration(
+                upstreams: [("core", [upstream.port])],
+                top: #""limits": {"headerBytes": "256KiB", "trailerBytes": "16KiB"}"#), to: balancer.file)
+        var answer = try ask()
+        #expect(
+            try eventually {
+                answer = try ask()
+                return answer.status == 200
+            })
+        #expect(answer.field("x-long") == head && answer.text == "ok")
+        #expect(answer.trailers == ["X-End: \(trailer)"])
+        let request = try #require(upstream.requests.last)
+        #expect(request.field("x-long") == head && request.text == "up" && request.trailers == ["X-Sum: \(trailer)"])
+    }
+
     @Test("Whatever is in the file's place, traffic goes on, and the gauge and the status tell the truth of it")
     func places() throws {
         let upstream = try ScriptedUpstream.plain("x")
