@@ -40,7 +40,10 @@ package enum NamedFiles {
         outcome.configuration.visitFiles { path, use, file in
             let result =
                 read[file.path]
-                ?? Result { () throws(SystemError) in try WholeFile.read(file.path, waits: false) }
+                ?? Result { () throws(SystemError) in
+                    // A byte more, so that what is cut is told from what is whole.
+                    try WholeFile.read(file.path, limit: Self.limit + 1, waits: false)
+                }
             read[file.path] = result
             switch result {
             case .failure(let error):
