@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import TestSupport
 import Testing
@@ -49,6 +50,33 @@ import Testing
                 start = end + 1
             }
             self.held.removeFirst(start)
+        }
+    }
+
+    @Test("What a client writes stays within its quotes and its bounds")
+    func hostileWords() throws {
+        let upstream = try ScriptedUpstream.plain("ok")
+        let balancer = try BalancerProcess(
+            Routes.configuration(upstreams: [("core", [upstream.port])], accessLog: true))
+        let long = "/" + String(repeating: "x", count: 3_000)
+        let host = String(repeating: "h", count: 200) + "." + String(repeating: "i", count: 99)
+        let words = [
+            ("GET", #"/a"b\c","status":200,"x":""#, "h"), (String(repeating: "M", count: 40), long, host),
+            ("GET", #"/\\""#, "h"),
+        ]
+        for (method, target, host) in words {
+            let (text, _) = try balancer.exchange(
+                "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
+            #expect(text.hasPrefix("HTTP/1.1 200 "))
+        }
+        #expect(eventually { balancer.program.output.count { $0.hasPrefix("{") } == words.count })
+        let lines = balancer.program.output.filter { $0.hasPrefix("{") }
+        for (line, (method, target, host)) in zip(lines, words) {
+            let record = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            #expect(record["method"] as? String == String(method.prefix(32)))
+            #expect(record["target"] as? String == String(target.prefix(2_048)))
+            #expect(record["host"] as? String == String(host.prefix(256)))
+            #expect(record["status"] as? Int == 200 && record["x"] == nil)
         }
     }
 

@@ -112,17 +112,20 @@ import Testing
         let upstream = try ScriptedUpstream.echoing()
         func top(_ limit: String) -> String { #""limits": {"headerBytes": "\#(limit)"}"# }
         let balancer = try BalancerProcess(http2Before: upstream, top: top("4KiB"))
-        func status() throws -> String? {
+        func status(_ count: Int) throws -> String? {
             let peer = try HTTP2Peer(balancer)
-            let long = String(repeating: "x", count: 11_000)
-            return try peer.answer(peer.request(fields: [("x-long", long)])).status
+            return try peer.answer(peer.request(fields: [("x-long", String(repeating: "x", count: count))])).status
         }
-        #expect(try status() == "431")
+        #expect(try status(3_000) == "200")
+        // A block over the limit ends the connection.
+        #expect((try? status(5_000)) == nil)
         let text = Routes.configuration(upstreams: [("core", [upstream.port])], top: top("32KiB"))
             .replacing(#""address": "127.0.0.1:0"}],"#, with: #""address": "127.0.0.1:0", "http2": true}],"#)
         try BalancerProcess.write(text, to: balancer.file)
-        #expect(try eventually { try status() == "200" })
-        #expect(upstream.requests.last?.field("x-long")?.utf8.count == 11_000)
+        #expect(eventually { (try? status(5_000)) == "200" })
+        // More than the room that the smaller limit asked for.
+        #expect(try status(15_000) == "200")
+        #expect(upstream.requests.last?.field("x-long")?.utf8.count == 15_000)
     }
 
     @Test("A large body up passes as the upstream takes it, and the window grows")
