@@ -149,12 +149,13 @@ package final class ProxyServer: DataPlane {
         let grace = min(1_000, UInt64(deadlineMilliseconds) / 2)
         for worker in self.workers { await worker.beginDrain(idleGraceMilliseconds: grace) }
         let end = MonotonicClock.milliseconds() + UInt64(deadlineMilliseconds)
-        var open = await self.openConnections()
+        // Listeners first: one that has taken its last connection meanwhile would be seen closed, and the connection not.
         var isListening = await self.isListening()
+        var open = await self.openConnections()
         while open > 0 || isListening, MonotonicClock.milliseconds() < end {
             try? await Task.sleep(for: .milliseconds(20))
-            open = await self.openConnections()
             isListening = await self.isListening()
+            open = await self.openConnections()
         }
         if open > 0 {
             for worker in self.workers { await worker.closeAll() }
