@@ -78,6 +78,8 @@ let package = Package(
             dependencies: [
                 "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
                 "CDashboard", "CEpoll",
+                "Comparison", "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
+                "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -159,7 +161,10 @@ let package = Package(
         .testTarget(
             name: "CompressionTests", dependencies: ["CCompression", "Compression", "Traffic"], swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Compression", "HTTPWire", "Proxy", "Reactor", "Traffic"],
+            name: "ProxyTests",
+            dependencies: [
+                "Compression", "HTTPWire", "Proxy", "Reactor", "TestSupport", "Traffic",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ReactorTests", dependencies: ["COpenSSL", "Reactor", "TestSupport", "Traffic"],
@@ -179,7 +184,8 @@ let package = Package(
         .testTarget(
             name: "ControlTests",
             dependencies: [
-                "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor", "Ledger", "TestSupport",
+                "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor", "Ledger", "Migration",
+                "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

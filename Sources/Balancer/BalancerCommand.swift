@@ -18,7 +18,7 @@ struct BalancerCommand: AsyncParsableCommand {
             WeightCommand.self,
             UpstreamsCommand.self, EndpointCommand.self, ExplainCommand.self, JournalCommand.self,
             UndoCommand.self, MigrationCommand.self, VerdictCommand.self, CertificatesCommand.self, ClusterCommand.self,
-            TokenCommand.self, HealthCommand.self, CompareCommand.self,
+            TokenCommand.self, HealthCommand.self, CompareCommand.self, DifferencesCommand.self,
         ])
 
     static func main() async {

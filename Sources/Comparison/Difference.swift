@@ -42,6 +42,28 @@ package struct Difference: Sendable, Equatable {
             }
         }
 
+        /// The kind of that name; nil: there is none.
+        package init?(name: String) {
+            switch name {
+            case "missing": self = .missing
+            case "extra": self = .extra
+            case "type": self = .type
+            case "value": self = .value
+            case "order": self = .order
+            case "length": self = .length
+            case "duplicate": self = .duplicate
+            case "encoding": self = .encoding
+            case "too-large": self = .tooLarge
+            case "no-answer": self = .noAnswer
+            case _ where name.hasPrefix("header:"): self = .header(String(name.dropFirst(7)))
+            case _ where name.hasPrefix("status "):
+                let words = name.split(separator: " ")
+                guard words.count == 4, let old = UInt16(words[1]), let new = UInt16(words[3]) else { return nil }
+                self = .status(old: old, new: new)
+            default: return nil
+            }
+        }
+
         /// The same whichever side is called old. Chance has no direction, so what is asked about chance must have none.
         var undirected: Kind {
             switch self {

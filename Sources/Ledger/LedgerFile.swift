@@ -101,6 +101,7 @@ package final class LedgerFile: Sendable {
             try connection.transaction { () throws(LedgerFailure) in
                 try connection.execute(Self.schema)
                 try connection.execute(Self.pruned)
+                try connection.execute(Self.differences)
                 try connection.execute(Self.needTable)
                 try connection.execute(
                     "PRAGMA application_id = \(Self.application); PRAGMA user_version = \(Self.format)")
@@ -118,6 +119,7 @@ package final class LedgerFile: Sendable {
             throw LedgerFailure(.damaged, "its pages do not fit together")
         }
         try connection.execute(Self.pruned)
+        try connection.execute(Self.differences)
         try connection.execute(Self.needTable)
     }
 

@@ -9,6 +9,7 @@ package final class ProxyServer: DataPlane {
     private let listeners: ListenerSet
     private let accessLog: AccessLogSink?
     private let plans: PlanHistory
+    private let mirror: MirrorLoop
     private let registry: EndpointRegistry
     /// The most client connections at a time that the process's descriptors allow, however many routes.json does.
     package let connectionCeiling: Int
@@ -30,8 +31,11 @@ package final class ProxyServer: DataPlane {
         let count = max(1, count)
         let (troubles, trouble) = AsyncStream<ListenerTrouble>.makeStream(bufferingPolicy: .bufferingNewest(64))
         self.listenerTroubles = troubles
+        let mirror = try MirrorLoop()
+        self.mirror = mirror
         let admission = Admission(
-            accessLog: accessLog, ceiling: Admission.ceiling(descriptors: descriptors, workers: count),
+            accessLog: accessLog, mirror: mirror.intake,
+            ceiling: Admission.ceiling(descriptors: descriptors, workers: count),
             processors: count, trouble: trouble)
         self.connectionCeiling = admission.ceiling
         let plans = PlanHistory(table)
@@ -54,6 +58,14 @@ package final class ProxyServer: DataPlane {
     /// Starts the workers' threads. Throws if there is none to be had.
     package func start() throws(SystemError) {
         for (index, worker) in self.workers.enumerated() { try worker.start(index: index) }
+        try self.mirror.start()
+    }
+
+    package var mirroredPairs: AsyncStream<MirroredPair> { self.mirror.pairs }
+
+    package func askAgain(_ request: any MirroredRequest) async -> MirroredAnswer? {
+        guard let request = request as? CopiedRequest else { return nil }
+        return await self.mirror.ask(request)
     }
 
     package func publish(_ table: RoutingTable) async {
@@ -177,5 +189,6 @@ package final class ProxyServer: DataPlane {
 
     package func stop() {
         for worker in self.workers { worker.stop() }
+        self.mirror.stop()
     }
 }

@@ -60,13 +60,16 @@ package final class BlockingThreads: Sendable {
     private let queue: Queue
     private let count: Int
 
-    /// Starts the threads, which end with the last reference. Throws if there are none to be had.
-    package init(named name: String, count: Int = 1) throws(SystemError) {
+    /// Starts the threads, so much nicer than the process, which end with the last reference. Throws if there are none to be had.
+    package init(named name: String, count: Int = 1, niceness: Int32 = 0) throws(SystemError) {
         let queue = try Queue()
         self.queue = queue
         self.count = count
         for _ in 0..<count {
-            try Thread.start(named: name) { queue.serve() }
+            try Thread.start(named: name) {
+                if niceness > 0 { cepoll_be_nicer(niceness) }
+                queue.serve()
+            }
         }
     }
 

@@ -80,7 +80,7 @@ struct AcceptedTests {
                 "limits": { "requestLine": "1KiB", "headerBytes": "2KB", "headerCount": 7, "body": "1.5GiB",
                     "requestBodyRate": "1KiB", "buffered": "1MiB",
                     "connections": 8, "connectionsPerClient": 9, "interimResponses": 0, "chunkExtensionBytes": "10B",
-                    "trailerBytes": 11, "http2": { "concurrentStreams": 12, "resets": 13, "unsentControl": 14,
+                    "trailerBytes": 11, "mirrorBody": "1MiB", "http2": { "concurrentStreams": 12, "resets": 13, "unsentControl": 14,
                         "streamWindow": "128KiB", "connectionWindow": "1MiB" },
                     "tls": { "handshakes": 12, "handshakesPerClient": 13, "handshakesPerTurn": 14 } },
                 "buffering": { "request": "64KiB" },
@@ -151,6 +151,7 @@ struct AcceptedTests {
         limits.interimResponses = 0
         limits.chunkExtensionBytes = 10
         limits.trailerBytes = 11
+        limits.mirrorBody = 1_048_576
         limits.tls.handshakes = 12
         limits.tls.handshakesPerClient = 13
         limits.tls.handshakesPerTurn = 14

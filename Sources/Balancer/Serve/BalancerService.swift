@@ -18,6 +18,7 @@ final class BalancerService: Sendable {
     private let accessLog: AccessLogSink?
     private let publisher: TablePublisher
     private let history: TrafficHistory
+    private let comparisons: ComparisonService
     private let migrations: MigrationEngine
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
@@ -93,6 +94,8 @@ final class BalancerService: Sendable {
             Agreement(spec, replica: options.replica, logger: logger)
         }
         let history = TrafficHistory(dataPlane: proxy)
+        let comparisons = ComparisonService(
+            dataPlane: proxy, ledger: ledger, thread: try BlockingThreads(named: "comparison", niceness: 10))
         let publisher = TablePublisher(
             registry: registry, dataPlane: proxy, ledger: ledger, replica: options.replica, agreement: agreement,
             logger: logger,
@@ -115,12 +118,14 @@ final class BalancerService: Sendable {
         self.adminCertificate = adminCertificate
         self.publisher = publisher
         self.history = history
+        self.comparisons = comparisons
         self.migrations = MigrationEngine(
-            publisher: publisher, dataPlane: proxy, logger: logger, traffic: { await history.window() })
+            publisher: publisher, dataPlane: proxy, mirror: comparisons, logger: logger,
+            traffic: { await history.window() })
         self.lookUps = lookUps
         let reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
-            adminCertificate: adminCertificate,
+            adminCertificate: adminCertificate, comparisons: comparisons,
             thread: try BlockingThreads(named: "routes-file"), logger: logger)
         self.reloader = reloader
         self.events = EventFeed(
@@ -170,6 +175,8 @@ final class BalancerService: Sendable {
             group.addTask { await self.publisher.keepLedger() }
             group.addTask { await self.history.run() }
             group.addTask { await self.events.run() }
+            group.addTask { await self.comparisons.run() }
+            group.addTask { await self.comparisons.keep() }
             group.addTask { await self.publisher.watchReserves() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
@@ -276,6 +283,7 @@ final class BalancerService: Sendable {
         if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
         self.proxy.stop()
         if !handedOver { await self.publisher.agreement?.leave() }
+        await self.comparisons.flush()
         await self.publisher.flushLedger()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
@@ -296,8 +304,8 @@ extension BalancerService {
     private var plane: ControlPlane {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
-            discovery: self.discovery, migrations: self.migrations, lifecycle: self.lifecycle, access: self.access,
-            events: self.events,
+            discovery: self.discovery, comparisons: self.comparisons, migrations: self.migrations,
+            lifecycle: self.lifecycle, access: self.access, events: self.events,
             adminConnections: self.adminConnections,
             observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },

@@ -118,6 +118,21 @@ package struct ClassBook: Sendable {
         return true
     }
 
+    /// What an earlier process knew of a class. Before the first comparison, in the order in which they were found.
+    package mutating func restore(
+        _ key: ClassKey, seen: UInt64, confirmed: UInt64, cleared: UInt64, rechecks: UInt64, repeated: UInt64,
+        isReal: Bool, acceptedFor: String?, examples: [Example]
+    ) {
+        guard self.places[key] == nil, self.records.count < Self.limit else { return }
+        let place = self.place(of: key)
+        self.accounts[self.records[place].account].restore(rechecks: rechecks, repeated: repeated, isReal: isReal)
+        self.records[place].seen = seen
+        self.records[place].confirmed = confirmed
+        self.records[place].cleared = min(cleared, seen)
+        self.records[place].acceptedFor = acceptedFor
+        for example in examples { self.records[place].examples.add(example) }
+    }
+
     /// Records one comparison. `found` is A against B; `recheck` is A against A′ and A′ against B, nil if there was none.
     @discardableResult
     package mutating func record(
@@ -180,6 +195,10 @@ package struct ClassBook: Sendable {
             if let place = self.places[key] { return place }
             // One more for each route: routes are named in the file, not by who asks.
         }
+        return self.place(of: key)
+    }
+
+    private mutating func place(of key: ClassKey) -> Int {
         let account = self.accountPlace(key.undirected)
         self.records.append(Record(key: key, account: account))
         self.places[key] = self.records.count - 1

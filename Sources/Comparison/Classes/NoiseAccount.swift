@@ -30,6 +30,17 @@ package struct NoiseAccount: Sendable, Equatable {
         self.threshold = Evidence.threshold(falseAlarm / (position * (position + 1)))
     }
 
+    /// What an earlier process knew.
+    package mutating func restore(rechecks: UInt64, repeated: UInt64, isReal: Bool) {
+        self.rechecks = rechecks
+        self.repeated = min(repeated, rechecks)
+        if isReal || self.evidence >= self.threshold {
+            self.verdict = .real
+        } else {
+            self.verdict = self.repeated >= 2 && self.repeated * 4 >= self.rechecks ? .noise : .open
+        }
+    }
+
     /// `repeats`: whether the old side differs from itself in the class.
     package mutating func record(repeats: Bool) {
         self.rechecks += 1

@@ -18,6 +18,8 @@ struct AccessCheck: RouterMiddleware {
                 .change
             } else if Self.open.contains(request.routedPath) {
                 .probe
+            } else if Self.isExamples(request.routedPath) {
+                .examples
             } else {
                 request.routedPath == "/metrics" ? .metrics : .read
             }
@@ -38,7 +40,11 @@ struct AccessCheck: RouterMiddleware {
             return try await self.deny(failure, request, context, now)
         case .viewer(let name):
             return try await self.deny(
-                AdminFailure(status: .forbidden, "the token \(name) is a viewer's: it changes nothing"), request,
+                AdminFailure(
+                    status: .forbidden,
+                    purpose == .examples
+                        ? "the token \(name) is a viewer's: examples of answers are for operators"
+                        : "the token \(name) is a viewer's: it changes nothing"), request,
                 context, now)
         case .slow(let seconds):
             var failure = AdminFailure(
@@ -46,6 +52,12 @@ struct AccessCheck: RouterMiddleware {
             failure.headers[.retryAfter] = "\(seconds)"
             return try await self.deny(failure, request, context, now)
         }
+    }
+
+    /// `/api/v1/migrations/NAME/differences/CLASS` shows what servers have answered.
+    private static func isExamples(_ path: String) -> Bool {
+        let segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        return segments.count > 5 && segments[2] == "migrations" && segments[4] == "differences"
     }
 
     private func deny(

@@ -76,7 +76,7 @@ package final class AdminAccess: Sendable {
                 switch purpose {
                 case .probe: false
                 case .metrics: state.metrics != nil
-                case .read, .change: !state.tokens.isEmpty
+                case .read, .examples, .change: !state.tokens.isEmpty
                 }
             guard needsToken else { return .allowed(name: nil) }
             // A right token is let in whatever others send from the same address, which may be that of everybody behind a
@@ -98,7 +98,9 @@ package final class AdminAccess: Sendable {
                 state.noteWrong(from: client, now: now)
                 return .unknown
             }
-            guard purpose != .change || found.role == .operator else { return .viewer(name: found.name) }
+            guard (purpose != .change && purpose != .examples) || found.role == .operator else {
+                return .viewer(name: found.name)
+            }
             return .allowed(name: found.name)
         }
     }
@@ -122,6 +124,8 @@ package final class AdminAccess: Sendable {
         case probe
         case metrics
         case read
+        /// Of answers that differ.
+        case examples
         case change
     }
 

@@ -25,6 +25,7 @@ package struct AdminAPI: Sendable {
             self.addUpstreams(to: router)
             self.addJournal(to: router)
             self.addInsight(to: router)
+            self.addDifferences(to: router)
             self.addEvents(to: router)
             self.addDashboard(to: router)
             self.addMigrations(to: router)

@@ -7,6 +7,8 @@ package struct ControlPlane: Sendable {
     package var health: HealthMonitor
     package var reloader: ConfigurationReloader
     package var discovery: EndpointDiscovery?
+    /// nil: nothing is compared.
+    package var comparisons: ComparisonService?
     /// nil: plans of the file do not run.
     package var migrations: MigrationEngine?
     package var lifecycle: Lifecycle
@@ -29,7 +31,8 @@ package struct ControlPlane: Sendable {
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
-        discovery: EndpointDiscovery? = nil, migrations: MigrationEngine? = nil, lifecycle: Lifecycle,
+        discovery: EndpointDiscovery? = nil, comparisons: ComparisonService? = nil,
+        migrations: MigrationEngine? = nil, lifecycle: Lifecycle,
         access: AdminAccess = AdminAccess(), events: EventFeed? = nil,
         adminConnections: AdminConnections = AdminConnections(),
         observeConnections: AdminConnections = AdminConnections(),
@@ -42,6 +45,7 @@ package struct ControlPlane: Sendable {
         self.health = health
         self.reloader = reloader
         self.discovery = discovery
+        self.comparisons = comparisons
         self.migrations = migrations
         self.lifecycle = lifecycle
         self.access = access
@@ -103,6 +107,7 @@ package struct ControlPlane: Sendable {
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
         page.cluster = await self.publisher.agreement?.figures
         page.certificates = await self.reloader.certificateFigures
+        page.compared = await self.comparisons?.known ?? []
         page.eventClients = UInt64(self.events.clients.count)
         page.eventClientsCut = self.events.clients.cutCount
         page.migrations = await self.migrations?.figures()

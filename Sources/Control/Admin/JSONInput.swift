@@ -151,6 +151,20 @@ extension JSONInput {
         return (state, upstream, reason ?? "", force)
     }
 
+    /// `{"reason": TEXT}`, which must say something.
+    func neededReason() throws(ChangeRefused) -> String {
+        guard case .object(let members) = self else {
+            throw .invalid([ControlProblem(path: "$", message: "expected an object, found \(self.kind)")])
+        }
+        var problems = Self.unknown(members, known: ["reason"])
+        let reason = Self.text(members["reason"], path: "$.reason", &problems) ?? ""
+        if reason.isEmpty, problems.isEmpty {
+            problems.append(ControlProblem(path: "$.reason", message: "must say why"))
+        }
+        guard problems.isEmpty else { throw .invalid(problems) }
+        return reason
+    }
+
     static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {
         switch value {
         case nil, .null?: return nil

@@ -184,6 +184,7 @@ enum OpenAPIDocument {
                   "403": {"$ref": "#/components/responses/Refused"},
                   "404": {"$ref": "#/components/responses/Refused"},
                   "422": {"$ref": "#/components/responses/Refused"}}}},
+        \(Self.differences)
             \(Self.migrationPaths)
             "/api/v1/openapi.json": {"get": {"summary": "This document",
               "responses": {"200": {"description": "OpenAPI 3.1"}}}}
@@ -191,6 +192,7 @@ enum OpenAPIDocument {
           "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "parameters": {
+        \(Self.differenceParameters)
               "LimitRoute": {"name": "route", "in": "query", "required": true, "schema": {"type": "string"}},
               "LimitRule": {"name": "rule", "in": "query", "required": true, "schema": {"type": "string"},
                 "description": "Name of the limit"},
@@ -198,7 +200,9 @@ enum OpenAPIDocument {
                 "description": "An address, or the value of the header or cookie; none for a limit on all requests"},
               "RouteName": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}
             },
+        \(Self.differenceBodies)
             "schemas": {
+        \(Self.differenceSchemas)
               "Problem": {"type": "object", "required": ["path", "message"], "properties": {
                 "path": {"type": "string", "example": "$.weights.gatway"}, "message": {"type": "string"},
                 "line": {"type": "integer"}}},
@@ -311,6 +315,7 @@ enum OpenAPIDocument {
                 "generationBefore": {"type": "integer"}, "generationAfter": {"type": "integer"}}}
             },
             "responses": {
+        \(Self.differenceResponses)
               "Refused": {"description": "Refused; nothing was changed", "content": {"application/json": {"schema": {
                 "type": "object", "required": ["error", "problems"], "properties": {
                   "error": {"type": "string"},

@@ -78,6 +78,13 @@ package enum MetricName: String, CaseIterable, Sendable {
     case tlsTicketKeyAge = "balancer_tls_ticket_key_age_seconds"
     case endpointTLSFailures = "balancer_endpoint_tls_failures_total"
     case tlsStapleExpired = "balancer_tls_staple_expired"
+    case mirrorCopies = "balancer_mirror_copies_total"
+    case mirrorDropped = "balancer_mirror_dropped_total"
+    case mirrorDuration = "balancer_mirror_duration_seconds"
+    case mirrorMemory = "balancer_mirror_memory_bytes"
+    case comparisons = "balancer_comparisons_total"
+    case classes = "balancer_classes"
+    case rechecks = "balancer_rechecks_total"
     case migrationState = "balancer_migration_state"
     case migrationStage = "balancer_migration_stage"
     case migrationShare = "balancer_migration_share"
@@ -105,7 +112,7 @@ package enum MetricName: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .requestDuration, .tlsHandshakeDuration: .histogram
+        case .requestDuration, .tlsHandshakeDuration, .mirrorDuration: .histogram
         case .cpuSeconds: .counter
         default: self.rawValue.hasSuffix("_total") ? .counter : .gauge
         }
@@ -194,6 +201,13 @@ package enum MetricName: String, CaseIterable, Sendable {
             "Clients of the admin API that were cut because they did not read the events that they follow."
         case .adminDenied: "Calls of the admin API that were not let in for want of a token, or of the right one."
         case .buildInfo: "Always 1; the version is in the label."
+        case .mirrorCopies: "Copies of live requests that were answered, by migration, upstream and status class."
+        case .mirrorDropped: "Requests that were to be copied and were not compared, by migration and reason."
+        case .mirrorDuration: "From a copy's sending to the end of its answer."
+        case .mirrorMemory: "Bytes that copies hold: requests, live answers and their own."
+        case .comparisons: "Live answers compared with those to their copies, by migration and result."
+        case .classes: "Classes of differences, by migration and state."
+        case .rechecks: "Times that the old side was asked again, by migration."
         case .migrationState: "1 for the state that the migration is in."
         case .migrationStage: "Stage of the migration, from 1; 0 before it is started."
         case .migrationShare: "Share of live requests that the migration gives the new side, 0 to 1."

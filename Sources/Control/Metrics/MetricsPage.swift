@@ -21,6 +21,8 @@ package struct MetricsPage: Sendable {
     package var migrations: MigrationFigures?
     /// nil: this process is alone.
     package var cluster: ClusterFigures?
+    /// What is known of plans whose sides are compared.
+    var compared: [ComparedPlan] = []
     package var process: ProcessFacts
     /// Monotonic milliseconds.
     package var now: UInt64
@@ -55,6 +57,7 @@ package struct MetricsPage: Sendable {
         self.writeTable(&text)
         self.writeMigrations(&text)
         self.writeCluster(&text)
+        self.writeMirror(&text)
         self.writeProcess(&text)
         return text.text
     }
@@ -82,7 +85,7 @@ package struct MetricsPage: Sendable {
         }
     }
 
-    private static let classes = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"]
+    static let classes = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"]
 
     private func writeRequests(_ text: inout MetricsText) {
         var merged: [RouteKey: RouteCounters] = [:]

@@ -12,6 +12,7 @@ package actor ConfigurationReloader {
     private let discovery: EndpointDiscovery?
     private let names: HostNames?
     private let access: AdminAccess?
+    private let comparisons: ComparisonService?
     private let adminCertificate: AdminCertificate?
     private let clock: ControlClock
     private let logger: Logger
@@ -37,7 +38,8 @@ package actor ConfigurationReloader {
     /// The file is read on `thread`.
     package init(
         path: String, publisher: TablePublisher, discovery: EndpointDiscovery? = nil, names: HostNames? = nil,
-        access: AdminAccess? = nil, adminCertificate: AdminCertificate? = nil, clock: ControlClock = .system,
+        access: AdminAccess? = nil, adminCertificate: AdminCertificate? = nil,
+        comparisons: ComparisonService? = nil, clock: ControlClock = .system,
         thread: BlockingThreads, logger: Logger
     ) {
         self.thread = thread
@@ -46,6 +48,7 @@ package actor ConfigurationReloader {
         self.discovery = discovery
         self.names = names
         self.access = access
+        self.comparisons = comparisons
         self.adminCertificate = adminCertificate
         self.clock = clock
         self.logger = logger
@@ -142,6 +145,7 @@ package actor ConfigurationReloader {
             let outcome = try await self.publisher.load(files.configuration, origin: origin)
             self.inForce = bytes
             self.showAdminCertificate(files.configuration)
+            await self.comparisons?.adopt(configuration.migrations)
             self.access?.set(known, metrics: admin?.metricsToken)
             self.adopt(files, of: configuration)
             self.accept(configuration, outcome: outcome, origin: origin)

@@ -57,6 +57,8 @@ package struct JournalEntry: Sendable, Equatable, Codable {
         case leader
         /// A key of a limit was forgiven.
         case limit
+        /// A class of differences was accepted, or opened again.
+        case difference
         /// Live weights were written into the file.
         case saved
         /// A plan took a step, or its weights came into force.

@@ -22,7 +22,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     case clientCertificate
 
     // Our own.
-    case xBalancerReason, xBalancerHops
+    case xBalancerReason, xBalancerHops, xBalancerMirror
 
     case cookie, accept, date, maxForwards, authorization
     case contentType
@@ -56,6 +56,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         ("client-cert", .clientCertificate), ("client-cert-chain", .clientCertificate),
 
         ("x-balancer-reason", .xBalancerReason), ("x-balancer-hops", .xBalancerHops),
+        ("x-balancer-mirror", .xBalancerMirror),
 
         ("cookie", .cookie), ("accept", .accept), ("date", .date), ("max-forwards", .maxForwards),
 

@@ -28,7 +28,7 @@ package enum OwnFields {
     /// Written by balancers alone.
     @inline(__always)
     static func isOwn(_ name: FieldName) -> Bool {
-        name == .xBalancerReason || name == .xBalancerHops
+        name == .xBalancerReason || name == .xBalancerHops || name == .xBalancerMirror
     }
 
     /// Whether a `Connection` option takes such a field away. Not what frames or routes the message, nor what the proxy

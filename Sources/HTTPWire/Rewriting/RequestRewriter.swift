@@ -119,7 +119,7 @@ package enum RequestRewriter {
             return true
         case .xBalancerHops: return policy.writesVia
         // Nobody's word but our own (RFC 9440 2.4).
-        case .xBalancerReason, .clientCertificate: return false
+        case .xBalancerReason, .xBalancerMirror, .clientCertificate: return false
         default: break
         }
         if field.nominated || OwnFields.isHopByHop(field.id) { return false }

@@ -25,7 +25,7 @@ extension Exchange {
         _ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ piece: BodyPiece, _ data: UnsafeRawPointer?
     ) {
         guard let route, self.phase.isUnanswered else { return }
-        if route.with({ $0.changesAnswers }) { return self.changedAnswerBegan(head, source, piece, data) }
+        if route.with({ $0.watchesAnswers }) { return self.watchedAnswerBegan(head, source, piece, data) }
         _ = self.pass(head, source, piece, data)
     }
 
@@ -67,6 +67,7 @@ extension Exchange {
         guard let client else { return }
         let stream = self.clientStream
         if self.phase.isTunnel { return self.tunnelDown(piece, data) }
+        if self.tap != nil { self.tapBody(piece, data) }
         if self.isGRPC, piece.isEnd { self.noteGRPCTrailers(piece) }
         guard self.coder == nil else { return self.answerCoded(piece, data) }
         self.passed(piece, client.with { $0.answerBody(piece, data, on: stream) })

@@ -79,7 +79,7 @@ extension Exchange {
     }
 
     /// Who asks, for the upstream. Valid up to the write.
-    private func addedLines(_ route: RoutePlan, _ client: ClientConnection) -> UnsafeRawBufferPointer {
+    func addedLines(_ route: RoutePlan, _ client: ClientConnection) -> UnsafeRawBufferPointer {
         let room = self.core.memory.roomForChanges()
         var writer = ByteWriter(room)
         route.authentication?.writeLine(ofUser: Int(self.user), into: &writer)
@@ -100,7 +100,9 @@ extension Exchange {
 
     /// A body that came whole with its head is kept for a further attempt: of what may be sent twice, and of gRPC, which endpoints
     /// may refuse unseen.
-    var keepsBody: Bool { self.method.isIdempotent || self.isGRPC }
+    var keepsBody: Bool {
+        self.method.isIdempotent || self.isGRPC || (self.route?.with { $0.copiesBodies } ?? false)
+    }
 
     /// A further piece of the body.
     func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?) {

@@ -81,6 +81,8 @@ final class Exchange: Handle {
     /// Brings its body into a shorter form; nil: it goes as it came. And bytes of that form.
     var coder: ContentCoder?
     var codedBytes: UInt64 = 0
+    /// Keeps request and answer for a copy; nil: there will be none.
+    var tap: MirrorTap?
     /// It is gRPC; until when the client waits, in milliseconds (0: it does not say); and what became of it, by gRPC's own status
     /// (-1: nothing has said so).
     var isGRPC = false

@@ -5,6 +5,8 @@ import Reactor
 struct KeptTrailers {
     private var lines = ByteQueue()
 
+    var isEmpty: Bool { self.lines.isEmpty }
+
     /// Takes the lines that the last piece left in `frames`.
     mutating func takeOver(_ piece: BodyPiece, from frames: UnsafeMutableRawBufferPointer, pool: inout BufferPool) {
         guard piece.trailerBytes > 0 else { return }

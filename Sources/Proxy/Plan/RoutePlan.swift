@@ -62,6 +62,13 @@ final class RoutePlan: Sendable {
     /// nil: answers go as they came.
     let compression: CompressionPlan?
 
+    /// nil: nothing is copied.
+    let mirror: MirrorPlan?
+    /// Answers are changed or copied.
+    let watchesAnswers: Bool
+    /// The bodies of requests that must not be sent twice are kept for their copies.
+    let copiesBodies: Bool
+
     let isSticky: Bool
     let hasOverride: Bool
 
@@ -106,6 +113,14 @@ final class RoutePlan: Sendable {
         self.localCounters = localCounters
         self.sides = ContiguousArray(route.split?.entries.map(\.upstream) ?? [])
         self.policy = Self.policy(spec, forwarding: forwarding)
+        self.mirror = MirrorPlan(route) { set, remove in
+            var copy = spec
+            copy.requestHeaders.set.append(set)
+            copy.requestHeaders.remove += remove
+            return Self.policy(copy, forwarding: forwarding)
+        }
+        self.watchesAnswers = self.changesAnswers || self.mirror != nil
+        self.copiesBodies = self.mirror?.keepsBodies ?? false
         self.addsLines = spec.basicAuth?.userHeader != nil || self.policy.forwardsCertificate
         if case .endpoint = spec.hostRewrite {
             self.rewritesHostToEndpoint = true

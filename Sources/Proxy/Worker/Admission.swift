@@ -15,6 +15,8 @@ final class Admission: Sendable {
     private let held = Atomic<Int>(0)
     private let loops = Mutex<[EventLoop]>([])
     let accessLog: AccessLogSink?
+    /// Where copies are left; nil: nowhere.
+    let mirror: MirrorQueue?
 
     /// Client connections that leave descriptors for upstreams and for ourselves, whatever `limits.connections` allows.
     let ceiling: Int
@@ -23,11 +25,12 @@ final class Admission: Sendable {
     private let trouble: AsyncStream<ListenerTrouble>.Continuation
 
     init(
-        accessLog: AccessLogSink?, ceiling: Int, processors: Int = 1,
+        accessLog: AccessLogSink?, mirror: MirrorQueue? = nil, ceiling: Int, processors: Int = 1,
         trouble: AsyncStream<ListenerTrouble>.Continuation
     ) {
         self.checks = CredentialChecks(processors: processors)
         self.accessLog = accessLog
+        self.mirror = mirror
         self.ceiling = ceiling
         self.trouble = trouble
     }

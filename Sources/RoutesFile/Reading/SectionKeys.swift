@@ -71,7 +71,7 @@ package struct SectionKeys: Sendable, Equatable {
         [
             "requestLine", "headerBytes", "headerCount", "body", "requestBodyRate", "buffered", "connections",
             "connectionsPerClient",
-            "interimResponses", "chunkExtensionBytes", "trailerBytes", "http2", "tls",
+            "interimResponses", "chunkExtensionBytes", "trailerBytes", "mirrorBody", "http2", "tls",
         ])
     package static let http2Limits = SectionKeys(
         "http2Limits", ["concurrentStreams", "resets", "unsentControl", "streamWindow", "connectionWindow"])

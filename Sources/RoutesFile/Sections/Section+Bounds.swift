@@ -31,6 +31,7 @@ extension Section {
             ("chunkExtensionBytes", \.chunkExtensionBytes, 0...1_048_576),
             // Trailers are rewritten in a worker's frame buffer, which holds 32 KiB.
             ("trailerBytes", \.trailerBytes, 0...16_384),
+            ("mirrorBody", \.mirrorBody, 0...16_777_216),
         ]
         for (key, target, range) in sizes where self.keys.keys.contains(key) {
             self.read(key, into: &limits[keyPath: target]) { $0.size(range) }

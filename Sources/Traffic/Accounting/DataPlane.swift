@@ -16,10 +16,16 @@ package protocol DataPlane: Sendable {
     func takeNeeds() async -> [NeedCount]
     /// Milliseconds for which the key that encrypts session tickets has been in use, the oldest of several; nil: there are none.
     func ticketKeyAge() async -> UInt64?
+    /// Live answers with those to their copies. One reader; what is not read in time is dropped and counted.
+    var mirroredPairs: AsyncStream<MirroredPair> { get }
+    /// Sends a request that was copied to the old side again. nil: no answer, or there is no room for the question.
+    func askAgain(_ request: any MirroredRequest) async -> MirroredAnswer?
 }
 
 extension DataPlane {
     package func ticketKeyAge() async -> UInt64? { nil }
+    package var mirroredPairs: AsyncStream<MirroredPair> { AsyncStream { $0.finish() } }
+    package func askAgain(_ request: any MirroredRequest) async -> MirroredAnswer? { nil }
     package func stageCounts() async -> [StageCounts] { [] }
     package func takeNeeds() async -> [NeedCount] { [] }
 }

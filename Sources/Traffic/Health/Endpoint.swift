@@ -132,6 +132,9 @@ package final class Endpoint: Sendable {
     /// Whether a new request may come here: up, ready, and not ejected, or due for its trial.
     package func isSelectable(now: UInt64) -> Bool { self.admission(now: now) != .closed }
 
+    /// Whether copies may come here: as live requests, but never as the trial that ends an ejection.
+    package func takesCopies(now: UInt64) -> Bool { self.admission(now: now) == .open }
+
     enum Admission { case closed, open, trial }
 
     func admission(now: UInt64) -> Admission {

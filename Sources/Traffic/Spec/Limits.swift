@@ -24,6 +24,8 @@ package struct Limits: Sendable, Equatable {
     /// Bytes of a chunk's extensions and of all trailers of a message; exceeded → 400 or 502.
     package var chunkExtensionBytes: UInt32 = 4_096
     package var trailerBytes: UInt32 = 8_192
+    /// Bytes of an answer that are kept to be compared with a copy's; beyond them its length and a hash.
+    package var mirrorBody: UInt32 = 262_144
     /// Of clients that speak HTTP/2.
     package var http2 = HTTP2LimitsSpec()
     package var tls = TLSLimits()

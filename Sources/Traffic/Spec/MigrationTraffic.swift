@@ -42,5 +42,10 @@ package struct MirrorSpec: Sendable, Equatable {
     /// Milliseconds for a copy's whole answer.
     package var timeout: UInt32 = 10_000
 
+    /// Names in lower case of the fields that are kept of answers, beside those that say how to read them.
+    package var headers: [String] = ["content-type", "location"]
+    /// Paths with `*` for whole segments: what they match is one kind of request.
+    package var templates: [String] = []
+
     package init() {}
 }

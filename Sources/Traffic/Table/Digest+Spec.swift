@@ -66,6 +66,8 @@ extension MirrorSpec: Digestible {
         digest.add(self.queue)
         digest.add(self.memory)
         digest.add(self.timeout)
+        digest.add(self.headers)
+        digest.add(self.templates)
     }
 }
 
@@ -114,6 +116,7 @@ extension Limits: Digestible {
         digest.add(self.interimResponses)
         digest.add(self.chunkExtensionBytes)
         digest.add(self.trailerBytes)
+        digest.add(self.mirrorBody)
         digest.add(self.http2)
         digest.add(self.tls.handshakes)
         digest.add(self.tls.handshakesPerClient)

@@ -20,6 +20,8 @@ package final class EndpointRegistry: Sendable {
         var endpoints: [Identity: Entry<Endpoint>] = [:]
         var upstreams: [String: Entry<UpstreamRecord>] = [:]
         var routes: [String: Entry<RouteRecord>] = [:]
+        /// By plan.
+        var mirrors: [String: Entry<MirrorRecord>] = [:]
         var nextID = 0
         var own = OwnAddresses()
         var secret: (UInt64, UInt64)
@@ -120,6 +122,15 @@ package final class EndpointRegistry: Sendable {
         }
     }
 
+    package func mirrorRecord(_ migration: String) -> MirrorRecord {
+        self.records.withLock { records in
+            if let entry = records.mirrors[migration] { return entry.record }
+            let record = MirrorRecord(migration: migration)
+            records.mirrors[migration] = Entry(record: record)
+            return record
+        }
+    }
+
     /// By id.
     package func all() -> [Endpoint] {
         self.records.withLock { $0.endpoints.values.map(\.record).sorted { $0.id < $1.id } }
@@ -147,6 +158,7 @@ package final class EndpointRegistry: Sendable {
         let endpoints = Set(table.upstreams.lazy.flatMap(\.endpoints).map { ObjectIdentifier($0) })
         let upstreams = Set(table.upstreams.lazy.map { ObjectIdentifier($0.record) })
         let routes = Set(table.routes.lazy.map { ObjectIdentifier($0.record) })
+        let mirrors = Set(table.routes.lazy.compactMap(\.mirror).map { ObjectIdentifier($0) })
         self.records.withLock { records in
             Self.sweep(&records.endpoints, now, grace) { endpoint in
                 if endpoints.contains(ObjectIdentifier(endpoint)) { return .named }
@@ -161,6 +173,7 @@ package final class EndpointRegistry: Sendable {
                 return needed.contains(ObjectIdentifier(upstream)) ? .busy : .idle
             }
             Self.sweep(&records.routes, now, grace) { routes.contains(ObjectIdentifier($0)) ? .named : .idle }
+            Self.sweep(&records.mirrors, now, grace) { mirrors.contains(ObjectIdentifier($0)) ? .named : .idle }
         }
     }
 

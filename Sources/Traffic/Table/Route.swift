@@ -9,6 +9,8 @@ package final class RouteRecord: Sendable {
     package let notAllowed = Atomic<UInt64>(0)
     package let authentication = AuthenticationCounts()
     package let compression = CompressionCounts()
+    /// How far the interleave of copies has come.
+    package let copyPosition = Atomic<UInt64>(0)
     private let rates = Mutex<[String: RateTable]>([:])
     private let secret: (UInt64, UInt64)
     /// What a predecessor's tables knew, by the names of tables here.
@@ -76,11 +78,16 @@ package final class Route: Sendable {
     let sides: ContiguousArray<Unmanaged<Upstream>>
     let failover: Bool
     package let rateLimits: [RateLimit]
+    /// nil: the route belongs to no plan.
+    package let mirror: MirrorRecord?
     let digest: Digest
     /// Keeps `sides` alive.
     private let owners: [Upstream]
 
-    init(index: Int, spec: RouteSpec, upstreams: [Upstream], indices: [String: Int], record: RouteRecord) {
+    init(
+        index: Int, spec: RouteSpec, upstreams: [Upstream], indices: [String: Int], record: RouteRecord,
+        mirror: MirrorRecord? = nil
+    ) {
         self.index = index
         self.name = spec.name
         self.spec = spec
@@ -88,6 +95,8 @@ package final class Route: Sendable {
         self.failover = spec.failover
         self.digest = spec.digest
         self.record = record
+        self.mirror = mirror
+        if let migration = spec.migration { mirror?.memory.setLimit(Int(clamping: migration.mirror.memory)) }
         self.rateLimits = spec.rateLimits.map { RateLimit($0, table: record.rateTable($0)) }
         record.keepRateTables(of: self.rateLimits)
         if case .split(let entries) = spec.action {

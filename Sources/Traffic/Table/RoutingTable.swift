@@ -56,7 +56,8 @@ package final class RoutingTable: Sendable {
             } else {
                 made = Route(
                     index: index, spec: route, upstreams: upstreams, indices: upstreamIndices,
-                    record: registry.routeRecord(route.name))
+                    record: registry.routeRecord(route.name),
+                    mirror: route.migration.map { registry.mirrorRecord($0.name) })
             }
             digest.add(made.digest)
             routes.append(made)

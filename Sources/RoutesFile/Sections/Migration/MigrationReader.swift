@@ -43,6 +43,8 @@ struct MigrationReader {
             var traffic = MigrationTraffic(name: spec.plan.name, from: from, to: to)
             traffic.settle = UInt32(clamping: spec.plan.gates.settle)
             traffic.mirror = spec.mirror
+            traffic.mirror.headers = spec.compare.headers
+            traffic.mirror.templates = spec.compare.templates.map(\.text)
             table.routes[index].migration = traffic
         }
     }

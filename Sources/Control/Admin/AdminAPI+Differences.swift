@@ -1,0 +1,58 @@
+import Hummingbird
+import Traffic
+
+extension AdminAPI {
+    /// What the sides of plans differ in. Examples are for operators, which `AccessCheck` sees to.
+    func addDifferences(to router: Router<AdminRequestContext>) {
+        let plane = self.plane
+        router.get("/api/v1/migrations/:name/differences") { _, context in
+            let name = try Self.segment("name", context)
+            return try AdminJSON.response(try await plane.compared(name).body)
+        }
+        router.get("/api/v1/migrations/:name/differences/:class") { _, context in
+            let name = try Self.segment("name", context)
+            return try AdminJSON.response(
+                try await plane.differenceClass(try Self.segment("class", context), of: name))
+        }
+        router.post("/api/v1/migrations/:name/differences/:class/accept") { request, context in
+            try Self.check(request, parameters: [])
+            let reason = try await AdminJSON.input(request).neededReason()
+            return try await Self.judge(plane, context, reason: reason, accepts: true)
+        }
+        router.post("/api/v1/migrations/:name/differences/:class/reopen") { request, context in
+            try Self.check(request, parameters: [])
+            let reason = try await AdminJSON.input(request).neededReason()
+            return try await Self.judge(plane, context, reason: reason, accepts: false)
+        }
+    }
+
+    private static func judge(
+        _ plane: ControlPlane, _ context: AdminRequestContext, reason: String, accepts: Bool
+    ) async throws -> Response {
+        let name = try Self.segment("name", context)
+        let number = try Self.segment("class", context)
+        let plan = try await plane.compared(name)
+        guard plan.body(of: number) != nil,
+            await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil) ?? false
+        else { throw AdminFailure(status: .notFound, "the plan \"\(name)\" has no class \"\(number)\"") }
+        await plane.publisher.noteDifference(
+            "\(number) \(accepts ? "accepted" : "opened again")", of: name, reason: reason, origin: context.origin)
+        return try AdminJSON.response(try await plane.differenceClass(number, of: name))
+    }
+}
+
+extension ControlPlane {
+    func compared(_ migration: String) async throws(AdminFailure) -> ComparedPlan {
+        guard let plan = await self.comparisons?.plan(migration) else {
+            throw AdminFailure(status: .notFound, "no migration \"\(migration)\"")
+        }
+        return plan
+    }
+
+    func differenceClass(_ number: String, of migration: String) async throws(AdminFailure) -> DifferenceClassBody {
+        guard let body = try await self.compared(migration).body(of: number) else {
+            throw AdminFailure(status: .notFound, "the plan \"\(migration)\" has no class \"\(number)\"")
+        }
+        return body
+    }
+}
