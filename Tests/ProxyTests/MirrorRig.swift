@@ -12,7 +12,7 @@ final class MirrorRig: Sendable {
     let port: UInt16
     private let registry: EndpointRegistry
     private let pairs: Task<Void, Never>
-    private let seen = Mutex<[MirroredPair]>([])
+    private let seen = Seen()
 
     /// All live requests go to `old`, and copies of `share` of a million to `new`.
     init(
@@ -53,7 +53,7 @@ final class MirrorRig: Sendable {
         let seen = self.seen
         self.pairs = Task {
             guard keepsPairs else { return }
-            for await pair in server.mirroredPairs { seen.withLock { $0.append(pair) } }
+            for await pair in server.mirroredPairs { seen.pairs.withLock { $0.append(pair) } }
         }
     }
 
@@ -62,8 +62,8 @@ final class MirrorRig: Sendable {
         self.server.stop()
     }
 
-    var compared: [MirroredPair] { self.seen.withLock { $0 } }
-    func forget() { self.seen.withLock { $0 = [] } }
+    var compared: [MirroredPair] { self.seen.pairs.withLock { $0 } }
+    func forget() { self.seen.pairs.withLock { $0 = [] } }
 
     func dropped(_ reason: MirrorDrop) -> UInt64 {
         self.record.dropped.first { $0.reason == reason.word }?.count ?? 0
@@ -92,4 +92,9 @@ final class MirrorRig: Sendable {
             throw TestFailure("\(self.compared.count) of \(count) pairs; dropped \(self.record.dropped)")
         }
     }
+}
+
+/// What came to be compared, kept where a task can have it.
+private final class Seen: Sendable {
+    let pairs = Mutex<[MirroredPair]>([])
 }

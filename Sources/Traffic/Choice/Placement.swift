@@ -34,13 +34,14 @@ package struct Placement: Sendable {
     private var endpointKey: UInt64 = 0
     /// Sides that the exchange has left, a bit each.
     private var left: UInt64 = 0
+    // Behind the words of 64 bits, the wider first: the whole stays within one cache line.
+    private var presentEndpoint: Int16 = -1
     private var draw = Draw.undrawn
     private var hasKey = false
     /// The next attempt is for the same endpoint.
     private var stays = false
     private var forcedMember: Int8 = -1
     private var presentMember: Int8 = -1
-    private var presentEndpoint: Int16 = -1
     /// The side is not the one that weights or key gave it: that one had nobody to serve.
     package private(set) var isDiverted = false
 
