@@ -131,6 +131,7 @@ struct MetricsTests {
             balancer_reloads_total{result="success"} 2
             balancer_reloads_total{result="failure"} 1
             balancer_config_last_reload_successful 1
+            balancer_mirror_memory_bytes 0
             balancer_admin_connections_active 3
             balancer_admin_connections_refused_total 7
             balancer_admin_denied_total 0

@@ -27,11 +27,14 @@ import Traffic
         )
         #expect(response.text == "old")
         try rig.awaitPairs(1)
-        let pair = try #require(rig.compared.first)
-        #expect(pair.migration == "move" && pair.route == "api" && pair.epoch == 3)
-        #expect(pair.request.method == "GET" && pair.request.target == "/api/thing?q=1")
-        #expect(pair.old.body.bytes == Array("old".utf8) && pair.new.body.bytes == Array("new!".utf8))
-        #expect(pair.old.status == 200 && pair.old.fields.map(\.name).sorted() == ["content-type", "location"])
+        // The pair holds what it borrowed of the plan's memory.
+        do {
+            let pair = try #require(rig.compared.first)
+            #expect(pair.migration == "move" && pair.route == "api" && pair.epoch == 3)
+            #expect(pair.request.method == "GET" && pair.request.target == "/api/thing?q=1")
+            #expect(pair.old.body.bytes == Array("old".utf8) && pair.new.body.bytes == Array("new!".utf8))
+            #expect(pair.old.status == 200 && pair.old.fields.map(\.name).sorted() == ["content-type", "location"])
+        }
         let (live, copied) = (try #require(old.requests.first), try #require(new.requests.first))
         #expect(copied.start == "GET /thing?q=1 HTTP/1.1" && copied.start == live.start)
         #expect(live.field("x-balancer-mirror") == nil && copied.field("x-balancer-mirror") == "move")
