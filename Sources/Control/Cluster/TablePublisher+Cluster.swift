@@ -74,7 +74,11 @@ extension TablePublisher {
             return .made(agreed: nil)
         }
         // What changes nothing needs nobody.
-        guard !transition.notes.isEmpty else { return .made(agreed: nil) }
+        guard !transition.notes.isEmpty else {
+            // How many have what is so already is told all the same, if they can be asked.
+            let isReachable = await agreement.obstacle() == nil
+            return .made(agreed: isReachable ? self.agreed.sequence : nil)
+        }
         let changes = transition.notes.map { note in
             SharedChange(note, at: self.clock.wall(), agreement.replica, origin, forced: forced, undoes: undoes)
         }
