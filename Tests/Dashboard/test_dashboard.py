@@ -92,6 +92,10 @@ class DashboardTest(unittest.TestCase):
             self.addCleanup(self.load.stop)
         return balancer
 
+    def setUp(self):
+        # What earlier tests provoked is theirs.
+        self.driver.get_log("browser")
+
     def open(self, balancer, token=None, size=(1280, 720), theme="light"):
         page = Page(self.driver)
         page.size(*size)
