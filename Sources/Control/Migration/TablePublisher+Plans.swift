@@ -16,20 +16,24 @@ package struct PlanOutcome: Sendable {
 
 /// Plans take their steps here, in the same turn and in the same way as every other change.
 extension TablePublisher {
+    /// Each replica would judge what it alone has counted, and move the weights of all.
+    private static var runsAlone: ChangeRefused {
+        .invalid([
+            ControlProblem(path: "$", message: "plans do not run yet where replicas share what is live ($.cluster)")
+        ])
+    }
+
     package func step(
         _ change: PlanChange, origin: ChangeOrigin, dryRun: Bool = false
     ) async throws(ChangeRefused) -> PlanOutcome {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         if change.event != .tick { await self.mendLedger() }
-        // Each replica would judge what it alone has counted, and move the weights of all.
-        if self.agreement != nil, case .start = change.event {
-            throw .invalid([
-                ControlProblem(path: "$", message: "plans do not run yet where replicas share what is live ($.cluster)")
-            ])
-        }
+        if self.agreement != nil, case .start = change.event { throw Self.runsAlone }
         var change = change
         var (next, transition) = try self.applying(.plan(change))
+        // A plan that was under way when replicas began to share may go back, and never on.
+        if self.agreement != nil, self.raises(transition, of: change.name) { throw Self.runsAlone }
         let phase = self.state.plans[change.name]?.state.phase
         if !change.isForced, self.raises(transition, of: change.name) {
             let objections = await self.objections(to: transition)
