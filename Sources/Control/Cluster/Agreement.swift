@@ -456,6 +456,9 @@ package actor Agreement {
                     self.expected = max(self.expected, revision)
                     try await self.lead()
                     await self.prune(publisher)
+                    // What was done alone waits for the store, and a short silence can lie between two of these turns: the
+                    // publisher asks at every turn, not only where this loop saw the store lost and found.
+                    self.newDocument.yield()
                 } catch {
                     self.failed(error)
                     pause = min(pause, Self.retry)
@@ -486,7 +489,6 @@ package actor Agreement {
         self.wasReachable = reachable
         if reachable {
             self.logger?.notice("the cluster's store answers", metadata: ["store": "\(self.store.place)"])
-            self.newDocument.yield()
         } else {
             self.logger?.error(
                 "the cluster's store does not answer: what is in force stays, and changes are refused",
