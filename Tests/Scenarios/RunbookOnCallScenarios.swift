@@ -129,9 +129,9 @@ import Testing
         #expect(refused.contains("$.upstreams.core.health.timeout"), "the problem is named: \(refused)")
         try cluster.await("config-check") { $0.components(of: ": good") == 2 && !$0.contains("rejected") }
         try cluster.shell(bad + " --set otv-balancer.check.enabled=false")
-        // Told by the status of each, and by the check in each.
+        // Told by the status of each, in its sentence and in its table, and by the check in each.
         try cluster.await("config-check") {
-            $0.components(of: "rejected") == 2 && $0.components(of: "$.upstreams.core.health.timeout") == 4
+            $0.components(of: "rejected at") == 2 && $0.components(of: ": $.upstreams.core.health.timeout") == 6
         }
         #expect(try self.sides(load) == ["legacy", "gateway"])
         try cluster.run("config-back")
