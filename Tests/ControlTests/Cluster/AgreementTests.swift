@@ -13,9 +13,9 @@ struct Replica: Sendable {
     let publisher: TablePublisher
     let dataPlane = FakeDataPlane()
 
-    init(_ name: String, in cluster: MemoryCluster) {
+    init(_ name: String, in cluster: MemoryCluster, lease: UInt64 = 3_000, interval: UInt64 = 150) {
         self.name = name
-        self.store = MemoryStore(cluster, replica: name)
+        self.store = MemoryStore(cluster, replica: name, lease: lease, interval: interval)
         self.agreement = Agreement(store: self.store, replica: name, instance: name)
         self.publisher = TablePublisher(
             registry: EndpointRegistry(), dataPlane: self.dataPlane, replica: name, agreement: self.agreement)
@@ -43,10 +43,10 @@ struct Replica: Sendable {
     /// Starts replicas, runs `body`, stops them.
     static func with(
         _ names: [String] = ["a", "b", "c"], _ configurations: [BalancerConfiguration] = [],
-        cluster: MemoryCluster = MemoryCluster(),
+        cluster: MemoryCluster = MemoryCluster(), lease: UInt64 = 3_000, interval: UInt64 = 150,
         _ body: @escaping @Sendable ([Replica], MemoryCluster) async throws -> Void
     ) async throws {
-        let replicas = names.map { Replica($0, in: cluster) }
+        let replicas = names.map { Replica($0, in: cluster, lease: lease, interval: interval) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, replica) in replicas.enumerated() {
                 group.addTask { await replica.publisher.runCluster() }
@@ -233,6 +233,26 @@ struct Replica: Sendable {
                 #expect(await happens { await replica.weights() == ["core": 90, "gateway": 10] })
             }
             #expect(await replicas[2].journal(.weights).last?.evidence == "detached")
+        }
+    }
+
+    @Test("What was done alone in a silence that no renewal met becomes a change of all with the next one")
+    func shortSilence() async throws {
+        // The store is out of reach from the end of each lease to the next renewal, and no renewal fails.
+        try await Self.with(["a", "b"], lease: 300, interval: 900) { replicas, _ in
+            #expect(
+                await happens {
+                    (try? await replicas[1].set(["core": 50, "gateway": 50])) != nil
+                })
+            #expect(await happens { await replicas[0].weights() == ["core": 50, "gateway": 50] })
+            #expect(
+                await happens {
+                    (try? await replicas[0].set(["core": 90, "gateway": 10], local: true)) != nil
+                })
+            for replica in replicas {
+                #expect(await happens { await replica.weights() == ["core": 90, "gateway": 10] })
+            }
+            #expect(await replicas[1].journal(.weights).last?.evidence == "detached")
         }
     }
 
