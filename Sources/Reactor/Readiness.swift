@@ -7,6 +7,10 @@ package struct Readiness: OptionSet, Sendable {
     @inline(__always)
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// Written out: other modules would call that of every set through its witness table, several times an event.
+    @inline(__always)
+    package func contains(_ member: Readiness) -> Bool { self.rawValue & member.rawValue == member.rawValue }
+
     /// Bytes, or an end, can be read.
     package static let input = Readiness(rawValue: EPOLLIN.rawValue)
     /// The kernel takes bytes again.

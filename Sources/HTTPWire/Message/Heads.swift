@@ -15,6 +15,10 @@ package enum BodyFraming: Equatable, Sendable {
         default: false
         }
     }
+
+    /// Likewise: the default one goes through the witness table.
+    @inlinable @inline(__always)
+    package static func != (left: BodyFraming, right: BodyFraming) -> Bool { !(left == right) }
 }
 
 /// RFC 9112 3.2.
