@@ -23,7 +23,8 @@ package struct TimerWheel: ~Copyable {
         var visit: UInt64 = 0
     }
 
-    private var entries: ContiguousArray<Entry> = []
+    /// Memory of the wheel's own: an array would ask at each move of a deadline whether it is shared.
+    private var entries = UnsafeMutableBufferPointer<Entry>(start: nil, count: 0)
     private var heads = ContiguousArray<Int32>(repeating: TimerWheel.none, count: TimerWheel.bucketCount)
     private var occupied = ContiguousArray<UInt64>(repeating: 0, count: TimerWheel.bucketCount / 64)
     /// The last tick whose bucket was visited.
@@ -34,13 +35,14 @@ package struct TimerWheel: ~Copyable {
         self.tick = now >> Self.tickShift
     }
 
+    deinit { self.entries.deallocate() }
+
     /// Sets or moves the deadline of `identifier` (milliseconds).
     package mutating func schedule(_ identifier: Int, at deadline: UInt64) {
         let deadline = max(deadline, 1)
         if identifier < self.entries.count {
-            // It will be looked at in time: all that most requests change.
-            let entry = self.entries[identifier]
-            if entry.deadline != 0, entry.bucket != Self.none, entry.visit <= self.dueTick(of: deadline) {
+            // Its bucket is visited in time: the deadline is all that most requests change. What has one is linked.
+            if self.entries[identifier].deadline != 0, self.entries[identifier].visit <= self.dueTick(of: deadline) {
                 self.entries[identifier].deadline = deadline
                 return
             }
@@ -50,7 +52,7 @@ package struct TimerWheel: ~Copyable {
 
     @inline(never)
     private mutating func enter(_ identifier: Int, at deadline: UInt64) {
-        while identifier >= self.entries.count { self.entries.append(Entry()) }
+        if identifier >= self.entries.count { self.grow(toHold: identifier) }
         if self.entries[identifier].deadline == 0 { self.count += 1 }
         self.entries[identifier].deadline = deadline
         let due = self.dueTick(of: deadline)
@@ -59,6 +61,15 @@ package struct TimerWheel: ~Copyable {
             self.unlink(identifier)
         }
         self.link(identifier, due: due)
+    }
+
+    private mutating func grow(toHold identifier: Int) {
+        let capacity = max(identifier + 1, self.entries.count * 2, 64)
+        let larger = UnsafeMutableBufferPointer<Entry>.allocate(capacity: capacity)
+        let used = larger.moveInitialize(fromContentsOf: self.entries)
+        larger[used...].initialize(repeating: Entry())
+        self.entries.deallocate()
+        self.entries = larger
     }
 
     package mutating func cancel(_ identifier: Int) {
