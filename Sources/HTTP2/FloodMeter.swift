@@ -1,5 +1,6 @@
 /// Counts what costs us more than it costs a peer, and says when it is too much.
 struct FloodMeter: Sendable {
+    private let isServer: Bool
     private var resets: TokenBucket
     private var pings: TokenBucket
     private var settings: TokenBucket
@@ -23,6 +24,7 @@ struct FloodMeter: Sendable {
     /// Servers are asked by us, and some measure the path with a PING for each read: they get more of what costs little.
     init(_ limits: SessionLimits, of role: Session.Role = .server, now: UInt64) {
         let isServer = role == .server
+        self.isServer = isServer
         self.emptyData = isServer ? 10 : 1_000
         self.resets = TokenBucket(capacity: limits.resets, perSecond: max(1, limits.resets / 10), now: now)
         self.pings = TokenBucket(capacity: isServer ? 100 : 10_000, perSecond: isServer ? 20 : 2_000, now: now)
@@ -65,6 +67,8 @@ struct FloodMeter: Sendable {
     }
 
     mutating func opened() {
+        // Toward a server it is we who open streams: one reset for each, such as behind an early answer, costs us nothing.
+        if !self.isServer { self.resets.give() }
         self.priorities = min(self.priorities + 2, 10_000)
         // Some widen the window of each stream, also where no body comes.
         self.windowUpdates = min(self.windowUpdates + 10, Self.windowUpdatesKept)

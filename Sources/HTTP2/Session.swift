@@ -91,8 +91,9 @@ package struct Session: Sendable {
         self.idleSince = now
     }
 
-    /// Bytes that a compressed field block may have.
-    package var blockLimit: Int { self.limits.headerBytes }
+    /// Bytes that a compressed field block may have: beyond them the connection ends. That of a server has requests of many clients
+    /// on it, so a head that is too large by little costs its own stream alone, which whoever decodes it sees to.
+    package var blockLimit: Int { self.role == .server ? self.limits.headerBytes : 2 * self.limits.headerBytes }
 
     /// Our SETTINGS, and the connection's window. `extendedConnect`: the client may ask for a WebSocket (RFC 8441 3).
     package mutating func begin(into out: inout FrameWriter, extendedConnect: Bool = false) {
@@ -181,6 +182,8 @@ package struct Session: Sendable {
     ) throws(ConnectionFault) -> Step {
         try self.refuseIdle(stream)
         guard self.window.take(flow) else { throw ConnectionFault(.flowControlError) }
+        // Also of what is dropped: it may have been on its way before the peer knew of our reset.
+        self.floods.carried(content.count)
         // What stalled streams hold does not close it.
         self.leftConnection(0, into: &out)
         // Its HEADERS crossed our last GOAWAY and were dropped: so is what follows them (6.8).
@@ -197,7 +200,6 @@ package struct Session: Sendable {
             self.leftConnection(flow, into: &out)
             return .none
         }
-        self.floods.carried(content.count)
         var fault: ErrorCode?
         if self.streams[slot].hasPeerEnded {
             fault = .streamClosed

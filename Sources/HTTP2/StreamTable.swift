@@ -37,6 +37,9 @@ package struct StreamTable: Sendable {
     /// Streams that we reset, the oldest overwritten: the peer's frames for them may still be on their way.
     private var resets: ContiguousArray<(identifier: UInt32, until: UInt64)> = []
     private var nextReset = 0
+    /// Of those that were overwritten before their time: the highest, and until when. Up to there frames on streams that are gone
+    /// cannot be told from late ones.
+    private var overwritten: (last: UInt32, until: UInt64) = (0, 0)
 
     private static let resetsKept = 1_024
     /// Milliseconds. What a client had sent before our RST_STREAM reached it comes through all that its kernel holds.
@@ -101,14 +104,18 @@ package struct StreamTable: Sendable {
         if self.resets.count < Self.resetsKept {
             self.resets.append(entry)
         } else {
+            let old = self.resets[self.nextReset]
+            if now <= old.until {
+                self.overwritten = (max(self.overwritten.last, old.identifier), max(self.overwritten.until, old.until))
+            }
             self.resets[self.nextReset] = entry
             self.nextReset = (self.nextReset + 1) % Self.resetsKept
         }
     }
 
-    /// Whether we reset the stream a moment ago.
+    /// Whether we reset the stream a moment ago, or may have.
     func wasReset(_ identifier: UInt32, now: UInt64) -> Bool {
         for entry in self.resets where entry.identifier == identifier { return now <= entry.until }
-        return false
+        return identifier <= self.overwritten.last && now <= self.overwritten.until
     }
 }

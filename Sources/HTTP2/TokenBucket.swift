@@ -14,6 +14,9 @@ struct TokenBucket: Sendable {
         self.last = now
     }
 
+    /// Gives one.
+    mutating func give() { self.tokens = min(self.capacity, self.tokens + 1_000) }
+
     /// Takes one; false if there is none.
     mutating func take(now: UInt64) -> Bool {
         // An hour fills any bucket; what comes behind it cannot overflow.

@@ -160,6 +160,85 @@ import Testing
         #expect(peer.open().map { peer.session.streams[$0].identifier } == 3)
     }
 
+    /// As an exchange that gives up: its stream is in the only slot.
+    private func cancel(_ peer: inout Peer) throws {
+        _ = peer.open()
+        try peer.write { session, now, out throws(ConnectionFault) in
+            try session.reset(0, .cancel, isCharged: false, now: now, into: &out)
+        }
+        peer.detach(0)
+        #expect(peer.session.streams.isEmpty)
+    }
+
+    /// Which streams were reset is not remembered without end, and late frames of theirs are nobody's fault.
+    @Test func whatCrossesManyCancelsIsDropped() throws {
+        var peer = Peer(role: .client)
+        for _ in 0..<3_000 { try self.cancel(&peer) }
+        peer.send(self.answer(1) + Bytes.data(1, 100) + Bytes.data(3, 100) + self.answer(5_999, isEnd: true))
+        #expect(peer.fault == nil)
+        // A minute later they are not late any more.
+        peer.now += 60_001
+        peer.send(self.answer(1))
+        #expect(peer.fault == ConnectionFault(.streamClosed))
+    }
+
+    @Test func aStreamThatEndedWellHasNoLateFrames() {
+        var peer = Peer(role: .client)
+        _ = peer.open()
+        peer.send(self.answer(1, isEnd: true))
+        peer.detach(0)
+        #expect(peer.session.streams.isEmpty)
+        peer.send(Bytes.data(1, 1))
+        #expect(peer.fault == ConnectionFault(.streamClosed))
+    }
+
+    /// What was on its way when we cancelled is no flood, however much it is.
+    @Test func dataOfCancelledStreamsIsNotIdle() throws {
+        var peer = Peer(role: .client)
+        for index in 0..<300 {
+            try self.cancel(&peer)
+            for _ in 0..<4 { peer.send(Bytes.data(UInt32(2 * index + 1), 16_384)) }
+        }
+        #expect(peer.fault == nil)
+    }
+
+    @Test func aServerMayResetEachStreamOnce() {
+        var limits = SessionLimits()
+        limits.resets = 10
+        var peer = Peer(role: .client, limits: limits)
+        for index in 0..<1_000 {
+            _ = peer.open()
+            peer.send(Bytes.reset(UInt32(2 * index + 1), 7))
+            peer.detach(0)
+        }
+        #expect(peer.fault == nil)
+        // And not the same one again and again.
+        for _ in 0..<12 { peer.send(Bytes.reset(1, 7)) }
+        #expect(peer.fault == ConnectionFault(.resets))
+    }
+
+    /// A server's connection carries requests of many clients: what is too large by little is its own stream's matter.
+    @Test(arguments: [
+        (Session.Role.client, 65_536, true), (.client, 65_537, false), (.server, 32_768, true), (.server, 32_769, false),
+    ])
+    func blocksMayBeTwiceAsLargeFromServers(_ role: Session.Role, _ size: Int, _ isTaken: Bool) {
+        var peer = Peer(role: role)
+        if role == .client { _ = peer.open() }
+        var rest = size
+        while rest > 0 {
+            let count = min(rest, 16_384)
+            let isFirst = rest == size
+            rest -= count
+            peer.send(
+                Bytes.frame(
+                    isFirst ? FrameType.headers : FrameType.continuation,
+                    flags: (isFirst ? FrameFlag.endStream : 0) | (rest == 0 ? FrameFlag.endHeaders : 0), stream: 1,
+                    [UInt8](repeating: 0x82, count: count)))
+        }
+        #expect(peer.fault == (isTaken ? nil : ConnectionFault(.fields)))
+        #expect(peer.steps.count == (isTaken ? 1 : 0))
+    }
+
     // MARK: ends
 
     @Test func aGoAwayNamesTheStreamsThatWereNotLookedAt() {
