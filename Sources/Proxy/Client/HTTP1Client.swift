@@ -158,6 +158,9 @@ final class HTTP1Client: ClientConnection {
         self.close()
     }
 
+    /// What of its answer waits on its endpoint's side is held for it too.
+    override var heldOutput: Int { self.channel.unsent.held + (self.exchange?.with { $0.heldBytes } ?? 0) }
+
     override func relieve() {
         guard self.state != .closed else { return }
         self.give(up: .heldTooMuch)

@@ -257,6 +257,8 @@ final class HTTP2Client: ClientConnection, HTTP2Carrier {
     func inputEnded(isClean: Bool) { self.lost(.clientClosed) }
     func streamBroke(_ slot: Int) { self.cancelled(slot, .badRequest) }
     func takesBody(_ exchange: Exchange) -> Bool { exchange.takesBody }
+    func passesAtOnce(_ exchange: Exchange) -> Bool { true }
+    func passLater(_ exchange: Exchange) {}
     func pass(_ piece: BodyPiece, _ data: UnsafeRawPointer?, to exchange: Exchange) {
         exchange.requestBody(piece, data)
     }
@@ -268,7 +270,7 @@ final class HTTP2Client: ClientConnection, HTTP2Carrier {
         // Bodies that the upstream does not take count too: a client can make us hold as much by them.
         // So do those that a route takes in before it asks anybody.
         self.streams.reduce(self.channel.unsent.held + self.outbox.held) { sum, stream in
-            sum + stream.outbound.held + stream.inbound.held + (stream.exchange?.with { $0.held.held } ?? 0)
+            sum + stream.outbound.held + stream.inbound.held + (stream.exchange?.with { $0.heldBytes } ?? 0)
         }
     }
 

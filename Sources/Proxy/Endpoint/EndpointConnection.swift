@@ -26,6 +26,8 @@ class EndpointConnection: Handle {
     final var owner = UInt64.max
     /// As the pool was when it was opened; nil: plain.
     final let tls: EndpointTLS?
+    /// It counts among the connections that the endpoint may have.
+    private final var hasPlace = true
     private final let born: UInt64
     private final let lifetime: UInt64
 
@@ -105,8 +107,15 @@ class EndpointConnection: Handle {
         guard self.state != .closed else { return }
         self.state = .closed
         self.channel.close(pool: &self.core.buffers)
-        self.pool.connectionClosed(self.core)
+        self.givePlaceBack()
         self.core.forget(self)
+    }
+
+    /// Another connection may be opened in its place: this one's socket is closed.
+    final func givePlaceBack() {
+        guard self.hasPlace else { return }
+        self.hasPlace = false
+        self.pool.connectionClosed(self.core)
     }
 
     // MARK: while it is dialling
@@ -182,6 +191,12 @@ class EndpointConnection: Handle {
 
     /// The client takes the answer again.
     func readAnswer(_ stream: StreamID) {}
+
+    /// Passes on a piece of an answer that has to be coded: it is its turn.
+    func passCoded(_ stream: StreamID) {}
+
+    /// Bytes of memory that wait here for either side of the exchange.
+    func held(for stream: StreamID) -> Int { 0 }
 
     /// Lets the exchange go.
     func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {}

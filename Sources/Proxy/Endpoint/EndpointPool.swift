@@ -193,7 +193,7 @@ final class EndpointPool {
 
     /// Whether one that has become idle is kept: there is room, and nobody of another worker waits for the place that it takes.
     func keeps(_ connection: EndpointConnection) -> Bool {
-        guard self.capacity > 0 else { return false }
+        guard self.shared.count(where: { $0.object.isIdle }) < self.capacity else { return false }
         guard self.maximumConnections > 0, self.isFull else { return true }
         let wanted = self.state.record.connectionsWanted.load(ordering: .relaxed)
         let own = self.state.waiting.count

@@ -55,6 +55,11 @@ extension HTTP2Endpoint {
                 self.streamBroke(slot)
                 return 0
             }
+            // Behind a whole answer it says that the rest of the request is not wanted (RFC 9113 8.1), and no more.
+            guard !self.holdsWholeAnswer(slot) else {
+                self.stopSending(slot)
+                return 0
+            }
             self.tell(slot) { $0.endpointBroke(code == .refusedStream ? .streamRefused : .streamReset) }
         case .leaving(let last): self.leftBehind(last)
         default: try self.followShared(step, UnsafeRawBufferPointer(bytes))
@@ -163,7 +168,9 @@ extension HTTP2Endpoint {
         var piece = BodyPiece(isEnd: isEnd)
         var data: UnsafeRawPointer?
         var used = 0
-        if !isEnd, let next = self.dataBehind(behind, of: identifier) {
+        // What would be more than this turn codes waits for its own.
+        let isInTurn = !exchange.with { $0.mayCode } || !self.core.hasCodedEnough
+        if !isEnd, isInTurn, let next = self.dataBehind(behind, of: identifier) {
             used = next.size
             guard
                 case .data(_, let content, isEnd: let endsBody) = try self.judge(

@@ -10,6 +10,8 @@ import Traffic
 ///     leased ──no stream left──▶ idle ──a stream──▶ leased
 ///       │                         │
 ///       └──retired, and no stream left: GOAWAY──▶ closed ◀── ended, broke, a fault: each exchange hears of it once
+///                                                  ▲
+///       over ──the last whole answer was taken─────┘ ◀── the same, while whole answers wait here for slow clients
 ///
 /// Retired: too old, going away, drained, or of another configuration. It takes no further exchange and ends behind those that
 /// it carries.
@@ -28,6 +30,8 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     /// It stands in its pool's list.
     private var isListed = false
     private var isRetired = false
+    /// The connection itself has ended. What is left are answers that came whole, and whose clients still take them.
+    private var isOver = false
     /// Exchanges that have no stream yet, by the number that they were given; those that were let go leave a gap.
     private var held: ContiguousArray<Reference<Exchange>?> = []
     /// How long it may be idle, as the last exchange's route says.
@@ -61,7 +65,7 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     // MARK: events
 
     override func ready(_ readiness: Readiness) {
-        guard self.state != .closed else { return }
+        guard self.state != .closed, !self.isOver else { return }
         self.channel.note(readiness)
         if readiness.contains(.output), !self.channel.isClear { self.drainChannel() }
         self.advance()
@@ -69,6 +73,7 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
 
     override func resume() {
         guard self.state != .closed else { return }
+        guard !self.isOver else { return self.passRest() }
         self.pace.isResuming = true
         self.advance()
         if self.isServing {
@@ -78,7 +83,8 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
         }
         self.flush()
         self.pace.isResuming = false
-        if self.isServing, self.hasWaitingWork { self.core.makeRunnable(self) }
+        guard self.state != .closed else { return }
+        if self.isOver ? self.pace.canSend : self.hasWaitingWork { self.core.makeRunnable(self) }
     }
 
     private func advance() {
@@ -102,8 +108,9 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     }
 
     override func expired() {
-        guard self.state != .closed else { return }
-        if self.idleUntil > 0, self.core.now >= self.idleUntil { return self.leave() }
+        guard self.state != .closed, !self.isOver else { return }
+        // An exchange that waits here without a stream has come a moment ago.
+        if self.idleUntil > 0, self.core.now >= self.idleUntil, !self.isAwaited { return self.leave() }
         var out = FrameWriter(self.core.http2.control)
         do throws(ConnectionFault) {
             try self.session.tick(now: self.core.now, into: &out)
@@ -112,7 +119,8 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
             self.rearm()
         } catch {
             self.keep(out)
-            self.fail(error)
+            // It has not said what it had to say in time: that is no answer, so another may be asked.
+            self.fail(error) { $0.endpointBroke() }
         }
     }
 
@@ -131,6 +139,9 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     }
 
     override var carriesSeveral: Bool { true }
+
+    /// An exchange waits without a stream.
+    override var isAwaited: Bool { self.held.contains { $0 != nil } }
 
     override var streamCount: Int { self.session.streams.count }
 
@@ -154,14 +165,11 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
             self.isRetired = true
             self.unlist()
         }
-        guard self.session.streams.isEmpty, self.state != .closed, !self.held.contains(where: { $0 != nil }) else {
-            return
-        }
-        guard self.isRetired || (self.state != .idle && !self.pool.keeps(self)) else {
-            if self.state == .leased { self.rest() }
-            return
-        }
-        self.leave()
+        guard self.session.streams.isEmpty, self.state != .closed, !self.isAwaited else { return }
+        // One that takes no stream at all would only wait for its time, and each request would open another beside it.
+        let isOfUse = !self.isRetired && self.session.hasRoomForStream
+        guard isOfUse, self.state == .idle || self.pool.keeps(self) else { return self.leave() }
+        if self.state == .leased { self.rest() }
     }
 
     private func rest() {
@@ -196,28 +204,75 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
 
     /// The connection has ended: its exchanges hear of it, once each.
     private func lost(isClean: Bool) {
-        guard self.state != .closed else { return }
+        guard self.state != .closed, !self.isOver else { return }
         self.end { exchange in
             if isClean { exchange.endpointEnded(hasPart: false) } else { exchange.endpointBroke() }
         }
     }
 
     private func end(_ tell: (Exchange) -> Void) {
-        let exchanges = self.held.compactMap { $0 } + self.streams.compactMap(\.exchange)
+        guard !self.isOver else { return }
+        let whole = self.streams.indices.filter { self.holdsWholeAnswer($0) }
+        let exchanges =
+            self.held.compactMap { $0 }
+            + self.streams.indices.filter { !whole.contains($0) }.compactMap { self.streams[$0].exchange }
         self.held = []
-        self.close()
+        if whole.isEmpty { self.close() } else { self.endBefore(whole) }
         // What is known of each stream is asked for still.
         for exchange in exchanges { tell(exchange.object) }
+        guard self.state == .closed else { return }
         for slot in self.streams.indices { self.streams[slot].clear(pool: &self.core.buffers) }
     }
 
-    func fail(_ fault: ConnectionFault) {
+    /// The answer's last byte has come, and waits for a client that is slow: nothing that happens to the stream or the connection
+    /// from here on takes anything of it away.
+    func holdsWholeAnswer(_ slot: Int) -> Bool {
+        let stream = self.streams[slot]
+        return stream.exchange != nil && stream.hasEnd && !stream.hasGivenEnd && !stream.isTunnel
+    }
+
+    /// Nothing more is sent on the stream.
+    func stopSending(_ slot: Int) {
+        self.streams[slot].outbound.clear(pool: &self.core.buffers)
+        self.streams[slot].outboundTrailers.clear(pool: &self.core.buffers)
+        self.streams[slot].endsOutput = false
+        self.pace.canSend = true
+        self.wantTurn()
+    }
+
+    /// The connection ends, and the answers of these streams are still to be taken.
+    private func endBefore(_ whole: [Int]) {
+        self.isOver = true
+        self.isRetired = true
+        self.unlist()
+        if !self.pace.isParsing { self.inbound.clear(pool: &self.core.buffers) }
+        self.outbox.clear(pool: &self.core.buffers)
+        self.channel.close(pool: &self.core.buffers)
+        self.givePlaceBack()
+        for slot in whole { self.stopSending(slot) }
+    }
+
+    /// What is left of a connection that has ended, as its clients take it.
+    private func passRest() {
+        self.pace.isResuming = true
+        self.passHeld()
+        self.pace.isResuming = false
+        if self.session.streams.isEmpty {
+            self.close()
+        } else if self.pace.canSend {
+            self.core.makeRunnable(self)
+        }
+    }
+
+    func fail(_ fault: ConnectionFault) { self.fail(fault) { $0.answerIsNone() } }
+
+    private func fail(_ fault: ConnectionFault, _ tell: (Exchange) -> Void) {
         guard self.isServing else { return }
         var out = FrameWriter(self.core.http2.control)
         self.session.fail(fault, into: &out)
         self.keep(out)
         self.sendOutbox()
-        self.end { $0.answerIsNone() }
+        self.end(tell)
     }
 
     func inputEnded(isClean: Bool) { self.lost(isClean: isClean) }
@@ -240,14 +295,19 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
 
     // MARK: as a carrier
 
-    var isServing: Bool { self.state == .leased || self.state == .idle }
-    var isClosed: Bool { self.state == .closed }
+    var isServing: Bool { (self.state == .leased || self.state == .idle) && !self.isOver }
+    var isClosed: Bool { self.state == .closed || self.isOver }
     var awaitsPreface: Bool { false }
     /// More than toward a client: a server that has to be read before it reads would wait for ever.
     var hasRoom: Bool { self.waitingOutput < Self.outputLimit }
     private static let outputLimit = 4 << 20
     func takePreface(_ bytes: UnsafeRawBufferPointer) -> Int { 0 }
     func takesBody(_ exchange: Exchange) -> Bool { exchange.takesAnswer }
+    /// Answers that are coded take turns with one another, a read's worth each.
+    func passesAtOnce(_ exchange: Exchange) -> Bool { !exchange.mayCode }
+    func passLater(_ exchange: Exchange) {
+        if exchange.mayCode { self.core.makeRunnable(coding: exchange) }
+    }
     func pass(_ piece: BodyPiece, _ data: UnsafeRawPointer?, to exchange: Exchange) { exchange.answerBody(piece, data) }
     func trailerRules(_ exchange: Exchange) -> TrailerRules { exchange.answerTrailers }
     func peerMoved(_ exchange: Exchange) { exchange.endpointMoved() }
@@ -300,6 +360,11 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
                     exchange.handshakeFailed(.notNegotiated, isCounted: false)
                 } else if self.session.hasRoomForStream {
                     exchange.connected(over: self)
+                } else if !self.session.takesStreams {
+                    exchange.endpointBroke(.leftBehind)
+                } else if self.session.streams.isEmpty {
+                    // It takes none at all; another connection would say the same, and so on without end.
+                    exchange.endpointBroke(.streamRefused)
                 } else {
                     exchange.dialAgain()
                 }
@@ -316,7 +381,7 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     }
 
     override func requestBody(_ piece: BodyPiece, _ data: UnsafeRawPointer?, on stream: StreamID) -> Flow {
-        guard let slot = self.slot(of: stream) else { return .gone }
+        guard !self.isOver, let slot = self.slot(of: stream) else { return .gone }
         return self.send(slot, piece, data)
     }
 
@@ -335,6 +400,22 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     }
 
     override func readAnswer(_ stream: StreamID) { self.feedLater(stream) }
+
+    override func passCoded(_ stream: StreamID) {
+        guard self.state != .closed, let slot = self.session.streams.find(UInt32(bitPattern: stream)),
+            let exchange = self.streams[slot].exchange, self.hasHeld(slot), exchange.with({ $0.takesAnswer })
+        else { return }
+        self.giveHeld(slot, atMost: WorkerCore.codedAtOnce)
+        guard self.streams[slot].identifier == UInt32(bitPattern: stream), self.hasHeld(slot),
+            exchange.with({ $0.takesAnswer })
+        else { return }
+        exchange.with { self.passLater($0) }
+    }
+
+    override func held(for stream: StreamID) -> Int {
+        guard let slot = self.session.streams.find(UInt32(bitPattern: stream)) else { return 0 }
+        return self.streams[slot].inbound.held + self.streams[slot].outbound.held
+    }
 
     override func release(_ stream: StreamID, _ end: EndpointEnd, idleMilliseconds: UInt32) {
         guard self.state != .closed else { return }

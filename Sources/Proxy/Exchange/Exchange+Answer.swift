@@ -176,6 +176,12 @@ extension Exchange {
 
     // MARK: the client's side
 
+    /// Bytes of memory held for it, apart from what its client's connection holds.
+    var heldBytes: Int {
+        let stream = self.endpointStream
+        return self.held.held + (self.endpoint?.with { $0.held(for: stream) } ?? 0)
+    }
+
     func clientMoved() {
         self.unacknowledged = .max
         guard !self.phase.isTunnel else { return }

@@ -108,6 +108,13 @@ extension Exchange {
 
     // MARK: bodies
 
+    /// It is its turn among the answers that are coded.
+    func codeOn() {
+        guard self.mayCode, let endpoint else { return }
+        let stream = self.endpointStream
+        endpoint.with { $0.passCoded(stream) }
+    }
+
     /// How a piece went in its form.
     enum Coded {
         case sent(Flow)

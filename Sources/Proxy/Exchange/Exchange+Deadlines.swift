@@ -89,7 +89,8 @@ extension Exchange {
                 // The endpoint took the whole deadline: neither it nor another is asked again, for the client has
                 // waited long enough.
                 self.release(.closed)
-                self.report(.failure)
+                // One that the client has chosen says nothing of the endpoint: it could be a millisecond.
+                self.report(self.isGRPC && self.deadline == self.grpcDeadline ? .cancelled : .failure)
                 self.reply(.responseTimeout)
             } else if self.seat?.object.operational == .down, self.method.isIdempotent {
                 // Probes have given the endpoint up while we wait for it: go elsewhere, as if it had closed.

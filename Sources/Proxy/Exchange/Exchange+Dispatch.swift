@@ -153,7 +153,8 @@ extension Exchange {
     /// An endpoint whose connections carry several exchanges: one of them, be it still dialling, or a further one.
     private func approachShared(_ pool: EndpointPool) -> Approach {
         if self.grantsUpgrade, pool.carriesUpgrades { return self.approachExclusively(pool) }
-        guard let connection = pool.share(checking: !self.method.isIdempotent) else {
+        // What was found stale may have ended with others that no event has told of yet.
+        guard let connection = pool.share(checking: !self.method.isIdempotent || self.wantsFreshConnection) else {
             guard pool.admitConnection() else {
                 self.report(.cancelled, wakesWaiting: false)
                 return .crowded
@@ -240,7 +241,8 @@ extension Exchange {
         self.endpoint = Reference(to: connection)
         guard !self.isGRPC || connection.carriesSeveral else {
             self.endpointStream = connection.open(for: self)
-            return self.attemptFailed(.unfitForGRPC)
+            // It says nothing against the endpoint that a client wants more than HTTP/1 of it.
+            return self.attemptFailed(.unfitForGRPC, isCounted: false)
         }
         self.endpointStream = connection.open(for: self)
         if connection.isReady(self.endpointStream) { self.dialled() }

@@ -181,8 +181,8 @@ final class Exchange: Handle {
     override func expired() { self.deadlinePassed() }
 
     override func resume() {
-        guard self.client != nil, self.phase.attempt == .none, self.phase.isUnanswered else { return }
-        self.dispatch()
+        guard self.client != nil else { return }
+        if self.phase.attempt == .none, self.phase.isUnanswered { self.dispatch() } else { self.codeOn() }
     }
 }
 

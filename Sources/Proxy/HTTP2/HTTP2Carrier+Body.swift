@@ -9,11 +9,12 @@ extension HTTP2Carrier {
         guard let exchange = self.streams[slot].exchange, self.streams[slot].hasBody else {
             return self.left(slot, data.count)
         }
-        if self.streams[slot].inbound.isEmpty, exchange.with({ self.takesBody($0) }) {
-            self.give(slot, data, isEnd: isEnd, trailerBytes: 0)
-        } else {
-            self.streams[slot].inbound.append(data, pool: &self.core.buffers)
+        let isTaken = exchange.with { self.takesBody($0) }
+        if isTaken, self.streams[slot].inbound.isEmpty, exchange.with({ self.passesAtOnce($0) }) {
+            return self.give(slot, data, isEnd: isEnd, trailerBytes: 0)
         }
+        self.streams[slot].inbound.append(data, pool: &self.core.buffers)
+        if isTaken { exchange.with { self.passLater($0) } }
     }
 
     func takeTrailers(_ slot: Int, _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
@@ -34,12 +35,13 @@ extension HTTP2Carrier {
         guard let count = fields.finish() else { return try self.trailersBroke(slot) }
         self.session.decoded(fields.bytes)
         self.streams[slot].hasEnd = true
-        if self.streams[slot].inbound.isEmpty, exchange.with({ self.takesBody($0) }) {
-            self.give(slot, UnsafeRawBufferPointer(start: nil, count: 0), isEnd: true, trailerBytes: count)
-        } else {
-            self.streams[slot].trailers.takeOver(
-                BodyPiece(isEnd: true, trailerBytes: count), from: frames, pool: &self.core.buffers)
+        let isTaken = exchange.with { self.takesBody($0) }
+        if isTaken, self.streams[slot].inbound.isEmpty, exchange.with({ self.passesAtOnce($0) }) {
+            return self.give(slot, UnsafeRawBufferPointer(start: nil, count: 0), isEnd: true, trailerBytes: count)
         }
+        self.streams[slot].trailers.takeOver(
+            BodyPiece(isEnd: true, trailerBytes: count), from: frames, pool: &self.core.buffers)
+        if isTaken { exchange.with { self.passLater($0) } }
     }
 
     /// Passes a piece of the body on; it has left once the other side's kernel has it.
@@ -88,16 +90,37 @@ extension HTTP2Carrier {
     func feed(_ slot: Int) {
         guard let exchange = self.streams[slot].exchange, exchange.with({ self.takesBody($0) }) else { return }
         self.returnLent(slot)
-        guard self.streams[slot].hasBody, !self.streams[slot].hasGivenEnd else { return }
+        guard self.hasHeld(slot) else { return }
+        guard exchange.with({ self.passesAtOnce($0) }) else { return exchange.with { self.passLater($0) } }
+        self.giveHeld(slot, atMost: .max)
+    }
+
+    /// Something came that the exchange has not been given.
+    func hasHeld(_ slot: Int) -> Bool {
+        self.streams[slot].hasBody && !self.streams[slot].hasGivenEnd
+            && (!self.streams[slot].inbound.isEmpty || self.streams[slot].hasEnd)
+    }
+
+    /// Passes on what is held, or its begin.
+    func giveHeld(_ slot: Int, atMost limit: Int) {
+        let identifier = self.streams[slot].identifier
         var held = self.streams[slot].inbound
         self.streams[slot].inbound = ByteQueue()
-        let isEnd = self.streams[slot].hasEnd
+        let count = min(held.count, limit)
+        let isEnd = count == held.count && self.streams[slot].hasEnd
         var trailers = 0
         if isEnd {
             trailers = self.streams[slot].trailers.putBack(into: self.core.memory.frames)
             self.streams[slot].trailers.clear(pool: &self.core.buffers)
         }
-        self.give(slot, held.bytes, isEnd: isEnd, trailerBytes: trailers)
-        held.clear(pool: &self.core.buffers)
+        self.give(
+            slot, UnsafeRawBufferPointer(rebasing: held.bytes.prefix(count)), isEnd: isEnd, trailerBytes: trailers)
+        held.consume(count, pool: &self.core.buffers)
+        // The exchange may have ended by that, and the stream with it.
+        if self.streams[slot].identifier == identifier {
+            self.streams[slot].inbound = held
+        } else {
+            held.clear(pool: &self.core.buffers)
+        }
     }
 }

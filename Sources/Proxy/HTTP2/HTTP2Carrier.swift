@@ -53,6 +53,10 @@ protocol HTTP2Carrier: Handle {
 
     /// Body bytes from the peer have somewhere to go.
     func takesBody(_ exchange: Exchange) -> Bool
+    /// It may be passed on within the event that brings it, however much it is.
+    func passesAtOnce(_ exchange: Exchange) -> Bool
+    /// Has what is held for it passed on when it is its turn.
+    func passLater(_ exchange: Exchange)
     /// A piece of the body from the peer.
     func pass(_ piece: BodyPiece, _ data: UnsafeRawPointer?, to exchange: Exchange)
     func trailerRules(_ exchange: Exchange) -> TrailerRules

@@ -85,7 +85,7 @@ final class WorkerCore {
     /// has come meanwhile.
     static let codedPerTurn = 262_144
     /// A read's worth, as connections to endpoints read where it may have to be coded.
-    private static let codedAtOnce = 65_536
+    static let codedAtOnce = 65_536
     private(set) var load = LoadMeter()
     /// Made with the first credentials.
     var hasher: KeyedHash?
