@@ -141,17 +141,43 @@ struct ClusterScenarios {
     }
 
     /// Changes of weights of routes with that prefix, all pages.
-    private static func journalled(_ balancer: BalancerProcess, _ prefix: String) throws -> Int {
+    private static func journalled(
+        _ balancer: BalancerProcess, _ prefix: String, what: String = "weights"
+    ) throws -> Int {
         var count = 0
         var before = ""
         while true {
             let page = try balancer.json("/api/v1/journal?limit=1000\(before)")
             let entries = page["entries"] as? [[String: Any]] ?? []
             count += entries.count { entry in
-                entry["what"] as? String == "weights" && (entry["subject"] as? String ?? "").hasPrefix(prefix)
+                entry["what"] as? String == what && (entry["subject"] as? String ?? "").hasPrefix(prefix)
             }
             guard let next = page["before"] as? Int else { return count }
             before = "&before=\(next)"
+        }
+    }
+
+    @Test("An undo of 200 routes is one write, however long the cluster lives, and is in each journal whole")
+    func manyAtOnce() throws {
+        let etcd = try EtcdProcess()
+        // Old enough that rows of the store's journal go with each write.
+        try etcd.put(
+            "/balancer/test/live",
+            #"{"format": 1, "minimum": 1, "term": 0, "sequence": 5000, "change": "x", "routes": {}, "endpoints": {}}"#)
+        let rig = try ClusterRig(Self.section(etcd), names: ["a", "b"], routes: 200)
+        let balancers = try rig.startAll()
+        let generation = try #require(try balancers[0].json("/api/v1/routes")["generation"] as? Int)
+        try Self.atOnce(200) { number in
+            let answer = try balancers[number % 2].changeWeights("{\"core\": 5}", route: "r\(number)")
+            #expect(answer.status == 200, "\(answer.text)")
+        }
+        let undone = try balancers[0].admin(
+            "/api/v1/undo", method: "POST", body: "{\"toGeneration\": \(generation), \"reason\": \"no\"}")
+        #expect(undone.status == 200 && ClusterRig.replicas(undone) == [2, 2], "\(undone.text)")
+        for balancer in balancers {
+            for number in [0, 63, 64, 199] { #expect(try ClusterRig.weights(balancer, "r\(number)")["core"] == 1) }
+            #expect(try eventually { try Self.journalled(balancer, "r") == 200 })
+            #expect(try eventually { try Self.journalled(balancer, "r", what: "undo") == 200 })
         }
     }
 

@@ -2,10 +2,12 @@ import Logging
 
 /// What the leader alone does.
 extension Agreement {
-    /// Asks for the leadership, or renews it, and does what is due.
-    func lead() async throws(StoreFailure) {
-        let asked = self.clock.monotonic()
-        let before = self.leadership.standing(at: asked)
+    /// Asks for the leadership, or renews it, and does what is due. `asked`: when the store was asked to lend anew what the
+    /// leadership hangs on, which in etcd is another call than this.
+    func lead(asked: UInt64) async throws(StoreFailure) {
+        // Whoever cannot read what all have agreed on could move nothing, and would keep others from it.
+        guard self.fault == nil else { return await self.yieldLead() }
+        let before = self.leadership.standing(at: self.clock.monotonic())
         guard let fence = try await self.store.lead(self.own.text) else {
             self.leadership.lost()
             return
@@ -26,17 +28,24 @@ extension Agreement {
         self.logger?.notice("this replica leads", metadata: ["term": "\(term)"])
     }
 
+    private func yieldLead() async {
+        let holds = self.leader == self.replica || self.leadership.standing(at: self.clock.monotonic()) != .follows
+        self.leadership.lost()
+        if holds { await self.store.resign() }
+    }
+
     /// Milliseconds that weights stand nowhere, and endpoints are none, before they are forgotten: a roll-out may go back.
     private static let staleTime: UInt64 = 300_000
 
     /// Takes away what stands nowhere any more, when every replica that is there has the same file.
     func prune(_ publisher: Publisher) async {
         let now = self.clock.monotonic()
-        guard let document = self.document, self.leadingTerm != nil, self.picture.differing(at: now).isEmpty else {
+        guard self.leadingTerm != nil, self.picture.differing(at: now).isEmpty else {
             self.stale = nil
             return
         }
-        let edit = await publisher.stale()
+        // Decided on what the publisher has in force: what came since then it has not judged.
+        let (edit, sequence) = await publisher.stale()
         guard !edit.isEmpty, let stale, stale.edit == edit else {
             self.stale = edit.isEmpty ? nil : (edit, now)
             return
@@ -47,7 +56,7 @@ extension Agreement {
             id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,
             origin: ChangeOrigin(.start), what: .cluster,
             detail: "no file has what was set over it any more: \(names.joined(separator: ", "))")
-        _ = try? await self.propose(edit, [change], decidedOn: document.sequence, asLeader: true)
+        _ = try? await self.propose(edit, [change], decidedOn: sequence, asLeader: true)
     }
 }
 

@@ -14,12 +14,12 @@ package actor Agreement {
 
     /// What the publisher is asked for.
     package struct Publisher: Sendable {
-        /// Takes the present document on, and tells what was done while the store could not be asked. `lost`: what this replica had before, where the store went back behind it.
-        var adopt: @Sendable (_ lost: LiveDocument?) async -> Void
+        /// Takes the present document on, and tells what was done while the store could not be asked.
+        var adopt: @Sendable () async -> Void
         /// What this replica would begin a cluster with.
         var seed: @Sendable () async -> SharedEdit
-        /// What of the present document stands nowhere any more, if all files are as this one's.
-        var stale: @Sendable () async -> SharedEdit
+        /// What stands nowhere any more, if all files are as this one's, of the document of that sequence.
+        var stale: @Sendable () async -> (edit: SharedEdit, sequence: UInt64)
     }
 
     package enum Proposal: Sendable {
@@ -45,8 +45,6 @@ package actor Agreement {
     private var revision: UInt64 = 0
     /// Why the document in the store is not taken on.
     private(set) var fault: DocumentFailure?
-    /// What this replica had before the store went back.
-    private var lost: LiveDocument?
     private(set) var picture: ClusterPicture
     var leadership: Leadership
     private(set) var leader: String?
@@ -68,6 +66,13 @@ package actor Agreement {
     /// What the follower has seen of the store, and what it should have seen by now.
     private var followed: UInt64 = 0
     private var expected: UInt64 = 0
+    /// A change that another replica has in force and this one has not seen, and since when it is known of; and the last one
+    /// that the store was read anew for.
+    private var missed: (sequence: UInt64, since: UInt64)?
+    private var chased: UInt64 = 0
+    /// One at a time tells of this replica: of two that do, the one that began with the older news may end last.
+    private let telling = Turnstile()
+    private var isTelling = false
     private var restart: AsyncStream<Void>.Continuation?
     private let (newDocuments, newDocument) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let (newFacts, newFact) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -96,17 +101,12 @@ package actor Agreement {
             group.addTask { await self.follow(publisher) }
             group.addTask { await self.attend(publisher) }
             group.addTask { [newDocuments] in
-                for await _ in newDocuments { await publisher.adopt(await self.takeLost()) }
+                for await _ in newDocuments { await publisher.adopt() }
             }
             group.addTask { [newFacts] in
                 for await _ in newFacts { await self.tell() }
             }
         }
-    }
-
-    private func takeLost() -> LiveDocument? {
-        defer { self.lost = nil }
-        return self.lost
     }
 
     /// Returns when the store's state is known, or it is time to go on without.
@@ -154,6 +154,8 @@ package actor Agreement {
         let (text, store, clock) = (last.text, self.store, self.clock)
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
+                // What is being told now would be told behind the last word, of one that nobody would see go.
+                while await self.isTelling, !Task.isCancelled { try? await clock.sleep(10) }
                 await store.resign()
                 await store.leave(text)
             }
@@ -205,7 +207,7 @@ package actor Agreement {
 
     private func take(_ snapshot: StoreSnapshot, known: UInt64, _ publisher: Publisher) async {
         let now = self.clock.monotonic()
-        for (name, bytes) in snapshot.presences { self.heard(name, bytes, at: now) }
+        for (name, bytes) in snapshot.presences { self.heard(name, bytes, at: now, isNews: false) }
         self.picture.present(Set(snapshot.presences.keys), at: now)
         self.leader = snapshot.leader.flatMap { Presence($0)?.replica }
         if let document = snapshot.document {
@@ -223,14 +225,18 @@ package actor Agreement {
 
     private func take(_ event: StoreEvent, _ publisher: Publisher) async {
         let now = self.clock.monotonic()
-        self.followed = max(self.followed, event.revision)
+        switch event {
+        // Where documents come by a watch of their own, they tell nothing of how the other one is.
+        case .document, .documentGone: break
+        default: self.followed = max(self.followed, event.revision)
+        }
         switch event {
         case .document(let document): self.take(document, at: now)
         case .documentGone(let revision):
             guard revision > self.revision else { return }
             self.revision = 0
             await self.offer(publisher)
-        case .presence(let name, let bytes, _): self.heard(name, bytes, at: now)
+        case .presence(let name, let bytes, _): self.heard(name, bytes, at: now, isNews: true)
         case .gone(let name, _): self.picture.gone(name, at: now)
         case .leader(let claim, _): self.leader = claim.flatMap { Presence($0)?.replica }
         case .progress: return
@@ -238,17 +244,35 @@ package actor Agreement {
         self.wakeWaiters()
     }
 
-    private func heard(_ name: String, _ bytes: [UInt8], at now: UInt64) {
+    /// `isNews`: it is told now; else it is what was told last.
+    private func heard(_ name: String, _ bytes: [UInt8], at now: UInt64, isNews: Bool) {
         guard let presence = Presence(bytes), presence.replica == name else { return }
         if name == self.replica, presence.instance != self.instance {
-            // While one takes over from the other this is as it should be.
-            if !self.isPaused, presence.leaving != true {
+            // While one takes over from the other, and where one has just begun, this is as it should be.
+            if isNews, !self.isPaused, presence.leaving != true {
                 self.logger?.warning(
                     "another process goes by the name of this replica", metadata: ["replica": "\(name)"])
             }
             return
         }
         self.picture.heard(name == self.replica ? self.own : presence, at: now, wall: self.clock.wall())
+        if presence.sequence > max(self.document?.sequence ?? 0, self.chased), self.missed == nil {
+            self.missed = (presence.sequence, now)
+        }
+    }
+
+    /// Whether another replica has had a change in force for an interval that never came here: the watch that should have
+    /// brought it hangs. Once for each such change.
+    private func hasMissed(at now: UInt64) -> Bool {
+        guard let missed else { return false }
+        guard missed.sequence > self.document?.sequence ?? 0 else {
+            self.missed = nil
+            return false
+        }
+        guard now >= missed.since + self.store.interval else { return false }
+        self.missed = nil
+        self.chased = missed.sequence
+        return true
     }
 
     /// Takes on what is in the store, if it is newer than what was seen of it.
@@ -258,13 +282,8 @@ package actor Agreement {
         do throws(DocumentFailure) {
             let document = try LiveDocument(stored.bytes)
             if self.fault != nil { self.set(fault: nil) }
-            if let present = self.document,
-                document.sequence < present.sequence
-                    || (document.sequence == present.sequence && document.change != present.change)
-            {
-                self.lost = present
-            }
             self.document = document
+            self.chased = min(self.chased, document.sequence)
             self.picture.stored(document.sequence, at: now)
             self.leadership.saw(term: document.term)
             self.newDocument.yield()
@@ -294,9 +313,10 @@ package actor Agreement {
         let change = SharedChange(
             id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,
             origin: ChangeOrigin(.start), what: .cluster, detail: detail)
-        let document = (known ?? LiveDocument()).edited(by: edit, changes: [change])
+        let base = known ?? LiveDocument()
         do throws(StoreFailure) {
-            try await self.put(document, replacing: 0, changes: [change.id])
+            try await self.put(
+                base.edited(by: edit, changes: [change]), replacing: 0, changes: base.numbered([change]))
         } catch {
             // Followed anew, it is offered again.
             self.failed(error)
@@ -334,21 +354,22 @@ package actor Agreement {
         let document = base.edited(by: edit, changes: changes, term: term)
         do throws(StoreFailure) {
             let proposal = try await self.put(
-                document, replacing: self.revision, changes: changes.map(\.id), fence: fence)
+                document, replacing: self.revision, changes: base.numbered(changes), fence: fence)
             if case .agreed = proposal, let term, let fence { self.leadership.wrote(term: term, under: fence) }
             return proposal
         } catch {
             self.failed(error)
             throw .unreachable(
                 since: self.contact.map { self.clock.wall(ofMonotonic: $0) },
-                reason: "\(error.reason). Should the store have taken the change, it is in force once the store answers"
-            )
+                reason: error.cause == .unreachable
+                    ? "\(error.reason). Should the store have taken the change, it is in force once the store answers"
+                    : error.reason)
         }
     }
 
     @discardableResult
     private func put(
-        _ document: LiveDocument, replacing revision: UInt64, changes: [String], fence: ClusterFence? = nil
+        _ document: LiveDocument, replacing revision: UInt64, changes: [SharedChange], fence: ClusterFence? = nil
     ) async throws(StoreFailure) -> Proposal {
         let text: [UInt8]
         do throws(DocumentFailure) {
@@ -357,10 +378,7 @@ package actor Agreement {
             throw StoreFailure(.refused, error.reason)
         }
         let write = StoreWrite(
-            document: text, replacing: revision,
-            changes: document.changes(after: document.sequence - UInt64(changes.count)).changes.map {
-                ($0.sequence, $0.text)
-            }, fence: fence)
+            document: text, replacing: revision, changes: changes.map { ($0.sequence, $0.text) }, fence: fence)
         let asked = self.clock.monotonic()
         let outcome = try await self.store.swap(write)
         self.answered(asked: asked)
@@ -379,7 +397,7 @@ package actor Agreement {
                 self.restart?.yield()
             }
             // A call that was not answered may have been the one that was first.
-            guard let last = changes.last, self.document?.tells(of: last) == true else { return .overtaken }
+            guard let last = changes.last, self.document?.tells(of: last.id) == true else { return .overtaken }
             return .agreed
         }
     }
@@ -387,6 +405,7 @@ package actor Agreement {
     /// Texts of changes that the document tells of no more.
     package func history(after sequence: UInt64) async -> [SharedChange] {
         ((try? await self.store.journal(after: sequence, limit: 1_000)) ?? []).compactMap { SharedChange($0) }
+            .filter { $0.sequence > sequence }
     }
 
     // MARK: telling
@@ -432,29 +451,37 @@ package actor Agreement {
     }
 
     private func tell() async {
-        guard !self.isPaused else { return }
+        // What fails is told again by the next renewal.
+        guard let told = try? await self.tell(renewing: false) else { return }
+        self.answered(asked: told.asked)
+        self.expected = max(self.expected, told.revision)
+    }
+
+    /// Tells how things are here when it is one's turn; nil: nothing is to be told any more.
+    private func tell(renewing: Bool) async throws(StoreFailure) -> (revision: UInt64, asked: UInt64)? {
+        await self.telling.enter()
+        defer { self.telling.leave() }
+        guard !self.isPaused else { return nil }
+        self.isTelling = true
+        defer { self.isTelling = false }
         self.own.clock = self.clock.wall()
         let asked = self.clock.monotonic()
-        // What fails is told again by the next renewal.
-        guard let revision = try? await self.store.attend(self.own.text, renewing: false) else { return }
-        self.answered(asked: asked)
-        self.expected = max(self.expected, revision)
+        return (try await self.store.attend(self.own.text, renewing: renewing), asked)
     }
 
     private func attend(_ publisher: Publisher) async {
         while !Task.isCancelled {
             var pause = self.store.interval
             if !self.isPaused {
-                let asked = self.clock.monotonic()
                 let expected = self.expected
-                self.own.clock = self.clock.wall()
                 do throws(StoreFailure) {
-                    let revision = try await self.store.attend(self.own.text, renewing: true)
-                    self.answered(asked: asked)
+                    guard let told = try await self.tell(renewing: true) else { continue }
+                    self.answered(asked: told.asked)
                     // A watch that does not bring what was told an interval ago hangs.
-                    if self.followed < expected { self.restart?.yield() }
-                    self.expected = max(self.expected, revision)
-                    try await self.lead()
+                    let isBehind = self.hasMissed(at: self.clock.monotonic())
+                    if self.followed < expected || isBehind { self.restart?.yield() }
+                    self.expected = max(self.expected, told.revision)
+                    try await self.lead(asked: told.asked)
                     await self.prune(publisher)
                     // What was done alone waits for the store, and a short silence can lie between two of these turns: the
                     // publisher asks at every turn, not only where this loop saw the store lost and found.

@@ -40,7 +40,12 @@ package struct ClusterPicture: Sendable {
             self.replicas[presence.replica] = nil
             return
         }
-        guard self.replicas[presence.replica] != nil || self.replicas.count < Self.limit else { return }
+        if self.replicas[presence.replica] == nil, self.replicas.count >= Self.limit {
+            // One that is there counts for more than one that is remembered.
+            let gone = self.replicas.values.filter { !$0.isPresent }.min { $0.heard < $1.heard }
+            guard let gone else { return }
+            self.replicas[gone.presence.replica] = nil
+        }
         let ahead = Int64(clamping: presence.clock) - Int64(clamping: wall)
         self.replicas[presence.replica] = Replica(
             presence: presence, heard: now, isPresent: true, clockAhead: ahead)

@@ -10,7 +10,8 @@ package struct LiveDocument: Sendable, Equatable {
     package static let format: UInt64 = 1
     /// Bytes of the text.
     package static let sizeLimit = 512 << 10
-    /// Changes that it tells of, and the bytes of their texts together. Older ones are in the store's journal.
+    /// Changes that it tells of, and the bytes of their texts together. Older ones are in the store's journal. What one write
+    /// brings stays whole until the next, as far as there is room: others read it here before the journal has it.
     static let recentLimit = 64
     static let recentBytes = 64 << 10
 
@@ -80,7 +81,16 @@ package struct DocumentFailure: Error, Sendable, Equatable, CustomStringConverti
 }
 
 extension LiveDocument {
-    /// The document that a change makes of this one. `changes` get their numbers here; there is at least one.
+    /// Changes with the numbers that they get in the document that they make of this one.
+    package func numbered(_ changes: [SharedChange]) -> [SharedChange] {
+        zip(1..., changes).map { number, change in
+            var change = change
+            change.sequence = self.sequence + UInt64(number)
+            return change
+        }
+    }
+
+    /// The document that a change makes of this one. There is at least one in `changes`.
     package func edited(by edit: SharedEdit, changes: [SharedChange], term: UInt64? = nil) -> LiveDocument {
         var next = self
         for (route, split) in edit.routes {
@@ -98,27 +108,28 @@ extension LiveDocument {
         }
         for (name, plan) in edit.migrations { next.migrations[name] = plan }
         if let term { next.term = term }
-        for change in changes {
-            var change = change
-            next.sequence += 1
-            change.sequence = next.sequence
+        for change in self.numbered(changes) {
+            next.sequence = change.sequence
             next.change = change.id
             next.recent.append(change.json)
         }
-        next.trim()
+        next.trim(keeping: changes.count)
         return next
     }
 
-    private mutating func trim() {
+    private mutating func trim(keeping own: Int) {
         var bytes = 0
         var kept = 0
         for row in self.recent.reversed() {
             bytes += row.bytes.count
-            // The last one stays whatever it weighs: replicas are told by it.
-            guard kept == 0 || (kept < Self.recentLimit && bytes <= Self.recentBytes) else { break }
+            guard kept < own || (kept < Self.recentLimit && bytes <= Self.recentBytes) else { break }
             kept += 1
         }
         self.recent.removeFirst(self.recent.count - kept)
+        guard bytes > Self.recentBytes else { return }
+        // The last one stays whatever it weighs: replicas are told by it.
+        var excess = self.json.bytes.count - Self.sizeLimit
+        while excess > 0, self.recent.count > 1 { excess -= self.recent.removeFirst().bytes.count + 1 }
     }
 
     /// Those after a number, oldest first, and whether that is all there were. What a newer version wrote and this one cannot
@@ -127,6 +138,22 @@ extension LiveDocument {
         let first = self.recent.first?["sequence"]?.count ?? self.sequence + 1
         let later = self.recent.filter { $0["sequence"]?.count ?? 0 > sequence }
         return (later.compactMap { SharedChange($0) }, first <= sequence + 1)
+    }
+
+    /// Whether this one came of `earlier`, as far as it tells. One that did not is of a store that went back, or was begun anew.
+    package func continues(_ earlier: LiveDocument) -> Bool {
+        guard self.sequence > earlier.sequence else {
+            return self.sequence == earlier.sequence && self.change == earlier.change
+        }
+        guard let first = self.recent.first?["sequence"]?.count, first <= earlier.sequence else { return true }
+        return earlier.change.isEmpty || self.tells(of: earlier.change)
+    }
+
+    /// The last change that both tell of; without one, that before the first that this one tells of.
+    package func common(with other: LiveDocument) -> UInt64 {
+        let theirs = Set(other.recent.compactMap { $0["id"]?.string })
+        let last = self.recent.last { $0["id"]?.string.map(theirs.contains) ?? false }
+        return last?["sequence"]?.count ?? (self.recent.first?["sequence"]?.count ?? self.sequence + 1) - 1
     }
 
     /// Whether a change is among those that led here.

@@ -18,14 +18,14 @@ struct AgreedStanding: Sendable {
         var origin: ChangeOrigin
     }
 
-    /// The change that is in force; empty: none has been seen.
+    /// What is in force; nil: nothing has been seen.
+    var document: LiveDocument?
+    /// The change that is in force; empty: none, or it is to be put in force anew.
     var change = ""
     var sequence: UInt64 = 0
     /// The last change that is in the journal.
     var journalled: UInt64 = 0
     var detached: [String: Detached] = [:]
-    /// Times in a row that a change was decided and others were first.
-    var tries = 0
 }
 
 /// Changes that all replicas make, and none without the others. The store has a change before it is in force anywhere: whoever
@@ -43,8 +43,10 @@ extension TablePublisher {
 
     var agreementPublisher: Agreement.Publisher {
         Agreement.Publisher(
-            adopt: { await self.adopt(lost: $0) }, seed: { await self.state.seed }, stale: { await self.state.stale })
+            adopt: { await self.adopt() }, seed: { await self.state.seed }, stale: { await self.stale })
     }
+
+    private var stale: (edit: SharedEdit, sequence: UInt64) { (self.state.stale, self.agreed.sequence) }
 
     /// Follows the other replicas, if there are any, until the task is cancelled.
     package func runCluster() async { await self.agreement?.run(publishing: self.agreementPublisher) }
@@ -53,15 +55,16 @@ extension TablePublisher {
     package func joinCluster() async {
         guard let agreement else { return }
         await agreement.firstContact()
-        await self.adopt(lost: nil)
+        await self.adopt()
     }
 
     // MARK: making changes
 
-    /// Writes a change down, with the others or alone, and puts it in force. Only at one's turn.
+    /// Writes a change down, with the others or alone, and puts it in force. Only at one's turn. `tries`: how often others have
+    /// been first since it was asked for.
     func make(
         _ next: RoutingState, _ transition: Transition, _ origin: ChangeOrigin, forced: Bool, undoes: String? = nil,
-        mayBeLate: Bool, detaching route: String? = nil
+        mayBeLate: Bool, detaching route: String? = nil, tries: inout Int
     ) async throws(ChangeRefused) -> Made {
         guard let agreement, route == nil else {
             var next = next
@@ -83,16 +86,12 @@ extension TablePublisher {
             SharedChange(note, at: self.clock.wall(), agreement.replica, origin, forced: forced, undoes: undoes)
         }
         let edit = SharedEdit(from: self.state, to: next)
-        self.agreed.tries += 1
         let proposal = try await agreement.propose(edit, changes, decidedOn: self.agreed.sequence)
         await self.adoptInTurn()
-        if case .agreed = proposal {
-            self.agreed.tries = 0
-            return .made(agreed: self.agreed.sequence)
-        }
-        guard self.agreed.tries < Self.tries else {
-            self.agreed.tries = 0
-            throw .unreachable(since: nil, reason: "\(Self.tries) times another replica was first")
+        if case .agreed = proposal { return .made(agreed: self.agreed.sequence) }
+        tries += 1
+        guard tries < Self.tries else {
+            throw .unreachable(since: nil, reason: "\(tries) times another replica was first")
         }
         return .overtaken
     }
@@ -155,7 +154,10 @@ extension TablePublisher {
         _ route: String, _ next: inout RoutingState, _ transition: Transition, _ origin: ChangeOrigin
     ) {
         guard let note = transition.notes.first else { return }
-        let base = self.agreed.detached[route]?.base ?? self.state.shared?.weights[route]
+        // What was known before this process may be all that is known of the others.
+        let base =
+            self.agreed.detached[route].map(\.base)
+            ?? (self.state.shared.map { $0.weights[route] } ?? self.state.live[route])
         self.agreed.detached[route] = AgreedStanding.Detached(
             base: base,
             change: AgreedStanding.WeightChangeNote(
@@ -167,8 +169,11 @@ extension TablePublisher {
     private func settleDetached() async {
         guard let agreement, !self.agreed.detached.isEmpty, await agreement.obstacle() == nil else { return }
         for (route, detached) in self.agreed.detached.sorted(by: { $0.key < $1.key }) {
-            let isSame = self.state.shared?.weights[route] == detached.base
-            if isSame {
+            let present = self.state.shared?.weights[route]
+            let aim = detached.change.edit.routes[route].flatMap { $0 }
+            let isThere = present?.weights == aim?.weights && present?.fileWeights == aim?.fileWeights
+            // What is so already was proposed and not answered, or somebody else's thought as well.
+            if !isThere, present == detached.base {
                 var note = detached.change.note
                 note.detail += " (was in force on \(agreement.replica) alone)"
                 let change = SharedChange(
@@ -177,7 +182,7 @@ extension TablePublisher {
                     detached.change.edit, [change], decidedOn: self.agreed.sequence)
                 // Otherwise it is settled with the next document.
                 guard case .agreed = proposal else { continue }
-            } else {
+            } else if !isThere {
                 self.enter(
                     .cluster, detail: "what was set here alone gives way to what the others agreed on meanwhile",
                     subject: route)
@@ -191,17 +196,10 @@ extension TablePublisher {
 
     // MARK: what others have changed
 
-    /// Puts the present document in force. `lost`: what this replica had before the store went back behind it.
-    func adopt(lost: LiveDocument?) async {
+    /// Puts the present document in force.
+    func adopt() async {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
-        if let lost, let present = await self.agreement?.document {
-            self.enter(
-                .cluster,
-                detail: "the store went back: change \(present.sequence) of term \(present.term) is in force, and "
-                    + "change \(lost.sequence) (\(lost.change)) was before")
-            self.agreed.journalled = min(self.agreed.journalled, present.sequence)
-        }
         await self.adoptInTurn()
         await self.settleDetached()
     }
@@ -213,6 +211,16 @@ extension TablePublisher {
         else { return }
         let before = self.state
         await self.putInForce(next, transition)
+        if let lost = self.agreed.document, !document.continues(lost) {
+            self.enter(
+                .cluster,
+                detail: "the store went back: change \(document.sequence) of term \(document.term) is in force, and "
+                    + "change \(lost.sequence) (\(lost.change)) was before")
+            self.agreed.journalled = document.common(with: lost)
+        }
+        // Kept longer than the store was.
+        self.agreed.journalled = min(self.agreed.journalled, document.sequence)
+        self.agreed.document = document
         self.agreed.change = document.change
         self.agreed.sequence = document.sequence
         await self.tellCluster()
@@ -224,7 +232,17 @@ extension TablePublisher {
         var (changes, areAll) = document.changes(after: self.agreed.journalled)
         if !areAll, self.agreed.journalled > 0 {
             let first = changes.first?.sequence ?? document.sequence + 1
-            changes = await agreement.history(after: self.agreed.journalled).filter { $0.sequence < first } + changes
+            let earlier = await agreement.history(after: self.agreed.journalled).filter { $0.sequence < first }
+            let wanted = first - self.agreed.journalled - 1
+            let missing = wanted - min(UInt64(earlier.count), wanted)
+            if missing > 0 {
+                self.enter(
+                    .cluster,
+                    detail:
+                        "\(missing) of the cluster's changes \(self.agreed.journalled + 1) to \(first - 1) could not be "
+                        + "read: what they led to is in force, and this journal does not tell of them")
+            }
+            changes = earlier + changes
         }
         self.agreed.journalled = max(self.agreed.journalled, document.sequence)
         var entries = changes.map { change in

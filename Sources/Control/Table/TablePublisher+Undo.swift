@@ -16,13 +16,14 @@ extension TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         await self.mendLedger()
+        var tries = 0
         while true {
-            if let done = try await self.tryUndo(request, origin: origin) { return done }
+            if let done = try await self.tryUndo(request, origin: origin, &tries) { return done }
         }
     }
 
     /// nil: another replica's change was first, and is in force now.
-    private func tryUndo(_ request: UndoRequest, origin: ChangeOrigin) async throws(ChangeRefused)
+    private func tryUndo(_ request: UndoRequest, origin: ChangeOrigin, _ tries: inout Int) async throws(ChangeRefused)
         -> (UndoOutcome, agreed: UInt64?)?
     {
         var agreed: UInt64?
@@ -65,7 +66,7 @@ extension TablePublisher {
                 }
             let made = try await self.make(
                 next, transition, origin, forced: request.force, undoes: restoration.undoes,
-                mayBeLate: isRetreat || request.force)
+                mayBeLate: isRetreat || request.force, tries: &tries)
             guard case .made(let sequence) = made else { return nil }
             agreed = sequence
         }

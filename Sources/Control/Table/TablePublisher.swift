@@ -124,6 +124,7 @@ package actor TablePublisher {
         try await self.checkReach(change)
         var change = change
         change.who = origin.who
+        var tries = 0
         while true {
             let isLowered = self.state.lowersPlan(change)
             let (next, transition) = try self.applying(.weights(change))
@@ -145,7 +146,7 @@ package actor TablePublisher {
                 let made = try await self.make(
                     next, transition, origin, forced: change.force,
                     mayBeLate: isRetreat || (change.force && !change.reason.isEmpty),
-                    detaching: change.local ? change.route : nil)
+                    detaching: change.local ? change.route : nil, tries: &tries)
                 guard case .made(let sequence) = made else { continue }
                 agreed = sequence
             }
@@ -176,11 +177,12 @@ package actor TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         await self.mendLedger()
+        var tries = 0
         while true {
             let (next, transition) = try self.applying(.administrative(change))
             let made = try await self.make(
                 next, transition, origin, forced: change.force,
-                mayBeLate: change.state != .ready || (change.force && !change.reason.isEmpty))
+                mayBeLate: change.state != .ready || (change.force && !change.reason.isEmpty), tries: &tries)
             if case .made(let agreed) = made { return (transition.upstreams, agreed) }
         }
     }

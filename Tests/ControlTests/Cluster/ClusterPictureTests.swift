@@ -80,6 +80,19 @@ struct ClusterPictureTests {
         #expect(picture.replicas(at: 10 + ClusterPicture.memory).map(\.presence.replica) == ["a"])
     }
 
+    @Test("Of more replicas than are remembered those that are there count, and the ones gone longest are forgotten")
+    func crowd() {
+        var picture = self.three()
+        for number in 0..<ClusterPicture.limit {
+            picture.heard(Self.presence("old-\(number)"), at: UInt64(number), wall: 0)
+            picture.gone("old-\(number)", at: UInt64(number))
+        }
+        picture.heard(Self.presence("new"), at: 1_000, wall: 0)
+        let present = picture.replicas(at: 1_000).filter(\.isPresent).map(\.presence.replica)
+        #expect(present == ["a", "b", "c", "new"])
+        #expect(picture.replicas(at: 1_000).count == ClusterPicture.limit)
+    }
+
     @Test("A store that goes back makes nobody late for what is gone")
     func back() {
         var picture = self.three()

@@ -122,6 +122,30 @@ struct LiveDocumentTests {
         #expect((try? document.text()) == nil)
     }
 
+    @Test("What one write brings stays whole until the next, as far as there is room")
+    func bulk() throws {
+        let many = (0..<2_000).map { Self.change("m\($0)", detail: String(repeating: "x", count: 200)) }
+        let few = self.sample().edited(by: SharedEdit(), changes: Array(many.prefix(300)))
+        #expect(few.changes(after: 2).changes.count == 300 && few.changes(after: 2).areAll)
+        let most = self.sample().edited(by: SharedEdit(), changes: many)
+        #expect(try most.text().count <= LiveDocument.sizeLimit)
+        #expect(most.sequence == 2_002 && most.changes(after: 0).changes.count > 700)
+        #expect(most.edited(by: SharedEdit(), changes: [Self.change("next")]).changes(after: 0).changes.count <= 64)
+    }
+
+    @Test("Whether a document came of another is told by their changes")
+    func history() {
+        let base = self.sample()
+        let later = base.edited(by: SharedEdit(), changes: [Self.change("three"), Self.change("four")])
+        let other = base.edited(by: SharedEdit(), changes: [Self.change("3"), Self.change("4"), Self.change("5")])
+        #expect(later.continues(base) && later.continues(later) && base.continues(LiveDocument()))
+        #expect(!base.continues(later) && !other.continues(later) && !later.continues(other))
+        #expect(other.common(with: later) == 2 && later.common(with: base) == 2 && base.common(with: later) == 2)
+        #expect(LiveDocument().edited(by: SharedEdit(), changes: [Self.change("x")]).common(with: base) == 0)
+        let far = later.edited(by: SharedEdit(), changes: (0..<64).map { Self.change("\($0)") })
+        #expect(far.continues(base))
+    }
+
     @Test("Seeded damage never reads as something else than a document")
     func fuzz() throws {
         let bytes = try self.sample().text()

@@ -27,6 +27,10 @@ final class MemoryCluster: Sendable {
     var document: StoredDocument? { self.state.withLock { $0.document } }
     var journal: [UInt64] { self.state.withLock { $0.journal.map(\.sequence) } }
     var swaps: Int { self.state.withLock { $0.swaps } }
+    var leader: String? { self.state.withLock { $0.leader?.name } }
+    func presence(_ replica: String) -> Presence? {
+        self.state.withLock { $0.presences[replica] }.flatMap { Presence($0) }
+    }
 
     /// As an operator's own tool writes it.
     func write(_ text: String) {
@@ -62,6 +66,12 @@ final class MemoryStore: ClusterStore {
     private let down = Mutex(false)
     /// The next swap is done and not answered.
     private let forgetful = Mutex(false)
+    private let deaf = Mutex(false)
+    private let unwritten = Mutex(false)
+    private let told = Mutex(0)
+    /// What happens within each call that tells of this replica, before it is in the store and behind it.
+    let beforeTelling: Mutex<(@Sendable () async -> Void)?> = Mutex(nil)
+    let behindTelling: Mutex<(@Sendable () async -> Void)?> = Mutex(nil)
 
     init(_ cluster: MemoryCluster, replica: String, lease: UInt64 = 3_000, interval: UInt64 = 150) {
         self.cluster = cluster
@@ -75,6 +85,21 @@ final class MemoryStore: ClusterStore {
         get { self.down.withLock { $0 } }
         set { self.down.withLock { $0 = newValue } }
     }
+
+    /// Documents come to this replica no more by themselves: of two watches one hangs.
+    var isDeaf: Bool {
+        get { self.deaf.withLock { $0 } }
+        set { self.deaf.withLock { $0 = newValue } }
+    }
+
+    /// Its changes reach the document, and not the journal.
+    var losesJournal: Bool {
+        get { self.unwritten.withLock { $0 } }
+        set { self.unwritten.withLock { $0 = newValue } }
+    }
+
+    /// Times that it was told of this replica.
+    var tellings: Int { self.told.withLock { $0 } }
 
     func forgetNextAnswer() { self.forgetful.withLock { $0 = true } }
 
@@ -104,7 +129,7 @@ final class MemoryStore: ClusterStore {
             state.swaps += 1
             let document = StoredDocument(bytes: write.document, revision: state.revision)
             state.document = document
-            state.journal += write.changes
+            if !self.losesJournal { state.journal += write.changes }
             for watcher in state.watchers.values { watcher.yield(.document(document)) }
             return .done(revision: state.revision)
         }
@@ -133,6 +158,7 @@ final class MemoryStore: ClusterStore {
         for await told in events {
             // A connection that is cut is no longer one when the line is whole again.
             if self.isDown { break }
+            if self.isDeaf, case .document = told { continue }
             await event(told)
         }
         return StoreFailure(.unreachable, "given up")
@@ -140,10 +166,13 @@ final class MemoryStore: ClusterStore {
 
     func attend(_ presence: [UInt8], renewing: Bool) async throws(StoreFailure) -> UInt64 {
         try self.check()
+        await self.beforeTelling.withLock { $0 }?()
         self.cluster.change { state in
             state.presences[self.replica] = presence
             return .presence(replica: self.replica, bytes: presence, revision: state.revision)
         }
+        self.told.withLock { $0 += 1 }
+        await self.behindTelling.withLock { $0 }?()
         return self.cluster.state.withLock { $0.revision }
     }
 

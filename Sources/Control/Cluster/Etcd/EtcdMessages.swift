@@ -107,8 +107,9 @@ enum Etcd {
         return "{\"request_put\":{\"key\":\"\(Self.bytes(key))\",\"value\":\"\(Self.bytes(value))\"\(lent)}}"
     }
 
-    static func delete(_ key: String) -> String {
-        "{\"request_delete_range\":{\"key\":\"\(Self.bytes(key))\"}}"
+    /// `end`: of all keys before it; without, of the one.
+    static func delete(_ key: String, to end: String? = nil) -> String {
+        "{\"request_delete_range\":\(Self.range(key, to: end))}"
     }
 
     static func range(_ key: String, to end: String? = nil, limit: Int? = nil) -> String {

@@ -7,12 +7,14 @@ import RoutesFile
 /// - `live`: the document
 /// - `leader`: who leads, as long as its lease lives
 /// - `replicas/REPLICA`: who is there, likewise
-/// - `journal/SEQUENCE`: changes, written with the document that they led to
+/// - `journal/SEQUENCE`: changes up to that one, a line each, written with the document that they led to
 package actor EtcdStore: ClusterStore {
     /// Seconds that presence and leadership live without renewal.
     private static let seconds: UInt64 = 10
     /// Changes kept in the journal.
     private static let journalLimit: UInt64 = 1_000
+    /// Bytes of the changes of one write: etcd takes requests of 1.5 MiB, and the document may have a third of that.
+    private static let journalBytes = 768 << 10
     private static let eventLimit = 4 << 20
 
     package nonisolated let place: String
@@ -67,10 +69,11 @@ package actor EtcdStore: ClusterStore {
         var conditions = [Etcd.isAt(self.live, revision: write.replacing)]
         if let fence = write.fence { conditions.append(Etcd.wasCreated(self.leader, at: fence.token)) }
         var steps = [Etcd.put(self.live, write.document)]
-        for change in write.changes {
-            steps.append(Etcd.put(self.journalKey(change.sequence), change.text))
-            if change.sequence > Self.journalLimit {
-                steps.append(Etcd.delete(self.journalKey(change.sequence - Self.journalLimit)))
+        // One key for all of them: etcd takes no more than 128 steps at once.
+        if let last = write.changes.last?.sequence {
+            steps.append(Etcd.put(self.journalKey(last), Self.lines(write.changes.map(\.text))))
+            if last > Self.journalLimit {
+                steps.append(Etcd.delete(self.journalKey(0), to: self.journalKey(last - Self.journalLimit + 1)))
             }
         }
         let look = [self.leader, self.live].map { "{\"request_range\":\(Etcd.range($0))}" }
@@ -82,12 +85,22 @@ package actor EtcdStore: ClusterStore {
         return .overtaken(found.last.flatMap { $0 }.map { StoredDocument(bytes: $0.bytes, revision: $0.revision) })
     }
 
+    /// The last of them that there is room for.
+    private static func lines(_ texts: [[UInt8]]) -> [UInt8] {
+        var bytes = 0
+        let kept = texts.reversed().prefix { text in
+            bytes += text.count + 1
+            return bytes <= Self.journalBytes
+        }
+        return Array(kept.reversed().joined(separator: [UInt8(ascii: "\n")]))
+    }
+
     package func journal(after sequence: UInt64, limit: Int) async throws(StoreFailure) -> [[UInt8]] {
         let answer = try await self.client.call(
             "/v3/kv/range",
             Etcd.range(self.journalKey(sequence + 1), to: self.prefix + "journal0", limit: limit),
             as: Etcd.Range.self)
-        return (answer.kvs ?? []).map(\.bytes)
+        return (answer.kvs ?? []).flatMap { $0.bytes.split(separator: UInt8(ascii: "\n")).map { Array($0) } }
     }
 
     package func follow(

@@ -125,17 +125,31 @@ package actor KubernetesStore: ClusterStore {
         }
         let revision = try Self.version(made)
         // The document tells of the last changes in any case: whoever writes next catches up.
-        try? await self.append(write.changes.map(\.text))
+        try? await self.append(write)
         return .done(revision: revision)
     }
 
-    private func append(_ changes: [[UInt8]]) async throws(StoreFailure) {
+    /// Writes changes into the journal, with those before them that it lacks and the document still tells of: whoever was to
+    /// write those may have been cut off, or may be about to.
+    private func append(_ write: StoreWrite) async throws(StoreFailure) {
         for _ in 0..<Self.journalTries {
             let (_, found) = try await self.client.call(
                 .GET, "\(self.core)/\(self.journalName)", as: Kubernetes.Object.self)
-            var lines = (found?.data?["journal.json"] ?? "").utf8.split(separator: UInt8(ascii: "\n")).map { Array($0) }
-            lines = (lines + changes).suffix(Self.journalLimit)
-            while lines.reduce(0, { $0 + $1.count + 1 }) > Self.journalBytes { lines.removeFirst() }
+            var texts: [UInt64: [UInt8]] = [:]
+            for line in (found?.data?["journal.json"] ?? "").utf8.split(separator: UInt8(ascii: "\n")) {
+                let text = Array(line)
+                if let change = SharedChange(text) { texts[change.sequence] = text }
+            }
+            let first = write.changes.first?.sequence ?? 0
+            if first > 1, texts[first - 1] == nil, let document = try? LiveDocument(write.document) {
+                for change in document.changes(after: 0).changes where texts[change.sequence] == nil {
+                    texts[change.sequence] = change.text
+                }
+            }
+            for change in write.changes { texts[change.sequence] = change.text }
+            var lines = texts.sorted { $0.key < $1.key }.map(\.value).suffix(Self.journalLimit)
+            var bytes = lines.reduce(0) { $0 + $1.count + 1 }
+            while bytes > Self.journalBytes, let line = lines.popFirst() { bytes -= line.count + 1 }
             let metadata = Kubernetes.metadata(
                 self.journalName, cluster: self.cluster, version: try found.map(Self.version))
             let body = Kubernetes.configMap(
@@ -152,7 +166,6 @@ package actor KubernetesStore: ClusterStore {
         let (_, found) = try await self.client.call(
             .GET, "\(self.core)/\(self.journalName)", as: Kubernetes.Object.self)
         let lines = (found?.data?["journal.json"] ?? "").utf8.split(separator: UInt8(ascii: "\n")).map { Array($0) }
-        // Two replicas may have written theirs in either order.
         let changes = lines.compactMap { line in SharedChange(line).map { ($0.sequence, line) } }
         return changes.filter { $0.0 > sequence }.sorted { $0.0 < $1.0 }.prefix(limit).map(\.1)
     }
