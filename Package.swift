@@ -185,7 +185,7 @@ let package = Package(
             name: "ControlTests",
             dependencies: [
                 "Control", "Balancer", "CEpoll", "Traffic", "RoutesFile", "Reactor", "Ledger", "Migration",
-                "TestSupport",
+                "Comparison", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

@@ -77,7 +77,8 @@ package struct AnswerComparison: Sendable {
 
     private func difference(_ found: JSONComparison.Found) -> Difference {
         Difference(
-            kind: found.kind, path: found.steps.path(indices: false), place: found.steps.path(indices: true),
+            kind: found.kind, path: self.redaction.path(found.steps, indices: false),
+            place: self.redaction.path(found.steps, indices: true),
             old: found.old.map { self.redaction.json($0, at: found.steps) },
             new: found.new.map { self.redaction.json($0, at: found.steps) })
     }

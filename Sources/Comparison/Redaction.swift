@@ -48,24 +48,37 @@ package struct Redaction: Sendable {
 
     /// A field's value as it may be shown.
     func field(_ name: String, _ value: String) -> String {
-        Self.isPrivate(name) ? self.covered(value) : Self.cut(value)
+        // What one is sent on to is a target too, with what the one who sends thinks nobody else sees.
+        Self.isPrivate(name) ? self.covered(value) : Self.cut(self.coveredTarget(value))
     }
 
     /// A request's target with the values of private names covered, cut at 1,024 bytes.
     package func target(_ target: String) -> String { Self.cut(self.coveredTarget(target), at: Self.targetLimit) }
 
+    /// What stands behind `?` and `#` is pairs. By bytes: what would join a mark to one character with it must not hide it.
     private func coveredTarget(_ target: String) -> String {
-        guard let mark = target.firstIndex(of: "?") else { return target }
-        let pairs = target[target.index(after: mark)...].split(separator: "&", omittingEmptySubsequences: false)
-        let shown = pairs.map { pair -> String in
-            guard let sign = pair.firstIndex(of: "=") else { return String(pair) }
-            let name = pair[..<sign]
-            guard Self.isPrivate(Self.decoded(name)) || self.query.contains(Self.decoded(name).lowercased()) else {
-                return String(pair)
-            }
-            return "\(name)=\(self.covered(pair[pair.index(after: sign)...]))"
+        let isMark: (UInt8) -> Bool = { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+        let bytes = target.utf8
+        guard var mark = bytes.firstIndex(where: isMark) else { return target }
+        var shown = String(target[..<mark])
+        while mark < bytes.endIndex {
+            let start = bytes.index(after: mark)
+            let end =
+                bytes[start...].firstIndex { isMark($0) || $0 == UInt8(ascii: "&") || $0 == UInt8(ascii: ";") }
+                ?? bytes.endIndex
+            shown += target[mark..<start] + self.coveredPair(target[start..<end])
+            mark = end
         }
-        return target[...mark] + shown.joined(separator: "&")
+        return shown
+    }
+
+    private func coveredPair(_ pair: Substring) -> String {
+        guard let sign = pair.utf8.firstIndex(of: UInt8(ascii: "=")) else { return String(pair) }
+        let name = pair[..<sign]
+        guard Self.isPrivate(Self.decoded(name)) || self.query.contains(Self.decoded(name).lowercased()) else {
+            return String(pair)
+        }
+        return "\(name)=\(self.covered(pair[pair.utf8.index(after: sign)...]))"
     }
 
     /// A name could be written with escapes to keep its value readable.
@@ -83,6 +96,12 @@ package struct Redaction: Sendable {
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// A place in a JSON text as it may be shown: the names inside what is private are as private as their values.
+    func path(_ steps: [JSONStep], indices: Bool) -> String {
+        let place = self.isPrivate([]) ? 0 : steps.indices.first { self.isPrivate(steps[...$0]) }.map { $0 + 1 }
+        return steps.path(indices: indices, coveredFrom: place ?? steps.count)
     }
 
     /// A JSON value as it may be shown, cut; what is private inside it is covered too.

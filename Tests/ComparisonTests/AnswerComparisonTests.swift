@@ -184,6 +184,34 @@ struct RedactionTests {
         #expect(covered.hasPrefix("/a?Token=‹7 bytes, #") && covered.hasSuffix("&=&y") && !covered.contains("hunter"))
     }
 
+    @Test("Also where one is sent on to, behind any mark, and however the mark is written")
+    func targets() throws {
+        let redaction = Redaction(key: 7)
+        for target in [
+            "https://a.test/cb#access_token=hunter2&state=1", "/a;x?b=1;token=hunter2", "/a?b=1#c?token=hunter2",
+            "/a?\u{301}token=hunter2", "/a?x=1&\u{301}&token=hunter2",
+        ] {
+            #expect(!redaction.target(target).contains("hunter"), "\(target)")
+        }
+        #expect(redaction.target("/a;b=1#c") == "/a;b=1#c")
+        func answer(_ location: String) -> Answer {
+            Answer(status: 302, fields: [.init("Location", location)], body: .whole([]))
+        }
+        let found = AnswerComparison(rules: ComparisonRules(), redaction: redaction).differences(
+            method: "GET", old: answer("/cb?code=1&token=hunter2"), new: answer("/cb?code=2&token=hunter3"))
+        #expect(found.map(\.kind) == [.header("location")])
+        #expect(found.first?.old?.hasPrefix("/cb?code=1&token=‹7 bytes, #") == true && !"\(found)".contains("hunter"))
+    }
+
+    @Test("Names inside what is private are private too, wherever they are shown")
+    func names() throws {
+        let found = try self.difference(
+            #"{"sessions":{"hunter2":{"a":1}},"a":{"hunter2":{"b":1}}}"#, #"{"sessions":{},"a":{"hunter2":{"b":2}}}"#,
+            paths: ["$.a"])
+        #expect(Set(found.map(\.path)) == ["$.sessions[*]", "$.a[*][*]"])
+        #expect(!"\(found)".contains("hunter"))
+    }
+
     @Test("Values are cut at 256 bytes, in whole characters")
     func cut() throws {
         let long = String(repeating: "é", count: 5_000)

@@ -41,6 +41,46 @@ struct ClassBookTests {
         #expect(account.verdict == .open)
     }
 
+    @Test("What an earlier process knew is added to what was found meanwhile, and no verdict of it is lost")
+    func restored() throws {
+        var book = ClassBook(falseAlarm: 1.0 / 3_600)
+        let (a, b) = (self.value("$.a"), self.value("$.b"))
+        book.record(route: "", template: "/", found: [a], recheck: ([], [a]), example: self.example)
+        for (path, isReal, reason) in [("$.a", false, "agreed" as String?), ("$.b", true, nil)] {
+            book.restore(
+                ClassKey(route: "", template: "/", kind: .value, path: path), seen: 10, confirmed: 4, cleared: 3,
+                rechecks: 7, repeated: 3, isReal: isReal, acceptedFor: reason, examples: [])
+        }
+        let found = try #require(book.records.first)
+        #expect(found.seen == 11 && found.confirmed == 5 && found.cleared == 3)
+        #expect(book.state(of: found) == .accepted && book.account(of: found).rechecks == 8)
+        let number = book.number(of: b, route: "", template: "/")
+        let other = try #require(book.record(number: number))
+        #expect(other.seen == 10 && book.state(of: other) == .real)
+    }
+
+    @Test("Of two classes with one account what was known of that is added once")
+    func restoredPair() throws {
+        var book = ClassBook(falseAlarm: 1.0 / 3_600)
+        for kind in [Difference.Kind.missing, .extra] {
+            book.restore(
+                ClassKey(route: "", template: "/", kind: kind, path: "$.a"), seen: 5, confirmed: 1, cleared: 4,
+                rechecks: 9, repeated: 4, isReal: false, acceptedFor: nil, examples: [])
+        }
+        #expect(book.records.count == 2 && book.account(of: book.records[1]).rechecks == 9)
+    }
+
+    @Test("What is beyond the classes that are kept apart has one number")
+    func numbersBeyond() {
+        var book = ClassBook(falseAlarm: 1.0 / 3_600)
+        let differences = (0...ClassBook.limit).map { self.value("$.a\($0)") }
+        book.record(route: "api", template: "/", found: differences, recheck: nil, example: self.example)
+        let numbers = Set(differences.map { book.number(of: $0, route: "api", template: "/") })
+        #expect(numbers.count == ClassBook.limit + 1 && numbers.contains(ClassKey.other(route: "api").number))
+        let more = book.number(of: self.value("$.unheard"), route: "api", template: "/")
+        #expect(more == ClassKey.other(route: "api").number)
+    }
+
     @Test("What the old side's second answer makes of a comparison")
     func results() throws {
         var book = ClassBook(falseAlarm: 1.0 / 3_600)

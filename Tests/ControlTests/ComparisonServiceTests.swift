@@ -1,3 +1,4 @@
+import Comparison
 import Ledger
 import Migration
 import Reactor
@@ -173,5 +174,62 @@ import Traffic
         #expect(kept.rechecks == 1 && kept.template == "/a?b&token")
         let example = try #require(kept.examples?.first)
         #expect(example.old == "1" && example.new == "2" && example.target.hasPrefix("/a?token=‹15 bytes"))
+    }
+
+    @Test("A ledger that opens late loses nothing that was said before, nor what was found meanwhile")
+    func lateLedger() async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let plane = Plane { _ in nil }
+        func store() throws -> LedgerStore {
+            LedgerStore(path: folder + "/state.sqlite", thread: try BlockingThreads(named: "ledger"))
+        }
+        let first = try store()
+        _ = try await first.open()
+        let number: String
+        do {
+            let (service, task) = try await Self.service(plane, ledger: first)
+            defer { task.cancel() }
+            plane.send("/a", #"{"a":1}"#, #"{"a":2}"#)
+            number = try #require(try await Self.await(1, service).body.classes.first?.number)
+            #expect(await service.accept(number, of: "move", reason: "agreed"))
+        }
+        await first.close()
+
+        let second = try store()
+        let other = Plane { _ in nil }
+        do {
+            let (service, task) = try await Self.service(other, ledger: second)
+            defer { task.cancel() }
+            other.send("/a", #"{"a":1}"#, #"{"a":2}"#)
+            #expect(try await Self.await(1, service).body(of: number)?.state == "open")
+            _ = try await second.open()
+            await service.flush()
+            #expect(await service.plan("move")?.body(of: number)?.state == "accepted")
+        }
+        await second.close()
+
+        let third = try store()
+        _ = try await third.open()
+        let (service, task) = try await Self.service(other, ledger: third)
+        defer { task.cancel() }
+        let kept = await service.plan("move")?.body(of: number)
+        #expect(kept?.accepted == "agreed" && kept?.seen == 2)
+        await third.close()
+    }
+
+    @Test("Answers that differ in ever other names take a bounded place")
+    func names() async throws {
+        let plane = Plane { _ in nil }
+        let (service, task) = try await Self.service(plane) { $0.recheck = 0 }
+        defer { task.cancel() }
+        for number in 0..<30 {
+            let members = (0..<60).map { "\"n\(number)x\($0)\":1" }.joined(separator: ",")
+            plane.send("/a", "{}", "{\(members)}")
+        }
+        let plan = try await Self.await(30, service)
+        #expect(plan.book.records.count == 1_001)
+        #expect(plan.times.count == 1_001 && plan.changed.count == 1_001)
+        #expect(plan.body.classes.allSatisfy { $0.last != nil })
     }
 }

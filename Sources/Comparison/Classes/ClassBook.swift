@@ -61,6 +61,8 @@ package struct ClassBook: Sendable {
     private var places: [ClassKey: Int] = [:]
     private var accounts: [NoiseAccount] = []
     private var accountPlaces: [ClassKey: Int] = [:]
+    /// Accounts to which what an earlier process knew was added.
+    private var restored: Set<Int> = []
     /// In the order in which they were found.
     package private(set) var records: [Record] = []
     package private(set) var results: [Result: UInt64] = [:]
@@ -103,6 +105,12 @@ package struct ClassBook: Sendable {
         return state == .open || state == .real
     }
 
+    /// The number of the class in which a recorded difference is counted.
+    package func number(of difference: Difference, route: String, template: String) -> String {
+        let key = ClassKey(route: route, template: template, kind: difference.kind, path: difference.path)
+        return self.places[key] == nil ? ClassKey.other(route: route).number : key.number
+    }
+
     package func record(number: String) -> Record? { self.records.first { $0.key.number == number } }
 
     /// Says that a class may stay. False if there is no such class.
@@ -118,18 +126,24 @@ package struct ClassBook: Sendable {
         return true
     }
 
-    /// What an earlier process knew of a class. Before the first comparison, in the order in which they were found.
+    /// What an earlier process knew of a class. Once, in the order in which they were found; what has been found meanwhile is
+    /// added to it.
     package mutating func restore(
         _ key: ClassKey, seen: UInt64, confirmed: UInt64, cleared: UInt64, rechecks: UInt64, repeated: UInt64,
         isReal: Bool, acceptedFor: String?, examples: [Example]
     ) {
-        guard self.places[key] == nil, self.records.count < Self.limit else { return }
-        let place = self.place(of: key)
-        self.accounts[self.records[place].account].restore(rechecks: rechecks, repeated: repeated, isReal: isReal)
-        self.records[place].seen = seen
-        self.records[place].confirmed = confirmed
-        self.records[place].cleared = min(cleared, seen)
-        self.records[place].acceptedFor = acceptedFor
+        guard let place = self.places[key] ?? (self.records.count < Self.limit ? self.place(of: key) : nil) else {
+            return
+        }
+        let account = self.records[place].account
+        // Two classes may have one account, of which each tells all.
+        let isFirst = self.restored.insert(account).inserted
+        self.accounts[account].restore(
+            rechecks: isFirst ? rechecks : 0, repeated: isFirst ? repeated : 0, isReal: isReal)
+        self.records[place].seen += seen
+        self.records[place].confirmed += confirmed
+        self.records[place].cleared += min(cleared, seen)
+        self.records[place].acceptedFor = self.records[place].acceptedFor ?? acceptedFor
         for example in examples { self.records[place].examples.add(example) }
     }
 

@@ -30,22 +30,22 @@ package struct NoiseAccount: Sendable, Equatable {
         self.threshold = Evidence.threshold(falseAlarm / (position * (position + 1)))
     }
 
-    /// What an earlier process knew.
+    /// Adds what an earlier process knew.
     package mutating func restore(rechecks: UInt64, repeated: UInt64, isReal: Bool) {
-        self.rechecks = rechecks
-        self.repeated = min(repeated, rechecks)
-        if isReal || self.evidence >= self.threshold {
-            self.verdict = .real
-        } else {
-            self.verdict = self.repeated >= 2 && self.repeated * 4 >= self.rechecks ? .noise : .open
-        }
+        self.rechecks += rechecks
+        self.repeated += min(repeated, rechecks)
+        self.judge(isReal: isReal)
     }
 
     /// `repeats`: whether the old side differs from itself in the class.
     package mutating func record(repeats: Bool) {
         self.rechecks += 1
         if repeats { self.repeated += 1 }
-        if self.verdict == .real || self.evidence >= self.threshold {
+        self.judge(isReal: false)
+    }
+
+    private mutating func judge(isReal: Bool) {
+        if isReal || self.verdict == .real || self.evidence >= self.threshold {
             self.verdict = .real
         } else {
             self.verdict = self.repeated >= 2 && self.repeated * 4 >= self.rechecks ? .noise : .open

@@ -6,11 +6,13 @@ extension [JSONStep] {
     private static var pathLimit: Int { 512 }
 
     /// RFC 9535 §2.7, with `.name` where a name allows it. Indices as `[*]` for a class, or as they are.
-    func path(indices: Bool) -> String {
+    /// Names from that place on are `[*]`.
+    func path(indices: Bool, coveredFrom place: Int = .max) -> String {
         var text = "$"
-        for step in self {
+        for (position, step) in self.enumerated() {
             guard text.utf8.count <= Self.pathLimit else { return text + "…" }
             switch step {
+            case .name where position >= place: text += "[*]"
             case .index(let index): text += indices ? "[\(index)]" : "[*]"
             case .name(let whole):
                 let name = Redaction.cut(whole, at: Self.nameLimit)

@@ -22,7 +22,9 @@ struct ComparedPlan {
     var times: [String: (first: UInt64, last: UInt64)] = [:]
     /// Numbers of classes that the ledger does not have as they are.
     var changed: Set<String> = []
-    /// The ledger was asked for what it had.
+    /// The ledger was asked for what it had, be it in vain.
+    var wasAsked = false
+    /// What the ledger had is known.
     var isRestored = false
 
     /// `key` is the process's: what is covered cannot be recognised beyond it.

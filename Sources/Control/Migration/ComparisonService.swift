@@ -21,6 +21,8 @@ package actor ComparisonService {
     private let key = UInt64.random(in: .min ... .max)
     private var plans: [String: ComparedPlan] = [:]
     private var rechecking = 0
+    /// Of what earlier processes knew, under way.
+    private var readings: [String: Task<Void, Never>] = [:]
 
     package init(
         dataPlane: any DataPlane, ledger: LedgerStore?, thread: BlockingThreads, clock: ControlClock = .system
@@ -82,7 +84,8 @@ package actor ComparisonService {
     }
 
     private func compare(_ pair: MirroredPair) async {
-        await self.restore(pair.migration)
+        // Once: a ledger that does not answer would hold every comparison up.
+        if self.plans[pair.migration]?.wasAsked == false { await self.restore(pair.migration) }
         guard let comparison = self.plans[pair.migration]?.comparison else { return }
         let method = pair.request.method
         let found = await self.thread.run {
@@ -137,8 +140,8 @@ package actor ComparisonService {
         }
         let now = self.clock.wall()
         for difference in found {
-            let number =
-                ClassKey(route: pair.route, template: template, kind: difference.kind, path: difference.path).number
+            // Those that are beyond the classes that are kept apart count together here, too: whoever answers names the paths.
+            let number = plan.book.number(of: difference, route: pair.route, template: template)
             plan.times[number] = (plan.times[number]?.first ?? now, now)
             plan.changed.insert(number)
         }
@@ -161,16 +164,25 @@ package actor ComparisonService {
 
     // MARK: the ledger
 
-    /// What an earlier process knew, once.
+    /// What an earlier process knew, once. All who come meanwhile wait for it: what was accepted must not be found anew.
     private func restore(_ name: String) async {
         guard let ledger, let plan = self.plans[name], !plan.isRestored, ledger.isOpen else { return }
-        self.plans[name]?.isRestored = true
-        guard let rows = try? await ledger.read({ file throws(LedgerFailure) in try file.classes(of: name) }) else {
-            return
-        }
-        guard var plan = self.plans[name] else { return }
+        let reading = self.readings[name] ?? Task { await self.readBack(name, ledger) }
+        self.readings[name] = reading
+        await reading.value
+    }
+
+    private func readBack(_ name: String, _ ledger: LedgerStore) async {
+        defer { self.readings[name] = nil }
+        self.plans[name]?.wasAsked = true
+        // One that cannot be read is asked again before the next write, and nothing is written over what it has.
+        guard let rows = try? await ledger.read({ file throws(LedgerFailure) in try file.classes(of: name) }),
+            var plan = self.plans[name], !plan.isRestored
+        else { return }
+        plan.isRestored = true
         for row in rows where DifferenceLedger.restore(row, into: &plan.book) {
-            plan.times[row.number] = (row.first, row.last)
+            let last = plan.times[row.number]?.last ?? row.last
+            plan.times[row.number] = (min(row.first, last), max(row.last, last))
         }
         self.plans[name] = plan
     }
@@ -190,7 +202,10 @@ package actor ComparisonService {
 
     /// A ledger that cannot be written is written later.
     private func write(_ name: String) async {
-        guard let ledger, ledger.isOpen, let plan = self.plans[name], !plan.changed.isEmpty else { return }
+        await self.restore(name)
+        guard let ledger, ledger.isOpen, let plan = self.plans[name], plan.isRestored, !plan.changed.isEmpty else {
+            return
+        }
         let changed = plan.changed
         self.plans[name]?.changed = []
         var rows: [ClassRow] = []
