@@ -33,6 +33,7 @@ final class MirrorConnection: Handle {
         self.pool = pool
         self.mustAnnounce = pool.spec.sendProxyProtocol != 0
         super.init()
+        core.open += 1
     }
 
     /// Registers and waits for the connect.
@@ -345,6 +346,7 @@ final class MirrorConnection: Handle {
     func close() {
         guard self.state != .closed else { return }
         self.state = .closed
+        self.core.open -= 1
         self.lease = nil
         self.inbound.clear(pool: &self.core.buffers)
         self.channel.close(pool: &self.core.buffers)

@@ -1,3 +1,4 @@
+import Glibc
 import HTTPWire
 import Reactor
 import Traffic
@@ -9,6 +10,10 @@ final class MirrorCore {
     private let pairs: AsyncStream<MirroredPair>.Continuation
     private(set) var now: UInt64
     private(set) var nowMicroseconds: UInt64
+    /// Connections for copies, and how many there may be together, whatever plans allow to each endpoint: what live requests need
+    /// of the process's descriptors is theirs.
+    var open = 0
+    private let openLimit: Int
 
     var handles = HandleTable()
     var wheel: TimerWheel
@@ -22,7 +27,11 @@ final class MirrorCore {
     private var runnable: [UInt64] = []
     private var expired: ContiguousArray<Int32> = []
 
-    init(loop: EventLoop, queue: MirrorQueue, pairs: AsyncStream<MirroredPair>.Continuation) {
+    init(
+        loop: EventLoop, queue: MirrorQueue, pairs: AsyncStream<MirroredPair>.Continuation,
+        openLimit: Int = MirrorCore.openLimit()
+    ) {
+        self.openLimit = openLimit
         self.loop = loop
         self.queue = queue
         self.pairs = pairs
@@ -30,6 +39,22 @@ final class MirrorCore {
         self.now = self.nowMicroseconds / 1_000
         self.wheel = TimerWheel(now: self.nowMicroseconds / 1_000)
         self.random = SplitMix64(seed: UInt64.random(in: .min ... .max))
+    }
+
+    /// A thirty-second part of the process's descriptors, within bounds.
+    static func openLimit() -> Int {
+        var limit = rlimit()
+        let isKnown = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+        return self.openLimit(descriptors: isKnown ? Int(clamping: limit.rlim_cur) : 1_024)
+    }
+
+    static func openLimit(descriptors: Int) -> Int { min(max(8, descriptors / 32), 4_096) }
+
+    /// Whether another connection may be opened; one that waits for work elsewhere makes room.
+    func makeRoom() -> Bool {
+        if self.open < self.openLimit { return true }
+        for side in self.sides.values where side.closeOneIdle() { return true }
+        return false
     }
 
     // MARK: the turn

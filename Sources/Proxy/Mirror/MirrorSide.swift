@@ -100,7 +100,9 @@ final class MirrorSide {
         if self.pools.count > upstream.endpoints.count { self.forgetPools(but: upstream) }
         self.turn &+= 1
         let pools = calm.indices.map { self.pool(calm[($0 + self.turn) % calm.count], upstream, tls) }
-        guard let pool = pools.min(by: { $0.inUse < $1.inUse }), pool.inUse < limit else { return .full }
+        guard let pool = pools.min(by: { $0.inUse < $1.inUse }), pool.inUse < limit,
+            pool.hasIdle || core.makeRoom()
+        else { return .full }
         core.sent(job)
         pool.send(job, limit: limit, core)
         return .sent
@@ -121,6 +123,12 @@ final class MirrorSide {
             pool.closeIdle()
             if pool.inUse == 0 { self.pools[identifier] = nil }
         }
+    }
+
+    /// False: there is none.
+    func closeOneIdle() -> Bool {
+        for pool in self.pools.values where pool.closeOldest() { return true }
+        return false
     }
 
     // MARK: what became of copies
@@ -185,6 +193,14 @@ final class MirrorPool {
 
     func remove(_ connection: MirrorConnection) {
         if let index = self.idle.lastIndex(where: { $0.object === connection }) { self.idle.remove(at: index) }
+    }
+
+    var hasIdle: Bool { !self.idle.isEmpty }
+
+    func closeOldest() -> Bool {
+        guard !self.idle.isEmpty else { return false }
+        self.idle.removeFirst().object.close()
+        return true
     }
 
     func closeIdle() {
