@@ -23,6 +23,8 @@ final class FakeDataPlane: DataPlane {
         var workers: [WorkerSnapshot] = [WorkerSnapshot(worker: 0, generation: 0)]
         var stages: [StageCounts] = []
         var needs: [NeedCount] = []
+        /// Runs once, while stages are being counted.
+        var beforeStageCounts: (@Sendable () async -> Void)?
     }
 
     let state = Mutex(State())
@@ -55,7 +57,10 @@ final class FakeDataPlane: DataPlane {
 
     func snapshots() async -> [WorkerSnapshot] { self.state.withLock { $0.workers } }
 
-    func stageCounts() async -> [StageCounts] { self.state.withLock { $0.stages } }
+    func stageCounts() async -> [StageCounts] {
+        if let body = self.state.withLock({ $0.beforeStageCounts.take() }) { await body() }
+        return self.state.withLock { $0.stages }
+    }
 
     func takeNeeds() async -> [NeedCount] {
         self.state.withLock { state in

@@ -1,4 +1,5 @@
 @testable import Control
+import Ledger
 import Migration
 import RoutesFile
 import Synchronization
@@ -11,9 +12,10 @@ import Traffic
         let bench = Bench()
         let engine: MigrationEngine
 
-        init() {
+        init(_ mirror: (any MirrorEvidence)? = nil) {
             self.engine = MigrationEngine(
-                publisher: self.bench.publisher, dataPlane: self.bench.dataPlane, clock: self.bench.time.clock)
+                publisher: self.bench.publisher, dataPlane: self.bench.dataPlane, clock: self.bench.time.clock,
+                mirror: mirror)
         }
 
         static func configuration(
@@ -72,6 +74,141 @@ import Traffic
         var standing: PlanStanding? { get async { await self.bench.publisher.current.state.plans["move"] } }
         var phase: PlanState.Phase? { get async { await self.standing?.state.phase } }
         var weights: [String: UInt32] { get async { await self.bench.weights } }
+    }
+
+    /// Copies of which both sides answered as a test says.
+    private struct Copies: MirrorEvidence {
+        var side: StageSums.Side
+
+        func sums(migration: String, epoch: UInt64) async -> MirrorSums? {
+            var sums = MirrorSums()
+            sums.routes = [MirrorSums.Route(name: "api", live: self.side, copies: self.side)]
+            return sums
+        }
+        func openClasses(migration: String) async -> [String] { [] }
+        func unproven(migration: String) async -> [String] { [] }
+    }
+
+    @Test("Of two who say `advance` at once the second is told that it has moved, and skips no stage")
+    func advanceTwice() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        rig.count(epoch: 1, new: (0, 2_000), old: (0, 38_000))
+        // While the one looks at what was counted, the other is done.
+        rig.bench.dataPlane.state.withLock {
+            $0.beforeStageCounts = { _ = try? await rig.act(.advance(by: "bob")) }
+        }
+        await #expect(throws: ChangeRefused.plan(.moved, migration: "move")) {
+            try await rig.act(.advance(by: "ann"))
+        }
+        #expect(await rig.weights["gateway"] == 250_000)
+        // To go back is never too late.
+        rig.bench.dataPlane.state.withLock {
+            $0.beforeStageCounts = { _ = try? await rig.act(.advance(by: "bob", force: true, reason: "now")) }
+        }
+        try await rig.act(.retreat(by: "ann", reason: "no"))
+        #expect(await rig.weights["gateway"] == 0)
+    }
+
+    @Test("Where answers are copied at 100 %, requests that got none send it back all the same")
+    func unansweredAtFull() async throws {
+        let rig = Rig(Copies(side: StageSums.Side(samples: 2_000)))
+        try await rig.load(Rig.configuration { $0.stages[0].mirror = 100_000 })
+        try await rig.act(.start(stage: 2, by: "ann"))
+        rig.count(epoch: 1, new: (0, 2_000), old: (0, 6_000))
+        try await rig.act(.advance(by: "bob"))
+        rig.count(epoch: 2, new: (0, 2_000), old: (0, 0))
+        await rig.tick()
+        #expect(await rig.phase == .running)
+        rig.count(epoch: 2, new: (200, 4_000), old: (0, 0))
+        await rig.tick()
+        #expect(await rig.phase == .retreated)
+    }
+
+    @Test("On its way back it gives no route more than a hand has left it")
+    func handsOnTheWayBack() async throws {
+        let rig = Rig()
+        var configuration = Rig.configuration {
+            $0.retreat.over = 90_000
+            $0.routes = ["api", "more"]
+        }
+        var more = configuration.table.routes[0]
+        more.name = "more"
+        more.match.paths = [.prefix("/more")]
+        configuration.table.routes.append(more)
+        try await rig.load(configuration)
+        func gateway(_ route: String) async -> UInt32? {
+            await rig.bench.publisher.current.table.spec.routes.first { $0.name == route }?.split?.weights["gateway"]
+        }
+        try await rig.act(.start(stage: 2, by: "ann"))
+        _ = try await rig.bench.setWeights(["core": 1, "gateway": 0])
+        #expect(await rig.phase == .paused)
+        rig.count(epoch: 1, new: (220, 2_000), old: (38, 38_000))
+        await rig.tick()
+        #expect(await rig.phase == .retreating)
+        #expect(await gateway("api") == 0)
+        #expect(await gateway("more") == 225_000)
+        // Further by hand than the way has come.
+        _ = try await rig.bench.publisher.setWeights(
+            WeightChange(
+                route: "more", weights: ["core": 99, "gateway": 1], reason: "faster", ifMatch: [], dryRun: false),
+            origin: ChangeOrigin(.api, who: "ann"))
+        #expect(await rig.standing?.state.share == 10_000)
+        for _ in 0..<30 { await rig.tick() }
+        #expect(await gateway("more") == 1)
+        for _ in 0..<90 { await rig.tick() }
+        #expect(await rig.phase == .retreated)
+        #expect(await gateway("more") == 0)
+    }
+
+    @Test("A need that is found while somebody asks how it stands is not lost")
+    func needsMeanwhile() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(stage: 3, by: "ann"))
+        try await rig.act(.advance(by: "ann", force: true, reason: "a drill"))
+        for _ in 0..<5 { await rig.tick() }
+        rig.bench.dataPlane.state.withLock {
+            $0.needs = [NeedCount(route: "api", template: "/a", cause: .override, count: 1)]
+            $0.beforeStageCounts = { _ = try? await rig.act(.retreat(by: "ann", reason: "")) }
+        }
+        await rig.tick()
+        #expect(await rig.standing?.state.held == 0)
+    }
+
+    @Test("A journal that cannot be written makes a rise wait, told once and not with each tick")
+    func noJournal() async throws {
+        let bench = Bench()
+        let publisher = TablePublisher(
+            registry: bench.registry, dataPlane: bench.dataPlane, clock: bench.time.clock,
+            ledger: LedgerStore(path: "/proc/self/none/state.sqlite", thread: SharedThread.files))
+        let engine = MigrationEngine(
+            publisher: publisher, dataPlane: bench.dataPlane, clock: bench.time.clock)
+        await publisher.openLedger(isSuccessor: false)
+        _ = try await publisher.load(Rig.configuration(), origin: ChangeOrigin(.file))
+        for port in [UInt16(3300), 3301, 3302] {
+            bench.registry.endpoint(
+                upstream: port == 3300 ? "core" : "gateway", address: Sample.address(port), probed: true
+            ).setOperational(.up, now: bench.time.clock.monotonic())
+        }
+        _ = try await engine.act(
+            "move", .start(by: "ann", force: true, reason: "a drill"), origin: ChangeOrigin(.api, who: "ann"),
+            ifMatch: [], dryRun: false)
+        var counts = StageCounts(route: "api", epoch: 1)
+        counts.new.samples = 2_000
+        counts.old.samples = 38_000
+        bench.dataPlane.state.withLock { [counts] in $0.stages = [counts] }
+        for _ in 0..<40 {
+            bench.time.advance(1_000)
+            await engine.tick()
+        }
+        let state = await publisher.current.state.plans["move"]?.state
+        #expect(state?.phase == .inconclusive && state?.share == 50_000)
+        #expect(state?.objection?.contains("the journal cannot be written") == true)
+        let entries = await publisher.entries
+        #expect(!entries.contains { $0.state == .failed })
+        #expect(entries.count { $0.detail.hasPrefix("inconclusive") } == 1)
     }
 
     @Test("A start is one table: weights, the run's number and the marks of the data plane")
@@ -240,11 +377,72 @@ import Traffic
         await second.tick()
         await second.tick()
         #expect(await second.standing?.state.held == 5_000)
+        // The predecessor counts on until it has drained.
+        #expect(await second.standing?.state.epoch == 2)
         // What was a plan of another file waits for eyes.
         let third = Rig()
         await third.bench.publisher.inherit(live, origin: ChangeOrigin(.takeover))
         try await third.load(Rig.configuration { $0.stages[1].hold = 1 })
         #expect(await third.standing?.state.pause == .fileChanged)
+        // A word of another version is no reason to forget that it is under way.
+        var strange = live
+        strange.plans?[0].phase = "dreaming"
+        let fourth = Rig()
+        await fourth.bench.publisher.inherit(strange, as: .restored, origin: ChangeOrigin(.start))
+        try await fourth.load()
+        #expect(await fourth.phase == .paused)
+        fourth.count(epoch: 1, new: (22, 2_000), old: (38, 38_000))
+        await fourth.tick()
+        #expect(await fourth.phase == .retreated)
+    }
+
+    @Test("A file that was changed while no process ran pauses it, also where the plan's weights were the file's own")
+    func changedMeanwhile() async throws {
+        let first = Rig()
+        try await first.load(Rig.configuration(core: 950_000, gateway: 50_000))
+        try await first.act(.start(by: "ann"))
+        let live = try await first.bench.publisher.beginHandOver()
+        #expect(live.weights.isEmpty && live.plans?.first?.share == 50_000)
+        let same = Rig()
+        await same.bench.publisher.inherit(live, as: .restored, origin: ChangeOrigin(.start))
+        try await same.load(Rig.configuration(core: 950_000, gateway: 50_000))
+        #expect(await same.phase == .running)
+        let second = Rig()
+        await second.bench.publisher.inherit(live, as: .restored, origin: ChangeOrigin(.start))
+        try await second.load(Rig.configuration(core: 1, gateway: 1))
+        #expect(await second.standing?.state.pause == .fileChanged)
+        #expect(await second.weights == ["core": 950_000, "gateway": 50_000])
+    }
+
+    @Test("A plan that leads between other sides from now on judges nothing by what it has counted of those before")
+    func otherSides() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        rig.count(epoch: 1, new: (22, 2_000), old: (38, 38_000))
+        var configuration = Rig.configuration {
+            $0.from = "gateway"
+            $0.to = "core"
+        }
+        configuration.table.routes[0].migration = MigrationTraffic(name: "move", from: 1, to: 0)
+        try await rig.load(configuration)
+        await rig.tick()
+        #expect(await rig.standing?.state.pause == .fileChanged)
+        #expect(await rig.standing?.state.share == 950_000)
+        #expect(await rig.standing?.state.epoch == 2)
+        #expect(await rig.weights == ["core": 950_000, "gateway": 50_000])
+    }
+
+    @Test("Whoever resumes a plan that was paused by hand is told that the file has changed since")
+    func changedWhilePaused() async throws {
+        let rig = Rig()
+        try await rig.load()
+        try await rig.act(.start(by: "ann"))
+        try await rig.act(.pause(.byHand, by: "ann"))
+        try await rig.load(Rig.configuration { $0.gates.minimum = 10 })
+        #expect(await rig.standing?.state.pause == .fileChanged)
+        let entries = await rig.bench.publisher.entries
+        #expect(entries.contains { $0.detail.contains("paused") && $0.reason == "file-changed" })
     }
 
     @Test("Who still needs the old side begins its quiet time anew, and is told in the verdict")

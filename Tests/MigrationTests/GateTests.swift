@@ -69,6 +69,49 @@ struct GateTests {
             judgement.readings.filter { $0.route == "a" }.allSatisfy { $0.verdict == .collecting && $0.advance == nil })
     }
 
+    @Test("Where answers were copied, errors and clients that left are judged by all requests too")
+    func all() {
+        let clean = StageSums.Route(name: "api", new: self.side(2_000, 2), old: self.side(2_000, 2))
+        func judge(_ new: StageSums.Side, _ old: StageSums.Side?) -> GateBook.Judgement {
+            let all = old.map { StageSums.All(routes: [.init(name: "api", new: new, old: $0)]) }
+            return self.judge(StageSums(routes: [clean], all: all)) { $0.minimum = 100 }
+        }
+        let before = self.side(38_000, 38, cancelled: 38)
+        #expect(self.verdict(judge(self.side(0, 0), nil), .errors) == .pass)
+        let healthy = judge(self.side(20_000, 20, cancelled: 20), before)
+        #expect(self.verdict(healthy, .cancelled) == .pass && self.verdict(healthy, .errors) == .pass)
+        // Whoever passes passes both; the one that is shown is the stricter.
+        let thin = judge(self.side(99, 0), before)
+        #expect(self.verdict(thin, .errors) == .collecting && thin.readings.first?.new.count == 99)
+        // Time-outs, of which no answer was there to copy.
+        let broken = judge(self.side(20_000, 2_000, cancelled: 20), before)
+        #expect(broken.failure?.gate == .errors && broken.failure?.new == Arm(bad: 2_000, count: 20_000))
+        let left = judge(self.side(20_000, 20, cancelled: 2_000), before)
+        #expect(left.failure?.gate == .cancelled)
+        // Two looks share the chance of one false alarm.
+        let halved = Evidence.threshold(Self.alpha / 2)
+        for reading in broken.readings where reading.gate == .errors || reading.gate == .cancelled {
+            #expect(reading.retreat.threshold == halved)
+        }
+        // A stage before that has counted nothing makes nothing worse, and nothing good.
+        let alone = judge(self.side(20_000, 2_000), self.side(0, 0))
+        #expect(self.verdict(alone, .errors) == .collecting && alone.failure == nil)
+    }
+
+    @Test("Of several routes each is judged by all of its requests")
+    func allOfRoutes() {
+        let clean = ["api", "more"].map {
+            StageSums.Route(name: $0, new: self.side(2_000, 0), old: self.side(2_000, 0))
+        }
+        let all = StageSums.All(routes: [
+            .init(name: "api", new: self.side(200_000, 0), old: self.side(200_000, 0)),
+            .init(name: "more", new: self.side(300, 30), old: self.side(3_000, 0)),
+        ])
+        let judgement = self.judge(StageSums(routes: clean, all: all))
+        let failed = judgement.readings.filter { $0.verdict == .fail }
+        #expect(failed.map(\.route) == ["more"] && failed.first?.gate == .errors)
+    }
+
     @Test("Latency of both sides; what another stage measured is tolerated twice")
     func latency() {
         func counts(_ samples: [(UInt64, UInt64)]) -> DurationCounts {

@@ -163,6 +163,11 @@ struct PlanMachineTests {
         let approved = try self.machine.step(Fixture.state(.waiting), .approve(by: "bob"), facts)
         #expect(
             approved.state.phase == .frozen && approved.state.approvedBy == "bob" && approved.state.share == 250_000)
+        #expect(
+            approved.actions == [
+                .journal(.approved, by: "bob", reason: "", forced: false),
+                .journal(.frozen, by: "", reason: "", forced: false), .notify(.frozen),
+            ])
         #expect(try self.machine.step(approved.state, .tick, facts).state == approved.state)
         let open = try self.machine.step(approved.state, .tick, Fixture.facts(0))
         #expect(open.state.stage == 3 && open.state.share == 1_000_000 && open.state.responsible == "bob")
@@ -202,6 +207,32 @@ struct PlanMachineTests {
         #expect(throws: PlanRefusal.gatesFail) {
             try machine.step(waiting, .approve(by: "bob"), Fixture.facts(0, Fixture.failing))
         }
+    }
+
+    @Test("Four eyes: nobody gets around an approval by stopping and starting further on, save by force")
+    func fourEyesFromTheStart() throws {
+        let machine = PlanMachine.of(Fixture.spec { $0.fourEyes = true })
+        let (stopped, facts) = (Fixture.state(.stopped), Fixture.facts(0))
+        for (state, who) in [(PlanState(), "ann"), (stopped, "ann")] {
+            #expect(throws: PlanRefusal.fourEyes) { try machine.step(state, .start(stage: 4, by: who), facts) }
+            // What wants no approval is anybody's to start.
+            #expect(try machine.step(state, .start(stage: 3, by: who), facts).state.stage == 2)
+            let forced = try machine.step(state, .start(stage: 4, by: who, force: true, reason: "night"), facts)
+            #expect(forced.actions.first == .journal(.started, by: who, reason: "night", forced: true))
+        }
+        #expect(try machine.step(stopped, .start(stage: 4, by: "bob"), facts).state.share == 1_000_000)
+        #expect(try self.machine.step(stopped, .start(stage: 4, by: "ann"), facts).state.share == 1_000_000)
+    }
+
+    @Test("Where nothing was judged nothing has passed")
+    func nothingJudged() throws {
+        let none = Fixture.facts(0, GateBook.Judgement())
+        #expect(throws: PlanRefusal.gatesNotPassed) {
+            try self.machine.step(Fixture.state(.running), .advance(by: "a"), none)
+        }
+        var state = Fixture.state(.running)
+        state.held = 10 * Fixture.second
+        #expect(try self.machine.step(state, .tick, none).state.phase == .running)
     }
 
     @Test(

@@ -86,6 +86,28 @@ import Traffic
         #expect(self.counts(bad).new.errors == 1)
     }
 
+    @Test("A side that has no place for a request, or nobody to serve it, has failed it")
+    func noPlace() throws {
+        let full = try self.stage {
+            $0.upstreams[0].maxOutstanding = 1
+            $0.upstreams[0].queueLength = 0
+        }
+        defer { full.core.dismantle() }
+        _ = try full.offer()
+        _ = full.begin(Self.get)
+        let other = FakeClient(core: full.core, dice: Dice())
+        try #require(other.enter())
+        _ = full.begin(Self.get, other)
+        #expect(self.counts(full).new.samples == 1 && self.counts(full).new.errors == 1)
+
+        // Nobody there, and no other side may serve.
+        let empty = try self.stage { $0.routes[0].failover = false }
+        defer { empty.core.dismantle() }
+        empty.endpoint.setAdministrative(.drain, now: 1)
+        _ = empty.begin(Self.get)
+        #expect(self.counts(empty).new.samples == 1 && self.counts(empty).new.errors == 1)
+    }
+
     @Test("Nothing is counted without a run, nor of a side that is neither")
     func nothing() throws {
         for (epoch, to) in [(UInt64(0), 0), (7, 5)] {

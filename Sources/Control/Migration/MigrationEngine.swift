@@ -69,6 +69,8 @@ package actor MigrationEngine {
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
             let reading = await self.look(at: standing, counts, view.table)
             self.readings[standing.plan.name] = reading
+            // Only here, where it has its effect: whoever asks in between must not take it away.
+            self.needsSeen[standing.plan.name] = self.newestNeed(of: standing, view.table)
             guard standing.ownsWeights, reading.isLeader else { continue }
             await self.take(.tick, of: standing, reading)
         }
@@ -169,9 +171,8 @@ package actor MigrationEngine {
         reading.isFromAvailable = from
         reading.toUnavailableSince = self.unavailableSince[plan.name]
         reading.isFrozen = self.calendar.isFrozen(plan.freeze, wall: self.clock.wall())
-        let needed = self.needs.newest(of: NeedBook.routes(of: plan, in: table.spec))
+        let needed = self.newestNeed(of: standing, table)
         reading.isFromNeeded = needed > self.needsSeen[plan.name] ?? needed
-        self.needsSeen[plan.name] = needed
         var own = counts.filter { $0.epoch == state.epoch && plan.routes.contains($0.route) }
         var alpha = plan.alpha
         if let peers = self.peers {
@@ -190,6 +191,11 @@ package actor MigrationEngine {
         return reading
     }
 
+    /// Which look found somebody last who needed the plan's old side.
+    private func newestNeed(of standing: PlanStanding, _ table: RoutingTable) -> UInt64 {
+        self.needs.newest(of: NeedBook.routes(of: standing.plan, in: table.spec))
+    }
+
     // MARK: operators
 
     /// An operator's word. Facts are looked up anew: what the last tick saw may be a second old.
@@ -203,6 +209,11 @@ package actor MigrationEngine {
         self.readings[name] = reading
         var change = self.change(event, of: standing, reading)
         change.ifMatch = ifMatch
+        // What goes on goes on from what was looked at; what goes back or stops goes back from wherever it is.
+        switch event {
+        case .start, .approve, .advance, .resume: change.epoch = standing.state.epoch
+        case .tick, .retreat, .pause, .weighed, .stop: break
+        }
         let outcome = try await self.publisher.step(change, origin: origin, dryRun: dryRun)
         if !dryRun { self.note(outcome, from: standing.state) }
         return outcome

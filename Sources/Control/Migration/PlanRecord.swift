@@ -67,9 +67,10 @@ extension PlanRecord {
         self.baseline = standing.baseline
     }
 
-    /// As this process goes on with it. nil: a word in it is not known.
-    func state(of plan: PlanSpec, now: Int64) -> PlanState? {
-        guard let phase = PlanState.Phase(rawValue: self.phase) else { return nil }
+    /// As this process goes on with it. A plan of which another version tells a word that is not known here waits for eyes: its
+    /// weights are in force, and the brake is on.
+    func state(of plan: PlanSpec, now: Int64) -> PlanState {
+        let phase = PlanState.Phase(rawValue: self.phase) ?? .paused
         var state = PlanState()
         state.phase = phase
         state.stage = min(max(0, self.stage), plan.stages.count - 1)

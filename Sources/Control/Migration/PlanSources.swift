@@ -103,21 +103,20 @@ enum StageEvidence {
     ) -> StageSums {
         let plan = standing.plan
         let isCopied = plan.mirror(standing.state.stage) > 0 && !copies.isEmpty
-        let routes = plan.routes.map { name in
-            if isCopied {
-                return StageSums.Route(
-                    name: name, new: copies[name]?.live ?? StageSums.Side(),
-                    old: copies[name]?.copies ?? StageSums.Side())
-            }
-            return StageSums.Route(
+        let all = plan.routes.map { name in
+            StageSums.Route(
                 name: name, new: self.side(counts[name]?.new),
                 old: standing.baseline?.routes[name]?.side ?? StageSums.Side())
+        }
+        let copied = plan.routes.map { name in
+            StageSums.Route(
+                name: name, new: copies[name]?.live ?? StageSums.Side(), old: copies[name]?.copies ?? StageSums.Side())
         }
         let present = DurationCounts(
             edges: LatencyGrid.edges,
             counts: counts.values.reduce(into: LatencyGrid()) { $0.merge($1.newDurations) }.counts)
         return StageSums(
-            routes: routes,
+            routes: isCopied ? copied : all, all: isCopied ? StageSums.All(routes: all) : nil,
             latency: standing.baseline.map { baseline in
                 StageSums.Latency(new: present, old: baseline.durationCounts, isFromAnotherStage: true)
             }, comparisons: comparisons)

@@ -30,7 +30,7 @@ enum PlanWords {
         case .inconclusive: "inconclusive in \(self.stage(plan, state.stage)): \(state.objection ?? "")"
         case .paused: "paused in \(self.stage(plan, state.stage)): \(state.pause?.rawValue ?? "")"
         case .resumed: "resumed: \(self.stage(plan, state.stage)), \(shares)"
-        case .approved: "approved"
+        case .approved: "\(self.stage(plan, state.stage + 1)) is approved"
         case .retreating:
             "goes back from \(self.share(before.share)): "
                 + (state.retreat.map { self.cause($0.cause, plan) } ?? "")
@@ -120,6 +120,7 @@ enum PlanWords {
         let conflict = { (text: String) in AdminFailure(status: .conflict, "migration \(migration): \(text)") }
         switch refusal {
         case .state(let phase): return conflict("it is \(phase.rawValue), and does not take this there")
+        case .moved: return conflict("it has taken another step meanwhile: look at it again, then ask again")
         case .guarded(let objection):
             return conflict(
                 "the guard objects: \(objection); if it is meant, ask with \"force\": true and a reason")

@@ -48,8 +48,12 @@ extension RoutingState {
         guard !self.isHandingOver else { throw .handingOver }
         guard var standing = self.plans[change.name] else { throw .notFound("no migration \"\(change.name)\"") }
         try self.check(change.ifMatch)
-        // What was seen of another run decides nothing in this one.
-        if let epoch = change.epoch, epoch != standing.state.epoch { return self.unchanged }
+        // What was seen of another run decides nothing in this one: of two who both say `advance` at once, the second would skip a
+        // stage by the numbers of the one before.
+        if let epoch = change.epoch, epoch != standing.state.epoch {
+            if change.event == .tick { return self.unchanged }
+            throw .plan(.moved, migration: change.name)
+        }
         var facts = change.facts
         facts.weightsDiffer = standing.state.phase.isActive && self.weightsDiffer(standing)
         var step = try self.step(standing, change.event, facts)
@@ -98,8 +102,11 @@ extension RoutingState {
                     detail: PlanWords.detail(word, of: standing, before: before), reason: reason, evidence: evidence,
                     forced: forced))
         case .table(let share, _):
+            // Who goes back raises nothing: a route that a hand has taken lower stays there.
+            let isBack = standing.state.phase == .retreating || standing.state.phase == .retreated
             for name in plan.routes {
                 guard let index = self.routeIndices[name], let split = self.spec.routes[index].split else { continue }
+                if isBack, standing.share(of: split) <= share { continue }
                 self.setSplit(of: index, to: standing.split(split, share: share), .migration, "", &transition)
             }
         case .restoreFile:
@@ -130,9 +137,13 @@ extension RoutingState {
 
     /// Whether routes of the plan have other weights than its share says.
     private func weightsDiffer(_ standing: PlanStanding) -> Bool {
-        standing.plan.routes.contains { name in
-            guard let index = self.routeIndices[name], let split = self.spec.routes[index].split else { return false }
-            return standing.share(of: split) != standing.state.share
+        self.shares(of: standing).contains { $0 != standing.state.share }
+    }
+
+    /// What each of its routes gives the new side, of a million.
+    private func shares(of standing: PlanStanding) -> [UInt32] {
+        standing.plan.routes.compactMap { name in
+            self.routeIndices[name].flatMap { self.spec.routes[$0].split }.map { standing.share(of: $0) }
         }
     }
 
@@ -156,13 +167,15 @@ extension RoutingState {
             let own = changed.filter { standing.plan.routes.contains($0.route) }
             guard !own.isEmpty else { continue }
             let isRise = own.contains { standing.share(of: $0.after) > standing.share(of: $0.before) }
+            let share = self.shares(of: standing).max()
             guard standing.state.phase != .retreating else {
                 if isRise { throw .owned(migration: standing.plan.name) }
+                // What a hand has taken further than the way back has come is not given back by its next step.
+                var next = standing
+                next.state.share = min(standing.state.share, share ?? 0)
+                self.follow(next, wall: wall)
                 continue
             }
-            let share = standing.plan.routes.compactMap { name in
-                self.routeIndices[name].flatMap { self.spec.routes[$0].split }.map { standing.share(of: $0) }
-            }.max()
             let facts = PlanFacts(
                 now: Int64(clamping: now), judgement: GateBook.Judgement(readings: [], thinRoutes: []))
             let step: PlanMachine.Step
@@ -206,17 +219,23 @@ extension RoutingState {
                 standing.fullSince = present.fullSince
                 standing.baseline = present.baseline
                 standing.state.stage = min(standing.state.stage, spec.plan.stages.count - 1)
+                if standing.ownsWeights, (present.plan.from, present.plan.to) != (spec.plan.from, spec.plan.to) {
+                    self.changeSides(of: &standing)
+                }
             } else if let record = self.inheritedPlans[spec.plan.name] {
                 isChanged = record.fingerprint != standing.fingerprint
-                if let state = record.state(of: spec.plan, now: Int64(clamping: now)) { standing.state = state }
+                standing.state = record.state(of: spec.plan, now: Int64(clamping: now))
                 standing.since = record.since
                 standing.stageSince = record.stageSince
                 standing.fullSince = record.fullSince
                 standing.baseline = record.baseline
             }
             self.inheritedPlans[spec.plan.name] = nil
-            if standing.ownsWeights, self.keepWeights(of: standing, configuration) { isChanged = true }
-            if isChanged, standing.state.phase.isActive, standing.state.phase != .paused {
+            if standing.ownsWeights, self.keepWeights(of: standing, configuration, isSamePlan: !isChanged) {
+                isChanged = true
+            }
+            // Also where it is paused already: whoever resumes it must know that it is another plan now.
+            if isChanged, standing.state.phase.isActive, standing.state.pause != .fileChanged {
                 notes.append(self.pause(&standing, at: now, wall: wall))
             }
             plans[spec.plan.name] = standing
@@ -231,13 +250,44 @@ extension RoutingState {
         return notes
     }
 
+    /// It leads between other sides from now on: what was counted, and what it went back from, is of those that were before.
+    private mutating func changeSides(of standing: inout PlanStanding) {
+        self.lastEpoch += 1
+        standing.state.epoch = self.lastEpoch
+        standing.state.held = 0
+        standing.state.patienceFrom = 0
+        standing.state.retreat = nil
+        standing.baseline = nil
+        // To be paused, as every plan that another takes the place of.
+        if standing.state.phase == .retreating { standing.state.phase = .running }
+    }
+
+    /// Plans of which the specification that is about to be in force gives the new side another share than they have put there: its
+    /// live weights ended, or there never were any because the file had said the same. They pause, and know what is in force.
+    mutating func followShares(in spec: TableSpec, at now: UInt64, wall: UInt64) -> [Transition.Note] {
+        var notes: [Transition.Note] = []
+        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) where standing.ownsWeights {
+            let shares = spec.routes.filter { standing.plan.routes.contains($0.name) }.compactMap { $0.split }
+                .map { standing.share(of: $0) }
+            guard let most = shares.max() else { continue }
+            var next = standing
+            let isOther = shares.contains { $0 != standing.state.share }
+            if isOther, next.state.phase.isActive, next.state.phase != .paused {
+                notes.append(self.pause(&next, at: now, wall: wall))
+            }
+            next.state.share = most
+            self.plans[next.plan.name] = next
+        }
+        return notes
+    }
+
     private func pause(_ standing: inout PlanStanding, at now: UInt64, wall: UInt64) -> Transition.Note {
         let before = standing.state
         let facts = PlanFacts(
             now: Int64(clamping: now), judgement: GateBook.Judgement(readings: [], thinRoutes: []))
         if let step = try? standing.machine.step(before, .pause(.fileChanged, by: ""), facts) {
             standing.state = step.state
-            standing.since = wall
+            if before.phase != .paused { standing.since = wall }
         }
         return Transition.Note(
             what: .migration, subject: standing.plan.name,
@@ -245,13 +295,22 @@ extension RoutingState {
     }
 
     /// What a plan has put in force stays, whatever the file now says of its routes' weights. True if it says something else.
-    private mutating func keepWeights(of standing: PlanStanding, _ configuration: BalancerConfiguration) -> Bool {
+    private mutating func keepWeights(
+        of standing: PlanStanding, _ configuration: BalancerConfiguration, isSamePlan: Bool
+    ) -> Bool {
         var isChanged = false
         for route in configuration.table.routes where standing.plan.routes.contains(route.name) {
             guard let file = route.split?.weights else { continue }
             let present = self.routeIndices[route.name].flatMap { self.spec.routes[$0].split?.weights }
             let known = self.live[route.name]?.fileWeights ?? self.fileWeights(of: route.name)
-            guard let known, known != file else { continue }
+            guard let known else {
+                // No file was in force before, and no weights over it were kept: then the plan's were the file's own.
+                if self.configuration == nil, self.keepShare(of: standing, route, mayRise: isSamePlan) {
+                    isChanged = true
+                }
+                continue
+            }
+            guard known != file else { continue }
             isChanged = true
             guard let weights = self.live[route.name]?.weights ?? present,
                 Set(weights.keys).isSubset(of: Set(file.keys))
@@ -259,6 +318,16 @@ extension RoutingState {
             self.live[route.name] = LiveState.Weights(route: route.name, weights: weights, fileWeights: file)
         }
         return isChanged
+    }
+
+    /// Lays what the plan had put in force over a route of the first file, if that says something else; lower only, where it is not
+    /// certain that the route was the plan's. True if the file says something else.
+    private mutating func keepShare(of standing: PlanStanding, _ route: RouteSpec, mayRise: Bool) -> Bool {
+        guard let split = route.split, standing.share(of: split) != standing.state.share else { return false }
+        guard standing.share(of: split) > standing.state.share || mayRise else { return true }
+        let weights = standing.split(split, share: standing.state.share).weights
+        self.live[route.name] = LiveState.Weights(route: route.name, weights: weights, fileWeights: split.weights)
+        return true
     }
 
     // MARK: what the data plane is told

@@ -37,8 +37,13 @@ extension TablePublisher {
         let phase = self.state.plans[change.name]?.state.phase
         if !change.isForced, self.raises(transition, of: change.name) {
             let objections = await self.objections(to: transition)
-            if !objections.isEmpty {
-                change.facts.objection = objections.map(\.problem.message).joined(separator: "; ")
+            var words = objections.map(\.problem.message)
+            // A plan that tried again with each tick would fill the journal with what failed.
+            if change.event == .tick, let trouble = self.ledger?.trouble {
+                words.append("the journal cannot be written, and a rise must be: \(trouble)")
+            }
+            if !words.isEmpty {
+                change.facts.objection = words.joined(separator: "; ")
                 do throws(ChangeRefused) {
                     (next, transition) = try self.applying(.plan(change))
                 } catch {

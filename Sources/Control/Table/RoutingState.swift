@@ -150,7 +150,8 @@ package struct RoutingState: Sendable {
         let indices = Dictionary(
             spec.routes.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         let notes = self.adoptPlans(configuration, at: now, wall: wall)
-        let ended = notes + self.layLive(over: &spec, indices)
+        let laid = notes + self.layLive(over: &spec, indices)
+        let ended = laid + self.followShares(in: spec, at: now, wall: wall)
         self.discovered.adopt(&spec, present: self.spec)
         self.names.retain(only: spec)
         self.unresolved = self.names.fill(&spec, listeners: configuration.listeners)
@@ -380,7 +381,10 @@ package struct RoutingState: Sendable {
         }
         self.discovered.inherit(state.discovered ?? [])
         self.names.inherit(state.names ?? [])
-        for record in state.plans ?? [] {
+        for var record in state.plans ?? [] {
+            // The predecessor counts on until its last request has ended: what is counted here is another run.
+            let isUnderWay = PlanState.Phase(rawValue: record.phase).map { $0.isActive || $0 == .retreating }
+            if what == .takeover, isUnderWay == true { record.epoch = max(self.lastEpoch, record.epoch) + 1 }
             self.inheritedPlans[record.name] = record
             self.lastEpoch = max(self.lastEpoch, record.epoch)
         }

@@ -2,6 +2,16 @@
 package struct GateBook: Sendable {
     package enum Verdict: String, Sendable {
         case off, collecting, pass, fail
+
+        /// The stricter first.
+        fileprivate var rank: Int {
+            switch self {
+            case .fail: 0
+            case .collecting: 1
+            case .pass: 2
+            case .off: 3
+            }
+        }
     }
 
     /// One test of a gate: the value and what it must reach.
@@ -58,9 +68,10 @@ package struct GateBook: Sendable {
 
         /// The first test that says to go back.
         package var failure: Reading? { self.readings.first { $0.verdict == .fail } }
-        /// Every gate that is on passes.
+        /// Every gate that is on passes. Where nothing was judged nothing has passed.
         package var passes: Bool {
-            self.readings.allSatisfy {
+            guard !self.readings.isEmpty else { return false }
+            return self.readings.allSatisfy {
                 $0.route != nil ? $0.verdict != .fail : $0.verdict == .pass || $0.verdict == .off
             }
         }
@@ -98,6 +109,7 @@ package struct GateBook: Sendable {
                 readings.append(self.single(.clientErrors, self.spec.clientErrors, route, \.clientErrors))
             }
         }
+        if let all = sums.all { self.judgeAll(all, &readings) }
         return Judgement(
             readings: readings, thinRoutes: sums.routes.filter { $0.new.samples < Self.thinRoute }.map(\.name))
     }
@@ -115,6 +127,37 @@ package struct GateBook: Sendable {
         return self.reading(
             gate, new, old, worse: Evidence.worse(new: new, old: old, tolerance: rate.tolerance).value,
             fine: Evidence.fine(new: new, old: old, margin: rate.margin).value)
+    }
+
+    /// Copies are made of answers, so that whoever got none is not among them: errors and clients that left are judged by all
+    /// requests as well, and the stricter of two readings counts. Between them they have the chance of one false alarm.
+    private func judgeAll(_ all: StageSums.All, _ readings: inout [Reading]) {
+        let halved = Evidence.threshold(self.alpha / 2)
+        let (new, old) = (all.new, all.old)
+        var others = [
+            self.rate(.errors, self.spec.errors, new, old, \.errors),
+            self.rate(.cancelled, self.spec.cancelled, new, old, \.cancelled),
+        ]
+        if all.routes.count > 1 {
+            others += all.routes.map { self.single(.errors, self.spec.errors, $0, \.errors) }
+        }
+        for other in others where other.verdict != .off {
+            guard let place = readings.firstIndex(where: { $0.gate == other.gate && $0.route == other.route }) else {
+                continue
+            }
+            let both = [readings[place], other].map { self.reading($0, retreatingAt: halved) }
+            readings[place] = both[1].verdict.rank < both[0].verdict.rank ? both[1] : both[0]
+        }
+    }
+
+    private func reading(_ reading: Reading, retreatingAt threshold: Double) -> Reading {
+        var reading = reading
+        reading.retreat.threshold = threshold
+        if reading.verdict == .fail, !reading.retreat.isReached {
+            let isPassed = reading.advance?.isReached == true && reading.new.count >= self.spec.minimum
+            reading.verdict = isPassed ? .pass : .collecting
+        }
+        return reading
     }
 
     private func single(

@@ -76,12 +76,27 @@ package struct StageSums: Sendable {
         }
     }
 
+    /// All live requests of the new side beside what the old one did in the stage before.
+    package struct All: Sendable {
+        package var routes: [Route]
+
+        package init(routes: [Route]) { self.routes = routes }
+
+        var new: Side { self.routes.reduce(Side()) { $0 + $1.new } }
+        var old: Side { self.routes.reduce(Side()) { $0 + $1.old } }
+    }
+
     package var routes: [Route]
+    /// nil: `routes` are all of them.
+    package var all: All?
     package var latency: Latency?
     package var comparisons: Comparisons
 
-    package init(routes: [Route], latency: Latency? = nil, comparisons: Comparisons = Comparisons()) {
+    package init(
+        routes: [Route], all: All? = nil, latency: Latency? = nil, comparisons: Comparisons = Comparisons()
+    ) {
         self.routes = routes
+        self.all = all
         self.latency = latency
         self.comparisons = comparisons
     }

@@ -248,6 +248,12 @@ package struct PlanMachine: Sendable {
             {
                 throw .cooldown(left: self.spec.retreat.cooldown - (facts.now - since))
             }
+            // To stop and to start further on would be a way around the second pair of eyes.
+            if self.spec.fourEyes, stage > 1, self.spec.stages[..<stage].contains(where: \.approval),
+                state.responsible.isEmpty || who == state.responsible
+            {
+                throw .fourEyes
+            }
             if let objection = facts.objection { throw .guarded(objection) }
         }
         return self.enter(
@@ -261,7 +267,12 @@ package struct PlanMachine: Sendable {
         if self.spec.fourEyes, who == state.responsible { throw .fourEyes }
         var state = state
         state.approvedBy = who
-        return self.rise(state, facts, by: who, forced: false, reason: "")
+        var step = self.rise(state, facts, by: who, forced: false, reason: "")
+        // Where the stage cannot begin yet, who approved it would otherwise be told nowhere.
+        if step.state.phase != .running {
+            step.actions.insert(.journal(.approved, by: who, reason: "", forced: false), at: 0)
+        }
+        return step
     }
 
     private func advance(

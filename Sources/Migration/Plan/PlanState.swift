@@ -166,6 +166,8 @@ package enum PlanAction: Sendable, Equatable {
 package enum PlanRefusal: Error, Sendable, Equatable {
     /// The plan takes no such event where it stands.
     case state(PlanState.Phase)
+    /// It has taken another step since what was asked for was looked at.
+    case moved
     case guarded(String)
     case cooldown(left: Int64)
     case gatesFail

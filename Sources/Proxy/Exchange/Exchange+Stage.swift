@@ -17,12 +17,15 @@ extension Exchange {
         self.count(end, route)
     }
 
-    /// nil: no attempt has ended in a way that says anything of its side.
+    /// nil: nothing has ended in a way that says anything of its side.
     private var firstAttempt: FirstAttempt? {
         switch self.reason {
         case .clientClosed, .heldTooMuch: return .cancelled
         // Our own answer in the place of one that did not come, or was none.
         case .badResponse, .answerTooLarge, .unexpectedUpgrade, .responseTimeout, .uploadStalled: return .error
+        // The side to which the weights gave it had no place for it in time, or nobody to serve: a side that takes less than its
+        // share refuses clients without failing one attempt. Where a reason stays from an attempt before, that one has counted.
+        case .queueFull, .queueTimeout, .noEndpoint: return .error
         // An answer that began and did not end.
         case .truncated where self.isCut: return .error
         default: break
