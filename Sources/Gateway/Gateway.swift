@@ -20,6 +20,7 @@ struct Gateway: AsyncParsableCommand {
         // Whoever reads the output may go away; that is no reason to end.
         signal(SIGPIPE, SIG_IGN)
         Allocator.bound()
+        suggest(for: CommandLine.arguments.dropFirst().first)
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -30,6 +31,20 @@ struct Gateway: AsyncParsableCommand {
         } catch {
             end(for: error)
         }
+    }
+
+    /// Ends the process when the first word is no command, with the one that was meant.
+    private static func suggest(for word: String?) {
+        guard let word, !word.hasPrefix("-"), word != "help" else { return }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        if names.contains(word) { return }
+        // Only what can be a name is repeated: a connection string in a wrong place has a password in it.
+        let isName =
+            word.utf8.count <= 24 && word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        PlainOutput.error("gateway: there is no " + (isName ? "command \"\(word)\"." : "such command."))
+        let meant = CommandSuggestion.nearest(to: word, among: names)
+        PlainOutput.error(meant.map { "Did you mean `gateway \($0)`?" } ?? "`gateway --help` lists the commands.")
+        Glibc.exit(ExitCode.validationFailure.rawValue)
     }
 
     /// As the library would, but for credentials: what is wrong is repeated, and may be a connection string in a wrong place.

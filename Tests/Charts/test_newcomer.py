@@ -182,6 +182,21 @@ class Mistakes(unittest.TestCase):
         for words in (["--version"], ["help"], ["--help"], ["help", "routes"]):
             self.assertEqual(ran(program("balancer"), *words)[0], 0)
 
+    def test_a_misspelt_command_of_the_gateway(self):
+        for word, meant in {"serv": "serve", "helth": "health", "Sample": "sample", "snapshoot": "snapshot", "import-candidate": "import-candidates"}.items():
+            self.assertEqual(
+                ran(program("gateway"), word),
+                (64, f'gateway: there is no command "{word}".\nDid you mean `gateway {meant}`?\n'),
+            )
+        for word in ("deploy", "x", "", "a" * 100000, "\x1b[2J\n", "ä" * 100, "mongodb://user:secret@host/db", "user:secret@host", "main.json"):
+            status, said = ran(program("gateway"), word)
+            self.assertEqual(status, 64)
+            self.assertTrue(said.endswith("\n`gateway --help` lists the commands.\n"), said)
+            self.assertNotRegex(said, "\x1b|secret")
+            self.fits(said)
+        for words in (["--version"], ["help"], ["--help"], ["help", "serve"], ["serve", "--help"]):
+            self.assertEqual(ran(program("gateway"), *words)[0], 0)
+
     def test_an_admin_address_that_is_none(self):
         for address in ("nonsense", "127.0.0.1", "127.0.0.1:", ":9901", "127.0.0.1:0", "127.0.0.1:99999", "https://127.0.0.1", "http://127.0.0.1:1/api", "a b:1", "fd00::1:9901"):
             for words in (["routes"], ["health"], ["status"]):

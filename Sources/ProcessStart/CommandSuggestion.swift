@@ -1,8 +1,8 @@
 /// For who misspells a command: the one that was meant.
-enum CommandSuggestion {
+package enum CommandSuggestion {
     /// The name that is nearest to `word`, if it takes no more than two slips (a letter missing, added, wrong, or two swapped);
     /// nil when none is near, or the word is hardly longer than the slips.
-    static func nearest(to word: String, among names: [String]) -> String? {
+    package static func nearest(to word: String, among names: [String]) -> String? {
         // A longer word is no slip of a short name, and comparing it would take its time.
         guard word.utf8.count > 2, word.utf8.count <= 32 else { return nil }
         let near = names.map { (name: $0, slips: Self.slips(Array(word.lowercased().utf8), Array($0.utf8))) }
