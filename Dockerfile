@@ -30,11 +30,11 @@ COPY Sources/CCrypt Sources/CCrypt
 COPY Sources/CDashboard Sources/CDashboard
 COPY Sources/CEpoll Sources/CEpoll
 COPY Sources/CFoundationStandIn Sources/CFoundationStandIn
-COPY Sources/CLanguageData Sources/CLanguageData
 COPY Sources/CMongoC Sources/CMongoC
 COPY Sources/CNGHTTP2 Sources/CNGHTTP2
 COPY Sources/COpenSSL Sources/COpenSSL
 COPY Sources/CSQLite Sources/CSQLite
+COPY Sources/CSwaggerUI Sources/CSwaggerUI
 COPY Sources/CZlib Sources/CZlib
 COPY Sources/CAllocator Sources/CAllocator
 # Every other target that Package.swift names gets an empty source, so that the package graph is whole.
@@ -47,9 +47,7 @@ RUN swift package dump-package >/tmp/package.json \
             text="// nothing yet"; \
             if [[ $type == executable ]]; then text="@main struct Placeholder { static func main() {} }"; fi; \
             echo "$text" >"$folder/Placeholder.swift"; \
-        done \
-    && jq -r '.targets[] | .name as $name | .resources[] | "Sources/" + $name + "/" + .path' /tmp/package.json \
-        | while read -r folder; do mkdir -p "$folder"; done
+        done
 RUN --mount=type=cache,target=/root/.cache/org.swift.swiftpm,sharing=locked \
     swift package resolve \
     && python3 scripts/packages.py --hold \
@@ -59,7 +57,7 @@ RUN --mount=type=cache,target=/root/.cache/org.swift.swiftpm,sharing=locked \
 # --- build: the project's own modules
 FROM dependencies AS sources
 COPY Sources Sources
-COPY scripts/strip-apart.sh scripts/language_data.py scripts/
+COPY scripts/strip-apart.sh scripts/
 RUN find Sources -name Placeholder.swift -delete
 
 # Beside each program the toolchain's own, which tells where it was when it crashed; it needs nothing of the toolchain.
@@ -69,12 +67,9 @@ RUN swift build -c release --static-swift-stdlib --product balancer \
     && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/
 
 FROM sources AS build-gateway
-# The page's files are looked for beside the executable.
-RUN python3 scripts/language_data.py \
-    && swift build -c release --static-swift-stdlib --product gateway \
+RUN swift build -c release --static-swift-stdlib --product gateway \
     && scripts/strip-apart.sh .build/release/gateway /out /symbols \
-    && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/ \
-    && cp -R .build/release/balancer_GatewayService.resources /out/
+    && cp "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux/swift-backtrace-static" /out/
 
 # --- symbols: apart from the images, by the programs' build ids; `--target symbols --output FOLDER`
 FROM scratch AS symbols-balancer
@@ -118,6 +113,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build-gateway /out/ /opt/otv/
 COPY LICENSE /usr/share/doc/otv/LICENSE
+# That of the page's files, which are in the program.
+COPY Sources/CSwaggerUI/Assets/LICENSE /usr/share/doc/otv/LICENSE.swagger-ui
 ENV PATH=/opt/otv:$PATH \
     SWIFT_BACKTRACE=enable=yes,swift-backtrace=/opt/otv/swift-backtrace-static,interactive=no,color=no,threads=all,sanitize=no
 

@@ -21,7 +21,6 @@ run: build
 	@scripts/run.sh
 
 build: setup
-	@if command -v python3 >/dev/null; then scripts/language_data.py; fi
 	swift build -c release --static-swift-stdlib --product balancer
 	swift build -c release --static-swift-stdlib --product gateway
 

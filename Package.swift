@@ -29,7 +29,6 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
@@ -43,6 +42,7 @@ let package = Package(
 
         // floor 1: one kind of I/O each
         .target(name: "CEpoll"),
+        .target(name: "CSwaggerUI", exclude: ["Assets"], cSettings: [.headerSearchPath("Assets")]),
         .target(name: "CDashboard", exclude: ["Page"], cSettings: [.headerSearchPath("Page")]),
         .target(
             name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
@@ -61,12 +61,8 @@ let package = Package(
             name: "CCompression", providers: [.apt(["libbrotli-dev", "libzstd-dev", "zlib1g-dev"])]),
         .target(name: "Compression", dependencies: ["CCompression", "Traffic"], swiftSettings: strict),
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
-        .target(
-            name: "Documents",
-            dependencies: ["CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
-            swiftSettings: strict),
-
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "Documents", dependencies: ["CMongoC", "CSQLite"], swiftSettings: strict),
         .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: strict),
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
@@ -76,10 +72,8 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
                 "CDashboard", "CEpoll",
                 "Comparison", "HTTPWire", "JSONText", "Traffic", "Reactor", "RoutesFile", "Ledger", "Migration",
-                "CEpoll",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -99,7 +93,7 @@ let package = Package(
         .target(
             name: "GatewayService",
             dependencies: [
-                "CCompression", "Documents",
+                "CCompression", "CSwaggerUI", "Documents",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -111,17 +105,9 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            resources: [.copy("Page/Assets")],
             swiftSettings: strict),
 
         // floor 3: arguments and wiring
-        .target(
-            name: "CLanguageData",
-            // Where scripts/language_data.py puts what it makes.
-            cSettings: [
-                .headerSearchPath("../../.build/language-data"),
-                .define("RELEASE_BUILD", .when(configuration: .release)),
-            ]),
         .target(
             name: "CFoundationStandIn",
             cSettings: [.define("FOUNDATION_STAND_IN", .when(configuration: .release))]),
@@ -138,7 +124,7 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "GatewayService", "Documents", "ProcessStart", "CAllocator", "CLanguageData",
+                "GatewayService", "Documents", "ProcessStart", "CAllocator", "CFoundationStandIn",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -179,7 +165,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DocumentsTests",
-            dependencies: ["Documents", "CMongoC", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: ["Documents", "CMongoC"],
             exclude: ["WireServer"], swiftSettings: strict),
         .testTarget(
             name: "ControlTests",

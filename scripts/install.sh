@@ -27,6 +27,6 @@ for program in balancer gateway; do
     "$bin/$program" --generate-completion-script zsh >"$prefix/share/zsh/site-functions/_$program"
     "$bin/$program" --generate-completion-script fish >"$prefix/share/fish/vendor_completions.d/$program.fish"
 done
-# The page's files are looked for beside the executable.
-cp -R "$bin/balancer_GatewayService.resources" "$prefix/bin/"
+# That of the page's files, which are in the gateway.
+install -D -m 0644 Sources/CSwaggerUI/Assets/LICENSE "$prefix/share/doc/otv/LICENSE.swagger-ui"
 echo "install: balancer and gateway are in $prefix/bin"

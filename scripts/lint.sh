@@ -55,7 +55,7 @@ if [[ -e Package.resolved ]] && command -v python3 >/dev/null; then
 fi
 found=$(grep -rn 'URLEncodedForm' Sources --include='*.swift')
 [[ -z $found ]] || complain "release programs have nothing behind this (Sources/CFoundationStandIn):"$'\n'"$found"
-for target in Balancer Control Proxy RoutesFile; do
+for target in Balancer Control Documents Gateway GatewayService Proxy RoutesFile; do
     found=$(grep -rnE '^(@testable |package |internal |private )?import Foundation$' "Sources/$target")
     [[ -z $found ]] || complain "FoundationEssentials is enough, and a third of the size:"$'\n'"$found"
 done

@@ -47,7 +47,6 @@ if ((${#missing[@]} > 0)); then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-scripts/language_data.py
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
 

@@ -41,7 +41,6 @@ swift_tests
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, which are minutes
 # of roll-outs and try charts and waits more than compiled code.
-scripts/language_data.py
 swift build -c release --static-swift-stdlib --product balancer
 swift build -c release --static-swift-stdlib --product gateway
 export BALANCER_BINARY=$PWD/.build/release/balancer GATEWAY_BINARY=$PWD/.build/release/gateway

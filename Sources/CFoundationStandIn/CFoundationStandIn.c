@@ -1,5 +1,5 @@
 // The descriptor of Foundation's class DateFormatter, standing for nothing, so that a program which links FoundationEssentials
-// statically does not bring all of Foundation with it, and with that the tables of eight hundred languages: half of the balancer.
+// statically does not bring all of Foundation with it, and with that the tables of eight hundred languages: half of the program.
 //
 // Hummingbird's URLEncodedFormDecoder and -Encoder can be told to read dates with one. No source here uses them (scripts/lint.sh
 // looks), and naming the class is all that they do. Release builds only, as tests may use what they like; hidden, so that a Foundation

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Documents
-import Foundation
+import FoundationEssentials
 
 struct ImportCandidatesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Documents
-import Foundation
+import FoundationEssentials
 import GatewayService
 
 struct SampleCommand: ParsableCommand {

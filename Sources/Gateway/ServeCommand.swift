@@ -1,6 +1,6 @@
 import ArgumentParser
 import Documents
-import Foundation
+import FoundationEssentials
 import GatewayService
 import Glibc
 import Logging

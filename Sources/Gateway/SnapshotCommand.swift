@@ -1,6 +1,6 @@
 import ArgumentParser
 import Documents
-import Foundation
+import FoundationEssentials
 import GatewayService
 import Glibc
 
@@ -23,7 +23,7 @@ struct SnapshotCommand: AsyncParsableCommand {
         MongoStore.redirectLog { _, _ in }
         let isTerminal = isatty(STDERR_FILENO) == 1
         // A file that the string is read from ends with a newline.
-        let uri = from.trimmingCharacters(in: .whitespacesAndNewlines.union(.controlCharacters))
+        let uri = from.trimmed
         do {
             try MongoStore.validate(uri: uri)
         } catch {
@@ -55,8 +55,9 @@ struct SnapshotCommand: AsyncParsableCommand {
         let width = 30
         let filled = progress.expected == 0 ? width : min(width, progress.copied * width / progress.expected)
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
-        let name = progress.collection.rawValue.padding(toLength: 24, withPad: " ", startingAt: 0)
-        let line = "\r\(name) [\(bar)] \(progress.copied)/\(progress.expected)" + (isDone ? "\n" : "")
+        let name = progress.collection.rawValue
+        let gap = String(repeating: " ", count: max(0, 24 - name.count))
+        let line = "\r\(name)\(gap) [\(bar)] \(progress.copied)/\(progress.expected)" + (isDone ? "\n" : "")
         PlainOutput.write(line, to: STDERR_FILENO)
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import Testing
 
 @testable import Documents
@@ -60,7 +59,7 @@ struct ServedFileTests {
     @Test func withoutATable() async throws {
         try await expectsFailure("no table rewards") { path in
             let other = try EmbeddedStore(copyingTo: path)
-            try other.writing { try $0.execute(sql: "DROP TABLE rewards") }
+            try other.writing { try $0.execute("DROP TABLE rewards") }
         }
     }
 }

@@ -37,10 +37,13 @@ struct RunningServer: Sendable {
         logger.logLevel = .critical
         let (ports, listening) = AsyncStream<Int>.makeStream()
         let server = GatewayServer(
-            configuration, store: store, upSince: 1_731_499_200_000, logger: logger, requestLog: requestLog
+            configuration, store: store, upSince: 1_731_499_200_000, logger: logger,
+            requestLog: requestLog.fileDescriptor
         ) { port in
             listening.yield(port)
         }
+        // It has the descriptor alone.
+        defer { withExtendedLifetime(requestLog) {} }
         let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {

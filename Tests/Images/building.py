@@ -112,8 +112,6 @@ class Builder:
         os.makedirs(os.path.join(folder, "release"))
         for name in ("balancer", "gateway"):
             shutil.copy2(os.path.join(built, name), os.path.join(folder, "release"))
-        resources = "balancer_GatewayService.resources"
-        shutil.copytree(os.path.join(built, resources), os.path.join(folder, "release", resources))
         shutil.copy2(os.path.join(self.context, "Package.swift"), folder)
         # Of a copy: a build that runs in the project would be waited for.
         dump = run("swift", "package", "dump-package", cwd=folder, env={**os.environ, "TMPDIR": self.work})
@@ -129,8 +127,6 @@ class Builder:
             "package.json": [dump],
             "sources": checksums,
             "folders": [f"{each}\n" for each in target_folders(package)],
-            "resources": [f"Sources/{target['name']}/{resource['path']}\n"
-                          for target in package["targets"] for resource in target["resources"]],
         }
         for name, text in lines.items():
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:

@@ -1,5 +1,3 @@
-import GRDB
-
 extension EmbeddedStore {
     /// Where the copy of one collection stands.
     typealias SnapshotState = (copied: Int, isComplete: Bool)
@@ -9,12 +7,13 @@ extension EmbeddedStore {
     /// - Throws: ``StoreError/unavailable(_:)`` when the file holds documents that are no unfinished copy of `source`.
     func beginSnapshot(of source: String) throws(StoreError) {
         let mark = Self.mark(of: source)
-        try writing { db in
+        try writing { connection in
             // All in one transaction: a file with tables and without this one is taken for whole.
-            try Self.createSchema(db)
-            if try Self.isUnfinished(db) {
-                guard try db.columns(in: "snapshot").contains(where: { $0.name == "source" }),
-                    try String.fetchAll(db, sql: "SELECT DISTINCT source FROM snapshot") == [mark]
+            try Self.createSchema(connection)
+            if try Self.isUnfinished(connection) {
+                let hasSource = "SELECT 1 FROM pragma_table_info('snapshot') WHERE name = 'source'"
+                guard try connection.integer(hasSource) != nil,
+                    try connection.texts("SELECT DISTINCT source FROM snapshot") == [mark]
                 else {
                     throw StoreError.unavailable(
                         "the file holds an unfinished copy of another database; choose another file")
@@ -22,17 +21,17 @@ extension EmbeddedStore {
                 return
             }
             for collection in Collection.allCases
-            where try Int.fetchOne(db, sql: "SELECT 1 FROM \"\(collection.rawValue)\" LIMIT 1") != nil {
+            where try connection.integer("SELECT 1 FROM \"\(collection.rawValue)\" LIMIT 1") != nil {
                 throw StoreError.unavailable("the file holds data already; choose another file")
             }
-            try db.execute(
-                sql: """
-                    CREATE TABLE snapshot
-                    (collection TEXT PRIMARY KEY, copied INTEGER NOT NULL, complete INTEGER NOT NULL, source TEXT NOT NULL)
-                    """)
+            try connection.execute(
+                """
+                CREATE TABLE snapshot
+                (collection TEXT PRIMARY KEY, copied INTEGER NOT NULL, complete INTEGER NOT NULL, source TEXT NOT NULL)
+                """)
             for collection in Collection.allCases {
-                try db.execute(
-                    sql: "INSERT INTO snapshot VALUES (?, 0, 0, ?)", arguments: [collection.rawValue, mark])
+                try connection.run(
+                    "INSERT INTO snapshot VALUES (?, 0, 0, ?)", [.text(collection.rawValue), .text(mark)])
             }
         }
     }
@@ -46,15 +45,19 @@ extension EmbeddedStore {
 
     /// Takes the marks away: the file is whole.
     func endSnapshot() throws(StoreError) {
-        try writing { db in try db.execute(sql: "DROP TABLE snapshot") }
+        try writing { connection in try connection.execute("DROP TABLE snapshot") }
     }
 
     func snapshotState(of collection: Collection) throws(StoreError) -> SnapshotState {
-        try writing { db in
-            let row = try Row.fetchOne(
-                db, sql: "SELECT copied, complete FROM snapshot WHERE collection = ?",
-                arguments: [collection.rawValue])
-            return (row?["copied"] ?? 0, row?["complete"] ?? false)
+        try writing { connection in
+            var state: SnapshotState = (0, false)
+            try connection.run(
+                "SELECT copied, complete FROM snapshot WHERE collection = ?", [.text(collection.rawValue)]
+            ) { row in
+                state = (Int(row.integer(0)), row.integer(1) != 0)
+                return false
+            }
+            return state
         }
     }
 
@@ -65,17 +68,20 @@ extension EmbeddedStore {
     func storePortion(
         _ documents: DocumentBatch, of collection: Collection, after copied: Int, isLast: Bool
     ) throws(StoreError) {
-        try writing { db in
-            try db.execute(
-                sql: "UPDATE snapshot SET copied = copied + ?, complete = ? WHERE collection = ? AND copied = ?",
-                arguments: [documents.count, isLast, collection.rawValue, copied])
-            guard db.changesCount == 1 else { throw StoreError.failed("another process fills the same file") }
-            try Self.insert(documents, into: collection, db)
+        try writing { connection in
+            try connection.run(
+                "UPDATE snapshot SET copied = copied + ?, complete = ? WHERE collection = ? AND copied = ?",
+                [
+                    .integer(Int64(documents.count)), .integer(isLast ? 1 : 0), .text(collection.rawValue),
+                    .integer(Int64(copied)),
+                ])
+            guard connection.changes == 1 else { throw StoreError.failed("another process fills the same file") }
+            try Self.insert(documents, into: collection, connection)
         }
     }
 
     /// Whether a copy into this database was begun and not finished.
-    static func isUnfinished(_ db: Database) throws -> Bool {
-        try db.tableExists("snapshot")
+    static func isUnfinished(_ connection: SQLiteConnection) throws -> Bool {
+        try hasTable("snapshot", connection)
     }
 }

@@ -1,18 +1,17 @@
-import Foundation
-import GRDB
-
 extension EmbeddedStore {
     /// Stores documents in the order given, all or none.
     package func insert(_ batches: [(collection: Collection, documents: DocumentBatch)]) throws(StoreError) {
-        try writing { db in
-            for (collection, documents) in batches { try Self.insert(documents, into: collection, db) }
+        try writing { connection in
+            for (collection, documents) in batches {
+                try Self.insert(documents, into: collection, connection)
+            }
         }
     }
 
     /// Runs `body` in one transaction.
-    func writing<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
+    func writing<Value>(_ body: (SQLiteConnection) throws -> Value) throws(StoreError) -> Value {
         do {
-            return try database.write(body)
+            return try database.use { try $0.writing(body) }
         } catch let error as BSONError {
             throw .malformed(error)
         } catch let error as StoreError {
@@ -22,17 +21,18 @@ extension EmbeddedStore {
         }
     }
 
-    static func insert(_ documents: DocumentBatch, into collection: Collection, _ db: Database) throws {
+    static func insert(
+        _ documents: DocumentBatch, into collection: Collection, _ connection: SQLiteConnection
+    ) throws {
         let layout = CollectionLayout.of(collection)
-        let statement = try db.cachedStatement(sql: layout.insertion(collection))
+        let insertion = layout.insertion(collection)
         for index in 0..<documents.count {
             let start = documents.starts[index]
             let (keys, multi) = try layout.keys(document: start, in: documents.bytes.span)
-            var values: [(any DatabaseValueConvertible)?] = [multi ? 1 : 0]
-            values.append(contentsOf: keys.map { Data($0) })
-            values.append(Data(documents.bytes[documents.range(index)]))
-            statement.setUncheckedArguments(StatementArguments(values))
-            try statement.execute()
+            var values: [SQLiteValue] = [.integer(multi ? 1 : 0)]
+            values.append(contentsOf: keys.map { .blob($0) })
+            values.append(.blob(Array(documents.bytes[documents.range(index)])))
+            try connection.run(insertion, values)
         }
     }
 }

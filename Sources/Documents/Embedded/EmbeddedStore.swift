@@ -1,5 +1,4 @@
-import Foundation
-import GRDB
+import FoundationEssentials
 
 /// Documents in SQLite: BSON as it is, with sort keys of the indexed fields beside it.
 ///
@@ -12,7 +11,7 @@ package struct EmbeddedStore: DocumentStore {
         case file(String)
     }
 
-    let database: any DatabaseWriter
+    let database: SQLitePool
     private let reads = OpenReads()
     /// The file that is served; nil in memory, and for one that is being filled.
     private let file: ServedFile?
@@ -24,23 +23,22 @@ package struct EmbeddedStore: DocumentStore {
         switch location {
         case .memory:
             file = nil
-            database = try Self.queue(at: nil)
+            database = try Self.pool(at: nil)
             try writing(Self.createSchema)
         case .file(let path):
             guard FileManager.default.fileExists(atPath: path) else { throw .unavailable("no file at \(path)") }
             file = ServedFile(path)
             do {
-                var configuration = Configuration()
-                configuration.readonly = true
-                configuration.maximumReaderCount = max(2, ProcessInfo.processInfo.activeProcessorCount)
-                let pool = try DatabasePool(path: path, configuration: configuration)
-                database = pool
-                let version = try pool.read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
-                guard version == Self.schemaVersion else {
-                    throw StoreError.unavailable("\(path) is not a document file of this version")
-                }
-                if try pool.read(Self.isUnfinished) {
-                    throw StoreError.unavailable("\(path) is an unfinished snapshot; run the snapshot command again")
+                database = try SQLitePool(
+                    reading: path, connections: max(2, ProcessInfo.processInfo.activeProcessorCount))
+                try database.use { connection in
+                    guard try connection.integer("PRAGMA user_version") == Self.schemaVersion else {
+                        throw StoreError.unavailable("\(path) is not a document file of this version")
+                    }
+                    if try Self.isUnfinished(connection) {
+                        throw StoreError.unavailable(
+                            "\(path) is an unfinished snapshot; run the snapshot command again")
+                    }
                 }
             } catch let error as StoreError {
                 throw error
@@ -59,12 +57,12 @@ package struct EmbeddedStore: DocumentStore {
     /// Opens a file that a snapshot is to fill, making it where there is none. It gets its tables when the copy begins.
     package init(copyingTo path: String) throws(StoreError) {
         file = nil
-        database = try Self.queue(at: path)
-        let version: Int
-        let tables: Int
+        database = try Self.pool(at: path)
+        let version: Int64?
+        let tables: Int64?
         do {
-            version = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
-            tables = try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") ?? 0 }
+            version = try database.use { try $0.integer("PRAGMA user_version") }
+            tables = try database.use { try $0.integer("SELECT count(*) FROM sqlite_master") }
         } catch {
             throw .unavailable("\(path): \(error)")
         }
@@ -75,28 +73,30 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     /// Raised whenever a file written by an earlier release could not be read.
-    private static let schemaVersion = 1
+    private static let schemaVersion: Int64 = 1
 
-    private static func queue(at path: String?) throws(StoreError) -> DatabaseQueue {
+    private static func pool(at path: String?) throws(StoreError) -> SQLitePool {
         do {
-            return try path.map { try DatabaseQueue(path: $0) } ?? DatabaseQueue()
+            return try SQLitePool(path: path)
         } catch {
             throw .unavailable("\(path ?? "memory"): \(error)")
         }
     }
 
     /// Makes the tables, unless they are there.
-    static func createSchema(_ db: Database) throws {
-        guard try Int.fetchOne(db, sql: "PRAGMA user_version") == 0 else { return }
+    static func createSchema(_ connection: SQLiteConnection) throws {
+        guard try connection.integer("PRAGMA user_version") == 0 else { return }
         for collection in Collection.allCases {
-            for statement in CollectionLayout.of(collection).schema(collection) { try db.execute(sql: statement) }
+            for statement in CollectionLayout.of(collection).schema(collection) { try connection.execute(statement) }
         }
-        try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+        try connection.execute("PRAGMA user_version = \(schemaVersion)")
     }
 
     package func find(_ queries: [Query]) async throws(StoreError) -> [DocumentBatch] {
         let deadline = QueryDeadline.current
-        return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }
+        return try await reading { connection in
+            try queries.map { try Self.answer($0, connection, until: deadline) }
+        }
     }
 
     package func reduce<Value: Sendable>(
@@ -104,10 +104,10 @@ package struct EmbeddedStore: DocumentStore {
     ) async throws -> Value {
         let deadline = QueryDeadline.current
         // What `body` throws is none of the store's errors.
-        let result: Result<Value, any Error> = try await reading { db in
+        let result: Result<Value, any Error> = try await reading { connection in
             var value = initial
             var failure: (any Error)?
-            try Self.each(query, db, until: deadline) { document in
+            try Self.each(query, connection, until: deadline) { document in
                 do {
                     try document.withDocument { try body(&value, $0) }
                 } catch {
@@ -123,13 +123,15 @@ package struct EmbeddedStore: DocumentStore {
 
     package func newest(_ queries: [NewestQuery]) async throws(StoreError) -> [NewestBatch] {
         let deadline = QueryDeadline.current
-        return try await reading { db in try queries.map { try Self.answer($0, db, until: deadline) } }
+        return try await reading { connection in
+            try queries.map { try Self.answer($0, connection, until: deadline) }
+        }
     }
 
     package func check() async throws(StoreError) {
         try file?.check()
-        let tables = try await reading { db in
-            try String.fetchSet(db, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+        let tables = try await reading { connection in
+            Set(try connection.texts("SELECT name FROM sqlite_master WHERE type = 'table'"))
         }
         let lost = Collection.allCases.first { !tables.contains($0.rawValue) }
         if let lost { throw .failed("the file has no table \(lost.rawValue)") }
@@ -137,34 +139,40 @@ package struct EmbeddedStore: DocumentStore {
 
     /// A collection of a file is there when it holds something: the tables are always there.
     package func missing(among names: [String]) async throws(StoreError) -> [String] {
-        try await reading { db in
+        try await reading { connection in
             try names.filter { name in
-                guard Collection(rawValue: name) != nil, try db.tableExists(name) else { return true }
-                return try Int.fetchOne(db, sql: "SELECT 1 FROM \"\(name)\" LIMIT 1") == nil
+                guard Collection(rawValue: name) != nil, try Self.hasTable(name, connection) else { return true }
+                return try connection.integer("SELECT 1 FROM \"\(name)\" LIMIT 1") == nil
             }
         }
     }
 
     package func close() async {
         await reads.close()
-        try? database.close()
+        database.close()
+    }
+
+    static func hasTable(_ name: String, _ connection: SQLiteConnection) throws -> Bool {
+        try connection.integer("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [.text(name)]) != nil
     }
 
     private func reading<Answer: Sendable>(
-        _ body: @escaping @Sendable (Database) throws -> Answer
+        _ body: @escaping @Sendable (SQLiteConnection) throws -> Answer
     ) async throws(StoreError) -> Answer {
         guard reads.begin() else { throw .unavailable("the store is closed") }
         defer { reads.end() }
         let account = QueryMemory.current
         do {
-            return try await database.read { db in
-                try QueryMemory.$current.withValue(account) { try body(db) }
+            return try await database.read { connection in
+                try QueryMemory.$current.withValue(account) { try body(connection) }
             }
         } catch let error as BSONError {
             throw .malformed(error)
         } catch let error as StoreError {
             throw error
         } catch is CancellationError {
+            throw .timedOut
+        } catch let error as SQLiteFailure where error.isInterruption {
             throw .timedOut
         } catch {
             throw .failed("\(error)")

@@ -1,5 +1,4 @@
 import Dispatch
-import Foundation
 import Synchronization
 
 /// A fixed number of threads for calls that block and for long computations, so that neither event loops nor Swift's own
@@ -74,7 +73,9 @@ package final class BlockingWorkers: Sendable {
         self.count = count
         self.share = max(1, min(count, share ?? count))
         state = Mutex(State(groups: Array(repeating: Group(), count: max(1, groups)), threads: count))
-        for _ in 0..<count { Thread.detachNewThread { self.work() } }
+        for _ in 0..<count where !DetachedThread.start({ self.work() }) {
+            state.withLock { $0.threads -= 1 }
+        }
     }
 
     /// How many jobs run now, and how many wait for a thread.

@@ -1,5 +1,3 @@
-import Foundation
-
 /// A MongoDB connection string: what of it may be told, and what must never be.
 package struct ConnectionString: Sendable {
     /// Scheme, hosts and path: no user, no password, no option.
@@ -36,7 +34,7 @@ package struct ConnectionString: Sendable {
         guard Self.escapesAreWhole(path), Self.escapesAreWhole(tail[path.endIndex...]) else {
             throw .unavailable("a % without two hexadecimal digits; \(Self.hint)")
         }
-        if let name = path.dropFirst().removingPercentEncoding,
+        if let name = Self.decoded(path.dropFirst()),
             name.unicodeScalars.contains(where: { $0.value <= 0x20 || $0.value == 0x7F })
         {
             throw .unavailable("a blank or control character in the database's name")
@@ -109,11 +107,37 @@ package struct ConnectionString: Sendable {
         }
     }
 
+    /// The text without percent encoding; nil where that is none, or gives no text.
+    private static func decoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(Self.digit), let low = rest.popFirst().flatMap(Self.digit) else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+
     private static func add(_ secret: Substring, to secrets: inout Set<String>) {
         // One or two letters would only make messages unreadable.
         guard secret.utf8.count > 2 else { return }
         secrets.insert(String(secret))
-        if let decoded = secret.removingPercentEncoding, decoded.utf8.count > 2 { secrets.insert(decoded) }
+        if let decoded = Self.decoded(secret), decoded.utf8.count > 2 { secrets.insert(decoded) }
     }
 }
 

@@ -1,5 +1,5 @@
 import Documents
-import Foundation
+import FoundationEssentials
 
 /// Reads the legacy `main.json`, the keys added to it, environment variables and options, in rising order of authority.
 package struct ConfigurationReader {
@@ -25,11 +25,11 @@ package struct ConfigurationReader {
         guard let path else {
             return try parse(Array("{}".utf8), isDefault: true, environment: environment, options: options)
         }
-        var isDirectory: ObjCBool = false
+        var isDirectory = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw ConfigurationError(problems: [.init(path, "no such file or directory")])
         }
-        let file = isDirectory.boolValue ? path + "/main.json" : path
+        let file = isDirectory ? path + "/main.json" : path
         guard let text = FileManager.default.contents(atPath: file) else {
             throw ConfigurationError(problems: [.init(file, "cannot be read")])
         }
@@ -79,7 +79,7 @@ package struct ConfigurationReader {
         if let port = options.port {
             setPort(Double(port), "--port")
         } else if let port = environment["GATEWAY_PORT"] {
-            setPort(Int(Self.trimmed(port)).map(Double.init) ?? .nan, "GATEWAY_PORT")
+            setPort(Int(port.trimmed).map(Double.init) ?? .nan, "GATEWAY_PORT")
         } else if let port = number(server, "port") {
             setPort(port, "$.server.port")
         } else if isDefault {
@@ -171,11 +171,6 @@ package struct ConfigurationReader {
         return value != .null
     }
 
-    /// Text without blanks and control characters at its ends: a file that a secret is read from ends with a newline.
-    private static func trimmed(_ text: String) -> String {
-        text.trimmingCharacters(in: .whitespacesAndNewlines.union(.controlCharacters))
-    }
-
     private func hasControls(_ text: String) -> Bool {
         text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
     }
@@ -189,7 +184,7 @@ package struct ConfigurationReader {
     }
 
     private mutating func setHost(_ host: String, _ path: String) {
-        let host = Self.trimmed(host)
+        let host = host.trimmed
         // What is no name and no address could only fail later, and be repeated then.
         let isHost = host.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
@@ -216,7 +211,7 @@ package struct ConfigurationReader {
     }
 
     private mutating func setDatabase(_ text: String, _ path: String) {
-        let uri = Self.trimmed(text)
+        let uri = text.trimmed
         if hasControls(uri) { return problem(path, "a control character in the middle") }
         if uri == "sqlite::memory:" {
             configuration.database = .sample

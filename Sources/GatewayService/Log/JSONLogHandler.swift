@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import Logging
 
 /// Log lines as JSON objects: time, level, message, then what the line is about.

@@ -1,5 +1,5 @@
 import Dispatch
-import Foundation
+import Documents
 import Glibc
 import Synchronization
 
@@ -35,7 +35,7 @@ package final class LineWriter: Sendable {
         self.descriptor = descriptor
         self.notice = notice
         ended.enter()
-        Thread.detachNewThread { self.run() }
+        if !DetachedThread.start({ self.run() }) { ended.leave() }
     }
 
     /// Takes a line with its end, or drops it. Never waits.

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// One JSON line per request on standard output, written by a thread of its own.
 ///
@@ -19,8 +20,9 @@ package final class RequestLog: Sendable {
 
     private let output: LineWriter
 
-    package init(output: FileHandle = .standardOutput) {
-        self.output = LineWriter(output.fileDescriptor) { Array("{\"dropped\":\($0)}\n".utf8) }
+    /// - Parameter descriptor: stays the caller's, who keeps it open.
+    package init(_ descriptor: Int32 = STDOUT_FILENO) {
+        output = LineWriter(descriptor) { Array("{\"dropped\":\($0)}\n".utf8) }
     }
 
     func record(_ entry: Entry) {

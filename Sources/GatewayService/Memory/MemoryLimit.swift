@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 
 /// How much memory the process may take before it is killed.
 package struct MemoryLimit: Sendable, Equatable {
@@ -43,7 +43,7 @@ package struct MemoryLimit: Sendable, Equatable {
                 for group in ancestors(of: parts[2]) {
                     // "max" is no number: no limit.
                     guard let text = read("\(mount)\(group)/\(file)"),
-                        let limit = Int(text.trimmingCharacters(in: .whitespacesAndNewlines)), limit > 0
+                        let limit = Int(text.trimmed), limit > 0
                     else { continue }
                     limits.append(limit)
                 }

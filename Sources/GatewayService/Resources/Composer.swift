@@ -1,5 +1,5 @@
 import Documents
-import Foundation
+import FoundationEssentials
 
 /// Makes answers out of many documents on threads of its own: Swift's own few threads are everybody's, timers' too.
 enum Composer {

@@ -1,5 +1,5 @@
 import Documents
-import Foundation
+import Glibc
 
 extension Resources {
     enum CandidateSelection {

@@ -1,5 +1,5 @@
 import Documents
-import Foundation
+import FoundationEssentials
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -13,17 +13,17 @@ package struct GatewayServer: Service {
     private let store: (any DocumentStore)?
     private let upSince: Int64
     private let logger: Logger
-    private let requestLog: FileHandle
+    private let requestLog: Int32
     private let onListening: @Sendable (Int) async -> Void
 
     /// - Parameters:
     ///   - store: where documents come from; nil for a service that needs none. Closed when the server ends.
     ///   - upSince: milliseconds since 1970.
-    ///   - requestLog: where requests are logged, if the configuration wants them logged.
+    ///   - requestLog: the descriptor to which requests are logged, if the configuration wants them logged.
     ///   - onListening: called with the port once connections are accepted.
     package init(
         _ configuration: GatewayConfiguration, store: (any DocumentStore)?, upSince: Int64, logger: Logger,
-        requestLog: FileHandle = .standardOutput, onListening: @escaping @Sendable (Int) async -> Void
+        requestLog: Int32 = STDOUT_FILENO, onListening: @escaping @Sendable (Int) async -> Void
     ) {
         self.configuration = configuration
         self.store = store
@@ -37,7 +37,7 @@ package struct GatewayServer: Service {
     package func run() async throws {
         let metrics = GatewayMetrics(upSince: upSince)
         let drain = Drain(configuration.drain)
-        let log = configuration.logsRequests ? RequestLog(output: requestLog) : nil
+        let log = configuration.logsRequests ? RequestLog(requestLog) : nil
         let ledger = Ledger(metrics: metrics, log: log)
         let plan = MemoryPlan(configuration, limit: .current(), descriptors: ProcessFigures.limitOfDescriptors())
         let connections = Connections(budget: MemoryBudget(plan.answers), limit: plan.connections)
