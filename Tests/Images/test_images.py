@@ -634,7 +634,7 @@ class ThePipeline(unittest.TestCase):
     def released(self, program, *words, **variables):
         """A publishing program, with tools that only write down what they are told; what they were told."""
         tree = folder(f"release-{program}-{variables.get('CIRCLE_TAG', 'branch')}")
-        for name in (".ci", "scripts", "charts", "VERSION", "CHANGELOG.md", "Sources", "examples", "docs"):
+        for name in (".ci", "scripts", "charts", "VERSION", "CHANGELOG.md", "Sources", "examples", "docs", "renovate.json", "Dockerfile", ".circleci"):
             run("cp", "-R", os.path.join(ROOT, name), tree)
         run("sed", "-i", "s/^## Unreleased$/## 1.2.3 (2026-12-01)\\n\\nWhat is new./", os.path.join(tree, "CHANGELOG.md"))
         run(os.path.join(tree, "scripts", "version.py"), "1.2.3")
@@ -665,13 +665,37 @@ esac""",
                 file.write(f'#!/bin/sh\n{text}\necho "{name} $*" >>"$TOLD"\n')
             os.chmod(path, 0o755)
         told = os.path.join(tree, "told")
-        run(os.path.join(tree, ".ci", program), *words, cwd=tree, env={
+        environment = {
             "PATH": f"{programs}:{os.environ['PATH']}", "HOME": tree, "TMPDIR": tree, "TOLD": told, "CIRCLE_SHA1": "abc",
-            "DOCKER_USER": "bot", "DOCKER_PASSWORD": "secret", "GITHUB_TOKEN": "other", **variables})
+            "DOCKER_USER": "bot", "DOCKER_PASSWORD": "secret", "GITHUB_TOKEN": "other", **variables}
+        self.pin(tree, environment)
+        run(os.path.join(tree, ".ci", program), *words, cwd=tree, env=environment)
         # The login went with the folder that it was in.
         self.assertEqual([name for name in os.listdir(tree) if name.startswith("tmp.")], [])
         with open(told, encoding="utf-8") as file:
             return tree, [line for line in file.read().splitlines() if not line.startswith("circleci")]
+
+    def pin(self, tree, environment):
+        """What is named by a tag alone is no release, until every such image has the digest that the registry says."""
+        images = [*(argument(name) for name in BASES), argument("SWIFT_IMAGE"), *re.findall(r"_image=([^@\s]+)", read(".ci", "tools"))]
+        pins = os.path.join(tree, "scripts", "pins.py")
+        # As they are before anybody has pinned them.
+        for name in ("Dockerfile", ".ci/tools", ".circleci/config.yml"):
+            run("sed", "-i", "s/@sha256:[0-9a-f]*//", os.path.join(tree, name))
+        refused = subprocess.run([os.path.join(tree, ".ci", "check-release")], env={**environment, "CIRCLE_TAG": "v1.2.3"},
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertEqual(sorted(re.findall(r"^pins: \S+: (\S+) has no digest$", refused.stderr, re.M)), sorted(images))
+        run(pins, "--write", env=environment)
+        with open(environment["TOLD"], encoding="utf-8") as file:
+            asked = [line.split()[-1] for line in file]
+        self.assertEqual(sorted(asked), sorted(images))
+        os.remove(environment["TOLD"])
+        # Nobody is asked again.
+        self.assertEqual((run(pins, env=environment), run(pins, "--write", env=environment)), ("", ""))
+        self.assertFalse(os.path.exists(environment["TOLD"]))
+        with open(os.path.join(tree, "Dockerfile"), encoding="utf-8") as file:
+            self.assertEqual(len(re.findall(r"^ARG \w+_IMAGE=\S+@sha256:(?:ab){32}$", file.read(), re.M)), len(BASES))
 
     def test_the_tags_that_are_pushed(self):
         image = "web3f/otv-core"
@@ -716,7 +740,7 @@ esac""",
         self.assertEqual(
             {f"{name}:{version}" for name, version in found["Dockerfile"].items()},
             {argument(name) for name in BASES})
-        self.assertEqual(set(found[".circleci/config.yml"]), {"kind", "kubectl", "helm", "swift"})
+        self.assertEqual(set(found[".circleci/config.yml"]), {"kind", "kubectl", "helm", "cli", "swift"})
         # One toolchain: what the tests run with is what the images are built in, and what a newcomer is told to take.
         swift = argument("SWIFT_IMAGE")
         self.assertEqual(f"swift:{found['.circleci/config.yml']['swift']}", swift)
