@@ -493,7 +493,7 @@ struct Replica: Sendable {
     func refusedTries() async throws {
         try await Self.with(["a", "b"]) { replicas, cluster in
             replicas[0].store.isDown = true
-            for round in 0..<120 as Range<UInt32> { await self.expectUnreachable(replicas[0], ["core": round]) }
+            for round in 0..<120 as Range<UInt32> { await self.expectUnreachable(replicas[0], ["core": 1_000 + round]) }
             replicas[0].store.isDown = false
             // Overtaken by what it does not hear of.
             replicas[0].store.isDeaf = true
