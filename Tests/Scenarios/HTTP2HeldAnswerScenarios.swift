@@ -208,7 +208,7 @@ import Testing
         for round in 0..<rounds {
             let streams = (0..<50).map { _ in peer.request("/late") }
             for stream in streams { peer.reset(stream) }
-            #expect(eventually { upstream.resets.count == 50 * (round + 1) })
+            try #require(eventually { upstream.resets.count == 50 * (round + 1) })
         }
         #expect(try balancer.request("/plain").text == "plain")
         #expect(upstream.connections == 1)
