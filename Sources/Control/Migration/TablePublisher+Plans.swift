@@ -59,6 +59,7 @@ extension TablePublisher {
             let entries = try await self.intend(
                 transition, to: next, origin, forced: change.isForced,
                 mayBeLate: !isRise || change.isForced)
+            if self.agreement != nil { self.detach(transition, &next, origin) }
             await self.putInForce(next, transition)
             await self.confirm(entries)
         }
@@ -68,6 +69,22 @@ extension TablePublisher {
             words: transition.notes.map { note in
                 note.subject == change.name ? note.detail : "\(note.subject): \(note.detail)"
             }, warnings: self.warnings(transition) + self.ledgerWarnings, tellings: transition.tellings)
+    }
+
+    /// What a plan takes back here goes to the others as what was done alone does: at once in force, and proposed when they can be
+    /// asked. Otherwise the next document that they agree on would give it to the new side again.
+    private func detach(_ transition: Transition, _ next: inout RoutingState, _ origin: ChangeOrigin) {
+        for reweighting in transition.reweightings where reweighting.before != reweighting.after {
+            let route = reweighting.route
+            guard let note = transition.notes.first(where: { $0.subject == route }) else { continue }
+            var edit = SharedEdit()
+            edit.routes[route] = .some(
+                next.live[route].map { LiveDocument.Split(weights: $0.weights, fileWeights: $0.fileWeights) })
+            self.agreed.detached[route] = AgreedStanding.Detached(
+                base: self.agreed.detached[route]?.base ?? self.state.shared?.weights[route],
+                change: AgreedStanding.WeightChangeNote(edit: edit, note: note, origin: origin))
+            next.detached.insert(route)
+        }
     }
 
     /// Writes how long plans have been held, so that a process that is killed has lost little of it.
