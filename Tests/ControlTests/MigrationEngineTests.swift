@@ -3,6 +3,7 @@ import Ledger
 import Migration
 import RoutesFile
 import Synchronization
+import TestSupport
 import Testing
 import Traffic
 
@@ -175,6 +176,36 @@ import Traffic
         }
         await rig.tick()
         #expect(await rig.standing?.state.held == 0)
+    }
+
+    @Test("A need of the old side is written at once, and what the last moments showed at the end")
+    func needsWritten() async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let bench = Bench()
+        let publisher = TablePublisher(
+            registry: bench.registry, dataPlane: bench.dataPlane, clock: bench.time.clock,
+            ledger: LedgerStore(path: folder + "/state.sqlite", thread: SharedThread.files))
+        let engine = MigrationEngine(publisher: publisher, dataPlane: bench.dataPlane, clock: bench.time.clock)
+        await publisher.openLedger(isSuccessor: false)
+        _ = try await publisher.load(Rig.configuration(), origin: ChangeOrigin(.file))
+        let origin = ChangeOrigin(.api, who: "ann")
+        _ = try await engine.act(
+            "move", .start(stage: 4, by: "ann", force: true, reason: "a drill"), origin: origin, ifMatch: [],
+            dryRun: false)
+        func need(_ template: String) {
+            bench.dataPlane.state.withLock {
+                $0.needs = [NeedCount(route: "api", template: template, cause: .override, count: 1)]
+            }
+        }
+        await engine.tick()
+        need("/a")
+        bench.time.advance(1_000)
+        await engine.tick()
+        #expect(await publisher.keptNeeds().map(\.template) == ["/a"])
+        need("/b")
+        await engine.close()
+        #expect(await Set(publisher.keptNeeds().map(\.template)) == ["/a", "/b"])
     }
 
     @Test("A journal that cannot be written makes a rise wait, told once and not with each tick")

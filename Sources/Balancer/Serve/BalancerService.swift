@@ -281,6 +281,7 @@ final class BalancerService: Sendable {
         self.logger.notice("draining", metadata: ["cause": "\(cause)", "deadline": "\(deadline)ms"])
         let finished = await drained
         if !finished { self.logger.warning("the drain deadline passed: what still ran was cut") }
+        if !handedOver { await self.migrations.close() }
         self.proxy.stop()
         if !handedOver { await self.publisher.agreement?.leave() }
         await self.comparisons.flush()

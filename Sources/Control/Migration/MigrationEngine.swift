@@ -69,6 +69,8 @@ package actor MigrationEngine {
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
             let reading = await self.look(at: standing, counts, view.table)
             self.readings[standing.plan.name] = reading
+            // A process that is killed now must not find its old side quiet at the next start.
+            if reading.isFromNeeded, standing.watchesOldSide { self.savedAt = 0 }
             // Only here, where it has its effect: whoever asks in between must not take it away.
             self.needsSeen[standing.plan.name] = self.newestNeed(of: standing, view.table)
             guard standing.ownsWeights, reading.isLeader else { continue }
@@ -86,6 +88,13 @@ package actor MigrationEngine {
         let due = self.needs.takeUnwritten()
         if !due.isEmpty, await self.publisher.keepNeeds(due) == false { self.needs.putBack(due) }
         await self.measurePeaks()
+    }
+
+    /// Writes what the last moments of this process have shown, while workers can still be asked.
+    package func close() async {
+        self.needs.add(await self.dataPlane.takeNeeds(), wall: self.clock.wall())
+        self.savedAt = 0
+        await self.save()
     }
 
     /// Takes on what is known of needs since before this process.

@@ -14,7 +14,7 @@ final class MirrorPlan: Sendable {
     /// The bodies of requests that must not be sent twice are kept for their copies.
     let keepsBodies: Bool
     private let methods: [[UInt8]]
-    private let except: [[UInt8]]
+    private let except: ExceptedPaths
     private let templates: TemplateHash
 
     /// nil: nothing is copied. `policy` makes the route's own policy with further fields set and removed.
@@ -32,7 +32,7 @@ final class MirrorPlan: Sendable {
         self.bodyLimit = Int(route.spec.limits.mirrorBody)
         self.methods = spec.mirror.methods.map { Array($0.utf8) }
         self.keepsBodies = spec.mirror.methods.contains { !["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].contains($0) }
-        self.except = spec.mirror.except.map { Array($0.utf8) }
+        self.except = ExceptedPaths(spec.mirror.except, ignoringCase: route.spec.match.ignoreCase)
         self.templates = TemplateHash(patterns: spec.mirror.templates)
     }
 
@@ -41,12 +41,7 @@ final class MirrorPlan: Sendable {
     }
 
     /// Whether the path lies under one that is not copied, on segment borders.
-    func excepts(path: Span<UInt8>) -> Bool {
-        self.except.contains { prefix in
-            guard Self.equals(path, prefix, upTo: prefix.count) else { return false }
-            return path.count == prefix.count || prefix.last == 0x2F || path[prefix.count] == 0x2F
-        }
-    }
+    func excepts(path: Span<UInt8>) -> Bool { self.except.contains(path) }
 
     func kind(path: Span<UInt8>, query: Span<UInt8>, route: Int) -> UInt64 {
         self.templates.hash(path: path, query: query) &+ UInt64(route) &* 0x9E37_79B9_7F4A_7C15
