@@ -120,14 +120,13 @@ extension LedgerFile {
         }
     }
 
-    /// Forgets the classes of plans that are not among these.
-    package func keepClasses(of migrations: [String]) throws(LedgerFailure) {
+    /// Forgets the differences, and the kinds of requests, of plans that the file has no more.
+    package func forget(migrations: [String]) throws(LedgerFailure) {
         try self.use { (connection) throws(LedgerFailure) in
-            var gone: Set<String> = []
-            try connection.run("SELECT DISTINCT migration FROM class") { row in
-                if !migrations.contains(row.text(0)) { gone.insert(row.text(0)) }
+            for name in migrations {
+                try connection.run("DELETE FROM class WHERE migration = ?1", [.text(name)])
+                try connection.run("DELETE FROM kind WHERE migration = ?1", [.text(name)])
             }
-            for name in gone { try connection.run("DELETE FROM class WHERE migration = ?1", [.text(name)]) }
         }
     }
 }

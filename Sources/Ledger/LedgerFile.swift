@@ -103,6 +103,7 @@ package final class LedgerFile: Sendable {
                 try connection.execute(Self.pruned)
                 try connection.execute(Self.differences)
                 try connection.execute(Self.needTable)
+                try connection.execute(Self.kindTable)
                 try connection.execute(
                     "PRAGMA application_id = \(Self.application); PRAGMA user_version = \(Self.format)")
             }
@@ -121,6 +122,7 @@ package final class LedgerFile: Sendable {
         try connection.execute(Self.pruned)
         try connection.execute(Self.differences)
         try connection.execute(Self.needTable)
+        try connection.execute(Self.kindTable)
     }
 
     private static func read(_ connection: SQLiteConnection, damaged: String?) throws(LedgerFailure) -> Contents {

@@ -232,4 +232,43 @@ import Traffic
         #expect(plan.times.count == 1_001 && plan.changed.count == 1_001)
         #expect(plan.body.classes.allSatisfy { $0.last != nil })
     }
+
+    @Test("A kind that was seen and never compared is unproven, also in the next process, until it is compared")
+    func unproven() async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let plane = Plane { _ in nil }
+        func store() throws -> LedgerStore {
+            LedgerStore(path: folder + "/state.sqlite", thread: try BlockingThreads(named: "ledger"))
+        }
+        func seen(_ target: String, _ route: String = "api") -> SeenRequest {
+            SeenRequest(route: route, target: Array(target.utf8), isAnsweredByNew: false)
+        }
+        let first = try store()
+        _ = try await first.open()
+        do {
+            let (service, task) = try await Self.service(plane, ledger: first)
+            defer { task.cancel() }
+            await service.note(seen: [seen("/item/1?b=2"), seen("/item/3?b=1"), seen("/x", "gone")], migration: "move")
+            await service.note(seen: [seen("/x")], migration: "other")
+            #expect(await service.unproven(migration: "move") == ["requests like /item/*?b of route api"])
+            await service.flush()
+        }
+        await first.close()
+        let second = try store()
+        _ = try await second.open()
+        let (service, task) = try await Self.service(plane, ledger: second)
+        defer { task.cancel() }
+        #expect(await service.unproven(migration: "move").count == 1)
+        plane.send("/item/9?b=3", "1", "1")
+        _ = try await Self.await(1, service)
+        #expect(await service.unproven(migration: "move").isEmpty)
+        await service.flush()
+        // What the file has no more is forgotten in the ledger too.
+        await service.adopt([])
+        await service.flush()
+        await service.adopt([try Self.migration()])
+        #expect(await service.plan("move")?.kinds.all.isEmpty == true)
+        await second.close()
+    }
 }

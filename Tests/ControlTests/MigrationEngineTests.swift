@@ -90,6 +90,31 @@ import Traffic
         func unproven(migration: String) async -> [String] { [] }
     }
 
+    /// Remembers which requests it was told of, and says that they prove nothing.
+    private actor Listener: MirrorEvidence {
+        private var told: [SeenRequest] = []
+        func sums(migration: String, epoch: UInt64) async -> MirrorSums? { nil }
+        func openClasses(migration: String) async -> [String] { [] }
+        func unproven(migration: String) async -> [String] {
+            self.told.map { "requests like \(String(decoding: $0.target, as: UTF8.self))" }
+        }
+        func note(seen: [SeenRequest], migration: String) async { if migration == "move" { self.told += seen } }
+    }
+
+    @Test("What workers have seen reaches the verdict")
+    func seen() async throws {
+        let rig = Rig(Listener())
+        try await rig.load()
+        rig.bench.registry.mirrorRecord("move").seen.note(
+            SeenRequest(route: "api", target: Array("/a".utf8), isAnsweredByNew: false))
+        await rig.tick()
+        let verdict = try await rig.engine.verdict("move")
+        #expect(
+            verdict.obstacles.contains("requests like /a were neither compared nor answered by gateway often enough"),
+            "\(verdict.obstacles)")
+        #expect(rig.bench.registry.mirrorRecord("move").seen.take().isEmpty)
+    }
+
     @Test("Of two who say `advance` at once the second is told that it has moved, and skips no stage")
     func advanceTwice() async throws {
         let rig = Rig()

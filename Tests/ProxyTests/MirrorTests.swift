@@ -99,6 +99,25 @@ import Traffic
         #expect(rig.allDropped == 9)
     }
 
+    @Test("Of each kind some requests are told, copied or not, and who answered; what is not there is no kind")
+    func seen() async throws {
+        let old = try ScriptedUpstream.answering { request, _ in
+            request.start.contains("/none") ? "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n" : Self.answer("x")
+        }
+        let new = try ScriptedUpstream.plain("x")
+        let rig = try await MirrorRig(old.port, new.port, share: 1) { route, _ in
+            route.override = OverrideSpec(header: "x-side")
+        }
+        for _ in 0..<30 { _ = try rig.request("/item/1?a=b") }
+        _ = try rig.request("/item/2", method: "POST", body: "data")
+        _ = try rig.request("/none")
+        _ = try rig.request("/forced", fields: "X-Side: new\r\n")
+        let told = rig.record.seen.take()
+        #expect(told.count == 21 && told.allSatisfy { $0.route == "api" && !$0.isAnsweredByNew })
+        #expect(Set(told.map { String(decoding: $0.target, as: UTF8.self) }) == ["/item/1?a=b", "/item/2"])
+        #expect(rig.record.seen.take().isEmpty)
+    }
+
     @Test("A method that is allowed by name is copied with its body, if that was kept whole")
     func unsafe() async throws {
         let old = try ScriptedUpstream.plain("x")

@@ -27,9 +27,14 @@ struct ComparedPlan {
     /// What the ledger had is known.
     var isRestored = false
 
+    /// Which kinds of requests there were.
+    var kinds = SeenKinds()
+    private var routes: Set<String>
+
     /// `key` is the process's: what is covered cannot be recognised beyond it.
     init(_ migration: MigrationSpec, key: UInt64) {
         self.name = migration.plan.name
+        self.routes = Set(migration.plan.routes)
         self.spec = migration.compare
         self.comparison = AnswerComparison(
             rules: ComparisonRules(migration.compare), redaction: Redaction(migration.compare, key: key))
@@ -40,7 +45,10 @@ struct ComparedPlan {
 
     /// Takes on other rules; what is known of the classes stays.
     mutating func adopt(_ migration: MigrationSpec, key: UInt64) {
+        self.routes = Set(migration.plan.routes)
         guard migration.compare != self.spec else { return }
+        // By other templates the same requests are of other kinds.
+        if migration.compare.templates != self.spec.templates { self.kinds = SeenKinds() }
         self.spec = migration.compare
         self.comparison = AnswerComparison(
             rules: ComparisonRules(migration.compare), redaction: Redaction(migration.compare, key: key))
@@ -64,6 +72,19 @@ struct ComparedPlan {
         arms.live.count(live)
         arms.copies.count(copy)
         self.arms[route] = arms
+    }
+
+    /// A request was seen, or its answers were compared.
+    mutating func note(_ request: SeenRequest, at wall: UInt64) {
+        guard self.routes.contains(request.route) else { return }
+        let template = self.template(String(decoding: request.target, as: UTF8.self), route: request.route)
+        self.kinds.note(
+            SeenKinds.Key(route: request.route, template: template), isAnswered: request.isAnsweredByNew, at: wall)
+    }
+
+    /// What nothing proves, in words.
+    func unproven(at wall: UInt64) -> [String] {
+        self.kinds.unproven(at: wall) { self.routes.contains($0.route) }
     }
 
     /// The template of a request, of a bounded number for each route.

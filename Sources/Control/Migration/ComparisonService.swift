@@ -21,6 +21,8 @@ package actor ComparisonService {
     private let key = UInt64.random(in: .min ... .max)
     private var plans: [String: ComparedPlan] = [:]
     private var rechecking = 0
+    /// Plans that the file has no more, of which the ledger still knows.
+    private var gone: Set<String> = []
     /// Of what earlier processes knew, under way.
     private var readings: [String: Task<Void, Never>] = [:]
 
@@ -38,6 +40,8 @@ package actor ComparisonService {
     /// Follows the file: what is known of plans that it has no more is forgotten.
     package func adopt(_ migrations: [MigrationSpec]) {
         let names = Set(migrations.map(\.plan.name))
+        self.gone.formUnion(self.plans.keys.filter { !names.contains($0) })
+        self.gone.subtract(names)
         self.plans = self.plans.filter { names.contains($0.key) }
         for migration in migrations {
             if self.plans[migration.plan.name] == nil {
@@ -139,6 +143,7 @@ package actor ComparisonService {
                 newStatus: pair.new.status)
         }
         let now = self.clock.wall()
+        plan.kinds.compared(SeenKinds.Key(route: pair.route, template: template), at: now)
         for difference in found {
             // Those that are beyond the classes that are kept apart count together here, too: whoever answers names the paths.
             let number = plan.book.number(of: difference, route: pair.route, template: template)
@@ -176,10 +181,17 @@ package actor ComparisonService {
         defer { self.readings[name] = nil }
         self.plans[name]?.wasAsked = true
         // One that cannot be read is asked again before the next write, and nothing is written over what it has.
-        guard let rows = try? await ledger.read({ file throws(LedgerFailure) in try file.classes(of: name) }),
-            var plan = self.plans[name], !plan.isRestored
-        else { return }
+        let kept = try? await ledger.read { file throws(LedgerFailure) in
+            (classes: try file.classes(of: name), kinds: try file.kinds(of: name))
+        }
+        guard let kept, var plan = self.plans[name], !plan.isRestored else { return }
         plan.isRestored = true
+        let rows = kept.classes
+        for row in kept.kinds {
+            plan.kinds.restore(
+                SeenKinds.Key(route: row.route, template: row.template),
+                SeenKinds.Kind(last: row.last, answered: row.answered, compared: row.compared))
+        }
         for row in rows where DifferenceLedger.restore(row, into: &plan.book) {
             let last = plan.times[row.number]?.last ?? row.last
             plan.times[row.number] = (min(row.first, last), max(row.last, last))
@@ -197,7 +209,38 @@ package actor ComparisonService {
 
     /// Writes what is not written yet.
     package func flush() async {
-        for name in self.plans.keys { await self.write(name) }
+        for name in self.plans.keys {
+            await self.write(name)
+            await self.writeKinds(name)
+        }
+        guard let ledger, ledger.isOpen, !self.gone.isEmpty else { return }
+        let gone = self.gone
+        do throws(LedgerFailure) {
+            try await ledger.read { file throws(LedgerFailure) in try file.forget(migrations: gone.sorted()) }
+            self.gone.subtract(gone)
+        } catch {
+            // The next time, then.
+        }
+    }
+
+    private func writeKinds(_ name: String) async {
+        guard let ledger, ledger.isOpen, self.plans[name]?.isRestored == true,
+            let changed = self.plans[name]?.kinds.takeChanged(), !changed.isEmpty
+        else { return }
+        let rows = changed.compactMap { key in
+            self.plans[name]?.kinds.all[key].map {
+                KindRow(
+                    migration: name, route: key.route, template: key.template, last: $0.last, answered: $0.answered,
+                    compared: $0.compared)
+            }
+        }
+        let wall = self.clock.wall()
+        let since = wall > SeenKinds.memory ? wall - SeenKinds.memory : 0
+        do throws(LedgerFailure) {
+            try await ledger.read { file throws(LedgerFailure) in try file.putKinds(rows, since: since) }
+        } catch {
+            self.plans[name]?.kinds.putBack(changed)
+        }
     }
 
     /// A ledger that cannot be written is written later.
@@ -233,6 +276,13 @@ extension ComparisonService: MirrorEvidence {
         return sums
     }
 
-    /// Not kept: which kinds of requests were seen and not compared.
-    package func unproven(migration: String) async -> [String] { [] }
+    package func unproven(migration: String) async -> [String] {
+        await self.restore(migration)
+        return self.plans[migration]?.unproven(at: self.clock.wall()) ?? []
+    }
+
+    package func note(seen: [SeenRequest], migration: String) {
+        let wall = self.clock.wall()
+        for request in seen { self.plans[migration]?.note(request, at: wall) }
+    }
 }

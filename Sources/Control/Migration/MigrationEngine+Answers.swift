@@ -123,7 +123,7 @@ extension MigrationEngine {
             "route \(route) leads to \(plan.from) alone and would answer 503: give it another upstream, or take it out"
         case .differenceClass(let number):
             "difference \(number) is open or real: mend it, or accept it"
-        case .unproven(let template): "\(template) was neither compared nor answered by \(plan.to) often enough"
+        case .unproven(let kind): "\(kind) were neither compared nor answered by \(plan.to) often enough"
         case .capacity(let peak, let allowed):
             "without one of its endpoints \(plan.to) would have \(Wording.rounded(peak, 1)) requests at once at the peak, and "
                 + "\(Wording.rounded(allowed, 1)) are allowed: add endpoints, or raise maxOutstanding"

@@ -65,6 +65,7 @@ package actor MigrationEngine {
             self.readings = [:]
             return
         }
+        await self.tellSeen(view.table)
         let counts = await self.dataPlane.stageCounts()
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
             let reading = await self.look(at: standing, counts, view.table)
@@ -78,6 +79,16 @@ package actor MigrationEngine {
         }
         for name in self.readings.keys where view.state.plans[name] == nil { self.readings[name] = nil }
         await self.save()
+    }
+
+    /// Which kinds of requests there were, to whoever knows which were compared.
+    private func tellSeen(_ table: RoutingTable) async {
+        guard let mirror = self.mirror else { return }
+        var told: Set<String> = []
+        for record in table.routes.lazy.compactMap(\.mirror) where told.insert(record.migration).inserted {
+            let seen = record.seen.take()
+            if !seen.isEmpty { await mirror.note(seen: seen, migration: record.migration) }
+        }
     }
 
     private func save() async {

@@ -28,8 +28,14 @@ package protocol MirrorEvidence: Sendable {
     func sums(migration: String, epoch: UInt64) async -> MirrorSums?
     /// Numbers of the classes of differences that are real, or open above what is allowed.
     func openClasses(migration: String) async -> [String]
-    /// Kinds of requests seen in the last 30 days that were neither compared nor answered by the new side 20 times.
+    /// Kinds of requests seen in the last 30 days that were neither compared nor answered by the new side 20 times, in words.
     func unproven(migration: String) async -> [String]
+    /// Some of the requests that the plan's routes had, of each kind the first in an hour.
+    func note(seen: [SeenRequest], migration: String) async
+}
+
+extension MirrorEvidence {
+    package func note(seen: [SeenRequest], migration: String) async {}
 }
 
 /// The other replicas, where there are any: one of them leads, and judges what all have counted.

@@ -52,16 +52,31 @@ extension Exchange {
         let isExcepted = mirror.excepts(path: path)
         let isDue = mirror.spec.copies(
             position: route.route.record.copyPosition.wrappingAdd(1, ordering: .relaxed).oldValue)
+        let kind = mirror.kind(path: path, query: span.extracting(request.query.bounds), route: route.route.index)
+        let hour = self.core.now / 3_600_000
+        // What neither side has is no kind of request that anybody needs.
+        if head.status != 404, head.status != 405, mirror.record.seen.wants(kind, hour: hour) {
+            self.noteSeen(mirror, route, request, head)
+        }
         if !isDue {
-            guard isMethod, !isExcepted else { return }
-            let kind = mirror.kind(path: path, query: span.extracting(request.query.bounds), route: route.route.index)
-            guard mirror.record.rare.take(kind, hour: self.core.now / 3_600_000) else { return }
+            guard isMethod, !isExcepted, mirror.record.rare.take(kind, hour: hour) else { return }
         }
         if let reason = self.refusal(isMethod, isExcepted) { return mirror.record.drop(reason) }
         guard let member = self.placement.member, let other = mirror.spec.other(than: member) else {
             return mirror.record.drop(.answeredElsewhere)
         }
         self.keepCopy(mirror, route, other, head, source)
+    }
+
+    /// One of the first of its kind, copied or not.
+    @inline(never)
+    private func noteSeen(_ mirror: MirrorPlan, _ route: RoutePlan, _ request: RequestHead, _ head: ResponseHead) {
+        let target = UnsafeRawBufferPointer(rebasing: self.kept.bytes[request.target.bounds])
+        guard target.count <= SeenRequests.targetLimit else { return }
+        mirror.record.seen.note(
+            SeenRequest(
+                route: route.name, target: Array(target),
+                isAnsweredByNew: self.placement.member == mirror.spec.to && head.status < 500))
     }
 
     private func refusal(_ isMethod: Bool, _ isExcepted: Bool) -> MirrorDrop? {

@@ -19,6 +19,7 @@ package final class MirrorRecord: Sendable {
     package let migration: String
     package let memory = MirrorMemory()
     package let rare = RareTemplates()
+    package let seen = SeenRequests()
     private let drops: DropCounts
     private struct Figures {
         var copies: [String: Copies] = [:]
