@@ -33,6 +33,9 @@ ASKED_FOR = {
     # What only a balancer with a plan has, likewise.
     "balancer_migration_state": {"migration", "state"},
     "balancer_migration_retreat_blocked": {"migration"},
+    "balancer_mirror_dropped_total": {"migration", "reason"},
+    "balancer_mirror_copies_total": {"migration", "upstream", "status_class"},
+    "balancer_classes": {"migration", "state"},
     # With a cluster; the scenarios of replicas show them.
     "balancer_cluster_reachable": set(),
     "balancer_cluster_replicas_differing": set(),
@@ -210,6 +213,7 @@ def series(metric, values, scope=SCOPE, /, **labels):
 
 # Which alert, after how long, by which series; and the labels of those that fire.
 POD = {"pod": "a"}
+COPIED = {"upstream": "gateway", "status_class": "2xx", **POD}
 GATEWAY = 'namespace="kusama", service="otv-gateway-headless"'
 CASES = [
     ("BalancerAbsent", "6m", [], [{}]),
@@ -351,6 +355,33 @@ CASES = [
             series("balancer_migration_state", "1x70", migration="move", state="waiting", **POD),
             # Approved in time.
             series("balancer_migration_state", "1x50 0x20", migration="other", state="waiting", **POD),
+        ],
+        [{"migration": "move"}],
+    ),
+    (
+        "MirrorDropping",
+        "25m",
+        [
+            series("balancer_mirror_dropped_total", "0+20x40", migration="move", reason="timeout", **POD),
+            series("balancer_mirror_copies_total", "0+80x40", migration="move", **COPIED),
+            # Few enough.
+            series("balancer_mirror_dropped_total", "0+5x40", migration="few", reason="queue", **POD),
+            series("balancer_mirror_copies_total", "0+95x40", migration="few", **COPIED),
+            # Not to be copied.
+            series("balancer_mirror_dropped_total", "0+90x40", migration="posts", reason="method", **POD),
+            series("balancer_mirror_copies_total", "0+9x40", migration="posts", **COPIED),
+            # All of them.
+            series("balancer_mirror_dropped_total", "0+9x40", migration="none", reason="unavailable", **POD),
+        ],
+        [{"migration": "move"}, {"migration": "none"}],
+    ),
+    (
+        "DifferencesFound",
+        "2m",
+        [
+            series("balancer_classes", "0 1x20", migration="move", state="real", **POD),
+            series("balancer_classes", "0x20", migration="other", state="real", **POD),
+            series("balancer_classes", "3x20", migration="other", state="noise", **POD),
         ],
         [{"migration": "move"}],
     ),
