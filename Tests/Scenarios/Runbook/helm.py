@@ -1,9 +1,11 @@
-"""`helm`, as far as docs/runbook.md uses it: the charts are rendered by Helm's own engine, and what comes out is handed
+"""`helm`, as far as docs/runbook.md and scripts/smoke-cluster.sh use it: the charts are rendered by Helm's own engine, and what comes out is handed
 to the cluster of the test."""
 
 import argparse
 import json
 import os
+import re
+import subprocess
 import sys
 import time
 
@@ -36,6 +38,11 @@ def values_of(given):
     return values
 
 
+def is_there(item):
+    """Objects that the test's cluster cannot run: CLUSTER_WITHOUT names the part of the release."""
+    return item["metadata"]["labels"].get("app.kubernetes.io/name") != os.environ.get("CLUSTER_WITHOUT", "")
+
+
 def rendered(given, values):
     if os.path.normpath(given.chart) != os.path.join("charts", "otv"):
         sys.exit(f"helm: {given.chart}: not known here")
@@ -51,7 +58,8 @@ def upgrade(given):
         sys.exit(f'Error: UPGRADE FAILED: "{given.release}" has no deployed releases')
     before = known[-1]["values"] if known and given.reset_then_reuse_values else {}
     values = merged(before, values_of(given))
-    objects = Objects(item for text in rendered(given, values).values() for item in yaml.safe_load_all(text) if item)
+    objects = Objects(item for text in rendered(given, values).values() for item in yaml.safe_load_all(text)
+                      if item and is_there(item))
     done = ask("install", namespace=given.namespace, name=given.release, values=values, objects=objects)
     await_all(given)
     print(f'Release "{given.release}" has been upgraded. Happy Helming!\nREVISION: {done["revision"]}')
@@ -71,6 +79,33 @@ def roll_back(given):
     ask("roll_back", namespace=given.namespace, name=given.release, revision=given.revision)
     await_all(given)
     print("Rollback was a success! Happy Helming!")
+
+
+def test(given):
+    """The pods that ask whether the release works, one after the other."""
+    objects = json.loads(ask("release", namespace=given.namespace, name=given.release)[-1]["objects"])
+    tests = [item for item in objects if item["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"]
+    if not tests:
+        sys.exit("helm: the release has no test")
+    for item in tests:
+        (container,) = item["spec"]["containers"]
+        # Any pod of the image has its program.
+        owner = container["image"].rpartition(":")[0].rpartition("/")[2]
+        program = ask("of", namespace=given.namespace, kind="deployment", name=owner)["pods"][0]["program"]
+        ran = subprocess.run([program, *(by_service(word, given.namespace) for word in container["args"])],
+                             capture_output=True, text=True, check=False)
+        print(f"TEST SUITE: {item['metadata']['name']}\nPhase: {'Failed' if ran.returncode else 'Succeeded'}")
+        if ran.returncode:
+            sys.exit(f"Error: pod {item['metadata']['name']} failed: {ran.stderr.strip()}")
+
+
+def by_service(word, namespace):
+    """http://SERVICE:PORT/… as one of the pods behind the Service has it."""
+    found = re.match(r"http://([a-z0-9-]+):\d+(?=/)", word)
+    if not found:
+        return word
+    with open(os.path.join(os.environ["CLUSTER"], "services", f"{namespace}.{found[1]}"), encoding="utf-8") as file:
+        return word.replace(found[0], "http://" + file.readline().strip())
 
 
 def history(given):
@@ -107,6 +142,7 @@ def main():
         made.add_argument(switch, action="store_true")
     verb("rollback", roll_back, "release").add_argument("revision", type=int, nargs="?")
     verb("history", history, "release")
+    verb("test", test, "release")
     depends = verb("dependency", dependency)
     depends.add_argument("what", choices=["build", "update"])
     depends.add_argument("chart")

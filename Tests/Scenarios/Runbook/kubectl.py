@@ -1,4 +1,4 @@
-"""`kubectl`, as far as docs/runbook.md uses it, for the cluster of the test. What it does not know, it refuses."""
+"""`kubectl`, as far as docs/runbook.md and scripts/smoke-cluster.sh use it, for the cluster of the test. What it does not know, it refuses."""
 
 import argparse
 import json

@@ -10,12 +10,14 @@ import subprocess
 import threading
 import time
 
-# What runs in place of an image. The legacy server is played by the gateway in core's role, which takes the same file.
+# What runs in place of an image, and its own words where the container has none. The legacy server is played by the gateway in core's
+# role, which takes the same file.
+AS_CORE = ["serve", "--role", "core", "--config", "/code/packages/core/config"]
 IMAGES = {
     "web3f/otv-balancer": ("balancer", None),
     "web3f/otv-gateway": ("gateway", None),
-    "web3f/otv-core": ("gateway", None),
-    "web3f/otv-backend": ("gateway", ["serve", "--role", "core", "--config", "/code/packages/core/config"])}
+    "web3f/otv-core": ("gateway", AS_CORE),
+    "web3f/otv-backend": ("gateway", AS_CORE)}
 
 
 class Pod:
@@ -112,7 +114,7 @@ class Pod:
 
     def program(self):
         name, words = IMAGES[self.container["image"].rpartition(":")[0]]
-        return self.cluster.programs[name], words or self.container["args"]
+        return self.cluster.programs[name], self.container.get("args") or words
 
     def start(self):
         """By the main thread only: the kernel ends a process with the thread that started it."""
