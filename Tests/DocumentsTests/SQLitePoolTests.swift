@@ -84,6 +84,29 @@ struct SQLitePoolTests {
         pool.close()
     }
 
+    /// However many there are, and however long they take.
+    @Test(.timeLimit(.minutes(1))) func readersDoNotHoldUpAProbe() async throws {
+        try await withFile { path in
+            let writer = try EmbeddedStore(writing: path)
+            try writer.insert(SampleData(shape: .small).documents())
+            await writer.close()
+            let store = try EmbeddedStore(reading: .file(path))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<(2 * ProcessInfo.processInfo.activeProcessorCount + 4) {
+                    group.addTask { _ = try await store.database.read { try $0.integer(Self.endless) } }
+                }
+                try await store.check()
+                #expect(try await store.missing(among: ["candidates", "nonsense"]) == ["nonsense"])
+                group.cancelAll()
+                while let ended = await group.nextResult() {
+                    #expect(throws: (any Error).self) { try ended.get() }
+                }
+            }
+            #expect(try await !store.find(Query(.candidates)).isEmpty)
+            await store.close()
+        }
+    }
+
     @Test func whatIsClosedHoldsNoFile() async throws {
         try await withFile { path in
             let writer = try EmbeddedStore(writing: path)

@@ -12,6 +12,9 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     let database: SQLitePool
+    /// A connection that queries never have: whether the database answers is known while all the others read. That of
+    /// `database` in memory, where there is no second one.
+    private let probe: SQLitePool
     private let reads = OpenReads()
     /// The file that is served; nil in memory, and for one that is being filled.
     private let file: ServedFile?
@@ -24,6 +27,7 @@ package struct EmbeddedStore: DocumentStore {
         case .memory:
             file = nil
             database = try Self.pool(at: nil)
+            probe = database
             try writing(Self.createSchema)
         case .file(let path):
             guard FileManager.default.fileExists(atPath: path) else { throw .unavailable("no file at \(path)") }
@@ -31,6 +35,7 @@ package struct EmbeddedStore: DocumentStore {
             do {
                 database = try SQLitePool(
                     reading: path, connections: max(2, ProcessInfo.processInfo.activeProcessorCount))
+                probe = try SQLitePool(reading: path, connections: 1)
                 try database.use { connection in
                     guard try connection.integer("PRAGMA user_version") == Self.schemaVersion else {
                         throw StoreError.unavailable("\(path) is not a document file of this version")
@@ -58,6 +63,7 @@ package struct EmbeddedStore: DocumentStore {
     package init(copyingTo path: String) throws(StoreError) {
         file = nil
         database = try Self.pool(at: path)
+        probe = database
         let version: Int64?
         let tables: Int64?
         do {
@@ -130,7 +136,7 @@ package struct EmbeddedStore: DocumentStore {
 
     package func check() async throws(StoreError) {
         try file?.check()
-        let tables = try await reading { connection in
+        let tables = try await reading(from: probe) { connection in
             Set(try connection.texts("SELECT name FROM sqlite_master WHERE type = 'table'"))
         }
         let lost = Collection.allCases.first { !tables.contains($0.rawValue) }
@@ -139,7 +145,7 @@ package struct EmbeddedStore: DocumentStore {
 
     /// A collection of a file is there when it holds something: the tables are always there.
     package func missing(among names: [String]) async throws(StoreError) -> [String] {
-        try await reading { connection in
+        try await reading(from: probe) { connection in
             try names.filter { name in
                 guard Collection(rawValue: name) != nil, try Self.hasTable(name, connection) else { return true }
                 return try connection.integer("SELECT 1 FROM \"\(name)\" LIMIT 1") == nil
@@ -150,6 +156,7 @@ package struct EmbeddedStore: DocumentStore {
     package func close() async {
         await reads.close()
         database.close()
+        probe.close()
     }
 
     static func hasTable(_ name: String, _ connection: SQLiteConnection) throws -> Bool {
@@ -157,13 +164,13 @@ package struct EmbeddedStore: DocumentStore {
     }
 
     private func reading<Answer: Sendable>(
-        _ body: @escaping @Sendable (SQLiteConnection) throws -> Answer
+        from pool: SQLitePool? = nil, _ body: @escaping @Sendable (SQLiteConnection) throws -> Answer
     ) async throws(StoreError) -> Answer {
         guard reads.begin() else { throw .unavailable("the store is closed") }
         defer { reads.end() }
         let account = QueryMemory.current
         do {
-            return try await database.read { connection in
+            return try await (pool ?? database).read { connection in
                 try QueryMemory.$current.withValue(account) { try body(connection) }
             }
         } catch let error as BSONError {
