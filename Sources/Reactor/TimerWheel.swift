@@ -17,14 +17,14 @@ package struct TimerWheel: ~Copyable {
         var previous: Int32 = TimerWheel.none
         /// Milliseconds; 0 is not scheduled.
         var deadline: UInt64 = 0
-        /// Where it is linked; none if it is not.
-        var bucket: Int32 = TimerWheel.none
-        /// The tick at which its bucket will be visited.
+        /// The tick at which the bucket that it is linked in is visited; 0: it is in none.
         var visit: UInt64 = 0
     }
 
     /// Memory of the wheel's own: an array would ask at each move of a deadline whether it is shared.
     private var entries = UnsafeMutableBufferPointer<Entry>(start: nil, count: 0)
+    /// Of these, the ones that have been scheduled once; the memory behind them has not been touched.
+    private var used = 0
     private var heads = ContiguousArray<Int32>(repeating: TimerWheel.none, count: TimerWheel.bucketCount)
     private var occupied = ContiguousArray<UInt64>(repeating: 0, count: TimerWheel.bucketCount / 64)
     /// The last tick whose bucket was visited.
@@ -40,7 +40,7 @@ package struct TimerWheel: ~Copyable {
     /// Sets or moves the deadline of `identifier` (milliseconds).
     package mutating func schedule(_ identifier: Int, at deadline: UInt64) {
         let deadline = max(deadline, 1)
-        if identifier < self.entries.count {
+        if identifier < self.used {
             // Its bucket is visited in time: the deadline is all that most requests change. What has one is linked.
             if self.entries[identifier].deadline != 0, self.entries[identifier].visit <= self.dueTick(of: deadline) {
                 self.entries[identifier].deadline = deadline
@@ -52,11 +52,11 @@ package struct TimerWheel: ~Copyable {
 
     @inline(never)
     private mutating func enter(_ identifier: Int, at deadline: UInt64) {
-        if identifier >= self.entries.count { self.grow(toHold: identifier) }
+        if identifier >= self.used { self.grow(toHold: identifier) }
         if self.entries[identifier].deadline == 0 { self.count += 1 }
         self.entries[identifier].deadline = deadline
         let due = self.dueTick(of: deadline)
-        if self.entries[identifier].bucket != Self.none {
+        if self.entries[identifier].visit != 0 {
             if self.entries[identifier].visit <= due { return }
             self.unlink(identifier)
         }
@@ -64,16 +64,19 @@ package struct TimerWheel: ~Copyable {
     }
 
     private mutating func grow(toHold identifier: Int) {
-        let capacity = max(identifier + 1, self.entries.count * 2, 64)
-        let larger = UnsafeMutableBufferPointer<Entry>.allocate(capacity: capacity)
-        let used = larger.moveInitialize(fromContentsOf: self.entries)
-        larger[used...].initialize(repeating: Entry())
-        self.entries.deallocate()
-        self.entries = larger
+        if identifier >= self.entries.count {
+            let larger = UnsafeMutableBufferPointer<Entry>.allocate(
+                capacity: max(identifier + 1, self.entries.count * 2, 64))
+            _ = larger.moveInitialize(fromContentsOf: self.entries[..<self.used])
+            self.entries.deallocate()
+            self.entries = larger
+        }
+        self.entries[self.used...identifier].initialize(repeating: Entry())
+        self.used = identifier + 1
     }
 
     package mutating func cancel(_ identifier: Int) {
-        guard identifier < self.entries.count, self.entries[identifier].deadline != 0 else { return }
+        guard identifier < self.used, self.entries[identifier].deadline != 0 else { return }
         self.entries[identifier].deadline = 0
         self.count -= 1
         self.unlink(identifier)
@@ -88,7 +91,7 @@ package struct TimerWheel: ~Copyable {
         let first = target - steps + 1
         self.tick = target
         for step in 0..<steps {
-            let bucket = Int(truncatingIfNeeded: (first + step) % UInt64(Self.bucketCount))
+            let bucket = Self.bucket(of: first + step)
             guard self.occupied[bucket / 64] & (1 << UInt64(bucket % 64)) != 0 else { continue }
             var current = self.heads[bucket]
             self.heads[bucket] = Self.none
@@ -96,7 +99,7 @@ package struct TimerWheel: ~Copyable {
             while current != Self.none {
                 let identifier = Int(current)
                 current = self.entries[identifier].next
-                self.entries[identifier].bucket = Self.none
+                self.entries[identifier].visit = 0
                 let due = self.dueTick(of: self.entries[identifier].deadline)
                 if due <= target {
                     self.entries[identifier].deadline = 0
@@ -135,13 +138,14 @@ package struct TimerWheel: ~Copyable {
         (deadline &+ (1 << Self.tickShift) &- 1) >> Self.tickShift
     }
 
+    private static func bucket(of tick: UInt64) -> Int { Int(truncatingIfNeeded: tick % UInt64(self.bucketCount)) }
+
     private mutating func link(_ identifier: Int, due: UInt64) {
         let visit = min(max(due, self.tick + 1), self.tick + UInt64(Self.bucketCount) - 1)
-        let bucket = Int(truncatingIfNeeded: visit % UInt64(Self.bucketCount))
+        let bucket = Self.bucket(of: visit)
         let head = self.heads[bucket]
         self.entries[identifier].next = head
         self.entries[identifier].previous = Self.none
-        self.entries[identifier].bucket = Int32(truncatingIfNeeded: bucket)
         self.entries[identifier].visit = visit
         if head != Self.none { self.entries[Int(head)].previous = Int32(truncatingIfNeeded: identifier) }
         self.heads[bucket] = Int32(truncatingIfNeeded: identifier)
@@ -150,8 +154,8 @@ package struct TimerWheel: ~Copyable {
 
     private mutating func unlink(_ identifier: Int) {
         let entry = self.entries[identifier]
-        guard entry.bucket != Self.none else { return }
-        let bucket = Int(entry.bucket)
+        guard entry.visit != 0 else { return }
+        let bucket = Self.bucket(of: entry.visit)
         if entry.previous != Self.none {
             self.entries[Int(entry.previous)].next = entry.next
         } else {
@@ -159,6 +163,6 @@ package struct TimerWheel: ~Copyable {
             if entry.next == Self.none { self.occupied[bucket / 64] &= ~(1 << UInt64(bucket % 64)) }
         }
         if entry.next != Self.none { self.entries[Int(entry.next)].previous = entry.previous }
-        self.entries[identifier].bucket = Self.none
+        self.entries[identifier].visit = 0
     }
 }
