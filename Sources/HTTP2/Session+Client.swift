@@ -14,8 +14,12 @@ extension Session {
         return !self.isPeerLeaving && self.next <= UInt32(Self.largestWindow)
     }
 
-    /// One more may be opened now.
-    package var hasRoomForStream: Bool { self.takesStreams && self.streams.count < self.streamLimit }
+    /// One more may be opened now. With what its answer may make us hold all streams stay within the connection's window: slow
+    /// clients stall nobody else's answers, so no window can be closed for that.
+    package var hasRoomForStream: Bool {
+        self.takesStreams && self.streams.count < self.streamLimit
+            && self.streams.targets + SessionLimits.firstWindow <= self.limits.connectionWindow
+    }
 
     /// A new stream, whose HEADERS follow before another is opened; nil: there is no room.
     package mutating func open() -> Int? {

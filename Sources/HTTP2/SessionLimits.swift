@@ -8,7 +8,8 @@ package struct SessionLimits: Sendable, Equatable {
     package var unsentControl = 100
     /// The most that a stream's window grows to, in bytes; it begins with 64 KiB.
     package var streamWindow = 1 << 20
-    /// Of all streams together, in bytes.
+    /// Of all streams together, in bytes: windows grow within it. A client opens no stream beyond it; a server, whose clients open
+    /// them, gives each its first 64 KiB all the same.
     package var connectionWindow = 4 << 20
     /// Bytes of a request's fields (RFC 9113 6.5.2), and of a compressed header block.
     package var headerBytes = 32_768

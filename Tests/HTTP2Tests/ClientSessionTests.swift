@@ -60,6 +60,32 @@ import Testing
         #expect(peer.fault == nil)
     }
 
+    /// What answers may make us hold is bounded by what is asked for.
+    @Test func noStreamIsOpenedBeyondTheConnectionsWindow() {
+        var limits = SessionLimits()
+        limits.concurrentStreams = 256
+        limits.connectionWindow = 10 * SessionLimits.firstWindow
+        var peer = Peer(role: .client, limits: limits)
+        for _ in 0..<10 { #expect(peer.open() != nil) }
+        #expect(peer.open() == nil && !peer.session.hasRoomForStream)
+        peer.send(Bytes.reset(1))
+        peer.detach(0)
+        // Half of its window used up, and all of that taken: it grows, within the half of what there is.
+        var other = Peer(role: .client, limits: limits)
+        _ = other.open()
+        other.send(self.answer(1))
+        other.session.answered(0, expected: nil)
+        for _ in 0..<6 {
+            other.send(Bytes.data(1, 16_384) + Bytes.data(1, 16_384) + Bytes.data(1, 16_384) + Bytes.data(1, 16_384))
+            try? other.write { session, _, out throws(ConnectionFault) in session.left(0, 65_536, into: &out) }
+        }
+        #expect(other.fault == nil)
+        var further = 0
+        while other.open() != nil { further += 1 }
+        #expect(further == 6, "4 × 64 KiB are the first one's")
+        #expect(peer.open() != nil)
+    }
+
     @Test func anAnswerAtEveryByteSplit() {
         let bytes =
             Bytes.settings() + self.answer(1) + Bytes.data(1, 3) + Bytes.ping() + Bytes.data(1, 4)

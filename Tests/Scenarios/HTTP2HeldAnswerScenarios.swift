@@ -7,9 +7,11 @@ import Testing
 @Suite("HTTP/2 answers that wait for their client") struct HTTP2HeldAnswerScenarios {
     private static let size = 60_000
 
-    /// Answers `/plain` at once. Everything else gets a long answer, behind which what its path says happens.
+    /// Answers `/plain` at once, and everything else with the begin of a long answer. The rest of that comes with the next `/plain` on
+    /// the same connection, in front of its answer, and between them what the path says.
     private static func upstream() throws -> HTTP2Upstream {
-        try HTTP2Upstream { event, connection in
+        let begun = Locked<(stream: UInt32, path: String)?>(nil)
+        return try HTTP2Upstream { event, connection in
             let stream: UInt32
             switch event {
             case .ended(let ended): stream = ended
@@ -18,19 +20,29 @@ import Testing
             default: return
             }
             guard let path = connection.requests[stream]?.path else { return }
-            guard path != "/plain" else { return connection.answer(stream, body: Array("plain".utf8)) }
-            let isWhole = path != "/part"
-            connection.headers(stream, [(":status", "200")])
-            connection.data(
-                stream, [UInt8](repeating: 0x78, count: Self.size), ends: isWhole,
-                trailers: path == "/trailers" ? [("x-sum", "7")] : nil)
-            switch path {
-            case "/fault": connection.frame(FrameType.ping, 0, 0, [1])
-            case "/end", "/part": connection.isOver = true
-            default: connection.reset(stream, .noError)
+            guard path == "/plain" else {
+                begun.change { $0 = (stream, path) }
+                connection.headers(stream, [(":status", "200")])
+                return connection.data(stream, [UInt8](repeating: 0x78, count: Self.begin))
             }
+            if let (first, path) = begun.value {
+                begun.change { $0 = nil }
+                connection.data(
+                    first, [UInt8](repeating: 0x79, count: Self.size - Self.begin), ends: path != "/part",
+                    trailers: path == "/trailers" ? [("x-sum", "7")] : nil)
+                switch path {
+                case "/fault": connection.frame(FrameType.ping, 0, 0, [1])
+                case "/end", "/part":
+                    connection.isOver = true
+                    return
+                default: connection.reset(first, .noError)
+                }
+            }
+            connection.answer(stream, body: Array("plain".utf8))
         }
     }
+
+    private static let begin = 1_000
 
     /// A client that takes a hundred bytes of each answer until it says more.
     private static func slowPeer(_ balancer: BalancerProcess) throws -> HTTP2Peer {
@@ -49,11 +61,10 @@ import Testing
         let peer = try Self.slowPeer(balancer)
         let stream = peer.request(path)
         #expect(peer.read(until: { $0.answers[stream]?.body.count == 100 }))
-        // What the balancer has from this one stands behind all of that; or it comes over a new connection, for it knows of the end.
-        let isOver = path == "/end" || path == "/fault"
-        if path == "/end" { #expect(eventually { upstream.open == 0 }) }
+        // Its answer stands behind all of that; or it comes over a new connection, for the balancer knows of the first one's end.
+        let connections = path == "/end" || path == "/fault" ? 2 : 1
         #expect(
-            try eventually { try balancer.request("/plain").text == "plain" && upstream.connections == (isOver ? 2 : 1) })
+            try eventually { try balancer.request("/plain").text == "plain" && upstream.connections == connections })
         peer.reads = true
         peer.windowUpdate(stream, 1 << 20)
         let answer = try peer.answer(stream)
@@ -89,7 +100,7 @@ import Testing
         let peer = try Self.slowPeer(balancer)
         let stream = peer.request("/part")
         #expect(peer.read(until: { $0.answers[stream]?.body.count == 100 }))
-        #expect(eventually { upstream.open == 0 })
+        #expect(try eventually { try balancer.request("/plain").text == "plain" && upstream.connections == 2 })
         peer.reads = true
         peer.windowUpdate(stream, 1 << 20)
         let answer = try peer.answer(stream)
@@ -105,9 +116,8 @@ import Testing
         let peer = try Self.slowPeer(balancer)
         let stream = peer.request("/end")
         #expect(peer.read(until: { $0.answers[stream]?.body.count == 100 }))
-        #expect(eventually { upstream.open == 0 })
         // Its place among the connections is free already.
-        #expect(try balancer.request("/plain").text == "plain")
+        #expect(try eventually { try balancer.request("/plain").text == "plain" && upstream.connections == 2 })
         peer.reset(stream)
         #expect(try eventually { try balancer.outstanding() == 0 })
     }
@@ -142,6 +152,22 @@ import Testing
         #expect(upstream.connections == 4)
     }
 
+    @Test("maxConnections bounds connections, and not the requests on them")
+    func connections() throws {
+        let upstream = try HTTP2Upstream(settings: [(3, 10)]) { event, connection in
+            guard case .ended(let stream) = event, connection.requests[stream]?.path == "/go" else { return }
+            for stream in connection.requests.keys.sorted() { connection.answer(stream, body: Array("ok".utf8)) }
+        }
+        let balancer = try BalancerProcess(before: upstream, keys: "\"maxConnections\": 1")
+        let peer = try HTTP2Peer(balancer)
+        let streams = (0..<9).map { _ in peer.request("/hold") }
+        #expect(eventually { upstream.requests.count == 9 })
+        let last = peer.request("/go")
+        for stream in streams + [last] { #expect(try peer.answer(stream).text == "ok") }
+        #expect(upstream.connections == 1)
+        #expect(try balancer.outstanding() == 0)
+    }
+
     @Test("One that takes none is not kept, and neither a request nor a WebSocket asks it without end")
     func none() throws {
         let upstream = try HTTP2Upstream(settings: [(8, 1), (3, 0)]) { event, connection in
@@ -168,14 +194,19 @@ import Testing
 @Suite("HTTP/2 endpoints and blame") struct HTTP2BlameScenarios {
     @Test("A deadline that the client has chosen says nothing against an endpoint")
     func deadlines() throws {
-        let upstream = try HTTP2Upstream { event, connection in
-            guard case .ended(let stream) = event, connection.requests[stream]?.path == "/plain" else { return }
-            connection.answer(stream, body: Array("plain".utf8))
+        let upstreams = try (0..<2).map { _ in
+            try HTTP2Upstream { event, connection in
+                guard case .ended(let stream) = event, connection.requests[stream]?.path == "/plain" else { return }
+                connection.answer(stream, body: Array("plain".utf8))
+            }
         }
+        let text = Routes.configuration(
+            upstreams: [("core", upstreams.map(\.port))],
+            upstreamKeys: "\"protocol\": \"http2\", \"passive\": {\"consecutiveFailures\": 1, \"maxEjectedShare\": 100}")
         let balancer = try BalancerProcess(
-            before: upstream, keys: "\"passive\": {\"consecutiveFailures\": 1, \"maxEjectedShare\": 100}")
+            text.replacing(#""address": "127.0.0.1:0"}],"#, with: #""address": "127.0.0.1:0", "http2": true}],"#))
         let peer = try HTTP2Peer(balancer)
-        for _ in 0..<5 {
+        for _ in 0..<6 {
             let stream = peer.request(
                 "/a.B/Hang", method: "POST",
                 fields: [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "20m")])

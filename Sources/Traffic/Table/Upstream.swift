@@ -19,6 +19,7 @@ package final class Upstream: Sendable {
     private let places: ContiguousArray<Unmanaged<Endpoint>>
     private let discipline: Discipline
     private let cap: UInt32
+    /// 0 where connections carry several requests: what they have room for only they know.
     private let connectionCap: UInt32
     private let slowStart: UInt32
 
@@ -39,7 +40,7 @@ package final class Upstream: Sendable {
             }
         self.hashes = self.discipline == .consistentHash
         self.cap = spec.maxOutstanding
-        self.connectionCap = spec.maxConnections
+        self.connectionCap = spec.speaks == .http1 ? spec.maxConnections : 0
         self.slowStart = spec.slowStart
         for endpoint in self.record.adopt(self.endpoints, policy: spec.passive) { endpoint.readmit() }
     }
