@@ -28,9 +28,9 @@ def eventually(condition, seconds=30, what="it"):
 
 
 class Upstream:
-    """Answers everything with 200, and probes with 503 while it is ill; may take its time."""
+    """Answers everything with 200, and probes with 503 while it is ill; may take its time, and have its own word."""
 
-    def __init__(self, delay=0.0):
+    def __init__(self, delay=0.0, word=b"well"):
         self.ill = False
         self.delay = delay
         upstream = self
@@ -42,7 +42,7 @@ class Upstream:
                 time.sleep(upstream.delay)
                 # Its probes alone tell: what it answers to clients is good to the end.
                 is_ill = upstream.ill and self.path == "/health"
-                body = b"ill" if is_ill else b"well"
+                body = b"ill" if is_ill else word
                 self.send_response(503 if is_ill else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -93,7 +93,7 @@ def configuration(upstreams, routes, tokens=False, admin=None, guard=None):
 class Balancer:
     def __init__(self, spec):
         self.folder = tempfile.TemporaryDirectory()
-        if "migrations" in spec:
+        if "migrations" in spec or "cluster" in spec:
             spec = {**spec, "state": {"path": os.path.join(self.folder.name, "state", "state.sqlite")}}
         self.file = os.path.join(self.folder.name, "routes.json")
         with open(self.file, "w", encoding="utf-8") as file:

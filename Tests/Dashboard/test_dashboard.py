@@ -368,6 +368,122 @@ class DashboardTest(unittest.TestCase):
         page.until(lambda: page.text(".plan .tag") == "retreated", "the way back")
         self.assertEqual(balancer.weights(), {"core": 1000000, "gateway": 0})
 
+    def test_differences(self):
+        """What copies have shown: classes, two examples side by side, and a judgement with a reason."""
+        other = Upstream(word=b"other")
+        self.addCleanup(other.stop)
+        spec = configuration({"core": [self.core.address], "gateway": [other.address]}, [
+            {"name": "api", "match": {"path": "/"}, "split": {"core": 100, "gateway": 0}}])
+        spec["migrations"] = [{"name": "api-to-gateway", "routes": ["api"], "from": "core", "to": "gateway",
+                               "stages": [{"mirror": 100, "hold": "1h"}, {"share": 50, "hold": "1h"}]}]
+        balancer = Balancer(spec)
+        self.addCleanup(balancer.stop)
+        load = Load(balancer)
+        self.addCleanup(load.stop)
+        balancer.ask("/api/v1/migrations/api-to-gateway/start", "POST", {})
+        page = self.open(balancer)
+        page.until(lambda: len(page.all(".classes tbody tr")) > 0, "a class of differences")
+        page.until(lambda: "compared: " in page.text(".differences"), "what came of comparisons")
+        page.driver.execute_script("document.querySelector('.classes button[data-verb=look]').click()")
+        page.until(lambda: len(page.all(".example")) in (1, 2), "examples")
+        sides = [one.text for one in page.all(".example-side b")][:2]
+        self.assertEqual(sides, ["core", "gateway"])
+        self.assertEqual(page.one(".classes button[data-verb=look]").get_attribute("aria-expanded"), "true")
+        self.check_accessibility(page)
+        page.driver.execute_script("document.querySelector('.classes button[data-verb=accept]').click()")
+        page.one("#ask-reason").send_keys("meant so", Keys.ENTER)
+        page.until(lambda: page.text(".classes .tag") == "accepted" and "meant so" in page.text(".classes .why"), "it is accepted")
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "the dialog closes")
+        page.until(lambda: len(page.all(".classes button[data-verb=reopen]")) > 0, "the way back")
+
+    # ------------------------------------------------------------------------------------------------ others that change things
+
+    def test_retreat_alone(self):
+        """Where the other replicas cannot be asked, the way back is offered for this one."""
+        spec = configuration({"core": [self.core.address], "gateway": [self.one.address]}, [
+            {"name": "api", "match": {"path": "/"}, "split": {"core": 100, "gateway": 0}}])
+        spec["routes"][0]["split"] = {"core": 100, "gateway": 50}
+        spec["cluster"] = {"name": "test", "etcd": {"endpoints": [f"http://127.0.0.1:{free_port()}"]}}
+        balancer = Balancer(spec)
+        self.addCleanup(balancer.stop)
+        self.one.ill = True
+        self.addCleanup(setattr, self.one, "ill", False)
+        page = self.open(balancer)
+        page.until(lambda: "Changes cannot be agreed on" in page.text("#sentence") or "down" in page.text("#sentence"), "what is wrong")
+        page.until(lambda: page.one("#replicas").is_displayed(), "the replicas")
+        self.assertIn("cut off for", page.text("#replicas-note"))
+        page.until(lambda: "down" in page.text("#sentence"), "the side is down")
+        page.one("#retreat").click()
+        page.one("#ask-reason").send_keys("it is down", Keys.ENTER)
+        page.until(lambda: page.one("#ask-alone-line").is_displayed(), "the offer")
+        self.assertFalse(page.one("#ask-force-line").is_displayed())
+        page.one("#ask-alone").click()
+        page.one("#ask-submit").click()
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "the dialog closes")
+        self.assertEqual(balancer.weights(), {"core": 150, "gateway": 0})
+
+    def test_journal_has_no_gap(self):
+        """More entries come at once than one page has: those between are behind "older", and none is missing."""
+        balancer = self.serve(load=False)
+        page = self.open(balancer)
+        balancer.ask("/api/v1/routes/api/weights", "PUT", {"weights": {"gateway": 26}})
+        page.until(lambda: len(page.all("#journal-list li")) >= 2, "the first entries")
+        # What the page asks for meanwhile is not answered, as by a connection that is lost.
+        page.driver.execute_script("""
+          const real = window.fetch;
+          window.cut = true;
+          window.fetch = (path, options) => window.cut && String(path).startsWith('/api/v1/journal') ? Promise.reject(new TypeError('cut')) : real(path, options);""")
+        for weight in range(30, 75):
+            balancer.ask("/api/v1/routes/api/weights", "PUT", {"weights": {"gateway": weight}})
+        page.driver.execute_script("window.cut = false")
+        page.until(lambda: "73→74" in page.text("#journal-list li"), "the newest entry")
+        numbers = lambda: [int(one) for one in page.driver.execute_script(
+            "return [...document.querySelectorAll('#journal-list li')].map((li) => li.dataset.sequence)")]
+        for _ in range(10):
+            if not page.one("#older").is_displayed():
+                break
+            before = len(numbers())
+            page.one("#older").click()
+            page.until(lambda: len(numbers()) > before or not page.one("#older").is_displayed(), "older ones")
+        self.assertEqual(numbers(), list(range(numbers()[0], 0, -1)))
+        # Whoever is at an entry stays there when another comes.
+        page.driver.execute_script("document.querySelectorAll('#journal-list button')[3].focus()")
+        held = page.focused()[3]
+        balancer.ask("/api/v1/routes/api/weights", "PUT", {"weights": {"gateway": 10}})
+        page.until(lambda: "74→10" in page.text("#journal-list li"), "another entry")
+        self.assertEqual(page.focused()[3], held)
+
+    def test_heavy_weights(self):
+        """Weights whose sum is more than one may be: the way back takes them all the same."""
+        balancer = self.serve(load=False, routes=[{"name": "api", "match": {"path": "/"}, "split": {"core": 900000, "gateway": 900000}}])
+        page = self.open(balancer)
+        page.one("#retreat").click()
+        page.one("#ask-reason").send_keys("back", Keys.ENTER)
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "the dialog closes")
+        self.assertEqual(balancer.weights(), {"core": 1000000, "gateway": 0})
+
+    def test_an_answer_that_comes_late(self):
+        """A question that was closed while its answer was awaited does not close the next one."""
+        balancer = self.serve(load=False)
+        page = self.open(balancer)
+        page.driver.execute_script("""
+          const real = window.fetch;
+          window.held = [];
+          window.fetch = (path, options) => options && options.method === 'PUT' && !String(path).includes('dryRun')
+            ? new Promise((done) => window.held.push(done)).then(() => real(path, options)) : real(path, options);""")
+        page.one("#retreat").click()
+        page.one("#ask-reason").send_keys("first", Keys.ENTER)
+        page.until(lambda: page.driver.execute_script("return window.held.length") == 1, "the change is asked for")
+        page.keys(Keys.ESCAPE)
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "it is closed")
+        address = self.one.address
+        page.driver.execute_script("document.querySelector(arguments[0]).click()", f"button[aria-label^='drain {address}']")
+        page.until(lambda: page.one("#ask-dialog").get_attribute("open") is not None, "another question")
+        page.driver.execute_script("window.held[0]()")
+        page.until(lambda: balancer.weights() == {"core": 100, "gateway": 0}, "the change is made")
+        page.until(lambda: "Retreat to core: done." in page.text("#live"), "it is told")
+        self.assertIsNotNone(page.one("#ask-dialog").get_attribute("open"), "the other question stays")
+
     # ------------------------------------------------------------------------------------------------ who, and when not
 
     def test_tokens_and_roles(self):

@@ -6,7 +6,8 @@ struct TopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top", abstract: "Shows on one screen what a running balancer does, once a second.",
         discussion: """
-            Keys: q quits; r takes all traffic back to the side that works, and asks why. Where standard input or output is no \
+            Keys: q quits; r takes all traffic back to the side that works, and asks why; a approves the next stage of a plan that \
+            waits for it. Where standard input or output is no \
             terminal, it shows it once, as with --once. With --json it prints the API's messages, one a line.
             """)
 
@@ -43,7 +44,8 @@ struct TopCommand: AsyncParsableCommand {
                     Output.line(String(decoding: bytes, as: UTF8.self))
                 } else {
                     let journal = (try? await TopSession.journal(self.admin)) ?? []
-                    let lines = TopScreen(event: event, journal: journal).lines(columns: nil)
+                    let plans = (try? await TopSession.plans(self.admin)) ?? []
+                    let lines = TopScreen(event: event, journal: journal, plans: plans).lines(columns: nil)
                     Output.line(lines.map(\.text).joined(separator: "\n"))
                 }
                 return isOnce

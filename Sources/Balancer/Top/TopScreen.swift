@@ -17,6 +17,7 @@ struct TopScreen {
     var welcome: WelcomeBody?
     /// Newest first.
     var journal: [JournalEntry] = []
+    var plans: [MigrationBody] = []
 
     private static let words: [Sentence.Level: String] = [.calm: "well", .attention: "look", .trouble: "TROUBLE"]
 
@@ -31,6 +32,12 @@ struct TopScreen {
         lines.append(Line(text: ""))
         lines += Self.table(self.routes)
         lines += Self.table(self.sides)
+        if let cluster = self.event.cluster {
+            lines.append(Line(text: cluster.words.visible))
+            lines += cluster.remarks.map { Line(text: "  \($0)".visible, style: .level(.attention)) }
+            lines.append(Line(text: ""))
+        }
+        for plan in self.plans { lines += Self.lines(of: plan) }
         if !self.event.troubles.isEmpty { lines += Self.table(self.troubles) }
         if self.event.troublesOmitted > 0 {
             lines.append(Line(text: "and \(self.event.troublesOmitted) more endpoints that are not up"))
@@ -85,6 +92,34 @@ struct TopScreen {
         return table
     }
 
+    /// What is under way, and what the gates say.
+    private static func lines(of plan: MigrationBody) -> [Line] {
+        var lines = [
+            Line(
+                text: "\(plan.name)  \(plan.state)  stage \(plan.stage) of \(plan.stages.count)  \(plan.to) "
+                    .visible + Words.decimal(plan.share, places: 4) + " %", style: .head),
+            Line(text: "  next: \(plan.next)".visible),
+        ]
+        if let reason = plan.reason { lines.append(Line(text: "  \(reason)".visible, style: .level(.attention))) }
+        if let retreat = plan.retreat {
+            lines.append(
+                Line(text: "  \(retreat.words)".visible, style: .level(retreat.blocked ? .trouble : .attention)))
+        }
+        let gates = plan.gates.filter { $0.verdict != "off" }
+        guard !gates.isEmpty else { return lines + [Line(text: "")] }
+        var table = TextTable("GATE", "VERDICT", "NEW", "OLD", "AGAINST", "FOR")
+        func number(_ value: Double) -> String { Words.decimal(value, places: 2) }
+        for gate in gates {
+            let unit = gate.unit == "milliseconds" ? " ms" : " %"
+            table.add(
+                gate.gate + (gate.route.map { " \($0)" } ?? ""), gate.verdict,
+                gate.new.value.map { number($0) + unit } ?? "–", gate.old.value.map { number($0) + unit } ?? "–",
+                "\(number(gate.retreat.evidence)) of \(number(gate.retreat.threshold))",
+                gate.advance.map { "\(number($0.evidence)) of \(number($0.threshold))" } ?? "–")
+        }
+        return lines + Self.table(table)
+    }
+
     private var troubles: TextTable {
         var table = TextTable("NOT UP", "SIDE", "STATE", "FOR", "WHY")
         for trouble in self.event.troubles.prefix(20) {
@@ -114,12 +149,18 @@ struct TopScreen {
         return "\(Words.rate(milliseconds)) ms"
     }
 
-    /// At blanks, so that no line has more than `columns` characters if it can be helped.
+    /// At blanks where there are some, so that no line has more than `columns` characters.
     static func broken(_ text: String, _ columns: Int?) -> [String] {
         guard let columns, columns > 20 else { return [text.visible] }
         var lines: [String] = []
         var line = ""
         for word in text.visible.split(separator: " ") {
+            var word = word
+            while word.count > columns - 2 {
+                if !line.isEmpty { lines.append(line) }
+                line = String(word.prefix(columns - 2))
+                word = word.dropFirst(columns - 2)
+            }
             if !line.isEmpty, line.count + 1 + word.count > columns - 2 {
                 lines.append(line)
                 line = ""

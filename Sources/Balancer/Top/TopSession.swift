@@ -78,8 +78,16 @@ struct TopSession: Sendable {
             Task {
                 if let entries = try? await Self.journal(self.options) { input.yield(.journal(entries)) }
             }
-        case .retreat(let offer, let reason, let force):
-            Task { input.yield(.retreated(await self.retreat(offer, reason, force))) }
+        case .readPlans(let generation):
+            Task {
+                if let plans = try? await Self.plans(self.options) {
+                    input.yield(.plans(plans, generation: generation))
+                }
+            }
+        case .retreat(let offer, let reason, let force, let alone):
+            Task { input.yield(.retreated(await self.retreat(offer, reason, force, alone))) }
+        case .approve(let name):
+            Task { input.yield(.approved(await self.approve(name))) }
         }
     }
 
@@ -90,20 +98,43 @@ struct TopSession: Sendable {
         return try JSONDecoder().decode(JournalBody.self, from: answer.body).entries.reversed()
     }
 
+    static func plans(_ options: AdminOptions) async throws -> [MigrationBody] {
+        let answer = try await AdminClient(options: options).answer(
+            .GET, "/api/v1/migrations", body: nil, headers: [:])
+        return try JSONDecoder().decode(MigrationsBody.self, from: answer.body).migrations
+    }
+
+    /// Why it was refused; empty: it was not.
+    private func approve(_ name: String) async -> [String] {
+        do {
+            let answer = try await AdminClient(options: self.options).answer(
+                .POST, "/api/v1/migrations/\(AdminClient.segment(name))/approve", body: Data("{}".utf8), headers: [:])
+            return Self.refusal(answer).map { ["\(name): \($0)"] } ?? []
+        } catch {
+            return ["\(name): \(error)"]
+        }
+    }
+
+    /// nil: it was taken.
+    private static func refusal(_ answer: (status: UInt, body: Data)) -> String? {
+        guard !(200...299).contains(answer.status) else { return nil }
+        let body = try? JSONDecoder().decode(ErrorBody.self, from: answer.body)
+        return ([body?.error ?? "refused (\(answer.status))"] + (body?.problems ?? []).map(\.message))
+            .joined(separator: ": ")
+    }
+
     /// What was refused, a line each.
-    private func retreat(_ offer: RetreatOffer, _ reason: String, _ force: Bool) async -> [String] {
+    private func retreat(_ offer: RetreatOffer, _ reason: String, _ force: Bool, _ alone: Bool) async -> [String] {
         let client = AdminClient(options: self.options)
         var refusals: [String] = []
         for route in offer.routes {
             do {
-                let change = WeightRequest(weights: route.weights, reason: reason, force: force ? true : nil)
+                let change = WeightRequest(
+                    weights: route.weights, reason: reason, force: force ? true : nil, local: alone ? true : nil)
                 let answer = try await client.answer(
                     .PUT, "/api/v1/routes/\(AdminClient.segment(route.name))/weights",
                     body: try JSONEncoder().encode(change), headers: [:])
-                guard !(200...299).contains(answer.status) else { continue }
-                let body = try? JSONDecoder().decode(ErrorBody.self, from: answer.body)
-                let words = [body?.error ?? "refused (\(answer.status))"] + (body?.problems.map(\.message) ?? [])
-                refusals.append("\(route.name): \(words.joined(separator: ": "))")
+                if let words = Self.refusal(answer) { refusals.append("\(route.name): \(words)") }
             } catch {
                 refusals.append("\(route.name): \(error)")
             }
@@ -115,5 +146,6 @@ struct TopSession: Sendable {
         var weights: [String: UInt32]
         var reason: String
         var force: Bool?
+        var local: Bool?
     }
 }

@@ -105,6 +105,9 @@ const app = {
   journal: { entries: [], before: null, of: null },
   /** Plans, of the table with that generation. */
   migrations: { isKnown: false, list: [], of: null, timer: null },
+  /** What the sides of a plan differ in, and the class that is open, by plan. */
+  differences: new Map(),
+  replicas: { body: null, at: 0, timer: null },
   spoken: { text: "", at: 0 },
 };
 
@@ -249,6 +252,7 @@ function arrive(state) {
   show();
   if (wasLost) refreshEndpoints();
   if (wasLost) findMigrations();
+  if (wasLost) refreshReplicas();
   if (app.journal.of !== state.journal || wasLost) refreshJournal();
   if (app.matchesOf !== state.generation) refreshMatches();
 }
@@ -290,6 +294,7 @@ function show() {
   showRoutes(app.state);
   showSides(app.state);
   showMigration(app.state);
+  showReplicas(app.state);
   showEndpoints(app.state);
   enable();
 }
@@ -377,9 +382,11 @@ function retreatOffer() {
   return routes.length === 0 ? null : { to, routes };
 }
 
+const largestWeight = 1000000;
+
 /** All of a route's weight on one side. */
 function allOn(route, to) {
-  const sum = route.sides.reduce((total, side) => total + side.weight, 0) || 100;
+  const sum = Math.min(route.sides.reduce((total, side) => total + side.weight, 0) || 100, largestWeight);
   return Object.fromEntries(route.sides.map((side) => [side.upstream, side.upstream === to ? sum : 0]));
 }
 
@@ -389,6 +396,7 @@ function retreat(to, routes) {
     title: `Retreat to ${to}`,
     submit: `Retreat to ${to}`,
     needsReason: true,
+    mayBeAlone: true,
     body: [
       el("p", {}, names.length === 1 ? `Route ${names[0]} sends everything to ${to}.` : `${names.length} routes send everything to ${to}: ${names.join(", ")}.`),
       el("p", { class: "muted" }, "What is under way finishes where it is. The journal can undo it."),
@@ -402,10 +410,12 @@ function retreat(to, routes) {
       }
       return notes;
     },
-    apply: async (reason, force) => {
+    apply: async (reason, force, alone) => {
       const failures = [];
       for (const route of routes) {
-        const answer = await ask("PUT", weightsPath(route.name, false), { weights: allOn(route, to), reason, ...(force ? { force: true } : {}) });
+        const answer = await ask("PUT", weightsPath(route.name, false), {
+          weights: allOn(route, to), reason, ...(force ? { force: true } : {}), ...(alone ? { local: true } : {}),
+        });
         if (!answer.ok) failures.push(`${route.name}: ${refusal(answer).join(" ")}`);
       }
       return failures;
@@ -575,14 +585,16 @@ class ChangePanel {
     // Small weights are told in parts of a hundred or a little more: 3 to 1 as 75 to 25.
     const sum = route.sides.reduce((total, side) => total + side.weight, 0);
     const factor = sum > 0 && sum < 100 ? Math.ceil(100 / sum) : 1;
-    this.total = sum > 0 ? sum * factor : 100;
+    this.total = Math.min(sum > 0 ? sum * factor : 100, largestWeight);
     this.before = route.sides.map((side) => side.weight);
     this.weights = route.sides.map((side) => side.weight * factor);
+    // One side may have to take all that two have now, and one weight has a limit.
+    if (sum > largestWeight) this.weights = this.weights.map((weight) => Math.round(weight * (largestWeight / sum)));
     this.answer = null;
     this.serial = 0;
     const id = `change-${cssName(route.name)}`;
     this.numbers = route.sides.map((side, index) => el("input", {
-      type: "number", id: `${id}-${index}`, min: 0, max: 1000000, step: 1, inputmode: "numeric", value: this.weights[index],
+      type: "number", id: `${id}-${index}`, min: 0, max: largestWeight, step: 1, inputmode: "numeric", value: this.weights[index],
       oninput: (event) => this.setWeight(index, event.target.valueAsNumber),
     }));
     const isPair = this.sides.length === 2;
@@ -634,7 +646,7 @@ class ChangePanel {
   }
 
   setWeight(index, value) {
-    if (!Number.isInteger(value) || value < 0 || value > 1000000) {
+    if (!Number.isInteger(value) || value < 0 || value > largestWeight) {
       this.weights[index] = null;
     } else {
       this.weights[index] = value;
@@ -893,9 +905,10 @@ function readAt(index) {
 
 /** Verbs that a plan takes in each state, the likely one first. */
 const verbs = {
-  ready: ["start"], stopped: ["start"], retreated: ["start"], running: ["advance", "pause", "retreat", "stop"],
-  waiting: ["approve", "pause", "retreat"], frozen: ["pause", "retreat"], inconclusive: ["advance", "pause", "retreat"],
-  paused: ["resume", "retreat", "stop"], retreating: ["retreat"], complete: ["stop"],
+  ready: ["start"], stopped: ["start"], retreated: ["start", "stop"], running: ["advance", "pause", "retreat", "stop"],
+  waiting: ["approve", "advance", "pause", "retreat", "stop"], frozen: ["advance", "pause", "retreat", "stop"],
+  inconclusive: ["advance", "resume", "pause", "retreat", "stop"], paused: ["resume", "retreat", "stop"],
+  retreating: ["retreat"], complete: [],
 };
 const verbWords = {
   start: "Start…", advance: "Advance…", pause: "Pause…", resume: "Resume…", approve: "Approve…", retreat: "Retreat…", stop: "Stop…",
@@ -924,6 +937,7 @@ async function refreshMigrations() {
     const answer = await ask("GET", "/api/v1/migrations");
     app.migrations.of = of;
     app.migrations.list = answer.ok ? answer.body.migrations : [];
+    await refreshDifferences();
     if (app.state !== null) showMigration(app.state);
   } catch {
     // The stream tells whether there is a connection.
@@ -969,13 +983,18 @@ const word = (text) => (/^[A-Za-z0-9._/-]+$/.test(text) ? text : `'${text.replac
 function planView(plan) {
   const parts = {
     state: el("span", { class: "tag" }), about: el("span", { class: "muted" }), next: el("p", { class: "next" }), stages: el("ol", { class: "track", tabindex: 0, "aria-label": "Stages" }),
-    gates: el("tbody", {}), buttons: el("span", { class: "route-actions" }),
+    gates: el("tbody", {}), buttons: el("span", { class: "route-actions" }), differences: el("div", { class: "differences", hidden: true }),
+    compared: el("p", { class: "muted" }), classes: el("tbody", {}), examples: el("div", { class: "examples", "aria-live": "off" }),
   };
+  const classHead = ["class", "state", "where", "what", "seen", "confirmed", "asked again", "came again", ""];
+  parts.differences.append(el("h4", {}, "Copies and differences"), parts.compared,
+    el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Classes of differences" }, el("table", { class: "classes" },
+      el("thead", {}, el("tr", {}, ...classHead.map((text) => el(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), parts.classes)), parts.examples);
   const head = ["gate", plan.to, plan.from, "difference, and what may be", "evidence against", "evidence for", ""];
   const node = el("article", { class: "plan", "aria-label": `Migration ${plan.name}` },
     el("div", { class: "plan-head" }, el("h3", {}, plan.name), parts.state, parts.about, parts.buttons),
     parts.stages, parts.next,
-    el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Gates" }, el("table", { class: "gates" }, el("thead", {}, el("tr", {}, ...head.map((text) => el(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), parts.gates)));
+    el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Gates" }, el("table", { class: "gates" }, el("thead", {}, el("tr", {}, ...head.map((text) => el(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), parts.gates)), parts.differences);
   node.parts = parts;
   return node;
 }
@@ -1005,6 +1024,7 @@ function updatePlan(node, plan) {
     parts.stages.children[index].querySelector(".fill").style.width = `${part * 100}%`;
   });
   parts.gates.replaceChildren(...plan.gates.filter((gate) => gate.verdict !== "off").map((gate) => gateRow(gate)));
+  updateDifferences(parts, plan);
   const actions = verbs[plan.state] || [];
   if (parts.buttons.dataset.of !== plan.state) {
     parts.buttons.dataset.of = plan.state;
@@ -1012,6 +1032,140 @@ function updatePlan(node, plan) {
       type: "button", class: index === 0 ? "operator" : "operator quiet", "data-change": true, "aria-label": `${verb} migration ${plan.name}`, onclick: () => order(plan.name, verb),
     }, verbWords[verb])));
   }
+}
+
+// ------------------------------------------------------------------------------------------------------------- differences
+
+/** Classes that a plan shows; all of them are at the API and in `balancer differences`. */
+const shownClasses = 20;
+
+async function refreshDifferences() {
+  for (const plan of app.migrations.list) {
+    const known = app.differences.get(plan.name) || { body: null, open: null, examples: null };
+    app.differences.set(plan.name, known);
+    const path = `/api/v1/migrations/${encodeURIComponent(plan.name)}/differences`;
+    const answer = await ask("GET", path);
+    known.body = answer.ok ? answer.body : null;
+    if (known.open === null || known.body === null) continue;
+    // Examples are what users were answered: for operators.
+    const one = await ask("GET", `${path}/${encodeURIComponent(known.open)}`);
+    known.examples = one.ok ? one.body.examples || [] : null;
+    known.refused = one.ok ? null : refusal(one).join(" ");
+  }
+}
+
+function updateDifferences(parts, plan) {
+  const known = app.differences.get(plan.name);
+  const body = known ? known.body : null;
+  parts.differences.hidden = body === null || (body.compared === 0 && body.classes.length === 0 && plan.mirror === 0);
+  if (parts.differences.hidden) return;
+  const results = Object.entries(body.results).filter(([, count]) => count > 0).map(([name, count]) => `${grouped.format(count)} ${name}`);
+  const more = body.classes.length > shownClasses ? ` · ${grouped.format(body.classes.length - shownClasses)} more classes: balancer differences ${plan.name}` : "";
+  setText(parts.compared, `${plural(body.compared, "answer")} compared${results.length > 0 ? `: ${results.join(", ")}` : ""} · the old side asked again ${grouped.format(body.rechecks)} times${more}`);
+  const classes = body.classes.slice(0, shownClasses);
+  const key = JSON.stringify([classes, known.open, known.examples, known.refused]);
+  if (parts.differences.dataset.of === key) return;
+  parts.differences.dataset.of = key;
+  const held = document.activeElement.closest("button[data-class]");
+  const mark = held && parts.classes.contains(held) ? `${held.dataset.class} ${held.dataset.verb}` : null;
+  parts.classes.replaceChildren(...classes.map((one) => classRow(plan.name, one, known)));
+  parts.examples.replaceChildren(...examplesOf(known, plan));
+  if (mark) [...parts.classes.querySelectorAll("button[data-class]")].find((button) => `${button.dataset.class} ${button.dataset.verb}` === mark)?.focus({ preventScroll: true });
+}
+
+function classRow(name, one, known) {
+  const isOpen = known.open === one.number;
+  const look = el("button", {
+    type: "button", class: "quiet operator", "data-class": one.number, "data-verb": "look", "aria-expanded": String(isOpen), "aria-label": `Examples of ${one.number}`,
+    onclick: async () => {
+      known.open = isOpen ? null : one.number;
+      known.examples = null;
+      known.refused = null;
+      await refreshDifferences().catch(() => {});
+      showMigration(app.state);
+    },
+  }, isOpen ? "Close" : "Look");
+  const verb = one.state === "accepted" ? "reopen" : "accept";
+  const judge = el("button", {
+    type: "button", class: "quiet operator", "data-change": true, "data-class": one.number, "data-verb": verb, "aria-label": `${verb} ${one.number}`, onclick: () => judgeClass(name, one, verb),
+  }, verb === "accept" ? "Accept…" : "Reopen…");
+  return el("tr", { "data-class-state": one.state, class: one.state === "accepted" ? "accepted" : "" },
+    el("th", { scope: "row" }, one.number), el("td", {}, el("span", { class: "tag" }, one.state), one.accepted ? el("span", { class: "why" }, `“${one.accepted}”`) : null),
+    el("td", {}, `${one.route} ${one.template}`), el("td", {}, `${one.kind}${one.path ? ` ${one.path}` : ""}`),
+    ...[one.seen, one.confirmed, one.rechecks, one.repeated].map((count) => el("td", { class: "number" }, grouped.format(count))),
+    el("td", { class: "set" }, look, judge));
+}
+
+/** Two at most, the old answer left and the new one right, as the sides above. */
+function examplesOf(known, plan) {
+  if (known.open === null) return [];
+  if (known.refused) return [el("p", { class: "error" }, known.refused)];
+  if (known.examples === null) return [];
+  if (known.examples.length === 0) return [el("p", { class: "muted" }, `${known.open}: no example is kept.`)];
+  const side = (upstream, status, value) => el("div", { class: "example-side" }, dot(upstream), el("b", {}, upstream), status ? ` ${status}` : "", el("pre", { tabindex: 0 }, value ?? "nothing"));
+  return known.examples.slice(0, 2).map((example) => el("div", { class: "example" },
+    el("p", {}, el("code", {}, `${example.method} ${example.target}`), ` ${example.place}`),
+    el("div", { class: "pair" }, side(plan.from, example.oldStatus, example.old), side(plan.to, example.newStatus, example.new))));
+}
+
+function judgeClass(name, one, verb) {
+  confirmChange({
+    title: `${verb} ${one.number} of ${name}`,
+    submit: verb === "accept" ? "Accept" : "Reopen",
+    needsReason: true,
+    body: [el("p", {}, `${one.route} ${one.template}: ${one.kind}${one.path ? ` ${one.path}` : ""}, seen ${grouped.format(one.seen)} times.`),
+      el("p", { class: "muted" }, verb === "accept" ? "It is counted on, and holds no stage back any more." : "It counts against the new side again.")],
+    apply: async (reason) => {
+      const answer = await ask("POST", `/api/v1/migrations/${encodeURIComponent(name)}/differences/${encodeURIComponent(one.number)}/${verb}`, { reason });
+      if (answer.ok) await refreshDifferences();
+      if (answer.ok) showMigration(app.state);
+      return answer.ok ? [] : refusal(answer);
+    },
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------------- replicas
+
+/** Every few seconds, where there are others. */
+async function refreshReplicas() {
+  clearTimeout(app.replicas.timer);
+  app.replicas.timer = setTimeout(refreshReplicas, 3000);
+  if (document.hidden || !isLive() || !app.state.cluster) return;
+  try {
+    const answer = await ask("GET", "/api/v1/cluster");
+    if (!answer.ok) return;
+    app.replicas.body = answer.body;
+    if (app.state !== null) showReplicas(app.state);
+  } catch {
+    // The stream tells whether there is a connection.
+  }
+}
+
+function showReplicas(state) {
+  const cluster = state.cluster;
+  byId("replicas").hidden = !cluster;
+  if (!cluster) return;
+  const leads = cluster.leader ? `${cluster.leader} leads` : "nobody leads";
+  const cut = cluster.cutOffSeconds === undefined ? "" : ` · cut off for ${duration(cluster.cutOffSeconds)}: ${cluster.reason}`;
+  setText(byId("replicas-note"), `${cluster.settled} of ${cluster.present} have the last change in force · ${leads} · this is ${cluster.replica}${cut}`);
+  byId("replicas").classList.toggle("trouble", cut !== "");
+  const body = app.replicas.body;
+  const remarks = [...cluster.remarks, ...(body ? body.holds.map((hold) => `no plan may rise: ${hold}`) : [])];
+  const list = byId("replicas-remarks");
+  list.hidden = remarks.length === 0;
+  if (list.dataset.of !== remarks.join("\n")) {
+    list.dataset.of = remarks.join("\n");
+    list.replaceChildren(...remarks.map((text) => el("li", {}, text)));
+  }
+  if (body === null) return;
+  byId("replicas-body").replaceChildren(...body.replicas.map((one) => {
+    const marks = [one.name === body.leader ? "leads" : "", one.name === body.replica ? "this one" : ""].filter((mark) => mark);
+    return el("tr", { "data-present": one.present },
+      el("th", { scope: "row" }, one.name, ...marks.map((mark) => el("span", { class: "tag" }, mark))),
+      el("td", {}, one.present ? one.trouble || "there" : "gone"), el("td", {}, one.version), el("td", { title: one.file }, one.file.slice(0, 8)),
+      el("td", { class: "number" }, String(one.sequence)), el("td", { class: "number" }, one.lagSeconds > 0 ? duration(one.lagSeconds) : "–"),
+      el("td", { class: "number", title: new Date(one.heard).toLocaleString() }, ago(one.heard)));
+  }));
 }
 
 const gateValue = (gate, side) => {
@@ -1287,6 +1441,7 @@ function administer(upstream, address, state) {
 // ----------------------------------------------------------------------------------------------------------------- journal
 
 const journalPage = 20;
+const journalLimit = 1000;
 
 async function refreshJournal() {
   const of = app.state.journal;
@@ -1296,9 +1451,15 @@ async function refreshJournal() {
     app.journal.of = of;
     const fresh = answer.body.entries.slice().reverse();
     const oldest = fresh.length === 0 ? Infinity : fresh[fresh.length - 1].sequence;
-    const kept = app.journal.entries.filter((entry) => entry.sequence < oldest);
+    // Where more has come than one page holds, what is known does not follow on it: it is read anew, page by page.
+    const meets = app.journal.entries.some((entry) => entry.sequence >= oldest - 1);
+    const kept = meets ? app.journal.entries.filter((entry) => entry.sequence < oldest) : [];
     if (kept.length === 0) app.journal.before = answer.body.before ?? null;
-    app.journal.entries = [...fresh, ...kept].slice(0, 1000);
+    app.journal.entries = [...fresh, ...kept];
+    if (app.journal.entries.length > journalLimit) {
+      app.journal.entries.length = journalLimit;
+      app.journal.before = app.journal.entries[journalLimit - 1].sequence;
+    }
     showJournal();
     showFacts();
   } catch {
@@ -1327,9 +1488,11 @@ const canUndo = (entry) => ["weights", "administrative", "undo"].includes(entry.
 function showJournal() {
   byId("journal-empty").hidden = app.journal.entries.length > 0;
   byId("older").hidden = app.journal.before === null;
+  const held = document.activeElement.closest("#journal-list li");
+  const heldButton = held !== null && document.activeElement !== held;
   byId("journal-list").replaceChildren(...app.journal.entries.map((entry) => {
     const marks = [entry.forced ? "forced" : "", entry.undoes ? `undoes ${entry.undoes}` : "", entry.state !== "applied" ? entry.state : ""].filter((mark) => mark);
-    return el("li", { class: entry.state === "applied" ? "" : "undone", tabindex: -1, "data-what": entry.what },
+    return el("li", { class: entry.state === "applied" ? "" : "undone", tabindex: -1, "data-what": entry.what, "data-sequence": entry.sequence },
       el("time", { datetime: entry.at, title: new Date(entry.at).toLocaleString() }, ago(entry.at)),
       el("span", { class: "who" }, author(entry)),
       el("span", { class: "change" }, el("b", {}, entry.subject), entry.subject ? " " : "", entry.detail, ...marks.map((mark) => el("span", { class: "tag" }, mark)),
@@ -1338,6 +1501,9 @@ function showJournal() {
       canUndo(entry) ? el("button", { type: "button", class: "quiet operator", "data-change": true, onclick: () => undo(entry), "aria-label": `Undo change ${entry.sequence}` }, "Undo") : el("span", {}));
   }));
   enable();
+  // Whoever is at an entry by keyboard stays there when another is added.
+  const again = held === null ? null : [...byId("journal-list").children].find((item) => item.dataset.sequence === held.dataset.sequence);
+  if (again) ((heldButton && again.querySelector("button")) || again).focus({ preventScroll: true });
 }
 
 function undo(entry) {
@@ -1370,7 +1536,7 @@ let asked = null;
  * wrong, a line each.
  */
 async function confirmChange(question) {
-  asked = { ...question, objects: false };
+  asked = { ...question, objects: false, isBusy: false };
   const present = asked;
   byId("ask-title").textContent = question.title;
   byId("ask-submit").textContent = question.submit;
@@ -1378,6 +1544,8 @@ async function confirmChange(question) {
   byId("ask-reason").required = question.needsReason;
   byId("ask-force").checked = false;
   byId("ask-force-line").hidden = true;
+  byId("ask-alone").checked = false;
+  byId("ask-alone-line").hidden = true;
   byId("ask-error").hidden = true;
   const notes = el("div", { class: "notes" });
   byId("ask-body").replaceChildren(...question.body, notes);
@@ -1393,7 +1561,7 @@ async function confirmChange(question) {
     byId("ask-force-line").hidden = !present.objects;
     settleAsk();
   } catch {
-    notes.replaceChildren(el("p", { class: "note-error" }, "The balancer does not answer."));
+    if (asked === present) notes.replaceChildren(el("p", { class: "note-error" }, "The balancer does not answer."));
   }
 }
 
@@ -1401,29 +1569,37 @@ function settleAsk() {
   if (asked === null) return;
   const reason = byId("ask-reason").value.trim();
   const isMeant = !asked.objects || (byId("ask-force").checked && reason !== "");
-  byId("ask-submit").disabled = !isLive() || (asked.needsReason && reason === "") || !isMeant;
+  byId("ask-submit").disabled = asked.isBusy || !isLive() || (asked.needsReason && reason === "") || !isMeant;
 }
 
 async function submitAsk(event) {
   event.preventDefault();
   const question = asked;
   if (question === null || byId("ask-submit").disabled) return;
-  byId("ask-submit").disabled = true;
+  question.isBusy = true;
+  settleAsk();
   let failures = [];
   try {
-    failures = await question.apply(byId("ask-reason").value.trim(), question.objects && byId("ask-force").checked);
+    const alone = !byId("ask-alone-line").hidden && byId("ask-alone").checked;
+    failures = await question.apply(byId("ask-reason").value.trim(), question.objects && byId("ask-force").checked, alone);
   } catch {
     failures = ["The balancer does not answer; whether the change was made, the journal tells."];
   }
+  question.isBusy = false;
+  // The question may have been closed meanwhile, and another one be open: the answer is told all the same.
   if (failures.length === 0) {
-    byId("ask-dialog").close();
-    announce(`${question.title}: done.`);
-    return;
+    if (asked === question) byId("ask-dialog").close();
+    return announce(`${question.title}: done.`);
   }
+  if (asked !== question) return announce(`${question.title}: ${failures.join(" ")}`);
   setText(byId("ask-error"), failures.join(" "));
   byId("ask-error").hidden = false;
-  question.objects = true;
-  byId("ask-force-line").hidden = false;
+  if (question.mayBeAlone && failures.some((line) => line.includes("cluster-unreachable"))) {
+    byId("ask-alone-line").hidden = false;
+  } else {
+    question.objects = true;
+    byId("ask-force-line").hidden = false;
+  }
   settleAsk();
 }
 
@@ -1473,6 +1649,9 @@ const keys = {
   s: () => {
     jump("sides");
     byId("side-list").focus({ preventScroll: true });
+  },
+  c: () => {
+    if (!byId("replicas").hidden) jump("replicas");
   },
   e: () => jump("endpoints"),
   j: () => jump("journal"),

@@ -277,7 +277,11 @@ enum OpenAPIDocument {
                   "cause": {"type": "string"}, "seconds": {"type": "integer"}}}},
                 "troublesOmitted": {"type": "integer"},
                 "loadProblems": {"type": "integer"}, "loadProblem": {"type": "string"},
-                "stale": {"type": "array", "items": {"type": "string"}}, "journalTrouble": {"type": "string"}}},
+                "stale": {"type": "array", "items": {"type": "string"}}, "journalTrouble": {"type": "string"},
+                "cluster": {"type": "object", "description": "Where replicas share what is live", "properties": {
+                  "replica": {"type": "string"}, "leader": {"type": "string"}, "present": {"type": "integer"},
+                  "settled": {"type": "integer"}, "cutOffSeconds": {"type": "integer"}, "reason": {"type": "string"},
+                  "remarks": {"type": "array", "maxItems": 20, "items": {"type": "string"}}}}}},
               "Welcome": {"type": "object", "properties": {
                 "version": {"type": "string"}, "host": {"type": "string"},
                 "startedAt": {"type": "string", "format": "date-time"},

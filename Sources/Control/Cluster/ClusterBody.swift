@@ -87,6 +87,22 @@ extension Agreement {
             holds: self.holds)
     }
 
+    /// What the operator's surface is told once a second.
+    package var standing: EventBody.Cluster {
+        let now = self.clock.monotonic()
+        let sequence = self.document?.sequence ?? 0
+        let count = self.picture.count(applied: sequence)
+        let isCutOff = self.fault != nil || !self.isReachable
+        // Damaged or foreign, the document was there at the last contact.
+        let since = self.isReachable ? now : self.contact ?? now
+        return EventBody.Cluster(
+            replica: self.replica, leader: self.leader, present: count.of, settled: count.applied,
+            cutOffSeconds: isCutOff ? (now > since ? now - since : 0) / 1_000 : nil,
+            reason: self.fault.map { "the live state in the store is not taken on: \($0)" }
+                ?? (isCutOff ? self.failure?.reason ?? "the store has not answered" : ""),
+            remarks: Array(self.picture.remarks(at: now).prefix(EventBody.remarkLimit)))
+    }
+
     package var figures: ClusterFigures {
         let now = self.clock.monotonic()
         let replicas = self.picture.replicas(at: now)

@@ -6,6 +6,8 @@ package struct EventBody: Sendable, Equatable, Codable {
     static let routeLimit = 256
     static let sideLimit = 64
     static let troubleLimit = 100
+    /// Remarks on replicas.
+    static let remarkLimit = 20
 
     package struct Side: Sendable, Equatable, Codable {
         package var upstream: String
@@ -45,6 +47,28 @@ package struct EventBody: Sendable, Equatable, Codable {
         package var seconds: UInt64
     }
 
+    /// The other replicas, as this one knows them.
+    package struct Cluster: Sendable, Equatable, Codable {
+        package var replica: String
+        /// nil: nobody is known to lead.
+        package var leader: String?
+        /// Replicas that are there, this one included, and those of them that have the last change in force.
+        package var present: Int
+        package var settled: Int
+        /// Seconds since changes cannot be agreed on, and why; nil: they can.
+        package var cutOffSeconds: UInt64?
+        package var reason: String
+        /// What differs between them, in words.
+        package var remarks: [String]
+
+        package var words: String {
+            let leads = self.leader.map { "\($0) leads" } ?? "nobody leads"
+            return
+                "replicas: \(self.present), \(self.settled) of them with the last change in force; \(leads); this is "
+                + self.replica
+        }
+    }
+
     /// ISO 8601.
     package var at: String
     /// Grows by one a message.
@@ -78,6 +102,8 @@ package struct EventBody: Sendable, Equatable, Codable {
     package var stale: [String]
     /// Why what is changed does not outlive the process, where it should; nil: it does.
     package var journalTrouble: String?
+    /// nil: this balancer is alone.
+    package var cluster: Cluster?
 }
 
 /// What a stream begins with.

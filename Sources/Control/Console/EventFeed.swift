@@ -97,6 +97,7 @@ package actor EventFeed {
         body.tell(routes: view.table, flow, now: now)
         body.tell(sides: view.table, flow, now: now)
         body.tell(troubles: view.table, records, now: now)
+        body.cluster = await self.publisher.agreement?.standing
         body.sentence = Sentence(body)
         return body
     }

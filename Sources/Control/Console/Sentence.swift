@@ -112,6 +112,20 @@ package struct Sentence: Sendable, Equatable, Codable {
                     text: "The file was rejected (\(Words.count(UInt64(event.loadProblems), "problem"))\(problem)); "
                         + "what was in force stays."))
         }
+        if let cluster = event.cluster {
+            if let seconds = cluster.cutOffSeconds {
+                let time = seconds > 0 ? " for \(Words.duration(seconds))" : ""
+                faults.append(
+                    Fault(
+                        level: .attention,
+                        text:
+                            "Changes cannot be agreed on with the other replicas\(time) (\(cluster.reason)): they are "
+                            + "refused, and what is in force stays."))
+            } else if let remark = cluster.remarks.first {
+                let more = cluster.remarks.count > 1 ? ", and \(cluster.remarks.count - 1) more" : ""
+                faults.append(Fault(level: .attention, text: "Of the replicas, \(remark)\(more)."))
+            }
+        }
         if let trouble = event.journalTrouble {
             faults.append(Fault(level: .attention, text: "The journal cannot be written: \(trouble)."))
         }
@@ -192,6 +206,13 @@ package enum Words {
         case 5_400..<172_800: "\((seconds + 1_800) / 3_600) h"
         default: "\(seconds / 86_400) days"
         }
+    }
+
+    /// `0.5`, `12.34`: with so many places at most.
+    package static func decimal(_ value: Double, places: Int) -> String {
+        guard value.isFinite else { return "–" }
+        let text = "\(rounded(value, (0..<places).reduce(1.0) { power, _ in power * 10 }))"
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
     private static func grouped(_ number: UInt64) -> String {

@@ -57,6 +57,27 @@ import Testing
         #expect(nobody.text.hasSuffix("api answers 503: no endpoint of core, gateway is available."), "\(nobody.text)")
     }
 
+    @Test("Replicas that cannot be asked, or differ, are told of")
+    func replicas() {
+        func cluster(_ seconds: UInt64?, _ remarks: [String] = []) -> EventBody.Cluster {
+            EventBody.Cluster(
+                replica: "a", leader: "a", present: 3, settled: 3, cutOffSeconds: seconds,
+                reason: seconds == nil ? "" : "etcd does not answer", remarks: remarks)
+        }
+        #expect(Self.say { $0.cluster = cluster(nil) }.level == .calm)
+        let cut = Self.say { $0.cluster = cluster(300, ["b is version 2, not 1"]) }
+        #expect(
+            cut.level == .attention
+                && cut.text.hasSuffix(
+                    "Changes cannot be agreed on with the other replicas for 5 min (etcd does not answer): they are refused, and "
+                        + "what is in force stays."),
+            "\(cut.text)")
+        let differ = Self.say { $0.cluster = cluster(nil, ["b has another file than a", "c lags behind for 12 s"]) }
+        #expect(
+            differ.level == .attention
+                && differ.text.hasSuffix("Of the replicas, b has another file than a, and 1 more."), "\(differ.text)")
+    }
+
     @Test("A side that no route sends anything to is nobody's trouble")
     func unweighted() {
         let sentence = Self.say {

@@ -2,6 +2,32 @@
 @testable import Control
 import Testing
 
+/// A plan that has passed its first stage's gates, and waits.
+private enum PlanFixture {
+    static var waiting: MigrationBody {
+        func stage(_ number: Int, _ share: Double, _ state: String) -> MigrationBody.Stage {
+            MigrationBody.Stage(
+                stage: number, kind: "share", share: share, mirror: 0, holdSeconds: 60, approval: number > 1,
+                state: state)
+        }
+        let gate = GateBody(
+            gate: "errors", route: nil, verdict: "pass", unit: "percent",
+            new: GateBody.Side(bad: 1, of: 400, value: 0.25), old: GateBody.Side(bad: 0, of: 4_000, value: 0),
+            estimate: 0.25, interval: nil, tolerance: 0.1, margin: 0.5,
+            retreat: PlanEvidence.Test(evidence: 1.234, threshold: 8.19),
+            advance: PlanEvidence.Test(evidence: 3.2, threshold: 3), minimum: 100, remainingSeconds: nil,
+            differenceClass: nil)
+        return MigrationBody(
+            name: "api-to-gateway", routes: ["api"], from: "core", to: "gateway", state: "waiting", since: nil,
+            stage: 1,
+            stageSince: nil, stages: [stage(1, 5, "present"), stage(2, 25, "ahead")], epoch: 1, share: 5, mirror: 0,
+            heldSeconds: 60, holdSeconds: 60, next: "approval", remainingSeconds: nil, reason: nil,
+            responsible: "alice",
+            approvedBy: nil, enforces: true, fourEyes: false, frozen: false, toAvailable: true, fromAvailable: true,
+            gates: [gate], thinRoutes: [], retreat: nil, wouldHaveRetreated: false)
+    }
+}
+
 @Suite("balancer top") struct TopTests {
     private static func text(_ lines: [TopScreen.Line]) -> String { lines.map(\.text).joined(separator: "\n") }
 
@@ -54,7 +80,7 @@ import Testing
     func keys() {
         var model = TopModel()
         #expect(model.take(.state(EventFixture.event())) == .readJournal)
-        #expect(model.take(.state(EventFixture.event())) == nil)
+        #expect(model.take(.state(EventFixture.event())) != .readJournal)
         #expect(model.take(.state(EventFixture.event { $0.journal = 8 })) == .readJournal)
         #expect(model.take(.key(UInt8(ascii: "q"))) == .quit)
         #expect(model.take(.key(3)) == .quit)
@@ -98,6 +124,71 @@ import Testing
         #expect(
             !Self.text(Self.model().lines(columns: 80, rows: 3)).contains("SIDE "),
             "no more lines than there is room for")
+    }
+
+    @Test("On a narrow terminal a question keeps its end, and what is typed is seen")
+    func narrow() {
+        var model = Self.model {
+            $0.routes = (0..<12).map { EventFixture.route("route-with-a-name-\($0)") }
+        }
+        _ = Self.press(&model, "r" + String(repeating: "x", count: 100) + "end")
+        let lines = model.lines(columns: 40, rows: 20)
+        #expect(lines.count <= 20 && lines.allSatisfy { $0.text.count <= 40 || !$0.text.contains("x") })
+        #expect(lines.last?.text.hasSuffix("end_") == true)
+        _ = Self.press(&model, "\r")
+        _ = model.take(.retreated([String(repeating: "the guard objects ", count: 20)]))
+        #expect(Self.text(model.lines(columns: 40, rows: 20)).hasSuffix("y/n"))
+        #expect(model.lines(columns: 40, rows: 3).count == 3)
+        #expect(Self.text(model.lines(columns: 40, rows: 3)).hasSuffix("y/n"))
+    }
+
+    @Test("A retreat that the other replicas cannot be asked for is offered for this one alone")
+    func alone() throws {
+        var model = Self.model()
+        _ = Self.press(&model, "rwhy\r")
+        _ = model.take(.retreated(["api: cluster-unreachable: nothing is changed without the other replicas"]))
+        #expect(
+            Self.text(model.lines(columns: 200, rows: 40)).hasSuffix("Everything to core on this balancer alone? y/n"))
+        let offer = try #require(RetreatOffer(EventFixture.event()))
+        #expect(Self.press(&model, "y") == [.retreat(offer, reason: "why", force: false, alone: true)])
+    }
+
+    @Test("Plans are read while there are some; a approves the one that waits, after a question")
+    func approval() {
+        var model = Self.model()
+        #expect(model.take(.state(EventFixture.event())) == .readPlans(3))
+        #expect(Self.press(&model, "a").isEmpty)
+        #expect(Self.text(model.lines(columns: 80, rows: 40)).contains("no plan waits for approval"))
+        #expect(model.take(.plans([PlanFixture.waiting], generation: 3)) == nil)
+        let text = Self.text(model.lines(columns: 200, rows: 40))
+        #expect(text.contains("api-to-gateway  waiting  stage 1 of 2") && text.contains("a approves api-to-gateway"))
+        #expect(text.contains("errors  pass") && text.contains("0.25 %"))
+        #expect(Self.press(&model, "an").isEmpty)
+        #expect(Self.text(model.lines(columns: 80, rows: 40)).contains("nothing was approved"))
+        #expect(Self.press(&model, "a").isEmpty)
+        #expect(
+            Self.text(model.lines(columns: 80, rows: 40)).hasSuffix("api-to-gateway takes 25 % live. Approve? y/n"))
+        #expect(Self.press(&model, "y") == [.approve("api-to-gateway")])
+        #expect(model.take(.approved(["api-to-gateway: four eyes"])) == .readPlans(3))
+        #expect(Self.text(model.lines(columns: 80, rows: 40)).contains("four eyes"))
+        _ = model.take(.state(EventFixture.event()))
+        #expect(model.take(.state(EventFixture.event())) == .readPlans(3))
+        // None is left, and none is asked for until there is another table.
+        _ = model.take(.plans([], generation: 3))
+        for _ in 0..<5 { #expect(model.take(.state(EventFixture.event())) == nil) }
+        #expect(model.take(.state(EventFixture.event { $0.generation = 4 })) == .readPlans(4))
+    }
+
+    @Test("Replicas are told of: how many have what is in force, who leads, what differs")
+    func replicas() {
+        let event = EventFixture.event {
+            $0.cluster = EventBody.Cluster(
+                replica: "b", leader: "a", present: 3, settled: 2, cutOffSeconds: nil, reason: "",
+                remarks: ["c has another file than b"])
+        }
+        let text = Self.text(TopScreen(event: event).lines(columns: nil))
+        #expect(text.contains("replicas: 3, 2 of them with the last change in force; a leads; this is b"))
+        #expect(text.contains("  c has another file than b"))
     }
 
     @Test("A retreat leads to the other side where the first is the one that is ill")
