@@ -97,7 +97,7 @@ RULES = {
     "startupSeconds": {"type": "integer", "minimum": 5},
     "apply": {"enum": ["roll", "reload"]},
     "discovery.mode": {"enum": ["dns", "endpointSlices"]},
-    "cluster.mode": {"enum": ["none", "kubernetes", "etcd"]},
+    "cluster.mode": {"enum": ["auto", "none", "kubernetes", "etcd"]},
     "cluster.name": {"type": "string", "pattern": "^([a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?)?$"},
     "cluster.etcd": OBJECT,
     "discovery.interval": {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$"},

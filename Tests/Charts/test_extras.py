@@ -101,7 +101,10 @@ class Extras(unittest.TestCase):
                     self.assertEqual(objects.one("ServiceAccount")["metadata"]["annotations"], {"role": "x"})
         # Who watches is who may.
         watching = render("otv-balancer", merged(at("discovery.mode", "endpointSlices"), at("serviceAccount.name", "mine")))
-        self.assertEqual(watching.one("RoleBinding")["subjects"][0]["name"], "mine")
+        bindings = watching.of("RoleBinding")
+        self.assertEqual([item["metadata"]["name"] for item in bindings], ["otv-balancer", "otv-balancer-cluster"])
+        for binding in bindings:
+            self.assertEqual(binding["subjects"][0]["name"], "mine")
 
     def test_a_mesh_stays_out_of_the_pods_that_must_end(self):
         given = {"hookPods": {"labels": {"sidecar.istio.io/inject": "false"}, "annotations": {"linkerd.io/inject": "disabled"}}}

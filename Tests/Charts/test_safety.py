@@ -30,16 +30,22 @@ class Safety(Everywhere):
 
     def test_the_token_is_mounted_only_where_the_api_server_is_asked(self):
         for objects in self.each():
-            watches = "endpointSlices" in "".join(routes_of(objects))
+            routes = "".join(routes_of(objects))
+            watches = "endpointSlices" in routes
+            agrees = '"kubernetes": {}' in routes
             for item, spec, labels in pods(objects):
-                wanted = watches and labels["app.kubernetes.io/name"] == "otv-balancer"
+                wanted = (watches or agrees) and labels["app.kubernetes.io/name"] == "otv-balancer"
                 self.assertEqual(spec["automountServiceAccountToken"], wanted, item["metadata"]["name"])
-            self.assertEqual(len(objects.of("Role")), 1 if watches else 0)
+            self.assertEqual(len(objects.of("Role")), watches + agrees)
 
     def test_the_watch_may_read_endpoint_slices_where_they_are_and_nothing_else(self):
         objects = render(
             "otv-balancer",
-            merged(at("discovery.mode", "endpointSlices"), at("upstreams.core.service.namespace", "elsewhere")),
+            merged(
+                at("discovery.mode", "endpointSlices"),
+                at("upstreams.core.service.namespace", "elsewhere"),
+                at("cluster.mode", "none"),
+            ),
             "otv",
             "kusama",
         )
@@ -57,7 +63,38 @@ class Safety(Everywhere):
         own = {
             "upstreams": {"core": {"service": None, "discovery": {"endpointSlices": {"service": "core", "port": 3300}}}}
         }
-        self.assertEqual(render("otv-balancer", own).one("Role")["metadata"]["namespace"], "kusama")
+        self.assertEqual(
+            render("otv-balancer", merged(own, at("cluster.mode", "none"))).one("Role")["metadata"]["namespace"], "kusama"
+        )
+
+    def test_pods_agree_where_there_may_be_more_than_one(self):
+        """`auto`: with the API server where two pods may run, unless there are plans, which do not run where pods agree."""
+
+        def agrees(**values):
+            objects = render("otv-balancer", values, "otv", "kusama")
+            routes = json.loads(routes_of(objects)[0])
+            roles = [role["metadata"]["name"].endswith("-cluster") for role in objects.of("Role")]
+            self.assertEqual(any(roles), "cluster" in routes)
+            names = [entry["name"] for entry in objects.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]]
+            self.assertEqual("POD_UID" in names, "cluster" in routes)
+            return routes.get("cluster")
+
+        agreed = {"name": "otv-balancer", "kubernetes": {}}
+        one = {"enabled": True, "minReplicas": 1, "maxReplicas": 1}
+        self.assertEqual(agrees(), agreed)
+        self.assertEqual(agrees(autoscaling={"enabled": False}, replicas=2), agreed)
+        self.assertIsNone(agrees(autoscaling={"enabled": False}, replicas=1))
+        self.assertIsNone(agrees(autoscaling=one))
+        self.assertIsNone(agrees(cluster={"mode": "none"}))
+        self.assertEqual(agrees(autoscaling=one, cluster={"mode": "kubernetes"}), agreed)
+        plan = {"name": "m", "routes": ["api"], "from": "core", "to": "gateway", "stages": [{"share": 100, "hold": "1h"}], "gates": {"mismatches": False}}
+        self.assertIsNone(agrees(config={"migrations": [plan]}, state={"enabled": True}))
+        long = agrees(fullnameOverride="a-name-that-is-much-longer-than-objects-may-add-to")
+        other = agrees(fullnameOverride="a-name-that-is-much-longer-than-objects-may-be")
+        for name in (long["name"], other["name"]):
+            self.assertRegex(name, "^a-name-that-is-much-longer-than-[0-9a-f]{8}$")
+            self.assertLessEqual(len(name), 40)
+        self.assertNotEqual(long["name"], other["name"])
 
     def test_pods_that_agree_may_write_their_own_objects_and_nothing_else(self):
         objects = render("otv-balancer", at("cluster.mode", "kubernetes"), "otv", "kusama")

@@ -75,9 +75,10 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- $timeouts := dict "drain" .Values.drain -}}
 {{- $base := dict "listeners" $listeners "admin" $admin "timeouts" $timeouts "upstreams" $upstreams "routes" $routes -}}
 {{- if .Values.state.enabled }}{{ $_ := set $base "state" (dict "path" "/var/lib/balancer/state.sqlite") }}{{ end -}}
-{{- if ne .Values.cluster.mode "none" -}}
-{{- $given := ternary .Values.cluster.etcd dict (eq .Values.cluster.mode "etcd") -}}
-{{- $_ := set $base "cluster" (dict "name" (.Values.cluster.name | default (include "otv.fullname" .)) .Values.cluster.mode $given) -}}
+{{- $mode := include "otv-balancer.clusterMode" . -}}
+{{- if ne $mode "none" -}}
+{{- $given := ternary .Values.cluster.etcd dict (eq $mode "etcd") -}}
+{{- $_ := set $base "cluster" (dict "name" (include "otv-balancer.clusterName" .) $mode $given) -}}
 {{- end -}}
 {{- mergeOverwrite $base (deepCopy .Values.config) | toPrettyJson -}}
 {{- end }}
@@ -104,9 +105,27 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- end }}
 {{- end }}
 
+{{- /* Where the pods agree: `none`, `kubernetes` or `etcd`. Plans of migrations do not run where pods agree, and one that is under way
+       would stop there: who has some decides. */ -}}
+{{- define "otv-balancer.clusterMode" -}}
+{{- if ne .Values.cluster.mode "auto" -}}
+{{- .Values.cluster.mode -}}
+{{- else -}}
+{{- $pods := ternary (int .Values.autoscaling.maxReplicas) (int .Values.replicas) .Values.autoscaling.enabled -}}
+{{- ternary "kubernetes" "none" (and (gt $pods 1) (empty .Values.config.migrations)) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Objects are named after it. Of a long name the end tells two releases apart that begin alike. */ -}}
+{{- define "otv-balancer.clusterName" -}}
+{{- $name := .Values.cluster.name | default (include "otv.fullname" .) -}}
+{{- if gt (len $name) 40 }}{{ $name = printf "%s-%s" (trunc 31 $name | trimSuffix "-") (sha256sum $name | trunc 8) }}{{ end -}}
+{{- $name -}}
+{{- end }}
+
 {{- /* "true" if the pods call the API server. */ -}}
 {{- define "otv-balancer.asksAPI" -}}
-{{- if or (ne (include "otv-balancer.watched" .) "[]") (eq .Values.cluster.mode "kubernetes") }}true{{ end -}}
+{{- if or (ne (include "otv-balancer.watched" .) "[]") (eq (include "otv-balancer.clusterMode" .) "kubernetes") }}true{{ end -}}
 {{- end }}
 
 {{- /* JSON list: the namespaces whose EndpointSlices are watched. */ -}}
