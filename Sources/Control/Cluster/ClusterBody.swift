@@ -108,7 +108,8 @@ extension Agreement {
         let replicas = self.picture.replicas(at: now)
         var figures = ClusterFigures()
         figures.leads = self.leadingTerm != nil
-        figures.isReachable = self.isReachable
+        // What cannot be read is as bad as what cannot be reached.
+        figures.isReachable = self.obstacle() == nil
         figures.present = replicas.count(where: \.isPresent)
         figures.differing = self.picture.differing(at: now).count
         figures.lag = replicas.first { $0.presence.replica == self.replica }?.lag ?? 0

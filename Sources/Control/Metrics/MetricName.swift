@@ -186,7 +186,7 @@ package enum MetricName: String, CaseIterable, Sendable {
         case .lastReloadSuccessful: "1 if the configuration file in place is the one in force."
         case .guardRefusals: "Rises of a side's share that the guard has refused, by reason."
         case .ledgerErrors: "Times that the ledger could not be read or written, or was found damaged."
-        case .clusterReachable: "1 if the store in which replicas agree answers."
+        case .clusterReachable: "1 if changes can be agreed on: the store answers, and its live state can be read."
         case .clusterLeader: "1 if this replica leads."
         case .clusterReplicas: "Replicas that are there, as this one knows them."
         case .clusterReplicasDiffering: "Replicas that are there with another file, version or format than this one."

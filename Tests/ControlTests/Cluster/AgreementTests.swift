@@ -309,6 +309,7 @@ struct Replica: Sendable {
                     #expect(await happens { await replica.agreement.fault != nil })
                     #expect(await replica.weights() == ["core": 5, "gateway": 10])
                     await self.expectRefused(replica, local: false, "not taken on")
+                    #expect(await !replica.agreement.figures.isReachable)
                 }
                 #expect(cluster.document?.bytes == Array(bad.utf8))
                 cluster.write(good)
