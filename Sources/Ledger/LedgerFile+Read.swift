@@ -40,6 +40,22 @@ extension LedgerFile {
             """, [.text(subject), SQLiteValue(sequence)])
     }
 
+    /// What was changed here alone (`evidence` is `detached`, and no number of all replicas) and has not been settled since, oldest
+    /// first: no change of its subject came after it but others of this kind.
+    package func unsettledAlone() throws(LedgerFailure) -> [ChangeRow] {
+        try self.rows(
+            """
+            WHERE evidence = 'detached' AND revision IS NULL AND state <> 'refused' AND state <> 'failed' AND before <> ''
+              AND NOT EXISTS (
+                SELECT 1 FROM change AS later
+                  WHERE later.subject = change.subject AND later.sequence > change.sequence
+                    AND later.what IN ('weights', 'undo', 'cluster')
+                    AND later.state <> 'refused' AND later.state <> 'failed'
+                    AND (later.evidence IS NOT 'detached' OR later.revision IS NOT NULL))
+              ORDER BY sequence
+            """, [])
+    }
+
     /// The earliest generation of which rows tell all that came since; nil: there are none. A row that is kept because what it
     /// set is still live may be older.
     package func firstGeneration() throws(LedgerFailure) -> UInt64? {

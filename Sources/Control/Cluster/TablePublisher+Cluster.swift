@@ -54,6 +54,7 @@ extension TablePublisher {
     /// Waits for what all have agreed on, but not for ever. Call before the first `load`, behind `openLedger`.
     package func joinCluster() async {
         guard let agreement else { return }
+        await self.recallDetached()
         await agreement.firstContact()
         await self.adopt()
     }
@@ -165,6 +166,37 @@ extension TablePublisher {
         next.detached.insert(route)
     }
 
+    /// What was done alone before this process began, and has not been settled, is still to be proposed to the others: the ledger
+    /// has it, or at least that the file's weights are in force because of it.
+    private func recallDetached() async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        guard let store = self.ledger?.store, store.isOpen,
+            let rows = try? await store.read({ file throws(LedgerFailure) in try file.unsettledAlone() })
+        else { return }
+        for entry in rows.compactMap(LedgerRows.entry) {
+            guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights,
+                let after = entry.after, let weights = after.weights, let file = after.fileWeights
+            else { continue }
+            let route = entry.subject
+            // Of several in a row the first tells what the others have.
+            let base =
+                self.agreed.detached[route].map(\.base)
+                ?? (was == fileWas ? nil : LiveState.Weights(route: route, weights: was, fileWeights: fileWas))
+            var edit = SharedEdit()
+            edit.routes[route] =
+                .some(weights == file ? nil : LiveDocument.Split(weights: weights, fileWeights: file))
+            let note = Transition.Note(
+                what: entry.what, subject: route, detail: entry.detail, reason: entry.reason, before: before,
+                after: after)
+            self.agreed.detached[route] = AgreedStanding.Detached(
+                base: base,
+                change: AgreedStanding.WeightChangeNote(
+                    edit: edit, note: note, origin: ChangeOrigin(entry.origin, who: entry.who)))
+        }
+        self.detach(Set(self.agreed.detached.keys))
+    }
+
     /// The others can be asked again: what was done alone is proposed to them, unless they have changed it since.
     private func settleDetached() async {
         guard let agreement, !self.agreed.detached.isEmpty, await agreement.obstacle() == nil else { return }
@@ -206,7 +238,8 @@ extension TablePublisher {
 
     /// Likewise; only at one's turn.
     private func adoptInTurn() async {
-        guard let agreement, let document = await agreement.document, document.change != self.agreed.change,
+        guard let agreement, let document = await agreement.document,
+            document != self.agreed.document || self.agreed.change.isEmpty,
             let (next, transition) = try? self.applying(.agree(SharedLive(document)))
         else { return }
         let before = self.state
