@@ -89,6 +89,8 @@ class Pod:
         admin.update({key: admin[key].replace("127.0.0.1", self.ip).replace("0.0.0.0", self.ip) for key in ("address", "observe")})
         for place in document["listeners"]:
             place["address"] = place["address"].replace("0.0.0.0", self.ip)
+        # There is no API server in which pods could agree.
+        document.pop("cluster", None)
         for upstream in document["upstreams"].values():
             if "dns" in upstream.get("discovery", {}):
                 upstream["discovery"]["dns"].setdefault("resolver", self.cluster.names.address)
@@ -106,6 +108,9 @@ class Pod:
         for entry in self.container.get("env", []):
             if "value" in entry:
                 given[entry["name"]] = str(entry["value"]).replace("127.0.0.1", self.ip)
+            elif "fieldRef" in entry["valueFrom"]:
+                field = entry["valueFrom"]["fieldRef"]["fieldPath"]
+                given[entry["name"]] = {"metadata.name": self.name, "metadata.uid": f"uid-of-{self.name}"}[field]
             else:
                 source = entry["valueFrom"]["secretKeyRef"]
                 secret = self.cluster.find("Secret", self.owner["metadata"]["namespace"], source["name"])
