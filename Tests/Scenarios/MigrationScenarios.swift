@@ -17,10 +17,11 @@ import Testing
         let gateway: ScriptedUpstream
 
         init(pause: Duration = .zero) throws {
-            let (bad, slow) = (Flag(), Flag())
-            self.flags = (bad, slow)
+            let (bad, slow, old) = (Flag(), Flag(), Flag())
+            self.flags = (bad, slow, old)
             self.core = try .answering { _, _ in
                 Self.wait(pause)
+                if old.isSet { return "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nold" }
                 return "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ncore"
             }
             self.gateway = try .answering { _, _ in
@@ -31,9 +32,10 @@ import Testing
             }
         }
 
-        private let flags: (bad: Flag, slow: Flag)
+        private let flags: (bad: Flag, slow: Flag, old: Flag)
 
         func turnBad() { self.flags.bad.set() }
+        func turnOldBad() { self.flags.old.set() }
         func turnSlow() { self.flags.slow.set() }
         func stop() {
             self.core.stop()
@@ -63,7 +65,7 @@ import Testing
 
     private static func write(
         _ sides: Sides, stages: String, more: String = Self.wide,
-        split: String = "\"core\": 1, \"gateway\": 0", to folder: String
+        split: String = "\"core\": 1, \"gateway\": 0", top: String = "", to folder: String
     ) throws {
         let text = Routes.configuration(
             upstreams: [("core", [sides.core.port]), ("gateway", [sides.gateway.port])],
@@ -71,7 +73,7 @@ import Testing
             upstreamKeys: "\"passive\": {\"enabled\": false}, \"retry\": {\"attempts\": 0}",
             top: """
                 "state": {"path": "\(folder)/state.sqlite"},
-                "migrations": [{"name": "move", "routes": ["api"], "from": "core", "to": "gateway", "stages": \(stages), \(more)}]
+                "migrations": [{"name": "move", "routes": ["api"], "from": "core", "to": "gateway", "stages": \(stages), \(more)}]\(top)
                 """)
         try BalancerProcess.write(text, to: folder + "/routes.json")
     }
@@ -366,5 +368,138 @@ import Testing
                     && needs?.first?["template"] as? String == "/candidate/*"
             })
         #expect(try balancer.command("verdict", "move").output.contains("/candidate/*"))
+    }
+
+    @Test("An old side that is the worse one sends nothing back: the gates pass")
+    func worseOldSide() throws {
+        let sides = try Sides(pause: .milliseconds(2))
+        defer { sides.stop() }
+        let folder = try Self.folder(
+            sides, stages: #"[{"share": 50, "hold": "1s"}, {"share": 100, "hold": "1h"}]"#)
+        defer { BalancerProcess.removeFolder(folder) }
+        let balancer = try BalancerProcess("", folder: folder)
+        sides.turnOldBad()
+        let load = LoadClient(port: balancer.port)
+        load.start(connections: 4)
+        defer { load.stop() }
+        #expect(try Self.act(balancer, "start").status == 200)
+        #expect(
+            eventually(seconds: 60) { Self.share(balancer) == 100 },
+            "\(String(describing: try? Self.plan(balancer)))")
+        try load.awaitAnswers(200)
+        #expect(Self.state(balancer) == "running")
+        let words = try Self.journal(balancer).compactMap { $0["detail"] as? String }
+        #expect(!words.contains { $0.hasPrefix("goes back") }, "\(words)")
+    }
+
+    @Test("A window holds a rise back, and never a retreat")
+    func freeze() throws {
+        let sides = try Sides()
+        defer { sides.stop() }
+        let days = #"["mon", "tue", "wed", "thu", "fri", "sat", "sun"]"#
+        let folder = try Self.folder(
+            sides, stages: #"[{"share": 20, "hold": "0s"}, {"share": 100, "hold": "1h"}]"#,
+            more: Self.wide + #", "freeze": [{"zone": "UTC", "days": \#(days)}]"#)
+        defer { BalancerProcess.removeFolder(folder) }
+        let balancer = try BalancerProcess("", folder: folder)
+        let load = LoadClient(port: balancer.port)
+        load.start(connections: 4)
+        defer { load.stop() }
+        #expect(try Self.act(balancer, "start").status == 200)
+        #expect(eventually(seconds: 30) { Self.state(balancer) == "frozen" })
+        #expect(Self.share(balancer) == 20)
+        #expect(try Self.plan(balancer)["frozen"] as? Bool == true)
+        #expect(try Self.act(balancer, "approve").status == 409)
+        #expect(try Self.act(balancer, "retreat", #"{"reason": "a drill"}"#).status == 200)
+        #expect(Self.state(balancer) == "retreated" && Self.share(balancer) == 0)
+        load.stop()
+        try load.finish()
+        #expect(load.failures.isEmpty)
+    }
+
+    @Test("Four eyes: who started does not approve, whichever way; another does, and is told as who answers for it")
+    func fourEyes() throws {
+        let sides = try Sides()
+        defer { sides.stop() }
+        let folder = try Self.folder(
+            sides,
+            stages: #"[{"share": 20, "hold": "0s"}, {"share": 60, "hold": "1h", "approval": true}]"#,
+            more: Self.wide + #", "fourEyes": true"#)
+        defer { BalancerProcess.removeFolder(folder) }
+        var tokens: [String: String] = [:]
+        var lines: [String] = []
+        for name in ["ann", "bob"] {
+            let made = try Program.run("balancer", ["token", "create", name, "--role", "operator"])
+            let words = made.output.split(separator: "\n").map(String.init)
+            try #require(words.count == 2, "\(made)")
+            tokens[name] = words[0]
+            lines.append(words[1])
+        }
+        let path = folder + "/routes.json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let admin = #""admin": {"address": "127.0.0.1:0""#
+        try BalancerProcess.write(
+            text.replacingOccurrences(of: admin, with: admin + ", \"tokens\": [\(lines.joined(separator: ", "))]"),
+            to: path)
+        let balancer = try BalancerProcess("", folder: folder)
+        func act(_ verb: String, _ body: String = "{}", by name: String) throws -> Message {
+            try balancer.admin(
+                "/api/v1/migrations/move/\(verb)", method: "POST", body: body,
+                fields: "Authorization: Bearer \(tokens[name] ?? "")\r\n")
+        }
+        func plan() throws -> [String: Any] {
+            let message = try balancer.admin(
+                "/api/v1/migrations/move", fields: "Authorization: Bearer \(tokens["ann"] ?? "")\r\n")
+            return try JSONSerialization.jsonObject(with: Data(message.body)) as? [String: Any] ?? [:]
+        }
+        #expect(try Self.act(balancer, "start").status == 401)
+        #expect(try act("start", by: "ann").status == 200)
+        let load = LoadClient(port: balancer.port)
+        load.start(connections: 4)
+        defer { load.stop() }
+        #expect(try eventually(seconds: 30) { try plan()["state"] as? String == "waiting" })
+        for verb in ["approve", "advance"] {
+            let refused = try act(verb, by: "ann")
+            #expect(refused.status == 409 && refused.text.contains("four eyes"), "\(verb): \(refused.text)")
+        }
+        #expect(try act("approve", by: "bob").status == 200)
+        #expect(try plan()["share"] as? Double == 60)
+        #expect(try plan()["responsible"] as? String == "bob")
+        // Nor by a stop and a start further on.
+        #expect(try act("stop", by: "bob").status == 200)
+        let around = try act("start", #"{"stage": 2}"#, by: "bob")
+        #expect(around.status == 409 && around.text.contains("four eyes"), "\(around.text)")
+        #expect(try act("start", #"{"stage": 2}"#, by: "ann").status == 200)
+    }
+
+    @Test("A process that takes over goes on with the plan, in another run of the stage, and its brake is on")
+    func takeover() throws {
+        let sides = try Sides(pause: .milliseconds(5))
+        defer { sides.stop() }
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        try Self.write(
+            sides, stages: #"[{"share": 20, "hold": "1h"}, {"share": 100, "hold": "1h"}]"#,
+            top: ", \"takeover\": {\"path\": \"\(folder)/takeover.sock\"}", to: folder)
+        let first = try BalancerProcess("", folder: folder)
+        #expect(try Self.act(first, "start").status == 200)
+        func number(_ key: String, _ balancer: BalancerProcess) -> Double {
+            ((try? Self.plan(balancer))?[key] as? NSNumber)?.doubleValue ?? -1
+        }
+        #expect(eventually(seconds: 30) { number("heldSeconds", first) > 1 })
+        let (epoch, held) = (number("epoch", first), number("heldSeconds", first))
+        let second = try BalancerProcess("", folder: folder)
+        #expect(first.program.awaitExit(seconds: 60) == 0)
+        #expect(Self.state(second) == "running" && Self.share(second) == 20)
+        #expect(number("epoch", second) == epoch + 1)
+        #expect(number("heldSeconds", second) >= held)
+        sides.turnBad()
+        let load = LoadClient(port: second.port)
+        load.start(connections: 2)
+        defer { load.stop() }
+        #expect(eventually(seconds: 30) { Self.state(second) == "retreated" })
+        #expect(Self.share(second) == 0)
+        let words = try Self.journal(second).compactMap { $0["detail"] as? String }
+        #expect(words.contains { $0.hasPrefix("started") } && words.contains { $0.hasPrefix("goes back") }, "\(words)")
     }
 }
