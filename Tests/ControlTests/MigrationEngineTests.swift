@@ -489,6 +489,29 @@ import Traffic
         #expect(await rig.weights == ["core": 950_000, "gateway": 50_000])
     }
 
+    @Test("A file with other stages leaves the plan at one that gives no more than is in force")
+    func otherStages() async throws {
+        func change(_ shares: [UInt32]) -> BalancerConfiguration {
+            Rig.configuration { plan in
+                plan.stages = shares.map { .init(.share($0), hold: 10_000) }
+            }
+        }
+        for (shares, stage, share) in [
+            ([50_000, 1_000_000], 0, 50_000), ([100_000, 200_000, 300_000], 1, 200_000),
+            ([50_000, 250_000], 1, 250_000), ([400_000, 500_000], 0, 400_000),
+        ] as [([UInt32], Int, UInt32)] {
+            let rig = Rig()
+            try await rig.load()
+            try await rig.act(.start(stage: 2, by: "ann"))
+            try await rig.load(change(shares))
+            #expect(await rig.standing?.state.pause == .fileChanged)
+            #expect(await rig.weights["gateway"] == 250_000)
+            #expect(await rig.standing?.state.stage == stage, "\(shares)")
+            try await rig.act(.resume(by: "ann"))
+            #expect(await rig.standing?.state.share == share, "\(shares)")
+        }
+    }
+
     @Test("Whoever resumes a plan that was paused by hand is told that the file has changed since")
     func changedWhilePaused() async throws {
         let rig = Rig()

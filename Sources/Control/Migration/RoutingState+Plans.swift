@@ -218,7 +218,9 @@ extension RoutingState {
                 standing.stageSince = present.stageSince
                 standing.fullSince = present.fullSince
                 standing.baseline = present.baseline
-                standing.state.stage = min(standing.state.stage, spec.plan.stages.count - 1)
+                if !standing.ownsWeights {
+                    standing.state.stage = min(standing.state.stage, spec.plan.stages.count - 1)
+                }
                 if standing.ownsWeights, (present.plan.from, present.plan.to) != (spec.plan.from, spec.plan.to) {
                     self.changeSides(of: &standing)
                 }
@@ -231,6 +233,7 @@ extension RoutingState {
                 standing.baseline = record.baseline
             }
             self.inheritedPlans[spec.plan.name] = nil
+            if isChanged, standing.ownsWeights { Self.findPlace(of: &standing.state, in: spec.plan) }
             if standing.ownsWeights, self.keepWeights(of: standing, configuration, isSamePlan: !isChanged) {
                 isChanged = true
             }
@@ -248,6 +251,20 @@ extension RoutingState {
         }
         self.plans = plans
         return notes
+    }
+
+    /// Where a plan stands whose stages are others now: never at one that gives more than is in force, or whoever resumes it would
+    /// take the share there without any evidence.
+    private static func findPlace(of state: inout PlanState, in plan: PlanSpec) {
+        let share = state.share
+        var stage = min(state.stage, plan.stages.count - 1)
+        if plan.weight(stage) > share {
+            stage = plan.stages.indices.last { plan.weight($0) <= share && plan.stages[$0].kind != .retire } ?? 0
+        }
+        guard stage != state.stage || plan.weight(stage) != share else { return }
+        state.stage = stage
+        state.held = 0
+        state.patienceFrom = 0
     }
 
     /// It leads between other sides from now on: what was counted, and what it went back from, is of those that were before.
