@@ -135,6 +135,14 @@ import Traffic
         #expect(needs == [NeedCount(route: "all", template: "/candidate/*?x", cause: .onlyRoute, count: 1)])
         let others = stage.core.needs.take()
         #expect(others.isEmpty)
+
+        // Turned off already, it is needed all the same.
+        _ = try stage.offer()
+        let failed = stage.begin(Self.get)
+        failed.isReused = false
+        failed.attemptFailed(.reset)
+        let unanswered = stage.core.needs.take()
+        #expect(unanswered == needs)
     }
 
     @Test("A key counts once a second; others of the same moment count by themselves")

@@ -59,9 +59,9 @@ extension Exchange {
         record.with { $0.count(end, isNew: member == stage.to, microseconds: microseconds) }
     }
 
-    /// Notes who needed the watched side, and why.
+    /// Notes who needed the watched side, and why; also whom it did not answer, for whoever asks for it needs it all the same.
     func noteNeed(_ route: RoutePlan) {
-        guard self.isProxied, let member = self.placement.member, member == route.watchedMember else { return }
+        guard let member = self.placement.member, member == route.watchedMember else { return }
         let cause: NeedCause =
             if self.placement.isForced {
                 .override
