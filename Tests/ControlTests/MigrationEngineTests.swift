@@ -115,6 +115,22 @@ import Traffic
         #expect(rig.bench.registry.mirrorRecord("move").seen.take().isEmpty)
     }
 
+    @Test("Whatever an operator says, their words are in the journal")
+    func words() async throws {
+        let rig = Rig()
+        try await rig.load()
+        for (event, word) in [
+            (PlanEvent.start(by: "ann"), "started"), (.pause(.byHand, by: "ann"), "paused"),
+            (.resume(by: "ann"), "resumed"), (.stop(restore: false, by: "ann"), "stopped"),
+        ] {
+            _ = try await rig.engine.act(
+                "move", event, reason: "because of \(word)", origin: ChangeOrigin(.api, who: "ann"), ifMatch: [],
+                dryRun: false)
+            let entry = await rig.bench.publisher.entries.last { $0.subject == "move" }
+            #expect(entry?.detail.hasPrefix(word) == true && entry?.reason == "because of \(word)", "\(word)")
+        }
+    }
+
     @Test("Of two who say `advance` at once the second is told that it has moved, and skips no stage")
     func advanceTwice() async throws {
         let rig = Rig()

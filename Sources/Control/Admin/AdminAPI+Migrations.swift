@@ -38,9 +38,11 @@ extension AdminAPI {
                 let name = try Self.segment("name", context)
                 try Self.check(request, parameters: ["dryRun"])
                 let dryRun = try Self.flag("dryRun", request)
-                let event = try await AdminJSON.input(request).planEvent(verb, by: context.origin.who)
+                let input = try await AdminJSON.input(request)
+                let event = try input.planEvent(verb, by: context.origin.who)
                 let answer = try await Self.engine(plane).answer(
-                    name, event, origin: context.origin, ifMatch: Self.tags(request.headers[.ifMatch]), dryRun: dryRun)
+                    name, event, reason: input.reason, origin: context.origin,
+                    ifMatch: Self.tags(request.headers[.ifMatch]), dryRun: dryRun)
                 return try AdminJSON.response(answer.body, headers: [.eTag: answer.etag])
             }
         }
@@ -53,6 +55,12 @@ extension AdminAPI {
 }
 
 extension JSONInput {
+    /// What an object has as `reason`; empty: none.
+    fileprivate var reason: String {
+        guard case .object(let members) = self, case .string(let text)? = members["reason"] else { return "" }
+        return text
+    }
+
     /// `{"reason": TEXT, "force": BOOL, "stage": N, "restore": BOOL}`, of which each verb knows some; all may be left out where
     /// the verb does not need them.
     func planEvent(_ verb: PlanVerb, by who: String) throws(ChangeRefused) -> PlanEvent {

@@ -36,9 +36,10 @@ extension MigrationEngine {
 
     /// An operator's word, and how the plan stands then.
     package func answer(
-        _ name: String, _ event: PlanEvent, origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
     ) async throws(ChangeRefused) -> (body: MigrationChangeBody, etag: String) {
-        let outcome = try await self.act(name, event, origin: origin, ifMatch: ifMatch, dryRun: dryRun)
+        let outcome = try await self.act(
+            name, event, reason: reason, origin: origin, ifMatch: ifMatch, dryRun: dryRun)
         let view = await self.publisher.current
         var forecast: PlanForecast?
         if dryRun {

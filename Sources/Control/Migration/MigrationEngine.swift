@@ -220,7 +220,7 @@ package actor MigrationEngine {
 
     /// An operator's word. Facts are looked up anew: what the last tick saw may be a second old.
     package func act(
-        _ name: String, _ event: PlanEvent, origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
     ) async throws(ChangeRefused) -> PlanOutcome {
         let view = await self.publisher.current
         guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
@@ -229,6 +229,7 @@ package actor MigrationEngine {
         self.readings[name] = reading
         var change = self.change(event, of: standing, reading)
         change.ifMatch = ifMatch
+        change.reason = reason
         // What goes on goes on from what was looked at; what goes back or stops goes back from wherever it is.
         switch event {
         case .start, .approve, .advance, .resume: change.epoch = standing.state.epoch

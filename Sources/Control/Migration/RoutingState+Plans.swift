@@ -12,6 +12,8 @@ package struct PlanChange: Sendable {
     /// What the present stage has counted; kept where the next one is compared with it.
     package var baseline: StageBaseline?
     package var ifMatch: [String] = []
+    /// The operator's own words.
+    package var reason = ""
     /// The run that it was seen of; nil: whichever runs.
     package var epoch: UInt64?
 
@@ -23,6 +25,16 @@ package struct PlanChange: Sendable {
         self.facts = facts
         self.evidence = evidence
         self.baseline = baseline
+    }
+}
+
+extension PlanAction.Word {
+    /// What an operator has asked for, whose words belong to it; the others are what came of it.
+    fileprivate var isOperators: Bool {
+        switch self {
+        case .started, .advanced, .approved, .paused, .resumed, .retreating, .stopped, .weighed: true
+        case .waiting, .frozen, .inconclusive, .blocked, .retreated, .complete, .wouldRetreat: false
+        }
     }
 }
 
@@ -71,7 +83,7 @@ extension RoutingState {
         if before.phase != step.state.phase { standing.since = wall }
         var transition = self.unchanged
         for action in step.actions {
-            self.carryOut(action, of: standing, before, change.evidence, &transition)
+            self.carryOut(action, of: standing, before, change, &transition)
         }
         self.follow(standing, wall: wall)
         // Most ticks change nothing but the time that was held.
@@ -90,7 +102,7 @@ extension RoutingState {
     }
 
     private mutating func carryOut(
-        _ action: PlanAction, of standing: PlanStanding, _ before: PlanState, _ evidence: String?,
+        _ action: PlanAction, of standing: PlanStanding, _ before: PlanState, _ change: PlanChange,
         _ transition: inout Transition
     ) {
         let plan = standing.plan
@@ -99,8 +111,9 @@ extension RoutingState {
             transition.notes.append(
                 Transition.Note(
                     what: word == .wouldRetreat ? .wouldRetreat : .migration, subject: plan.name,
-                    detail: PlanWords.detail(word, of: standing, before: before), reason: reason, evidence: evidence,
-                    forced: forced))
+                    detail: PlanWords.detail(word, of: standing, before: before),
+                    reason: word.isOperators && !change.reason.isEmpty ? change.reason : reason,
+                    evidence: change.evidence, forced: forced))
         case .table(let share, _):
             // Who goes back raises nothing: a route that a hand has taken lower stays there.
             let isBack = standing.state.phase == .retreating || standing.state.phase == .retreated
