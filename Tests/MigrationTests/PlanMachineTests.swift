@@ -224,6 +224,21 @@ struct PlanMachineTests {
         #expect(try self.machine.step(stopped, .start(stage: 4, by: "ann"), facts).state.share == 1_000_000)
     }
 
+    @Test("A stop that restores the file's weights passes the guard; one that does not is always taken")
+    func restores() throws {
+        var facts = Fixture.facts(0)
+        #expect(
+            try self.machine.step(Fixture.state(.running), .stop(restore: true, by: "a"), facts).actions.last
+                == .restoreFile)
+        facts.objection = "no endpoint"
+        #expect(throws: PlanRefusal.unrestorable("no endpoint")) {
+            try self.machine.step(Fixture.state(.running), .stop(restore: true, by: "a"), facts)
+        }
+        #expect(
+            try self.machine.step(Fixture.state(.running), .stop(restore: false, by: "a"), facts).state.phase
+                == .stopped)
+    }
+
     @Test("Where nothing was judged nothing has passed")
     func nothingJudged() throws {
         let none = Fixture.facts(0, GateBook.Judgement())

@@ -124,6 +124,10 @@ enum PlanWords {
         case .guarded(let objection):
             return conflict(
                 "the guard objects: \(objection); if it is meant, ask with \"force\": true and a reason")
+        case .unrestorable(let objection):
+            return conflict(
+                "the guard objects to the file's weights: \(objection); without \"restore\" it stops and they stay as they are, "
+                    + "and then they can be set by hand")
         case .cooldown(let left):
             return conflict(
                 "it went back a short while ago: \(Wording.duration(seconds: Double(left) / 1_000)) are left of the "

@@ -36,7 +36,7 @@ package struct PlanMachine: Sendable {
         case .weighed(let share, let isRise, let who, let force, let reason):
             try self.weighed(state, share, isRise: isRise, by: who, force: force, reason: reason)
         case .resume(let who): try self.resume(state, facts, by: who)
-        case .stop(let restore, let who): try self.stop(state, restore: restore, by: who)
+        case .stop(let restore, let who): try self.stop(state, facts, restore: restore, by: who)
         }
     }
 
@@ -372,8 +372,12 @@ package struct PlanMachine: Sendable {
         return Step(state: state, actions: actions)
     }
 
-    private func stop(_ state: PlanState, restore: Bool, by who: String) throws(PlanRefusal) -> Step {
+    private func stop(
+        _ state: PlanState, _ facts: PlanFacts, restore: Bool, by who: String
+    ) throws(PlanRefusal) -> Step {
         guard state.phase.isActive || state.phase == .retreated else { throw .state(state.phase) }
+        // The file may give the new side more than it has: that is a rise as any other.
+        if restore, let objection = facts.objection { throw .unrestorable(objection) }
         var state = state
         state.phase = .stopped
         state.ticked = nil

@@ -169,6 +169,8 @@ package enum PlanRefusal: Error, Sendable, Equatable {
     /// It has taken another step since what was asked for was looked at.
     case moved
     case guarded(String)
+    /// What the guard says against the file's weights.
+    case unrestorable(String)
     case cooldown(left: Int64)
     case gatesFail
     case gatesNotPassed
