@@ -24,7 +24,7 @@ native() { # NAME…, into $build/c
     done >"$build/c/module.modulemap"
 }
 flags+=(-I "$build/c")
-for target in ${2:-Head Chunked Proxy Comparison Frames TLS}; do
+for target in ${2:-Head Chunked Proxy Comparison Frames Answers TLS}; do
     tests=HTTPWireTests modules=(HTTPWire) others=()
     case $target in
     Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
@@ -33,7 +33,7 @@ for target in ${2:-Head Chunked Proxy Comparison Frames TLS}; do
         tests=ComparisonTests modules=(JSONText Traffic Migration Comparison)
         others=(../Tests/ComparisonTests/ComparisonInvariants.swift)
         ;;
-    Frames) tests=HTTP2Tests modules=(HTTPWire HTTP2) others=(-lnghttp2) ;;
+    Frames | Answers) tests=HTTP2Tests modules=(HTTPWire HTTP2) others=(-lnghttp2) ;;
     TLS)
         tests=ReactorTests modules=(Traffic Reactor)
         native CEpoll CCrypt COpenSSL

@@ -4,21 +4,37 @@ import Testing
 
 /// Inputs that fuzzing once found, or started from, again in every run: whole and in pieces they read alike.
 @Suite struct FuzzCaseTests {
-    private static let cases: [URL] = {
+    private static func cases(_ name: String) -> [URL] {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "FuzzCases/frames")
+            "FuzzCases/\(name)")
         return ((try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? [])
             .sorted { $0.path < $1.path }
-    }()
+    }
 
-    @Test func thereAreCases() { #expect(Self.cases.count >= 2) }
+    @Test(arguments: ["frames", "answers"]) func thereAreCases(_ name: String) {
+        #expect(Self.cases(name).count >= 2)
+    }
 
-    @Test(arguments: Self.cases) func replay(_ file: URL) throws {
+    /// A client's bytes, as a server takes them.
+    @Test(arguments: Self.cases("frames")) func frames(_ file: URL) throws {
+        try self.replay(file) { Peer(greeted: false) }
+    }
+
+    /// A server's, as a client takes them that has asked for four things.
+    @Test(arguments: Self.cases("answers")) func answers(_ file: URL) throws {
+        try self.replay(file) {
+            var peer = Peer(role: .client, greeted: false)
+            for number in 0..<4 { _ = peer.open(isEnd: number < 2) }
+            return peer
+        }
+    }
+
+    private func replay(_ file: URL, _ peer: () -> Peer) throws {
         let bytes = Array(try Data(contentsOf: file).dropFirst())
-        var whole = Peer(greeted: false)
+        var whole = peer()
         whole.send(bytes)
         for size in 1...32 {
-            var pieces = Peer(greeted: false)
+            var pieces = peer()
             for start in stride(from: 0, to: bytes.count, by: size) {
                 pieces.send(Array(bytes[start..<min(start + size, bytes.count)]))
             }
