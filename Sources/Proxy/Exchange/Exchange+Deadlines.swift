@@ -55,7 +55,7 @@ extension Exchange {
         case .flush: at = min(self.deadline, now + self.answerBodyIdle / 2 + 1)
         case .answerHead: at = min(self.deadline, now + Self.downCheck)
         case .restOfRequest: at = min(self.bodyDeadline, self.restDeadline)
-        case .credentials, .queue, .dial, .answerBody, .bothBodies, .tunnel, .tunnelHalfClosed: at = self.deadline
+        case .credentials, .queue, .dial, .answerBody, .bothBodies, .tunnel: at = self.deadline
         }
         self.core.wheel.schedule(self.slot, at: at)
     }
@@ -114,7 +114,7 @@ extension Exchange {
             if self.tookBytes(client.unacknowledged(self.clientStream)) { self.deadline = now + self.answerBodyIdle }
             guard now >= self.deadline else { return self.arm() }
             self.abandonClient()
-        case .tunnel, .tunnelHalfClosed:
+        case .tunnel:
             guard now >= self.deadline else { return self.arm() }
             self.cutTunnel()
         }

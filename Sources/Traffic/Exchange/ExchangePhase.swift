@@ -92,7 +92,7 @@ package struct ExchangePhase: Sendable, Equatable {
     /// Which deadline runs. `clientHolds`: bytes wait for the client to take them; `endpointHolds`: for the endpoint.
     package func wait(clientHolds: Bool, endpointHolds: Bool) -> Wait {
         switch self.answer {
-        case .tunnel: return self.hasClientEnded || self.hasEndpointEnded ? .tunnelHalfClosed : .tunnel
+        case .tunnel: return .tunnel
         case .whole:
             if clientHolds { return .flush }
             return self.request == .arriving || endpointHolds ? .restOfRequest : .none

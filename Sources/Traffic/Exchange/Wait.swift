@@ -22,8 +22,6 @@ package enum Wait: Sendable, Equatable {
     case restOfRequest
     /// A client that does not take its answer; `timeouts.responseBodyIdle`. Exceeded: it is reset.
     case flush
-    /// `timeouts.tunnelIdle`.
+    /// `timeouts.tunnelIdle`, or `timeouts.tunnelHalfClosed` once one side has ended.
     case tunnel
-    /// `timeouts.tunnelHalfClosed`.
-    case tunnelHalfClosed
 }
