@@ -412,6 +412,7 @@ class DashboardTest(unittest.TestCase):
         page.until(lambda: "Changes cannot be agreed on" in page.text("#sentence") or "down" in page.text("#sentence"), "what is wrong")
         page.until(lambda: page.one("#replicas").is_displayed(), "the replicas")
         self.assertIn("cut off for", page.text("#replicas-note"))
+        self.check_accessibility(page)
         page.until(lambda: "down" in page.text("#sentence"), "the side is down")
         page.one("#retreat").click()
         page.one("#ask-reason").send_keys("it is down", Keys.ENTER)

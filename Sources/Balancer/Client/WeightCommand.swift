@@ -44,8 +44,10 @@ struct WeightCommand: AsyncParsableCommand {
     var save = false
 
     @Flag(
-        help:
-            "Only on the replica that is asked, while it cannot ask the others: back to what the file says. Needs --reason."
+        help: """
+            Only on the replica that is asked, while it cannot ask the others: back to what the file says, or away from a side that is \
+            not available. Needs --reason.
+            """
     )
     var local = false
 
