@@ -14,6 +14,8 @@ package struct LiveDocument: Sendable, Equatable {
     /// brings stays whole until the next, as far as there is room: others read it here before the journal has it.
     static let recentLimit = 64
     static let recentBytes = 64 << 10
+    /// So many splits and endpoints leave room for those.
+    private static let fewEntries = 1_000
 
     /// A route's weights over those of the files that say `fileWeights`.
     package struct Split: Sendable, Equatable {
@@ -126,7 +128,7 @@ extension LiveDocument {
             kept += 1
         }
         self.recent.removeFirst(self.recent.count - kept)
-        guard bytes > Self.recentBytes else { return }
+        guard bytes > Self.recentBytes || self.routes.count + self.endpoints.count > Self.fewEntries else { return }
         // The last one stays whatever it weighs: replicas are told by it.
         var excess = self.json.bytes.count - Self.sizeLimit
         while excess > 0, self.recent.count > 1 { excess -= self.recent.removeFirst().bytes.count + 1 }

@@ -122,6 +122,22 @@ struct LiveDocumentTests {
         #expect((try? document.text()) == nil)
     }
 
+    @Test("A document that is nearly full tells of fewer changes rather than refuse one")
+    func nearlyFull() throws {
+        var edit = SharedEdit()
+        for route in 0..<5_300 {
+            edit.routes["route-with-a-name-\(route)"] = LiveDocument.Split(
+                weights: ["core": 1, "gateway": 2], fileWeights: ["core": 1, "gateway": 3])
+        }
+        var document = LiveDocument().edited(by: edit, changes: [Self.change("first")])
+        for number in 0..<30 {
+            document = document.edited(
+                by: SharedEdit(), changes: [Self.change("\(number)", detail: String(repeating: "x", count: 500))])
+        }
+        #expect(try document.text().count <= LiveDocument.sizeLimit)
+        #expect((1..<20).contains(document.changes(after: 0).changes.count) && document.tells(of: "29"))
+    }
+
     @Test("What one write brings stays whole until the next, as far as there is room")
     func bulk() throws {
         let many = (0..<2_000).map { Self.change("m\($0)", detail: String(repeating: "x", count: 200)) }
