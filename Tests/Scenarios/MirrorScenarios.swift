@@ -224,4 +224,54 @@ import Testing
         let kept = try next.json("/api/v1/migrations/move/differences")["classes"] as? [[String: Any]] ?? []
         #expect(kept.count == 4 && kept.allSatisfy { $0["state"] as? String == "accepted" }, "\(kept)")
     }
+
+    @Test("Copies take a bounded part of the process's descriptors, whatever the plan allows to each endpoint")
+    func descriptors() throws {
+        let old = try ScriptedUpstream.plain("old")
+        defer { old.stop() }
+        // Answers long after every request of this test: each copy keeps its connection.
+        let new = try ScriptedUpstream.answering { _, _ in
+            usleep(3_000_000)
+            return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        }
+        defer { new.stop() }
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        try BalancerProcess.write(
+            Routes.configuration(
+                upstreams: [("core", [old.port]), ("gateway", [new.port])],
+                routes: #"{"name": "api", "match": {"path": "/"}, "split": {"core": 1, "gateway": 0}}"#,
+                top: """
+                    "state": {"path": "\(folder)/state.sqlite"},
+                    "migrations": [{"name": "move", "routes": ["api"], "from": "core", "to": "gateway",
+                      "stages": [{"mirror": 100, "hold": "10h"}, {"share": 100, "hold": "1h"}],
+                      "mirror": {"connections": 64}}]
+                    """), to: folder + "/routes.json")
+        let program = try Program(
+            path: "/usr/bin/prlimit",
+            [
+                "--nofile=128:128", Program.path("balancer"), "serve", "--config", folder + "/routes.json", "--workers",
+                "1",
+            ])
+        func port(_ prefix: String) throws -> UInt16 {
+            try program.await { line in
+                line.hasPrefix(prefix) ? line.split(separator: ":").last.flatMap { UInt16($0) } : nil
+            }
+        }
+        let (admin, listener) = (try port("admin "), try port("listening public "))
+        _ = try program.await { $0 == "ready" ? true : nil }
+        let started = try Program.run("balancer", ["migration", "move", "start", "--admin", "127.0.0.1:\(admin)"])
+        try #require(started.status == 0, "\(started)")
+        let connection = try RawConnection(port: listener)
+        var reader = MessageReader(connection)
+        for _ in 0..<40 {
+            connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            #expect(try reader.message().text == "old")
+        }
+        // A thirty-second part of 128 is less than the least that they may have.
+        #expect(eventually { new.connections == 8 }, "\(new.connections)")
+        connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        #expect(try reader.message().text == "old")
+        #expect(new.connections == 8)
+    }
 }
