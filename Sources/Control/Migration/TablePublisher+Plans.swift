@@ -56,6 +56,12 @@ extension TablePublisher {
         }
         let isRise = self.raises(transition, of: change.name)
         if !dryRun {
+            if self.agreement != nil {
+                // By this word the next process knows what is still to be proposed to the others.
+                for index in transition.notes.indices where transition.notes[index].before?.weights != nil {
+                    transition.notes[index].evidence = "detached"
+                }
+            }
             let entries = try await self.intend(
                 transition, to: next, origin, forced: change.isForced,
                 mayBeLate: !isRise || change.isForced)
@@ -76,7 +82,9 @@ extension TablePublisher {
     private func detach(_ transition: Transition, _ next: inout RoutingState, _ origin: ChangeOrigin) {
         for reweighting in transition.reweightings where reweighting.before != reweighting.after {
             let route = reweighting.route
-            guard let note = transition.notes.first(where: { $0.subject == route }) else { continue }
+            guard var note = transition.notes.first(where: { $0.subject == route }) else { continue }
+            // Of all of them it is a change of weights: the others have no such plan under way.
+            note.what = .weights
             var edit = SharedEdit()
             edit.routes[route] = .some(
                 next.live[route].map { LiveDocument.Split(weights: $0.weights, fileWeights: $0.fileWeights) })

@@ -112,6 +112,8 @@ import Traffic
             _ = try await Self.step(.tick, .fail, on: first)
             #expect(await first.publisher.current.state.plans["move"]?.state.phase == .retreated)
             #expect(await first.weights()["gateway"] == 0)
+            let entry = await first.publisher.entries.last { $0.what == .migration && $0.subject == "api" }
+            #expect(entry?.evidence == "detached" && entry?.after?.weights?["gateway"] == 0)
             // Whatever they agree on next, it is back.
             #expect(await happens { await replicas[1].weights()["gateway"] == 0 })
             _ = try await replicas[1].publisher.setAdministrative(
