@@ -22,6 +22,7 @@ import Traffic
         }
         func openClasses(migration: String) async -> [String] { [] }
         func unproven(migration: String) async -> [String] { [] }
+        func note(seen: [SeenRequest], migration: String) async {}
     }
 
     /// Remembers which requests it was told of, and says that they prove nothing.

@@ -34,10 +34,6 @@ package protocol MirrorEvidence: Sendable {
     func note(seen: [SeenRequest], migration: String) async
 }
 
-extension MirrorEvidence {
-    package func note(seen: [SeenRequest], migration: String) async {}
-}
-
 /// The other replicas, where there are any: one of them leads, and judges what all have counted.
 package protocol PlanPeers: Sendable {
     /// Whether this replica takes plans' steps, and why no share may rise now (nil: it may).

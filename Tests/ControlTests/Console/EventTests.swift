@@ -12,15 +12,15 @@ import Testing
         return "\(method) /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\(credentials)\r\n"
     }
 
-    /// Ticks until the body has ended; the rig's own clock stands.
+    /// Ticks until the body has ended; the rig's own clock stands. Whoever does not get to read within eight ticks is cut.
     private static func ticking<Value: Sendable>(
-        _ rig: AdminRig, limits: AdminLimits = AdminLimits(), _ body: @escaping @Sendable (UInt16) throws -> Value
+        _ rig: AdminRig, limits: AdminLimits = AdminLimits(), milliseconds: Int = 2, _ body: @escaping @Sendable (UInt16) throws -> Value
     ) async throws -> Value {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 while !Task.isCancelled {
                     await rig.plane.events.tick()
-                    try? await Task.sleep(for: .milliseconds(2))
+                    try? await Task.sleep(for: .milliseconds(milliseconds))
                 }
             }
             defer { group.cancelAll() }
@@ -62,7 +62,7 @@ import Testing
     func bounded() async throws {
         let rig = AdminRig()
         try await rig.load()
-        try await Self.ticking(rig) { port in
+        try await Self.ticking(rig, milliseconds: 100) { port in
             let followers = try (0..<EventClients.limit).map { _ in try RawConnection(port: port) }
             for follower in followers {
                 follower.send(Self.request())
