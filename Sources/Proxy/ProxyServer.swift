@@ -23,7 +23,7 @@ package final class ProxyServer: DataPlane {
     /// will be published: those where this process listens are refused there.
     package init(
         workers count: Int, table: RoutingTable, registry: EndpointRegistry, accessLog: AccessLogSink?,
-        pacing: TurnPacing = .standard
+        spans: SpanQueue? = nil, pacing: TurnPacing = .standard
     ) throws(SystemError) {
         var limit = rlimit()
         let known = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
@@ -31,10 +31,10 @@ package final class ProxyServer: DataPlane {
         let count = max(1, count)
         let (troubles, trouble) = AsyncStream<ListenerTrouble>.makeStream(bufferingPolicy: .bufferingNewest(64))
         self.listenerTroubles = troubles
-        let mirror = try MirrorLoop()
+        let mirror = try MirrorLoop(spans: spans)
         self.mirror = mirror
         let admission = Admission(
-            accessLog: accessLog, mirror: mirror.intake,
+            accessLog: accessLog, mirror: mirror.intake, spans: spans,
             ceiling: Admission.ceiling(descriptors: descriptors, workers: count),
             processors: count, trouble: trouble)
         self.connectionCeiling = admission.ceiling

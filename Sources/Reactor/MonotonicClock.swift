@@ -19,4 +19,11 @@ package enum MonotonicClock {
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(time.tv_sec) &* 1_000 &+ UInt64(time.tv_nsec) / 1_000_000
     }
+
+    /// Microseconds since 1970.
+    package static func wallMicroseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) &* 1_000_000 &+ UInt64(time.tv_nsec) / 1_000
+    }
 }

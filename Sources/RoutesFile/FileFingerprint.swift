@@ -5,7 +5,7 @@ import JSONText
 enum FileFingerprint {
     private static let own: Set<String> = [
         "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover", "state",
-        "cluster",
+        "cluster", "tracing",
     ]
 
     /// 16 digits. Members count in any order, numbers as they are written.

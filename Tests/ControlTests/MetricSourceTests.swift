@@ -80,7 +80,13 @@ struct MetricSourceTests {
             ("balancer_admin_connections_refused_total", 74), ("balancer_admin_denied_total", 75),
             ("balancer_log_lines_dropped_total", 76), ("balancer_config_last_reload_successful", 0),
         ]
-        self.expect(expected, on: await self.page([worker, worker]).render())
+        var page = await self.page([worker, worker])
+        page.tracing = TracingFigures(spans: 81, dropped: [("queue", 82), ("refused", 83)])
+        expected += [
+            ("balancer_tracing_spans_total", 81), (#"balancer_tracing_dropped_total{reason="queue"}"#, 82),
+            (#"balancer_tracing_dropped_total{reason="refused"}"#, 83),
+        ]
+        self.expect(expected, on: page.render())
     }
 
     @Test("Listeners and endpoints")

@@ -214,8 +214,10 @@ struct MetricsTests {
             }
         }
         #expect(Set(seen).count == seen.count)
-        // Those of replicas are told only where there are any.
-        let expected = MetricName.allCases.map(\.rawValue).filter { !$0.hasPrefix("balancer_cluster_") }
+        // Those of replicas are told only where there are any, and those of traces where requests are traced.
+        let expected = MetricName.allCases.map(\.rawValue).filter {
+            !$0.hasPrefix("balancer_cluster_") && !$0.hasPrefix("balancer_tracing_")
+        }
         #expect(Set(seen) == Set(expected))
     }
 

@@ -14,6 +14,9 @@ final class MirrorRig: Sendable {
     private let pairs: Task<Void, Never>
     private let seen = Seen()
 
+    /// What was traced.
+    let spans = SpanQueue()
+
     /// All live requests go to `old`, and copies of `share` of a million to `new`.
     init(
         _ old: UInt16, _ new: UInt16, share: UInt32 = 1_000_000, keepsPairs: Bool = true,
@@ -39,7 +42,7 @@ final class MirrorRig: Sendable {
         change(&route, &spec)
         spec.routes = [route]
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
-        let server = try ProxyServer(workers: 1, table: empty, registry: registry, accessLog: nil)
+        let server = try ProxyServer(workers: 1, table: empty, registry: registry, accessLog: nil, spans: self.spans)
         try server.start()
         let table = RoutingTable(spec: spec, generation: 1, registry: registry)
         await server.publish(table)

@@ -53,6 +53,48 @@ import Traffic
         #expect(rig.allDropped == 0)
     }
 
+    @Test("Of a traced request the copy hangs on the request's span, beside the attempt that was answered")
+    func traced() async throws {
+        let old = try ScriptedUpstream.plain("x")
+        let new = try ScriptedUpstream.plain("x")
+        let rig = try await MirrorRig(old.port, new.port) { _, spec in
+            spec.tracing = TracingSpec(endpoint: "http://a/")
+        }
+        let trace = "0af7651916cd43dd8448eb211c80319c"
+        let brought = "traceparent: 00-\(trace)-b7ad6b7169203331-03\r\ntracestate: a=b\r\n"
+        for (number, fields) in [brought, "traceparent: nonsense\r\ntracestate: a=b\r\n", ""].enumerated() {
+            _ = try rig.request("/\(number)?token=secret", fields: fields)
+            try rig.awaitPairs(number + 1)
+            var spans: [SpanRecord] = []
+            #expect(
+                eventually {
+                    spans += rig.spans.takeAll()
+                    return spans.count == 3
+                }, "\(spans.count)")
+            func only(_ kind: SpanRecord.Kind) throws -> SpanRecord { try #require(spans.first { $0.kind == kind }) }
+            let (request, attempt, copy) = (try only(.request), try only(.attempt), try only(.copy))
+            #expect(request.parent == (number == 0 ? 0xB7AD_6B71_6920_3331 : 0))
+            #expect(
+                (request.trace == TraceID(high: 0x0AF7_6519_16CD_43DD, low: 0x8448_EB21_1C80_319C)) == (number == 0))
+            #expect(attempt.parent == request.span && copy.parent == request.span && copy.link == attempt.span)
+            #expect(attempt.trace == request.trace && copy.trace == request.trace)
+            #expect((request.upstream, attempt.upstream, copy.upstream) == ("old", "old", "new"))
+            #expect((request.mirror, attempt.mirror, copy.mirror) == ("", "", "move"))
+            #expect(spans.allSatisfy { $0.status == 200 && !$0.isError && $0.epoch == 3 && $0.route == "api" })
+            #expect(spans.allSatisfy { $0.path == Array("/\(number)".utf8) && $0.ended >= $0.began })
+            let (live, copied) = (try #require(old.requests.last), try #require(new.requests.last))
+            for (message, span) in [(live, attempt), (copied, copy)] {
+                let field = try #require(message.field("traceparent"))
+                #expect(field.hasSuffix(number == 0 ? "-03" : "-01") && field.count == 55, "\(field)")
+                #expect(UInt64(field.split(separator: "-")[2], radix: 16) == span.span, "\(field)")
+                #expect(UInt64(field.split(separator: "-")[1].prefix(16), radix: 16) == request.trace.high, "\(field)")
+                #expect(message.fields.count { $0.name.lowercased() == "traceparent" } == 1)
+                // What is noted of another trace says nothing of a new one.
+                #expect(message.field("tracestate") == (number == 0 ? "a=b" : nil))
+            }
+        }
+    }
+
     @Test("The share is exact, and copies use their connections again")
     func share() async throws {
         let old = try ScriptedUpstream.plain("x")

@@ -24,6 +24,8 @@ struct DefaultTests {
             // Of some the presence alone says something, and some have a key that they must have.
             let needsMembers = ["guard"].contains(section) || !members.isEmpty
             return Document(top: needsMembers ? #""\#(section)": { \#(members) },"# : "")
+        case "tracing":
+            return Document(top: #""tracing": { \#(joined(#""endpoint": "http://a/""#, members)) },"#)
         case "http2Limits": return Document(top: #""limits": { "http2": { \#(members) } },"#)
         case "tlsLimits": return Document(top: #""limits": { "tls": { \#(members) } },"#)
         case "upstream": return Document(core: joined(core, members))

@@ -10,6 +10,7 @@ struct RobustnessTests {
         Document(
             top: """
                 "admin": false, "accessLog": { "path": "x" }, "operationalLog": { "level": "info" }, "workers": 2,
+                "tracing": { "endpoint": "http://c:4318/v1", "sample": 0.25, "service": "b" },
                 "takeover": { "path": "/s" }, "trustedProxies": ["10.0.0.0/8"], "errors": { "reason": true },
                 "forwarding": { "via": "b" }, "timeouts": { "connect": "1.5s" }, "limits": { "body": "1.5KiB" },
                 """,

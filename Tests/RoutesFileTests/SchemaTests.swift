@@ -63,6 +63,7 @@ struct SchemaTests {
             "": ["listeners", "upstreams", "routes"], "listener": ["name", "address"],
             "listenerTLS": ["certificates"], "certificate": ["certificate", "key"],
             "clientCertificates": ["ca", "mode"], "operationalLog": ["level"],
+            "tracing": ["endpoint"],
             "batching": ["enabled"], "proxyProtocol": ["from"],
             "adminToken": ["name", "role", "sha256"], "adminTLS": ["certificate", "key"],
             "rateLimit": ["name", "key", "rate"], "basicAuth": ["realm"],

@@ -23,6 +23,7 @@ struct FingerprintTests {
         route.compression = CompressionSpec()
         route.migration = MigrationTraffic(name: "plan", from: 0, to: 0)
         var spec = TableSpec()
+        spec.tracing = TracingSpec(endpoint: "http://a/")
         spec.upstreams = [core]
         spec.routes = [route, RouteSpec(name: "old", action: .redirect(RedirectSpec()))]
         return spec
@@ -46,8 +47,12 @@ struct FingerprintTests {
             TableSpec(),
             self.list(
                 { $0.timeouts.drain = 7 }, { $0.limits.body = 7 }, { $0.buffering.request = 7 },
-                { $0.forwarding.via = "seven" }, { $0.explainErrors = false }, { $0.upstreams = [] },
-                { $0.routes.removeLast() }))
+                { $0.forwarding.via = "seven" }, { $0.explainErrors = false }, { $0.tracing = nil },
+                { $0.upstreams = [] }, { $0.routes.removeLast() }))
+        add(
+            TracingSpec(endpoint: ""),
+            self.list(
+                { $0.tracing?.endpoint = "http://b/" }, { $0.tracing?.sample = 0.5 }, { $0.tracing?.service = "c" }))
         add(
             Timeouts(),
             self.numbers(
@@ -135,8 +140,8 @@ struct FingerprintTests {
             self.list(
                 { $0.routes[0].migration?.name = "c" }, { $0.routes[0].migration?.from += 1 },
                 { $0.routes[0].migration?.to += 1 }, { $0.routes[0].migration?.epoch += 1 },
-                { $0.routes[0].migration?.mirrorShare += 1 }, { $0.routes[0].migration?.settle += 1 },
-                { $0.routes[0].migration?.mirror.methods = ["GET"] }))
+                { $0.routes[0].migration?.stage += 1 }, { $0.routes[0].migration?.mirrorShare += 1 },
+                { $0.routes[0].migration?.settle += 1 }, { $0.routes[0].migration?.mirror.methods = ["GET"] }))
         add(
             MirrorSpec(),
             self.list(

@@ -51,7 +51,7 @@ struct TableTests {
     @Test("Every property of a specification is part of the fingerprint: who adds one adds it there and here")
     func properties() {
         let counts: [(Any, Int)] = [
-            (TableSpec(), 7), (Timeouts(), 17), (Limits(), 14), (HTTP2LimitsSpec(), 5), (TLSLimits(), 3),
+            (TableSpec(), 8), (Timeouts(), 17), (Limits(), 14), (HTTP2LimitsSpec(), 5), (TLSLimits(), 3),
             (BufferingSpec(), 1),
             (ForwardingSpec(), 8),
             (UpstreamSpec(name: ""), 16), (UpstreamTLS(), 6), (RetrySpec(), 3), (ProbeSpec(), 10), (PassiveSpec(), 8),
@@ -61,7 +61,7 @@ struct TableTests {
             (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
             (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
             (HeaderSetting(name: "", value: ""), 2), (BasicAuthSpec(realm: ""), 5),
-            (MigrationTraffic(name: "", from: 0, to: 1), 7), (MirrorSpec(), 10),
+            (TracingSpec(endpoint: ""), 3), (MigrationTraffic(name: "", from: 0, to: 1), 8), (MirrorSpec(), 10),
         ]
         for (value, count) in counts {
             #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
@@ -73,6 +73,16 @@ struct TableTests {
         let changes: [(inout TableSpec) -> Void] = [
             { _ in },
             { $0.explainErrors = false },
+            { $0.tracing = TracingSpec(endpoint: "http://a/") },
+            { $0.tracing = TracingSpec(endpoint: "http://b/") },
+            {
+                $0.tracing = TracingSpec(endpoint: "http://a/")
+                $0.tracing?.sample = 0.5
+            },
+            {
+                $0.tracing = TracingSpec(endpoint: "http://a/")
+                $0.tracing?.service = "a"
+            },
             { $0.timeouts.drain += 1 },
             { $0.limits.body += 1 },
             { $0.limits.mirrorBody += 1 },
@@ -101,6 +111,10 @@ struct TableTests {
             {
                 $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)
                 $0.routes[0].migration?.epoch = 1
+            },
+            {
+                $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)
+                $0.routes[0].migration?.stage = 1
             },
             {
                 $0.routes[0].migration = MigrationTraffic(name: "a", from: 0, to: 1)

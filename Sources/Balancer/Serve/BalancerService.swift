@@ -20,6 +20,7 @@ final class BalancerService: Sendable {
     private let history: TrafficHistory
     private let comparisons: ComparisonService
     private let migrations: MigrationEngine
+    private let tracing: SpanExporter
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
     private let names: HostNames
@@ -71,8 +72,10 @@ final class BalancerService: Sendable {
             now: MonotonicClock.milliseconds(), secret: (.random(in: .min ... .max), .random(in: .min ... .max)))
         let accessLog = try AccessLogOutput.open(options.accessLog, output)
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
+        let spans = SpanQueue()
+        let tracing = SpanExporter(queue: spans, logger: logger)
         let proxy = try ProxyServer(
-            workers: options.workers, table: empty, registry: registry, accessLog: accessLog,
+            workers: options.workers, table: empty, registry: registry, accessLog: accessLog, spans: spans,
             pacing: options.configuration.batching ? .standard : .off)
         let wanted = Int(options.configuration.table.limits.connections)
         if wanted > proxy.connectionCeiling {
@@ -102,6 +105,7 @@ final class BalancerService: Sendable {
             published: { table in
                 await health.apply(table)
                 await discovery.follow(table)
+                await tracing.follow(table.spec.tracing)
             }, traffic: { await history.window() })
         self.options = options
         self.signals = signals
@@ -122,6 +126,7 @@ final class BalancerService: Sendable {
         self.migrations = MigrationEngine(
             publisher: publisher, dataPlane: proxy, mirror: comparisons, logger: logger,
             traffic: { await history.window() })
+        self.tracing = tracing
         self.lookUps = lookUps
         let reloader = ConfigurationReloader(
             path: options.path, publisher: publisher, discovery: discovery, names: names, access: access,
@@ -177,6 +182,7 @@ final class BalancerService: Sendable {
             group.addTask { await self.events.run() }
             group.addTask { await self.comparisons.run() }
             group.addTask { await self.comparisons.keep() }
+            group.addTask { await self.tracing.run() }
             group.addTask { await self.publisher.watchReserves() }
             group.addTask { await self.discovery.run(publishing: self.publisher) }
             group.addTask { await self.followListeners() }
@@ -286,6 +292,7 @@ final class BalancerService: Sendable {
         if !handedOver { await self.publisher.agreement?.leave() }
         await self.comparisons.flush()
         await self.publisher.flushLedger()
+        await self.tracing.finish()
         // Long enough for what is queued, unless nobody reads.
         self.accessLog?.stop(milliseconds: 1_000)
         self.logger.notice("stopped")
@@ -306,7 +313,7 @@ extension BalancerService {
         ControlPlane(
             publisher: self.publisher, dataPlane: self.proxy, health: self.health, reloader: self.reloader,
             discovery: self.discovery, comparisons: self.comparisons, migrations: self.migrations,
-            lifecycle: self.lifecycle, access: self.access, events: self.events,
+            tracing: self.tracing, lifecycle: self.lifecycle, access: self.access, events: self.events,
             adminConnections: self.adminConnections,
             observeConnections: self.observeConnections,
             logLinesDropped: { [errors = self.output.errors] in errors.lost },

@@ -11,6 +11,8 @@ package struct ControlPlane: Sendable {
     package var comparisons: ComparisonService?
     /// nil: plans of the file do not run.
     package var migrations: MigrationEngine?
+    /// nil: spans go nowhere.
+    package var tracing: SpanExporter?
     package var lifecycle: Lifecycle
     package var access: AdminAccess
     package var events: EventFeed
@@ -32,7 +34,7 @@ package struct ControlPlane: Sendable {
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, health: HealthMonitor, reloader: ConfigurationReloader,
         discovery: EndpointDiscovery? = nil, comparisons: ComparisonService? = nil,
-        migrations: MigrationEngine? = nil, lifecycle: Lifecycle,
+        migrations: MigrationEngine? = nil, tracing: SpanExporter? = nil, lifecycle: Lifecycle,
         access: AdminAccess = AdminAccess(), events: EventFeed? = nil,
         adminConnections: AdminConnections = AdminConnections(),
         observeConnections: AdminConnections = AdminConnections(),
@@ -47,6 +49,7 @@ package struct ControlPlane: Sendable {
         self.discovery = discovery
         self.comparisons = comparisons
         self.migrations = migrations
+        self.tracing = tracing
         self.lifecycle = lifecycle
         self.access = access
         self.events =
@@ -105,6 +108,7 @@ package struct ControlPlane: Sendable {
             report: await self.reloader.report, admin: self.adminConnections.counts + self.observeConnections.counts,
             denied: self.access.denied, logLinesDropped: self.logLinesDropped(),
             process: ProcessFacts.read(startedMilliseconds: self.startedAt), now: self.clock.monotonic())
+        page.tracing = self.tracing?.figures
         page.cluster = await self.publisher.agreement?.figures
         page.certificates = await self.reloader.certificateFigures
         page.compared = await self.comparisons?.known ?? []

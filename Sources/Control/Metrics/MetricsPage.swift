@@ -19,6 +19,8 @@ package struct MetricsPage: Sendable {
     package var eventClientsCut: UInt64 = 0
     /// nil: plans do not run here.
     package var migrations: MigrationFigures?
+    /// nil: nothing has been traced since the start.
+    package var tracing: TracingFigures?
     /// nil: this process is alone.
     package var cluster: ClusterFigures?
     /// What is known of plans whose sides are compared.
@@ -337,6 +339,14 @@ package struct MetricsPage: Sendable {
         text.single(.ledgerErrors, self.view.ledger?.errors ?? 0)
         text.single(.accessLogDropped, self.sum(\.accessLogDropped))
         text.single(.logLinesDropped, self.logLinesDropped)
+        self.writeTracing(&text)
+    }
+
+    private func writeTracing(_ text: inout MetricsText) {
+        guard let tracing = self.tracing else { return }
+        text.single(.tracingSpans, tracing.spans)
+        text.family(.tracingDropped)
+        for (reason, count) in tracing.dropped { text.sample(.tracingDropped, [("reason", reason)], count) }
     }
 
     // MARK: endpoints

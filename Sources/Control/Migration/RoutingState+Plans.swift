@@ -370,6 +370,8 @@ extension RoutingState {
             let name = spec.routes[index].name
             if let standing = standings.first(where: { $0.plan.routes.contains(name) }) {
                 spec.routes[index].migration?.epoch = standing.counts ? standing.state.epoch : 0
+                spec.routes[index].migration?.stage =
+                    standing.counts ? UInt32(clamping: standing.state.stage + 1) : 0
                 spec.routes[index].migration?.mirrorShare =
                     standing.counts ? standing.plan.mirror(standing.state.stage) : 0
             }

@@ -3,7 +3,7 @@ package struct HeadCopy: Sendable {
     /// Its ranges point into `bytes`.
     package let head: RequestHead
     package private(set) var bytes: [UInt8]
-    private let fields: [Field]
+    private var fields: [Field]
     private let present: FieldNameSet
 
     /// nil: the block keeps none.
@@ -42,6 +42,12 @@ package struct HeadCopy: Sendable {
                 self.bytes[start + 36 + place] = digit < 10 ? 0x30 + digit : 0x57 + digit
             }
         }
+    }
+
+    /// Takes the fields of a name, in lower case, out.
+    package mutating func remove(_ name: StaticString) {
+        let bytes = self.bytes
+        self.fields.removeAll { ASCII.equalsIgnoringCase(bytes.span, $0.name, lowercase: name) }
     }
 
     /// The method and the target as they came.

@@ -46,7 +46,7 @@ extension Exchange {
         _ head: RequestHead, _ source: UnsafeRawBufferPointer, _ plan: TablePlan, _ client: ClientConnection
     ) -> Bool {
         let span = source.bindMemory(to: UInt8.self).span
-        if !plan.trustsNobody { self.identifyClient(span, plan) }
+        if !plan.isPlain { self.look(at: span, plan) }
         let listener = plan.table.needsListener ? client.listener.bit : 0
         guard let index = self.match(head, span, table: plan.table, listener: listener), index < plan.routes.count
         else {
@@ -54,6 +54,13 @@ extension Exchange {
             return false
         }
         return plan.routes[index].with { self.begin(head, span, $0) }
+    }
+
+    /// Who the client is, and whether spans are made of its request.
+    @inline(never)
+    private func look(at span: borrowing Span<UInt8>, _ plan: TablePlan) {
+        if !plan.trustsNobody { self.identifyClient(span, plan) }
+        if let tracing = plan.tracing { self.beginTrace(tracing, span) }
     }
 
     private func keep(_ head: RequestHead, _ source: UnsafeRawBufferPointer) {

@@ -225,6 +225,7 @@ extension Exchange {
 
     private func awaitDial() {
         self.phase.dialling()
+        if self.trace != nil { self.openAttempt() }
         self.deadline = self.core.now + UInt64(self.route?.object.timeouts.connect ?? 1_000)
         self.arm()
     }
@@ -252,6 +253,7 @@ extension Exchange {
     func dialAgain() {
         guard self.phase.attempt == .dialling else { return }
         self.endpoint = nil
+        self.trace?.forgetAttempt()
         self.report(.cancelled)
         self.phase.attemptFailed()
         self.placement.foundStaleConnection()
@@ -279,6 +281,7 @@ extension Exchange {
     /// exchange's own, and says something about the endpoint.
     func attemptFailed(_ reason: LocalReason, isCounted: Bool = true) {
         guard self.phase.isUnanswered, let upstream = self.upstream?.object else { return }
+        if self.trace != nil { self.closeAttempt(reason) }
         let stream = self.endpointStream
         let rule = RetryRule(
             failure: reason.attemptFailure, sent: self.phase.isSent, isIdempotent: self.method.isIdempotent,

@@ -189,6 +189,7 @@ extension Exchange {
         if self.tunnelledAt > 0 { self.core.counts.tunnels -= 1 }
         if let log = self.core.log { AccessRecord.write(self, client.object, microseconds: micros, to: log) }
         if self.coder != nil { self.restCoder() }
+        if self.trace != nil { self.endTrace(client.object) }
         if self.tap != nil { self.offerCopy() }
         self.forgetHead()
         self.held.clear(pool: &self.core.buffers)

@@ -101,7 +101,7 @@ extension Exchange {
             plan: plan, route: route, mirror: mirror, head: copy, body: Array(self.held.bytes),
             peer: client.context.peer, scheme: client.context.scheme, isTrusted: self.isTrusted,
             requestID: self.requestID, addedLines: route.addsLines ? Array(self.addedLines(route, client)) : [],
-            ends: isAnnounced ? client.announcedAddresses : nil)
+            ends: isAnnounced ? client.announcedAddresses : nil, trace: self.trace?.ofCopy)
         self.tap = MirrorTap(
             request, to: member, status: head.status, fields: mirror.kept(self.core.memory.fields.list, source),
             lease: lease)

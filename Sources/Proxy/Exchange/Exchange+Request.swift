@@ -47,12 +47,13 @@ extension Exchange {
                     client.context.endpointHost = route.rewritesHostToEndpoint ? pool.with { $0.authority } : nil
                 }
                 guard !route.addsLines else {
-                    client.context.addedLines = self.addedLines(route, client)
+                    client.context.addedLines = self.addedLines(route, client, isAttempt: true)
                     defer { client.context.addedLines = UnsafeRawBufferPointer(start: nil, count: 0) }
+                    let policy = self.trace.flatMap { route.tracing?.policy(of: $0) } ?? route.policy
                     return withUnsafePointer(to: &client.context) { context in
                         endpoint.with {
                             $0.request(
-                                head, fields, source, policy: route.policy, context: context, piece, data, on: stream)
+                                head, fields, source, policy: policy, context: context, piece, data, on: stream)
                         }
                     }
                 }
@@ -78,12 +79,15 @@ extension Exchange {
         if self.phase.isRequestWhole { self.requestEnded() } else { self.arm() }
     }
 
-    /// Who asks, for the upstream. Valid up to the write.
-    func addedLines(_ route: RoutePlan, _ client: ClientConnection) -> UnsafeRawBufferPointer {
+    /// Who asks, for the upstream, and of an attempt below which span. Valid up to the write.
+    func addedLines(
+        _ route: RoutePlan, _ client: ClientConnection, isAttempt: Bool = false
+    ) -> UnsafeRawBufferPointer {
         let room = self.core.memory.roomForChanges()
         var writer = ByteWriter(room)
         route.authentication?.writeLine(ofUser: Int(self.user), into: &writer)
         if route.policy.forwardsCertificate, let lines = client.certificateLines { writer.append(raw: lines) }
+        if isAttempt { self.writeTraceParent(route, into: &writer) }
         return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<writer.count])
     }
 

@@ -83,6 +83,8 @@ final class Exchange: Handle {
     var codedBytes: UInt64 = 0
     /// Keeps request and answer for a copy; nil: there will be none.
     var tap: MirrorTap?
+    /// Spans are made of it; nil: none are. Given back when it is recorded.
+    var trace: ExchangeTrace?
     /// It is gRPC; until when the client waits, in milliseconds (0: it does not say); and what became of it, by gRPC's own status
     /// (-1: nothing has said so).
     var isGRPC = false

@@ -18,11 +18,13 @@ final class CopiedRequest: MirroredRequest {
     let addedLines: [UInt8]
     /// Both ends of the client's connection, for an upstream that is told of them.
     let ends: (source: SocketAddress, destination: SocketAddress)?
+    /// nil: no span is made of it.
+    let trace: CopiedTrace?
 
     init(
         plan: TablePlan, route: RoutePlan, mirror: MirrorPlan, head: HeadCopy, body: [UInt8], peer: AddressText,
         scheme: RequestContext.Scheme, isTrusted: Bool, requestID: (UInt64, UInt64), addedLines: [UInt8],
-        ends: (source: SocketAddress, destination: SocketAddress)?
+        ends: (source: SocketAddress, destination: SocketAddress)?, trace: CopiedTrace? = nil
     ) {
         self.plan = plan
         self.route = route
@@ -35,6 +37,7 @@ final class CopiedRequest: MirroredRequest {
         self.requestID = requestID
         self.addedLines = addedLines
         self.ends = ends
+        self.trace = trace
     }
 
     var method: String { self.head.method }

@@ -26,6 +26,8 @@ final class MirrorConnection: Handle {
     private var mayBeKept = false
     private var answer = MirroredAnswer(status: 0, fields: [], body: CapturedBody(limit: 0))
     private var lease: MirrorLease?
+    /// What the copy's `traceparent` names.
+    private var span: UInt64 = 0
 
     init(core: MirrorCore, socket: consuming Socket, pool: MirrorPool) {
         self.core = core
@@ -186,11 +188,17 @@ final class MirrorConnection: Handle {
             peer: request.peer, scheme: request.scheme, isPeerTrusted: request.isTrusted,
             requestID: request.requestID, upgrades: false)
         var copy = request.head
-        copy.setTraceParent(self.core.random.next())
+        var added = request.addedLines
+        self.span = self.core.newSpan()
+        if let trace = request.trace {
+            added += request.traceLine(trace, span: self.span, of: &copy)
+        } else {
+            copy.setTraceParent(self.span)
+        }
         let authority = Array(self.pool.endpoint.address.description.utf8)
         authority.withUnsafeBytes { authority in
             if request.route.rewritesHostToEndpoint { context.endpointHost = authority }
-            request.addedLines.withUnsafeBytes { lines in
+            added.withUnsafeBytes { lines in
                 context.addedLines = lines
                 copy.withFields { fields, source in
                     _ = RequestRewriter.write(
@@ -313,6 +321,7 @@ final class MirrorConnection: Handle {
         self.pool.ended()
         self.pool.side.succeeded()
         let answer = self.answer
+        if let trace = job.request.trace { self.record(trace, job, status: answer.status) }
         self.answer = MirroredAnswer(status: 0, fields: [], body: CapturedBody(limit: 0))
         self.lease = nil
         let limit = Int(job.request.mirror.spec.mirror.connections)
@@ -339,8 +348,23 @@ final class MirrorConnection: Handle {
         if reason != .memory, !(self.isReused && reason == .unavailable && !self.isInBody) {
             self.pool.side.failed(now: self.core.now)
         }
+        if let trace = job.request.trace { self.record(trace, job, reason: reason.word) }
         job.drop(reason)
         self.close()
+    }
+
+    /// Hands the span of a copy over. `reason`: why there is no answer.
+    private func record(_ trace: CopiedTrace, _ job: MirrorJob, status: UInt16 = 0, reason: String = "") {
+        // Of one that was not written nothing was traced.
+        guard self.span != 0, let spans = self.core.spans else { return }
+        var span = job.request.span(
+            trace, span: self.span, member: job.member, from: self.began, to: MonotonicClock.microseconds())
+        self.span = 0
+        span.endpoint = self.pool.endpoint.address
+        span.status = status
+        span.isError = status >= 500 || !reason.isEmpty
+        span.reason = reason
+        spans.put(span)
     }
 
     func close() {

@@ -8,6 +8,7 @@ final class MirrorCore {
     let loop: EventLoop
     private let queue: MirrorQueue
     private let pairs: AsyncStream<MirroredPair>.Continuation
+    let spans: SpanQueue?
     private(set) var now: UInt64
     private(set) var nowMicroseconds: UInt64
     /// Connections for copies, and how many there may be together, whatever plans allow to each endpoint: what live requests need
@@ -28,13 +29,14 @@ final class MirrorCore {
     private var expired: ContiguousArray<Int32> = []
 
     init(
-        loop: EventLoop, queue: MirrorQueue, pairs: AsyncStream<MirroredPair>.Continuation,
+        loop: EventLoop, queue: MirrorQueue, pairs: AsyncStream<MirroredPair>.Continuation, spans: SpanQueue? = nil,
         openLimit: Int = MirrorCore.openLimit()
     ) {
         self.openLimit = openLimit
         self.loop = loop
         self.queue = queue
         self.pairs = pairs
+        self.spans = spans
         self.nowMicroseconds = MonotonicClock.microseconds()
         self.now = self.nowMicroseconds / 1_000
         self.wheel = TimerWheel(now: self.nowMicroseconds / 1_000)

@@ -48,8 +48,10 @@ final class RoutePlan: Sendable {
     let policies: RoutePolicies
     /// Some of them ask something of a request before anything else.
     let asksFirst: Bool
-    /// Requests are told who asks.
+    /// Requests are told who asks, or of which span they are part.
     let addsLines: Bool
+    /// What is done to requests of which spans are made; nil: there are none.
+    let tracing: RouteTracing?
     /// Some of them change answers.
     let changesAnswers: Bool
     let access: AddressRule
@@ -82,7 +84,7 @@ final class RoutePlan: Sendable {
 
     init(
         route: Route, forwarding: ForwardingSpec, counters: ContiguousArray<Int>, localCounters: Int,
-        stage: StagePlan = StagePlan()
+        stage: StagePlan = StagePlan(), traces: Bool = false
     ) {
         let spec = route.spec
         let watched = spec.watchedMember ?? -1
@@ -121,7 +123,8 @@ final class RoutePlan: Sendable {
         }
         self.watchesAnswers = self.changesAnswers || self.mirror != nil
         self.copiesBodies = self.mirror?.keepsBodies ?? false
-        self.addsLines = spec.basicAuth?.userHeader != nil || self.policy.forwardsCertificate
+        self.tracing = traces ? RouteTracing(spec, policy: { Self.policy($0, forwarding: forwarding) }) : nil
+        self.addsLines = spec.basicAuth?.userHeader != nil || self.policy.forwardsCertificate || traces
         if case .endpoint = spec.hostRewrite {
             self.rewritesHostToEndpoint = true
         } else {

@@ -10,8 +10,11 @@ final class TablePlan: Sendable {
     let routes: ContiguousArray<Reference<RoutePlan>>
     private let owners: [RoutePlan]
     let headLimits: HeadLimits
-    /// No peer's word on clients is believed.
+    /// No peer's word on clients is believed, and nothing is traced: of neither is a request asked.
+    let isPlain: Bool
     let trustsNobody: Bool
+    /// nil: no spans are made.
+    let tracing: TraceChoice?
     /// Some route compresses.
     let compresses: Bool
     /// Where no route was found.
@@ -43,13 +46,17 @@ final class TablePlan: Sendable {
         self.headLimits = HeadLimits(
             requestLine: Int(limits.requestLine), bytes: Int(limits.headerBytes), count: Int(limits.headerCount))
         self.compresses = table.spec.routes.contains { $0.compression != nil }
+        let tracing = table.spec.tracing.map { TraceChoice($0) }
         self.trustsNobody = table.trusted.isEmpty
+        self.tracing = tracing
+        self.isPlain = table.trusted.isEmpty && tracing == nil
         self.opensWebSockets = table.spec.routes.contains { $0.upgrade.contains { $0.lowercased() == "websocket" } }
         self.headRoom = Int(limits.headerBytes) * 2 + 65_536
         let trailers = table.spec.routes.reduce(limits.trailerBytes) { max($0, $1.limits.trailerBytes) }
         self.frameRoom = BodyFrames.room(trailerLimit: Int(trailers))
         let forwarding = table.spec.forwarding
-        let isSameForwarding = previous.map { $0.table.spec.forwarding == forwarding } ?? false
+        let isSameForwarding =
+            previous.map { $0.table.spec.forwarding == forwarding && ($0.tracing == nil) == (tracing == nil) } ?? false
         var used: Set<Int> = []
         var stages: [Int: StagePlan] = [:]
         let owners = table.routes.map { route in
@@ -71,7 +78,8 @@ final class TablePlan: Sendable {
             let stage = StagePlan(route.spec, registry: registryOfStages, previous: before ?? nil)
             if stage.number >= 0 { stages[stage.number] = stage }
             return RoutePlan(
-                route: route, forwarding: forwarding, counters: counters, localCounters: local, stage: stage)
+                route: route, forwarding: forwarding, counters: counters, localCounters: local, stage: stage,
+                traces: tracing != nil)
         }
         self.owners = owners
         self.routes = ContiguousArray(owners.map { Reference(to: $0) })

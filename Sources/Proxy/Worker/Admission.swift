@@ -17,6 +17,8 @@ final class Admission: Sendable {
     let accessLog: AccessLogSink?
     /// Where copies are left; nil: nowhere.
     let mirror: MirrorQueue?
+    /// Where spans are left; nil: nowhere.
+    let spans: SpanQueue?
 
     /// Client connections that leave descriptors for upstreams and for ourselves, whatever `limits.connections` allows.
     let ceiling: Int
@@ -25,12 +27,14 @@ final class Admission: Sendable {
     private let trouble: AsyncStream<ListenerTrouble>.Continuation
 
     init(
-        accessLog: AccessLogSink?, mirror: MirrorQueue? = nil, ceiling: Int, processors: Int = 1,
+        accessLog: AccessLogSink?, mirror: MirrorQueue? = nil, spans: SpanQueue? = nil, ceiling: Int,
+        processors: Int = 1,
         trouble: AsyncStream<ListenerTrouble>.Continuation
     ) {
         self.checks = CredentialChecks(processors: processors)
         self.accessLog = accessLog
         self.mirror = mirror
+        self.spans = spans
         self.ceiling = ceiling
         self.trouble = trouble
     }

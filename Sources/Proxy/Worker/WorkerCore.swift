@@ -92,6 +92,8 @@ final class WorkerCore {
     private var dateSecond: UInt64 = 0
     private var dateField = DateField(seconds: 0)
     let log: AccessLogBuffer?
+    /// Spans of the present turn; made with the first.
+    private var spans: SpanBuffer?
 
     init(
         index: Int, loop: EventLoop, admission: Admission, plan: TablePlan, pacing: TurnPacing, seed: UInt64
@@ -450,6 +452,17 @@ final class WorkerCore {
         self.http2.grow(
             headLimit: self.headLimits.bytes, answerLimit: max(65_536, self.headLimits.bytes),
             headRoom: self.memory.head.count + self.memory.head.count / 4)
+    }
+
+    // MARK: spans
+
+    /// Where spans are left in this turn; nil: nobody takes any.
+    func spanBuffer() -> SpanBuffer? {
+        if let spans = self.spans { return spans }
+        guard let queue = self.admission.spans else { return nil }
+        let spans = SpanBuffer(core: self, queue: queue)
+        self.spans = spans
+        return spans
     }
 
     // MARK: counters

@@ -13,7 +13,8 @@ package struct SectionKeys: Sendable, Equatable {
     package static let document = SectionKeys(
         "",
         [
-            "$schema", "listeners", "admin", "accessLog", "operationalLog", "workers", "batching", "takeover",
+            "$schema", "listeners", "admin", "accessLog", "operationalLog", "tracing", "workers", "batching",
+            "takeover",
             "state", "cluster", "guard", "trustedProxies", "forwarding", "errors", "timeouts", "limits", "buffering",
             "upstreams", "routes", "migrations",
         ])
@@ -39,6 +40,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
+    package static let tracing = SectionKeys("tracing", ["endpoint", "sample", "service"])
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
     package static let state = SectionKeys("state", ["path"])
@@ -166,7 +168,7 @@ package struct SectionKeys: Sendable, Equatable {
 
     package static let all = [
         document, listener, listenerTLS, certificate, tickets, clientCertificates,
-        proxyProtocol, admin, adminTLS, token, accessLog, operationalLog, batching, takeover, state,
+        proxyProtocol, admin, adminTLS, token, accessLog, operationalLog, tracing, batching, takeover, state,
         cluster, clusterEtcd, clusterKubernetes, guardRules,
         forwarding, errors, timeouts,
         routeTimeouts, limits, http2Limits, tlsLimits, routeLimits, buffering, upstream, upstreamTLS,

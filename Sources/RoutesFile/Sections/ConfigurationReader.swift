@@ -178,6 +178,7 @@ struct ConfigurationReader {
             forwarding.readForwarding(into: &table.forwarding)
         }
         document.read("trustedProxies", into: &table.forwarding.trustedProxies) { $0.addressBlocks() }
+        document.read("tracing", into: &table.tracing) { TracingReader.read($0) }
         document["errors"]?.section(.errors)?.read("reason", into: &table.explainErrors) { $0.bool() }
 
         let upstreams = UpstreamReader(

@@ -7,6 +7,8 @@ package struct MigrationTraffic: Sendable, Equatable {
     package var to: Int
     /// Number of the stage's run, into which its requests are counted; 0: no stage runs, and nothing is counted.
     package var epoch: UInt64 = 0
+    /// Which stage that is, from 1; 0: none runs. For whoever reads traces.
+    package var stage: UInt32 = 0
     /// Share of requests that are copied to the other side, of a million.
     package var mirrorShare: UInt32 = 0
     /// Milliseconds after the stage began from which durations count: caches are cold at first.

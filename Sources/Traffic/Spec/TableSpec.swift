@@ -7,6 +7,8 @@ package struct TableSpec: Sendable, Equatable {
     package var forwarding = ForwardingSpec()
     /// `X-Balancer-Reason` on responses that the balancer itself makes.
     package var explainErrors = true
+    /// nil: no spans are made.
+    package var tracing: TracingSpec?
     package var upstreams: [UpstreamSpec] = []
     package var routes: [RouteSpec] = []
 

@@ -7,6 +7,7 @@ extension TableSpec {
         digest.add(self.buffering)
         digest.add(self.forwarding)
         digest.add(self.explainErrors)
+        digest.add(self.tracing)
         digest.add(self.upstreams)
         return digest
     }
@@ -50,6 +51,7 @@ extension MigrationTraffic: Digestible {
         digest.add(UInt64(self.from))
         digest.add(UInt64(self.to))
         digest.add(self.epoch)
+        digest.add(UInt64(self.stage))
         digest.add(self.mirrorShare)
         digest.add(self.settle)
         digest.add(self.mirror)
@@ -138,6 +140,14 @@ extension ForwardingSpec: Digestible {
         digest.add(self.clientCertificate)
         digest.add(self.underscores == .drop ? 0 : self.underscores == .keep ? 1 : 2 as UInt64)
         digest.add(self.maxPasses)
+    }
+}
+
+extension TracingSpec: Digestible {
+    func add(to digest: inout Digest) {
+        digest.add(self.endpoint)
+        digest.add(self.sample.bitPattern)
+        digest.add(self.service)
     }
 }
 
