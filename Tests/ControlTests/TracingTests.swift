@@ -13,7 +13,7 @@ private final class FakeCollector: Sendable {
     var send: SpanExporter.Send {
         { body, endpoint in
             self.bodies.withLock { $0.append((endpoint, body)) }
-            return self.replies.withLock { $0.isEmpty ? .taken : $0.removeFirst() }
+            return self.replies.withLock { $0.isEmpty ? .taken(butFor: 0) : $0.removeFirst() }
         }
     }
 
@@ -184,17 +184,27 @@ private final class FakeCollector: Sendable {
         self.collector.replies.withLock { $0 = [.refused("400")] }
         await exporter.export()
         #expect(self.dropped(exporter)["refused"] == 3)
+        self.put(5)
+        self.collector.replies.withLock { $0 = [.taken(butFor: 4)] }
+        await exporter.export()
+        #expect(self.dropped(exporter)["refused"] == 7 && exporter.figures?.spans == 1)
         self.put(2)
         self.collector.replies.withLock { $0 = [.unavailable("away")] }
         await exporter.export()
         await exporter.follow(self.spec("http://b/"))
         await exporter.export()
-        #expect(self.collector.endpoints == ["http://a/", "http://a/", "http://b/"] && exporter.figures?.spans == 2)
+        #expect(self.collector.endpoints.suffix(2) == ["http://a/", "http://b/"] && exporter.figures?.spans == 3)
     }
 
     @Test("Statuses are answered as the protocol has it")
     func statuses() {
-        #expect(SpanCollector.reply(to: 200) == .taken && SpanCollector.reply(to: 202) == .taken)
+        for answer in ["", "{}", "no JSON", #"{"partialSuccess":{}}"#, #"{"partialSuccess":{"rejectedSpans":"-1"}}"#] {
+            #expect(SpanCollector.reply(to: 200, Array(answer.utf8)) == .taken(butFor: 0), "\(answer)")
+        }
+        for count in ["3", "\"3\""] {
+            let answer = #"{"partialSuccess":{"rejectedSpans":\#(count),"errorMessage":"no"}}"#
+            #expect(SpanCollector.reply(to: 202, Array(answer.utf8)) == .taken(butFor: 3), "\(answer)")
+        }
         for status: UInt in [408, 429, 502, 503, 504] {
             #expect(SpanCollector.reply(to: status) == .unavailable("\(status)"))
         }

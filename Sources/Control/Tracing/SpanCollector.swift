@@ -1,11 +1,13 @@
 import AsyncHTTPClient
+import JSONText
 import NIOCore
 import NIOHTTP1
 
 /// Where spans are handed over: a collector that takes OTLP over HTTP.
 actor SpanCollector {
     enum Reply: Sendable, Equatable {
-        case taken
+        /// But for so many that it will not have.
+        case taken(butFor: Int)
         /// It will not take them at any later time either.
         case refused(String)
         /// It may take them later.
@@ -30,8 +32,8 @@ actor SpanCollector {
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
             let response = try await client.execute(request, timeout: .seconds(Self.patience))
-            _ = try? await response.body.collect(upTo: Self.answerLimit)
-            return Self.reply(to: response.status.code)
+            let answer = try? await response.body.collect(upTo: Self.answerLimit)
+            return Self.reply(to: response.status.code, answer.map { Array($0.readableBytesView) } ?? [])
         } catch {
             // The errors' own words are short, and hold nothing of the URL.
             return .unavailable("\(error)")
@@ -39,11 +41,20 @@ actor SpanCollector {
     }
 
     /// As the protocol has it: these statuses ask for another try.
-    static func reply(to status: UInt) -> Reply {
+    static func reply(to status: UInt, _ answer: [UInt8] = []) -> Reply {
         switch status {
-        case 200..<300: .taken
+        case 200..<300: .taken(butFor: self.rejected(answer))
         case 408, 429, 502, 503, 504: .unavailable("\(status)")
         default: .refused("\(status)")
+        }
+    }
+
+    /// `rejectedSpans` of an answer that takes a part: an integer of 64 bits, as a string or a number.
+    private static func rejected(_ answer: [UInt8]) -> Int {
+        let count = (try? JSONReader.read(answer))?["partialSuccess"]?["rejectedSpans"]?.content
+        switch count {
+        case .string(let digits), .number(let digits): return max(0, Int(digits) ?? 0)
+        default: return 0
         }
     }
 

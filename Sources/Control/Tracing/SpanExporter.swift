@@ -140,9 +140,11 @@ package actor SpanExporter {
         // Another collector may have come meanwhile: what this one says of itself is not that one's.
         let isSame = self.spec?.endpoint == spec.endpoint
         switch reply {
-        case .taken:
+        case .taken(let rejected):
             if self.failures > 0, isSame { self.logger.notice("the collector takes spans again") }
-            self.count(batch.count, .taken)
+            let refused = min(rejected, batch.count)
+            self.count(batch.count - refused, .taken)
+            self.count(refused, .refused)
             self.failures = 0
             self.backoff.reset()
         case .refused(let cause):
