@@ -213,7 +213,55 @@ private final class FakeCollector: Sendable {
         }
     }
 
-    @Test("The end sends what there is, pause or not, and waits no longer than its second")
+    @Test("A batch that was sent in vain takes none of those that come later along")
+    func laterOnes() async {
+        let exporter = self.exporter
+        await exporter.follow(self.spec())
+        self.put(1)
+        self.collector.replies.withLock { $0 = Array(repeating: .unavailable("503"), count: 4) }
+        for _ in 1...4 {
+            await exporter.export()
+            self.put(2)
+            self.time.advance(30_000)
+        }
+        #expect(self.collector.sizes == [1, 1, 1, 1] && self.dropped(exporter)["unavailable"] == 1)
+        await exporter.export()
+        #expect(self.collector.sizes.last == 8 && exporter.figures?.spans == 8)
+        // Switched off: what waits is counted.
+        self.put(3)
+        await exporter.follow(nil)
+        await exporter.export()
+        #expect(self.dropped(exporter)["unavailable"] == 4)
+    }
+
+    @Test("The end that meets a call which fails sends once more", .timeLimit(.minutes(1)))
+    func endMeetsFailure() async {
+        let (held, hold) = AsyncStream<SpanCollector.Reply>.makeStream()
+        let calls = Atomic(0)
+        let (began, begin) = AsyncStream<Void>.makeStream()
+        let exporter = SpanExporter(
+            queue: self.queue, clock: self.time.clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            send: { _, _ in
+                calls.add(1, ordering: .relaxed)
+                begin.yield()
+                for await reply in held { return reply }
+                return .unavailable("")
+            })
+        await exporter.follow(self.spec())
+        self.put(1)
+        // The end comes while a call is under way, which fails: what there is is sent once more all the same.
+        async let first: Void = exporter.export()
+        for await _ in began { break }
+        async let last: Void = exporter.finish()
+        hold.yield(.unavailable("away"))
+        for await _ in began { break }
+        hold.yield(.taken(butFor: 0))
+        _ = await (first, last)
+        #expect(calls.load(ordering: .relaxed) == 2 && exporter.figures?.spans == 1)
+    }
+
+    @Test("The end sends what there is, pause or not, and waits no longer than its second", .timeLimit(.minutes(1)))
     func finish() async {
         let exporter = self.exporter
         await exporter.follow(self.spec())

@@ -29,7 +29,7 @@ import Traffic
         #expect(queue.takeAll().count == 1 && queue.dropped == 140)
     }
 
-    @Test("Who waits is woken when a batch has come together")
+    @Test("Who waits is woken when a batch has come together", .timeLimit(.minutes(1)))
     func wakes() async {
         let queue = SpanQueue()
         var some = self.spans(SpanQueue.batch - 1)

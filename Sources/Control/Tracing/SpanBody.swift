@@ -67,9 +67,11 @@ struct SpanBody {
             attributes.append(self.text("url.path", String(decoding: span.path, as: UTF8.self)))
         }
         if span.status != 0 { attributes.append(self.number("http.response.status_code", span.status)) }
+        if span.grpc >= 0 { attributes.append(self.number("rpc.grpc.status_code", span.grpc)) }
         if span.isError {
             // Low in number, as the conventions want it: why, or the status.
-            attributes.append(self.text("error.type", span.reason.isEmpty ? "\(span.status)" : span.reason))
+            let status = span.status < 500 && span.grpc > 0 ? "\(span.grpc)" : "\(span.status)"
+            attributes.append(self.text("error.type", span.reason.isEmpty ? status : span.reason))
         }
         if span.resends > 0 { attributes.append(self.number("http.request.resend_count", span.resends)) }
         if let peer = span.peer { attributes.append(self.text("network.peer.address", "\(peer)")) }

@@ -14,10 +14,10 @@ actor SpanCollector {
         case unavailable(String)
     }
 
-    /// Seconds for one call.
-    private static let patience: Int64 = 5
-    /// Bytes of an answer that are read, for its connection to be used again.
-    private static let answerLimit = 65_536
+    /// Milliseconds for one call.
+    private static let patience: Int64 = 5_000
+    /// Bytes of an answer.
+    private static let answerLimit = 1 << 20
 
     /// Made with the first spans; it lives as long as the process.
     private var client: HTTPClient?
@@ -31,9 +31,8 @@ actor SpanCollector {
         request.headers.add(name: "User-Agent", value: "balancer/\(BalancerVersion.current)")
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
-            let response = try await client.execute(request, timeout: .seconds(Self.patience))
-            let answer = try? await response.body.collect(upTo: Self.answerLimit)
-            return Self.reply(to: response.status.code, answer.map { Array($0.readableBytesView) } ?? [])
+            let answer = try await client.answer(to: request, within: Self.patience, upTo: Self.answerLimit)
+            return Self.reply(to: answer.status.code, answer.body)
         } catch {
             // The errors' own words are short, and hold nothing of the URL.
             return .unavailable("\(error)")
@@ -61,7 +60,7 @@ actor SpanCollector {
     private func make() -> HTTPClient {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
-            timeout: .init(connect: .seconds(1), read: .seconds(Self.patience)))
+            timeout: .init(connect: .seconds(1), read: .milliseconds(Self.patience)))
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)

@@ -29,6 +29,10 @@ package actor SpanExporter {
     /// Sendings in a row that have failed, and those of the batch in front.
     private var failures = 0
     private var failuresOfBatch = 0
+    /// Spans of the batch in front, once it has been sent in vain: what comes later is none of it.
+    private var front = 0
+    /// The process ends: no pause is kept any more.
+    private var isEnding = false
     private var notBefore: UInt64 = 0
     private var backoff = SpanExporter.pauses
     private let counts = Mutex<Counts?>(nil)
@@ -78,6 +82,7 @@ package actor SpanExporter {
         // Another collector has failed nobody yet.
         self.failures = 0
         self.failuresOfBatch = 0
+        self.front = 0
         self.notBefore = 0
         self.backoff.reset()
         if spec != nil { self.counts.withLock { $0 = $0 ?? Counts() } }
@@ -101,7 +106,7 @@ package actor SpanExporter {
     package func finish() async {
         let (ends, end) = AsyncStream<Void>.makeStream()
         let clock = self.clock
-        self.notBefore = 0
+        self.isEnding = true
         let last = Task {
             await self.export()
             end.yield()
@@ -128,12 +133,12 @@ package actor SpanExporter {
         self.pending += self.queue.takeAll()
         guard !self.pending.isEmpty else { return false }
         guard let spec = self.spec else {
-            // Nobody wants them any more.
-            self.forget(self.pending.count)
+            // Nobody takes them any more.
+            self.count(self.pending.count, .unavailable)
             return false
         }
-        guard self.clock.monotonic() >= self.notBefore else { return false }
-        let batch = Array(self.pending.prefix(SpanQueue.batch))
+        guard self.isEnding || self.clock.monotonic() >= self.notBefore else { return false }
+        let batch = Array(self.pending.prefix(self.front > 0 ? self.front : SpanQueue.batch))
         let offset = Int64(clamping: MonotonicClock.wallMicroseconds()) - Int64(clamping: MonotonicClock.microseconds())
         let body = SpanBody(service: spec.service, version: BalancerVersion.current, wallOffset: offset).bytes(batch)
         let reply = await self.send(body, spec.endpoint)
@@ -148,14 +153,17 @@ package actor SpanExporter {
             self.failures = 0
             self.backoff.reset()
         case .refused(let cause):
-            if self.failures == 0 { self.warn("the collector refuses spans, they are dropped", cause) }
+            if isSame {
+                if self.failures == 0 { self.warn("the collector refuses spans, they are dropped", cause) }
+                self.failures += 1
+            }
             self.count(batch.count, .refused)
-            self.failures += 1
         case .unavailable(let cause):
             guard isSame else { return true }
             if self.failures == 0 { self.warn("spans cannot be handed over, trying on", cause) }
             self.failures += 1
             self.failuresOfBatch += 1
+            self.front = batch.count
             if self.failuresOfBatch >= Self.tries { self.count(batch.count, .unavailable) }
             self.pause()
             return false
@@ -177,6 +185,7 @@ package actor SpanExporter {
     private func count(_ number: Int, _ outcome: Outcome) {
         self.counts.withLock { $0?.add(UInt64(number), outcome) }
         self.failuresOfBatch = 0
+        self.front = 0
         self.forget(number)
     }
 

@@ -346,6 +346,7 @@ extension Exchange {
     func release(_ end: EndpointEnd) {
         guard let endpoint else { return }
         self.endpoint = nil
+        if let trace { trace.attemptEnded = self.core.nowMicroseconds }
         let idle = self.route?.with { $0.timeouts.upstreamIdle } ?? 60_000
         let stream = self.endpointStream
         endpoint.with { $0.release(stream, end, idleMilliseconds: idle) }

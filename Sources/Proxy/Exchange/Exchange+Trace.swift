@@ -60,19 +60,27 @@ extension Exchange {
         self.trace = nil
         guard let spans = self.core.spanBuffer(), var request = self.record(.request, of: trace) else { return }
         let reason = self.reason.map { "\($0.word)" } ?? ""
+        let isFault =
+            self.isCut || self.status >= 500
+            // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS are the server's; the others tell of the call.
+            || (self.isGRPC && [2, 4, 13, 14, 15].contains(self.grpcStatus))
         // What the client did is no fault of whoever serves it.
         let isLeft = self.reason == .clientClosed || self.reason == .heldTooMuch
+        // It began, and its client did not get all of it.
+        let isShort = self.isCut || (self.isProxied && (self.reason == .shutdown || self.reason == .truncated))
         for span in trace.failed { spans.append(span) }
         if trace.attempt != 0, var attempt = self.record(.attempt, of: trace) {
             attempt.status = self.isProxied ? self.status : 0
-            attempt.isError = !isLeft && (!self.isProxied || self.isCut || self.status >= 500)
+            attempt.grpc = self.isProxied ? self.grpcStatus : -1
+            attempt.isError = !isLeft && (self.isProxied ? isFault : (self.reason?.status ?? 502) >= 500)
             if !self.isProxied || self.isCut { attempt.reason = reason }
             spans.append(attempt)
         }
         request.status = self.status
-        request.isError = self.status >= 500 || self.isCut
+        request.grpc = self.grpcStatus
+        request.isError = isFault || isShort
         // That of a failed attempt stays where another one was answered.
-        if !self.isProxied || self.isCut { request.reason = reason }
+        if !self.isProxied || isShort || isLeft { request.reason = reason }
         request.peer = client.peer
         spans.append(request)
     }
@@ -84,7 +92,8 @@ extension Exchange {
         var span = SpanRecord(
             kind, trace: trace.trace, span: isRequest ? trace.span : trace.attempt,
             parent: isRequest ? trace.parent : trace.span, flags: trace.flags,
-            began: isRequest ? self.began : trace.attemptBegan, ended: self.core.nowMicroseconds,
+            began: isRequest ? self.began : trace.attemptBegan,
+            ended: isRequest || trace.attemptEnded == 0 ? self.core.nowMicroseconds : trace.attemptEnded,
             method: head.method.spanName,
             path: Array(self.kept.bytes[head.path.bounds].prefix(Self.pathLimit)))
         guard let route = self.route?.object else { return span }

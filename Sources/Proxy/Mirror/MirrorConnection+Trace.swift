@@ -11,7 +11,9 @@ extension CopiedRequest {
 
     /// The copy's own `traceparent` line; the client's fields are taken out of its head.
     func traceLine(_ trace: CopiedTrace, span: UInt64, of copy: inout HeadCopy) -> [UInt8] {
-        guard self.route.tracing?.writesParent ?? false else { return [] }
+        guard self.route.tracing?.writesParent ?? false,
+            !self.mirror.spec.mirror.drop.contains(where: { $0.lowercased() == "traceparent" })
+        else { return [] }
         copy.remove("traceparent")
         if !trace.isContinued { copy.remove("tracestate") }
         let line = [UInt8](unsafeUninitializedCapacity: 80) { buffer, count in

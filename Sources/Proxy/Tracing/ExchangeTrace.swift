@@ -12,6 +12,8 @@ final class ExchangeTrace {
     /// The attempt under way, and when it began in microseconds; 0: none is.
     private(set) var attempt: UInt64 = 0
     private(set) var attemptBegan: UInt64 = 0
+    /// When its endpoint was let go; 0: it was not. What the client then still takes is not the attempt's time.
+    var attemptEnded: UInt64 = 0
     /// Attempts that have failed.
     var failed: [SpanRecord] = []
 
@@ -28,6 +30,7 @@ final class ExchangeTrace {
     func openAttempt(_ span: UInt64, at now: UInt64) {
         self.attempt = span
         self.attemptBegan = now
+        self.attemptEnded = 0
     }
 
     /// None is under way: nothing was tried.

@@ -24,6 +24,8 @@ package struct SpanRecord: Sendable {
     package var path: [UInt8]
     /// 0: there was no answer.
     package var status: UInt16 = 0
+    /// gRPC's own; -1: it is none, or nothing has said so.
+    package var grpc: Int8 = -1
     package var isError = false
     /// Why the balancer answered by itself, or the attempt failed, as the access log has it; empty: neither.
     package var reason = ""

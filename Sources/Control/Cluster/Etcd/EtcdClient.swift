@@ -111,10 +111,8 @@ actor EtcdClient {
         _ path: String, _ body: String, at index: Int, token: String?
     ) async throws(StoreFailure) -> (HTTPResponseStatus, [UInt8]) {
         do {
-            let response = try await self.calls.execute(
-                self.request(path, body, at: index, token: token), timeout: .milliseconds(Self.patience))
-            let bytes = try await response.body.collect(upTo: Self.answerLimit)
-            return (response.status, Array(bytes.readableBytesView))
+            return try await self.calls.answer(
+                to: self.request(path, body, at: index, token: token), within: Self.patience, upTo: Self.answerLimit)
         } catch {
             throw StoreFailure(.unreachable, "\(self.spec.endpoints[index]): \(Self.words(error))")
         }

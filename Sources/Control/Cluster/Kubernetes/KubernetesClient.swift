@@ -52,9 +52,8 @@ struct KubernetesClient: Sendable {
         let status: HTTPResponseStatus
         let bytes: [UInt8]
         do {
-            let response = try await self.calls.execute(request, timeout: .milliseconds(Self.patience))
-            status = response.status
-            bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
+            (status, bytes) = try await self.calls.answer(
+                to: request, within: Self.patience, upTo: Self.answerLimit)
         } catch {
             throw StoreFailure(.unreachable, "the API server cannot be asked: \(error)")
         }
