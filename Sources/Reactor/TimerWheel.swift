@@ -40,7 +40,8 @@ package struct TimerWheel: ~Copyable {
     /// Sets or moves the deadline of `identifier` (milliseconds).
     package mutating func schedule(_ identifier: Int, at deadline: UInt64) {
         let deadline = max(deadline, 1)
-        if identifier < self.used {
+        // As unsigned numbers: what stands nowhere, a negative one, is found in `enter`.
+        if UInt(bitPattern: identifier) < UInt(bitPattern: self.used) {
             // Its bucket is visited in time: the deadline is all that most requests change. What has one is linked.
             if self.entries[identifier].deadline != 0, self.entries[identifier].visit <= self.dueTick(of: deadline) {
                 self.entries[identifier].deadline = deadline
@@ -52,6 +53,7 @@ package struct TimerWheel: ~Copyable {
 
     @inline(never)
     private mutating func enter(_ identifier: Int, at deadline: UInt64) {
+        precondition(identifier >= 0, "what has no slot has no deadline")
         if identifier >= self.used { self.grow(toHold: identifier) }
         if self.entries[identifier].deadline == 0 { self.count += 1 }
         self.entries[identifier].deadline = deadline
@@ -76,7 +78,8 @@ package struct TimerWheel: ~Copyable {
     }
 
     package mutating func cancel(_ identifier: Int) {
-        guard identifier < self.used, self.entries[identifier].deadline != 0 else { return }
+        guard UInt(bitPattern: identifier) < UInt(bitPattern: self.used), self.entries[identifier].deadline != 0
+        else { return }
         self.entries[identifier].deadline = 0
         self.count -= 1
         self.unlink(identifier)

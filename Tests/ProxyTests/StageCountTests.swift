@@ -143,6 +143,21 @@ import Traffic
         failed.attemptFailed(.reset)
         let unanswered = stage.core.needs.take()
         #expect(unanswered == needs)
+
+        // Refused before a side was chosen, whatever side the exchange's last request had.
+        let refused = try self.stage {
+            $0.routes[0].watchedMember = 0
+            $0.routes[0].limits.body = 1
+        }
+        defer { refused.core.dismantle() }
+        _ = try refused.offer()
+        let before = refused.begin(Self.get)
+        refused.answer(before, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", isEnd: true)
+        #expect(refused.core.needs.take() == needs)
+        let other = FakeClient(core: refused.core, dice: Dice())
+        try #require(other.enter())
+        _ = refused.begin("POST /candidate/12345 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n", other)
+        #expect(refused.core.needs.take().isEmpty)
     }
 
     @Test("A key counts once a second; others of the same moment count by themselves")

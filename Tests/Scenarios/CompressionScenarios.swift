@@ -33,6 +33,36 @@ import Testing
         return line.flatMap { Int($0.dropFirst(series.count + 1)) } ?? -1
     }
 
+    @Test("A reload that ends compression lets answers that are under way come whole, and costs no worker anything")
+    func reloaded() throws {
+        // Further apart than what gzip looks back: it comes out half as large, much larger than what the kernel holds.
+        var seed: UInt32 = 7
+        let block = (0..<65_536).map { _ -> UInt8 in
+            seed = seed &* 1_664_525 &+ 1_013_904_223
+            return Array("0123456789abcdef".utf8)[Int(seed >> 28)]
+        }
+        let body = String(repeating: String(decoding: block, as: UTF8.self), count: 384)
+        let core = try ScriptedUpstream.answering { _, _ in
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        }
+        let balancer = try BalancerProcess(Self.configuration(core.port), workers: 1)
+        let file = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(file) }
+        let slow = try Program(
+            path: "/usr/bin/curl",
+            [
+                "-sS", "--compressed", "--max-time", "60", "--limit-rate", "4M", "-H", "Accept-Encoding: gzip", "-o",
+                file + "/answer", "http://127.0.0.1:\(balancer.port)/",
+            ])
+        #expect(eventually { core.requests.count == 1 })
+        let plain = Self.configuration(core.port).replacing(#", "compression": {}"#, with: "")
+        try BalancerProcess.write(plain, to: balancer.file)
+        balancer.program.signal(SIGHUP)
+        #expect(eventually { balancer.program.errors.contains { $0.contains("generation=2") } })
+        #expect(slow.awaitExit(seconds: 90) == 0, "\(slow.errors)")
+        #expect(try String(contentsOfFile: file + "/answer", encoding: .utf8) == body)
+    }
+
     @Test("Each form is read by others, however the body came, and however slowly it is taken")
     func forms() throws {
         let body = Self.body

@@ -44,6 +44,6 @@ import Testing
             ])
         #expect(program.awaitExit() == 0)
         #expect(program.output == lines, "\(program.output.count) lines")
-        #expect(try balancer.outstanding() == 0)
+        #expect(try eventually { try balancer.outstanding() == 0 })
     }
 }

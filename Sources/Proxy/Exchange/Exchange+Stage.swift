@@ -21,11 +21,15 @@ extension Exchange {
     private var firstAttempt: FirstAttempt? {
         switch self.reason {
         case .clientClosed, .heldTooMuch: return .cancelled
+        // The time that the client gave is over, which says of no side that it is slow.
+        case .responseTimeout where self.isGRPC && self.grpcStatus == 4: return .cancelled
         // Our own answer in the place of one that did not come, or was none.
         case .badResponse, .answerTooLarge, .unexpectedUpgrade, .responseTimeout, .uploadStalled: return .error
         // The side to which the weights gave it had no place for it in time, or nobody to serve: a side that takes less than its
         // share refuses clients without failing one attempt. Where a reason stays from an attempt before, that one has counted.
         case .queueFull, .queueTimeout, .noEndpoint: return .error
+        // Each attempt was handed back unseen, and none was left.
+        case .streamRefused where !self.isProxied, .leftBehind where !self.isProxied: return .error
         // An answer that began and did not end.
         case .truncated where self.isCut: return .error
         default: break

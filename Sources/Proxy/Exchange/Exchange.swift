@@ -124,6 +124,7 @@ final class Exchange: Handle {
         self.meetsExpectation = false
         self.collectLimit = 0
         self.requestBytes = 0
+        self.placement.forget()
         self.retries = 0
         self.isTrial = false
         self.isReused = false

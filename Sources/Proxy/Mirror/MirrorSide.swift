@@ -116,6 +116,9 @@ final class MirrorSide {
         return pool
     }
 
+    /// Whether it is the one that copies to its endpoint go to.
+    func has(_ pool: MirrorPool) -> Bool { self.pools[pool.endpoint.id] === pool }
+
     /// Of endpoints that are gone.
     private func forgetPools(but upstream: Upstream) {
         let present = Set(upstream.endpoints.map(\.id))
@@ -186,7 +189,9 @@ final class MirrorPool {
 
     /// Connections are kept for other copies, unless they tell for whom they are.
     func park(_ connection: MirrorConnection, limit: Int) -> Bool {
-        guard self.spec.sendProxyProtocol == 0, self.idle.count + self.inUse < limit else { return false }
+        // One whose place another has taken keeps none: nothing would ask for them, or make room by them.
+        guard self.spec.sendProxyProtocol == 0, self.idle.count + self.inUse < limit, self.side.has(self)
+        else { return false }
         self.idle.append(Reference(to: connection))
         return true
     }

@@ -125,10 +125,9 @@ final class WorkerCore {
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
         self.readClock()
-        if self.load.isOn {
-            self.load.turnBegins(self.nowMicroseconds)
-            self.codedInTurn = 0
-        }
+        if self.load.isOn { self.load.turnBegins(self.nowMicroseconds) }
+        // Whatever the table in force says: answers that began under another one are coded to their end.
+        if self.codedInTurn > 0 { self.codedInTurn = 0 }
         if let tls {
             tls.now = self.now
             self.handshakesInTurn = 0

@@ -62,6 +62,9 @@ package struct Placement: Sendable {
     /// The side chosen last, also if it could not serve; nil: none was.
     package var member: Int? { self.presentMember < 0 ? nil : Int(self.presentMember) }
 
+    /// What comes next is another request's: no side has been chosen for it.
+    package mutating func forget() { self.presentMember = -1 }
+
     /// The endpoint chosen last on that side.
     package var endpoint: Int? { self.presentEndpoint < 0 ? nil : Int(self.presentEndpoint) }
 
