@@ -202,7 +202,8 @@ import Testing
         }
         let text = Routes.configuration(
             upstreams: [("core", upstreams.map(\.port))],
-            upstreamKeys: "\"protocol\": \"http2\", \"passive\": {\"consecutiveFailures\": 1, \"maxEjectedShare\": 100}")
+            upstreamKeys: "\"protocol\": \"http2\", \"passive\": {\"consecutiveFailures\": 1, \"maxEjectedShare\": 100}"
+        )
         let balancer = try BalancerProcess(
             text.replacing(#""address": "127.0.0.1:0"}],"#, with: #""address": "127.0.0.1:0", "http2": true}],"#))
         let peer = try HTTP2Peer(balancer)
