@@ -3,6 +3,15 @@ package enum GRPC {
     /// Statuses that gRPC defines, 0 to 16; others are counted as one, and so is none.
     package static let statuses = 17
 
+    /// Whether a status is the server's fault: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS. The others tell of the
+    /// call.
+    package static func isServerFault(_ status: Int8) -> Bool {
+        switch status {
+        case 2, 4, 13, 14, 15: true
+        default: false
+        }
+    }
+
     /// Whether a content type is gRPC's: `application/grpc`, alone or with a format; not `application/grpc-web`.
     package static func isType(_ bytes: borrowing Span<UInt8>, _ value: ByteRange) -> Bool {
         guard ASCII.hasPrefixIgnoringCase(bytes, value, lowercase: "application/grpc") else { return false }

@@ -36,8 +36,7 @@ extension Exchange {
         }
         guard self.isProxied else { return nil }
         if self.isGRPC, self.grpcStatus > 0 {
-            // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS are the server's; the others tell of the call.
-            return [2, 4, 13, 14, 15].contains(self.grpcStatus) ? .error : .clientError
+            return GRPC.isServerFault(self.grpcStatus) ? .error : .clientError
         }
         switch self.status {
         case 500...: return .error

@@ -61,9 +61,7 @@ extension Exchange {
         guard let spans = self.core.spanBuffer(), var request = self.record(.request, of: trace) else { return }
         let reason = self.reason.map { "\($0.word)" } ?? ""
         let isFault =
-            self.isCut || self.status >= 500
-            // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS are the server's; the others tell of the call.
-            || (self.isGRPC && [2, 4, 13, 14, 15].contains(self.grpcStatus))
+            self.isCut || self.status >= 500 || (self.isGRPC && GRPC.isServerFault(self.grpcStatus))
         // What the client did is no fault of whoever serves it.
         let isLeft = self.reason == .clientClosed || self.reason == .heldTooMuch
         // It began, and its client did not get all of it.
