@@ -55,11 +55,18 @@ package struct JSONMember: Sendable, Equatable {
 }
 
 extension String {
+    private var withoutCredentials: String {
+        guard let end = self.lastIndex(of: "@"), let colon = self[..<end].firstIndex(of: ":"),
+            self[colon...].hasPrefix("://")
+        else { return self }
+        return self[..<colon] + "://…" + self[end...]
+    }
+
     /// In double quotes with control characters made visible, at most 80 characters of it: what an operator wrote goes
-    /// into terminals and logs.
+    /// into terminals and logs. User and password of a URL are not among it.
     package var quoted: String {
         var text = "\""
-        for (position, scalar) in self.unicodeScalars.enumerated() {
+        for (position, scalar) in self.withoutCredentials.unicodeScalars.enumerated() {
             if position == 80 {
                 text += "…"
                 break

@@ -37,19 +37,19 @@ extension Node {
         guard let scheme = ["http://", "https://"].first(where: { text.hasPrefix($0) }),
             text.utf8.count <= Self.urlLimit
         else {
-            self.failExpecting("a URL such as \"http://collector:4318/v1/traces\"")
+            // What stands there is never shown, whatever is wrong with it: it may hold a password or a token.
+            self.fail("expected a URL such as \"http://collector:4318/v1/traces\"")
             return nil
         }
         let rest = text.dropFirst(scheme.count)
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard !authority.contains("@") else {
-            // Not shown: what stands there may be a secret.
             self.fail("expected a URL without user and password")
             return nil
         }
         let path = String(rest.dropFirst(authority.count))
         guard Syntax.isAuthority(String(authority)), Syntax.isPath(path) else {
-            self.failExpecting("a URL of host, port and path alone, such as \"http://collector:4318/v1/traces\"")
+            self.fail("expected a URL of host, port and path alone, such as \"http://collector:4318/v1/traces\"")
             return nil
         }
         return text
