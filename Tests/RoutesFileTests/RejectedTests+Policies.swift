@@ -48,6 +48,10 @@ extension RejectedTests {
         .route(Self.users("{}", realm: #"a\"b"#), ".basicAuth.realm", "without"),
         .route(Self.users("{}"), ".basicAuth.users", "at least one user"),
         .route(Self.users(#"{ "a:b": "x" }"#), #".basicAuth.users["a:b"]"#, "no colon"),
+        // What may be a password is not shown.
+        .top(
+            #""cluster": { "name": "x", "etcd": { "endpoints": ["ftp://u:p@a/x"] } }"#, "$.cluster.etcd.endpoints[0]",
+            #"found string "ftp://…@a/x""#),
         .route(Self.users(#"{ "a": "secret" }"#), ".basicAuth.users.a", "`openssl passwd -6` makes one"),
         .route(Self.users(#"{ "a": "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" }"#), ".basicAuth.users.a", "guessed too fast"),
         .route(Self.users(#"{ "a": "$apr1$lL6FV8Cl$5I3CKT0f8cTxL5FLJy" }"#), ".basicAuth.users.a", "guessed too fast"),
