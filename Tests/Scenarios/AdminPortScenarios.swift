@@ -23,6 +23,30 @@ import Testing
         #expect(balancer.stop() == 0)
     }
 
+    @Test("While each connection has a request under way, one more is told to come again, and then it may")
+    func full() throws {
+        let upstream = try ScriptedUpstream.plain("ok")
+        let balancer = try PlainBalancer(before: upstream, "")
+        try balancer.awaitReady()
+        var busy = try (0..<64).map { _ in
+            let connection = try balancer.connectToAdmin()
+            connection.send(
+                "PUT /api/v1/routes/all/weights HTTP/1.1\r\nHost: 127.0.0.2:\(balancer.adminPort)\r\n"
+                    + "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{")
+            return connection
+        }
+        #expect(
+            try eventually {
+                let answer = try balancer.admin("/readyz")
+                return answer.status == 503 && answer.text.contains("has a request under way")
+                    && answer.field("retry-after") == "1"
+            })
+        #expect(try balancer.request().text == "ok")
+        busy.removeAll()
+        #expect(try eventually { try balancer.admin("/readyz").status == 200 })
+        #expect(balancer.stop() == 0)
+    }
+
     @Test("Probes and metrics have an address of their own, which a take-over passes on and a reload leaves")
     func observe() throws {
         let upstream = try ScriptedUpstream.plain("ok")

@@ -19,7 +19,10 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let reserve = self.reserve
-        if !self.connections.admit(channel, limit: self.limits.connections, released: { reserve.refill() }) {
+        let isAdmitted = self.connections.admit(
+            channel, limit: self.limits.connections, released: { reserve.refill() })
+        let isAnswered = isAdmitted || self.connections.admitRefusal(channel)
+        if !isAnswered {
             // Behind the set-up, not as a failure of it: the listener would take that for its own end.
             channel.eventLoop.execute { channel.close(promise: nil) }
         }
@@ -39,6 +42,11 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
                     // Behind the set-up: what fails within is taken for the listener's own end.
                     channel.eventLoop.execute { channel.close(promise: nil) }
                 }
+            }
+            guard isAdmitted else {
+                try pipeline.addHandler(FullHandler(linger: self.limits.linger))
+                return try NIOAsyncChannel(
+                    wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
             }
             try pipeline.addHandler(ArrivalHandler())
             try pipeline.configureHTTPServerPipeline(

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A new connection over the bound takes the place of the one that has been idle longest: clients that hold connections and
 /// ask nothing must not keep a probe or an operator out. Only if every connection has a request under way, the new one is
-/// closed.
+/// answered 503 and ends; of those, too, only so many stand at a time.
 package final class AdminConnections: Sendable {
     private struct Entry {
         var channel: any Channel
@@ -17,6 +17,8 @@ package final class AdminConnections: Sendable {
         var open: [ObjectIdentifier: Entry] = [:]
         var moment: UInt64 = 0
         var refused: UInt64 = 0
+        /// Connections that are answered 503 and have not ended.
+        var ending = 0
 
         mutating func next() -> UInt64 {
             self.moment += 1
@@ -34,6 +36,9 @@ package final class AdminConnections: Sendable {
             Counts(active: left.active + right.active, refused: left.refused &+ right.refused)
         }
     }
+
+    /// Connections answered 503 at a time.
+    private static let refusals = 16
 
     private let state = Mutex(State())
 
@@ -68,6 +73,19 @@ package final class AdminConnections: Sendable {
             self.state.withLock { $0.open[identity] = nil }
             released()
         }
+        return true
+    }
+
+    /// Counts in, until it closes, a connection that is refused with an answer. False: there are too many of these, and it must be
+    /// closed without one.
+    func admitRefusal(_ channel: any Channel) -> Bool {
+        let isAdmitted = self.state.withLock { state -> Bool in
+            guard state.ending < Self.refusals else { return false }
+            state.ending += 1
+            return true
+        }
+        guard isAdmitted else { return false }
+        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.ending -= 1 } }
         return true
     }
 

@@ -2,7 +2,7 @@ import NIOCore
 
 /// What one client of the admin API may take. The API has few clients and no login, so its bounds are tight and fixed.
 package struct AdminLimits: Sendable {
-    /// Connections at a time.
+    /// Connections at a time; one more is answered 503 where each of them has a request under way.
     package var connections = 64
     /// Bytes of a request's head, its target included; beyond, the connection ends.
     package var headBytes = 32_768
