@@ -12,9 +12,13 @@ let strict: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
-/// Release programs export nothing, for nothing is loaded into them.
+/// Code that runs a few times a second at most, and is most of the program: small before fast.
+let small: [SwiftSetting] = strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
+/// Release programs export nothing, for nothing is loaded into them, and have one copy of functions that are alike byte for byte
+/// and whose addresses nobody compares.
 let lean: [LinkerSetting] = [
-    .unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+    .unsafeFlags(["-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe"], .when(configuration: .release))
 ]
 
 let package = Package(
@@ -49,7 +53,7 @@ let package = Package(
         .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
         .target(name: "Reactor", dependencies: ["CCrypt", "CEpoll", "COpenSSL", "Traffic"], swiftSettings: strict),
         .target(
-            name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
+            name: "RoutesFile", dependencies: ["HTTPWire", "JSONText", "Migration", "Traffic"], swiftSettings: small),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "Comparison", dependencies: ["CZlib", "JSONText", "Migration", "Traffic"], swiftSettings: strict),
@@ -63,7 +67,7 @@ let package = Package(
         .systemLibrary(name: "CMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "Documents", dependencies: ["CMongoC", "CSQLite"], swiftSettings: strict),
-        .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: strict),
+        .target(name: "Ledger", dependencies: ["CSQLite"], swiftSettings: small),
 
         // floor 2: the data plane, the control plane, the REST service; siblings never import each other
         .target(
@@ -89,7 +93,7 @@ let package = Package(
                 // Probes speak it.
                 "HTTP2",
             ],
-            swiftSettings: strict),
+            swiftSettings: small),
         .target(
             name: "GatewayService",
             dependencies: [
@@ -120,7 +124,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict, linkerSettings: lean),
+            swiftSettings: small, linkerSettings: lean),
         .executableTarget(
             name: "Gateway",
             dependencies: [

@@ -12,7 +12,14 @@ fi
 scripts/install-etcd.sh
 swift build --build-tests
 output=$(mktemp -t balancer-tests.XXXXXX)
-trap 'rm -f "$output"' EXIT
+beside=$(mktemp -t balancer-tests.XXXXXX)
+checks=
+finish() {
+    # The group, so that its browsers and servers end with it.
+    if [[ -n $checks ]]; then kill -- "-$checks" 2>/dev/null || true; fi
+    rm -f "$output" "$beside"
+}
+trap finish EXIT
 
 # The document stores are tested against a MongoDB wire server, and gRPC with its own library, in Python environments of their own.
 swift_tests() {
@@ -34,10 +41,18 @@ if (($# > 0)); then
     swift_tests "$@"
     exit
 fi
-scripts/test-charts.sh
-scripts/test-gateway-client.sh .build/debug/gateway
-scripts/test-dashboard.sh
-swift_tests
+# What tries no program's timing runs beside the tests of single parts, and prints when it has ended.
+set -m
+(scripts/test-charts.sh && scripts/test-gateway-client.sh .build/debug/gateway && scripts/test-dashboard.sh) </dev/null >"$beside" 2>&1 &
+checks=$!
+set +m
+swift_tests --skip '^Scenarios\.'
+status=0
+wait "$checks" || status=$?
+checks=
+cat "$beside"
+if ((status != 0)); then exit "$status"; fi
+swift_tests --filter '^Scenarios\.'
 scripts/test-images.sh
 # The scenarios once more, with what ships: the optimizer has faults of its own. Without the runbook's walks, the stores of replicas
 # and the ledger's two hundred kills, which are minutes of roll-outs, elections and starts, and try other programs' waits more than

@@ -61,12 +61,16 @@ final class WorkerCore {
     private var hasNewQueue = false
     /// At least so often, in milliseconds, a worker with waiting requests looks for a slot.
     private static let slotLook: Int32 = 50
+    /// Milliseconds between two looks at who holds most.
+    private static let reliefSpacing: UInt64 = 10
 
     private var roomGiven: UInt64 = 0
     private(set) var isDraining = false
     /// Bytes of `buffers` lent out when the process was last told.
     private var reportedHeld = 0
     private var lastRelief: UInt64 = 0
+    /// The process holds too much, and the last look at who holds most was a moment ago.
+    private var isReliefDue = false
     var counts = WorkerCounts()
     /// Made when the first session of TLS needs it.
     private var tls: TLSMemory?
@@ -153,7 +157,7 @@ final class WorkerCore {
         if !self.queues.isEmpty { self.serveQueues() }
         if self.hasFreedSlots { self.wakeWaiting() }
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
-        if self.buffers.lent != self.reportedHeld { self.reportHeld() }
+        if self.buffers.lent != self.reportedHeld || self.isReliefDue { self.reportHeld() }
         self.log?.offer()
         if self.load.isOn { self.load.turnEnds(MonotonicClock.microseconds()) }
         var next = NextTurn(timeout: self.nextWait())
@@ -183,6 +187,7 @@ final class WorkerCore {
             wait = wait < 0 ? Self.slotLook : min(wait, Self.slotLook)
         }
         if let log, log.hasPending { wait = wait < 0 ? 20 : min(wait, 20) }
+        if self.isReliefDue { wait = wait < 0 ? Int32(Self.reliefSpacing) : min(wait, Int32(Self.reliefSpacing)) }
         return wait
     }
 
@@ -279,11 +284,14 @@ final class WorkerCore {
         let change = self.buffers.lent - self.reportedHeld
         self.reportedHeld = self.buffers.lent
         let held = self.admission.addHeld(change)
-        guard change > 0, held > Int(clamping: self.plan.table.spec.limits.buffered) else { return }
-        // A look at every connection costs; what it frees lasts a while.
-        guard self.now >= self.lastRelief + 10 else { return }
+        let excess = held - Int(clamping: self.plan.table.spec.limits.buffered)
+        let isWanted = excess > 0 && (change > 0 || self.isReliefDue)
+        // A look at every connection costs; what it frees lasts a while. Where all stand still afterwards, the next look is due
+        // by itself.
+        self.isReliefDue = isWanted && self.now < self.lastRelief + Self.reliefSpacing
+        guard isWanted, !self.isReliefDue else { return }
         self.lastRelief = self.now
-        self.relieve(held - Int(clamping: self.plan.table.spec.limits.buffered))
+        self.relieve(excess)
     }
 
     /// Resets the connections that hold most and have moved least, until `excess` bytes are free.
