@@ -15,6 +15,10 @@ import helm_python as helm
 import kubernetes_validate
 import yaml
 
+# Each schema refers to a file of a megabyte, which would be read and parsed anew for every manifest.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+kubernetes_validate.utils.all_versions = functools.cache(kubernetes_validate.utils.all_versions)
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHARTS = ["otv-balancer", "otv-gateway", "otv-core", "otv-worker", "otv-telemetry", "otv-mongodb", "otv-redis"]
 STAGES = ["1-core-only", "2-by-weight", "3-core-in-reserve", "4-core-without-server", "4-core-health-only", "4-core-retired"]

@@ -248,13 +248,16 @@ class Words(unittest.TestCase):
             self.assertIn(word, section)
 
 
-class Installed(Folder):
+class Installed(unittest.TestCase):
     """scripts/install.sh below a folder."""
 
-    def setUp(self):
-        super().setUp()
-        status, said = ran("scripts/install.sh", "/usr", DESTDIR=self.folder, BIN=os.path.dirname(program("balancer")))
-        self.assertEqual(status, 0, said)
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="otv-installed-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        status, said = ran("scripts/install.sh", "/usr", DESTDIR=cls.folder, BIN=os.path.dirname(program("balancer")))
+        if status != 0:
+            raise AssertionError(said)
 
     def installed(self, *path):
         return os.path.join(self.folder, "usr", *path)
