@@ -28,6 +28,11 @@ AMOUNTS = {
 }
 RESOURCES = {"type": "object", "additionalProperties": False, "properties": {"requests": AMOUNTS, "limits": AMOUNTS}}
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+# Labels by which objects and pods are found are the charts': a second value for one would be there beside it, or break what finds them.
+FOUND_BY = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of")]
+OWN = [*FOUND_BY, "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart", "otv/scrape"]
+LABELS = {**TEXTS, "properties": dict.fromkeys(OWN, False)}
+NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT = {"type": "object"}
 PROCESSORS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 
@@ -127,12 +132,13 @@ RULES = {
     "networkPolicy.egress": {"type": "array", "items": OBJECT},
     "livenessCommand": {"type": "array", "items": {"type": "string"}},
     "networkPolicy.apiServerPorts": {"type": "array", "items": PORT},
-    "hosts": {"type": "array", "items": {"type": "string", "minLength": 1}},
+    "hosts": {"type": "array", "uniqueItems": True, "items": {"type": "string", "pattern": f"^([*][.])?{NAME}([.]{NAME})*$"}},
+    "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"},
     "imagePullSecrets": {"type": "array", "items": closed(name={"type": "string"})},
     "extraEnv": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     "extraVolumes": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     "extraVolumeMounts": {"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
-    "commonLabels": TEXTS,
+    "commonLabels": LABELS,
     "commonAnnotations": TEXTS,
     "alertLabels": TEXTS,
     "disabled": {"type": "array", "uniqueItems": True, "items": {"type": "string", "minLength": 1}},
@@ -160,9 +166,9 @@ RULES = {
     "resources": RESOURCES,
     "retiredResources": RESOURCES,
     "podAnnotations": TEXTS,
-    "podLabels": TEXTS,
+    "podLabels": {**TEXTS, "properties": dict.fromkeys(FOUND_BY, False)},
     "nodeSelector": TEXTS,
-    "labels": TEXTS,
+    "labels": LABELS,
     "annotations": TEXTS,
     "weights": {
         "type": "object",
@@ -260,7 +266,7 @@ def definitions():
         ("adminOptions", "admin", ("address", "observe")),
     ):
         made[name] = closed(**{key: item for key, item in made[of]["properties"].items() if key not in own})
-    own = {"$schema", "listeners", "admin", "takeover", "upstreams", "routes"}
+    own = {"$schema", "listeners", "admin", "cluster", "takeover", "upstreams", "routes"}
     made["config"] = closed(**{key: plain(item) for key, item in routes["properties"].items() if key not in own})
     return made
 

@@ -100,10 +100,18 @@ class Objects(list):
         return found[0]
 
 
+_texts = {}
+
+
 def texts(chart, values, name="otv", namespace="kusama"):
-    # Loaded anew: what a condition switches off is gone from a loaded chart for good.
-    with helm.Chart.load(folder_of(chart)) as loaded:
-        return loaded.render(values, name=name, namespace=namespace)
+    """{path: text} of a release; the same one is rendered once."""
+    mark = hashlib.sha256(json.dumps([chart, values, name, namespace], sort_keys=True).encode()).digest()
+    if mark not in _texts:
+        COUNTS["rendered"] += 1
+        # Loaded anew: what a condition switches off is gone from a loaded chart for good.
+        with helm.Chart.load(folder_of(chart)) as loaded:
+            _texts[mark] = loaded.render(values, name=name, namespace=namespace)
+    return dict(_texts[mark])
 
 
 # What charts cannot do without: whoever installs one has said at least this. Each is refused without.
@@ -134,7 +142,6 @@ LEAST = {
 def render(chart, values=None, name="otv", namespace="kusama", bare=False):
     """`bare`: with these values alone, without what every release must say."""
     objects = Objects()
-    COUNTS["rendered"] += 1
     values = merged({} if bare else LEAST.get(chart, {}), values or {})
     for path, text in texts(chart, values, name, namespace).items():
         if path.endswith("NOTES.txt"):

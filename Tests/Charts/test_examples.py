@@ -47,6 +47,9 @@ class Production(unittest.TestCase):
             values = merged(load("examples", "production", f"{network}.yaml"), load("examples", "legacy-release.yaml"))
             objects = render("otv", values, "otv", network, bare=True)
             self.assertEqual([o["kind"] for o in objects if o["kind"] in ("Ingress", "HTTPRoute", "StatefulSet")], [])
+            # The core is that of the network's own old release.
+            core = json.loads(routes_of(objects)[0])["upstreams"]["core"]
+            self.assertEqual(core["discovery"]["dns"]["name"], f"{network}-otv-backend.{network}.svc.cluster.local.")
 
 
 class Manifests(unittest.TestCase):

@@ -276,6 +276,13 @@ class Extras(unittest.TestCase):
                 self.assertEqual(after[f"{name}Probe"], {**before[f"{name}Probe"], **given[name]}, chart)
             asks = [key for key in after["livenessProbe"] if key in ("httpGet", "tcpSocket", "exec")]
             self.assertEqual((asks, after["livenessProbe"]["periodSeconds"]), (["exec"], 7))
+        # What is asked over HTTP is changed, not replaced: its port stays.
+        changed = render("otv-gateway", at("probes.liveness.httpGet", {"path": "/readyz"}))
+        valid(changed)
+        self.assertEqual(
+            changed.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["httpGet"],
+            {"path": "/readyz", "port": "http"},
+        )
         command = {"livenessCommand": ["node", "-e", "0"]}
         worker = render("otv-worker", command).one("Deployment")["spec"]["template"]["spec"]["containers"][0]
         self.assertEqual(worker["livenessProbe"]["exec"]["command"], command["livenessCommand"])

@@ -204,6 +204,59 @@ class Switches(unittest.TestCase):
             text = read("helmfile.d", "values", f"env-{environment}.yaml")
             self.assertNotIn("{}", text)
 
+    def test_labels_by_which_things_are_found_are_the_charts(self):
+        """A second value for one broke what finds pods, or was a key that is there twice."""
+        for chart in CHARTS:
+            for place in ("commonLabels", "podLabels"):
+                for name in ("name", "instance", "component", "part-of"):
+                    key = f"app.kubernetes.io/{name}"
+                    self.rejected(chart, {place: {key: "mine"}}, f"/{place}/app.kubernetes.io~1{name}")
+            self.rejected(chart, {"commonLabels": {"helm.sh/chart": "mine"}}, "helm.sh~1chart")
+            # Meshes tell versions apart by it.
+            self.assertTrue(render(chart, {"podLabels": {"app.kubernetes.io/version": "v1"}}))
+        self.rejected("otv-balancer", at("hookPods.labels", {"app.kubernetes.io/name": "mine"}), "/hookPods/labels")
+
+    def test_an_objects_own_label_goes_before_the_common_one(self):
+        for chart in ("otv-balancer", "otv-gateway", "otv-core"):
+            given = {name: {"enabled": True, "labels": {"team": name}} for name in ("serviceMonitor", "prometheusRule")}
+            if chart != "otv-core":
+                given["dashboard"] = {"enabled": True, "labels": {"team": "dashboard"}}
+            objects = render(chart, {"commonLabels": {"team": "all"}, **given})
+            own = {"ServiceMonitor": "serviceMonitor", "PrometheusRule": "prometheusRule", f"{chart}-dashboard": "dashboard"}
+            for item in objects:
+                wanted = own.get(item["kind"]) or own.get(item["metadata"]["name"]) or "all"
+                self.assertEqual(item["metadata"]["labels"]["team"], wanted, (chart, item["kind"]))
+
+    def test_names_that_kubernetes_would_refuse(self):
+        """Each in the midst of an installation, which is then half there."""
+        for chart in (*CHARTS, "otv"):
+            with self.assertRaises(helm.HelmError) as caught:
+                render(chart, name="1kv")
+            self.assertIn("the release's name, 1kv, does not begin with a letter", str(caught.exception))
+        for chart in CHARTS:
+            for name in ("1kv", "Mine", "a_b", "a.b", "-a", "a-"):
+                self.rejected(chart, {"fullnameOverride": name}, "/fullnameOverride")
+            self.assertTrue(render(chart, {"fullnameOverride": "kv-1"}))
+        for host in ("https://a.example/", "a b", "A.example", "", "a..b", "*.*.b", "a.example:80"):
+            self.rejected("otv-balancer", at("ingress.hosts", [host]), "/ingress/hosts/0")
+        self.rejected("otv-balancer", at("ingress.hosts", ["a.example", "a.example"]), "/ingress/hosts")
+        self.assertTrue(render("otv-balancer", at("ingress", {"enabled": True, "hosts": ["*.a.example", "localhost"]})))
+
+    def test_a_service_has_what_its_type_has(self):
+        for given in ({"nodePort": 30080}, {"tlsNodePort": 30443}, {"externalTrafficPolicy": "Local"}):
+            (key,) = given
+            self.rejected("otv-balancer", {"service": given}, f"service.{key} is for service.type NodePort or LoadBalancer")
+            for kind in ("NodePort", "LoadBalancer"):
+                self.assertTrue(render("otv-balancer", {"service": {**given, "type": kind}}))
+        for given in ({"loadBalancerClass": "x"}, {"loadBalancerSourceRanges": ["10.0.0.0/8"]}):
+            (key,) = given
+            for kind in ("ClusterIP", "NodePort"):
+                self.rejected("otv-balancer", {"service": {**given, "type": kind}}, f"service.{key} is for service.type LoadBalancer")
+
+    def test_what_the_chart_writes_itself_is_not_in_config(self):
+        for key in ("listeners", "admin", "cluster", "upstreams", "routes"):
+            self.rejected("otv-balancer", at(f"config.{key}", {}), f"'{key}' not allowed")
+
     def test_certificates_are_asked_for_where_they_are_issued(self):
         for environment, wanted in {"kusama": True, "polkadot": True, "staging": True, "ci": False, "local": False}.items():
             for release in helmfile("10-otv.yaml.gotmpl", environment, VARIABLES):

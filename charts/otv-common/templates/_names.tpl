@@ -17,7 +17,9 @@ in a label. The release's name gives way, so that no two parts ever have one nam
 {{- if gt (len .Values.fullnameOverride) 52 }}{{ fail (printf "fullnameOverride %s is longer than 52 characters" .Values.fullnameOverride) }}{{ end -}}
 {{- .Values.fullnameOverride -}}
 {{- else -}}
-{{- include "otv.nameOf" (list . (include "otv.component" .)) -}}
+{{- $name := include "otv.nameOf" (list . (include "otv.component" .)) -}}
+{{- if not (regexMatch "^[a-z]" $name) }}{{ fail (printf "the release's name, %s, does not begin with a letter, as names of Services must: choose another" .Release.Name) }}{{ end -}}
+{{- $name -}}
 {{- end -}}
 {{- end }}
 
@@ -34,11 +36,17 @@ app.kubernetes.io/part-of: otv
 {{- end }}
 
 {{- define "otv.labels" -}}
-{{ include "otv.podLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
+{{ include "otv.labelsWith" (dict "root" .) }}
+{{- end }}
+
+{{- /* root: the chart's context; own: what the object has of its own, which goes before the common ones. None of the chart's own keys:
+the schemas refuse those. */ -}}
+{{- define "otv.labelsWith" -}}
+{{ include "otv.podLabels" .root }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with mergeOverwrite (deepCopy (.root.Values.commonLabels | default dict)) (deepCopy (.own | default dict)) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

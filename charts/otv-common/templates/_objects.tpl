@@ -143,10 +143,7 @@ kind: ServiceMonitor
 metadata:
   name: {{ include "otv.fullname" .root }}
   labels:
-    {{- include "otv.labels" .root | nindent 4 }}
-    {{- with .root.Values.serviceMonitor.labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "otv.labelsWith" (dict "root" .root "own" .root.Values.serviceMonitor.labels) | nindent 4 }}
   {{- include "otv.annotations" (dict "root" .root) | nindent 2 }}
 spec:
   selector:
@@ -231,8 +228,7 @@ kind: ConfigMap
 metadata:
   name: {{ include "otv.fullname" .root }}-dashboard
   labels:
-    {{- include "otv.labels" .root | nindent 4 }}
-    {{- toYaml (.root.Values.dashboard.labels | default (dict "grafana_dashboard" "1")) | nindent 4 }}
+    {{- include "otv.labelsWith" (dict "root" .root "own" (.root.Values.dashboard.labels | default (dict "grafana_dashboard" "1"))) | nindent 4 }}
   {{- include "otv.annotations" (dict "root" .root "own" .root.Values.dashboard.annotations) | nindent 2 }}
 data:
   {{ .name }}: {{ .root.Files.Get "dashboard.json" | fromJson | toJson | quote }}

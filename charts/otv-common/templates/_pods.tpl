@@ -134,13 +134,14 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* A container's probes: those of the chart, with what `probes` says over them; another way of asking takes the chart's place. root:
-the chart's context; startup, liveness, readiness: the chart's. */ -}}
+{{- /* A container's probes: those of the chart, with what `probes` says over them; another way of asking takes the chart's place, and a
+request over HTTP changes the chart's. root: the chart's context; startup, liveness, readiness: the chart's. */ -}}
 {{- define "otv.probes" -}}
 {{- range $name := list "startup" "liveness" "readiness" }}
 {{- $probe := deepCopy (index $ $name) }}
 {{- $given := index $.root.Values.probes $name | default dict }}
-{{- if or $given.httpGet $given.tcpSocket $given.exec $given.grpc }}{{ $probe = omit $probe "httpGet" "tcpSocket" "exec" }}{{ end }}
+{{- if or $given.tcpSocket $given.exec $given.grpc }}{{ $probe = omit $probe "httpGet" "tcpSocket" "exec" }}{{ end }}
+{{- if $given.httpGet }}{{ $probe = omit $probe "tcpSocket" "exec" }}{{ end }}
 {{ $name }}Probe:
   {{- mergeOverwrite $probe (deepCopy $given) | toYaml | nindent 2 }}
 {{- end }}
