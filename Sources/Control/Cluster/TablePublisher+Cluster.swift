@@ -28,6 +28,17 @@ struct AgreedStanding: Sendable {
     var detached: [String: Detached] = [:]
 }
 
+extension AgreedStanding.Detached {
+    /// What `note` tells of a route's weights, as another process has kept it; nil: it tells of something else.
+    fileprivate init?(base: LiveState.Weights?, _ note: Transition.Note, _ origin: ChangeOrigin) {
+        guard let weights = note.after?.weights, let file = note.after?.fileWeights else { return nil }
+        var edit = SharedEdit()
+        edit.routes[note.subject] =
+            .some(weights == file ? nil : LiveDocument.Split(weights: weights, fileWeights: file))
+        self.init(base: base, change: AgreedStanding.WeightChangeNote(edit: edit, note: note, origin: origin))
+    }
+}
+
 /// Changes that all replicas make, and none without the others. The store has a change before it is in force anywhere: whoever
 /// was first decides, and the others decide anew on what came of it.
 extension TablePublisher {
@@ -175,24 +186,50 @@ extension TablePublisher {
             let rows = try? await store.read({ file throws(LedgerFailure) in try file.unsettledAlone() })
         else { return }
         for entry in rows.compactMap(LedgerRows.entry) {
-            guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights,
-                let after = entry.after, let weights = after.weights, let file = after.fileWeights
-            else { continue }
+            guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights else { continue }
             let route = entry.subject
             // Of several in a row the first tells what the others have.
             let base =
                 self.agreed.detached[route].map(\.base)
                 ?? (was == fileWas ? nil : LiveState.Weights(route: route, weights: was, fileWeights: fileWas))
-            var edit = SharedEdit()
-            edit.routes[route] =
-                .some(weights == file ? nil : LiveDocument.Split(weights: weights, fileWeights: file))
             let note = Transition.Note(
                 what: entry.what, subject: route, detail: entry.detail, reason: entry.reason, before: before,
-                after: after)
-            self.agreed.detached[route] = AgreedStanding.Detached(
-                base: base,
-                change: AgreedStanding.WeightChangeNote(
-                    edit: edit, note: note, origin: ChangeOrigin(entry.origin, who: entry.who)))
+                after: entry.after)
+            guard
+                let detached = AgreedStanding.Detached(
+                    base: base, note, ChangeOrigin(entry.origin, who: entry.who))
+            else { continue }
+            self.agreed.detached[route] = detached
+        }
+        self.detach(Set(self.agreed.detached.keys))
+    }
+
+    /// What the next process must still propose to the others; nil: nothing.
+    var detachedToHandOver: [LiveState.Detached]? {
+        guard let agreement, !self.agreed.detached.isEmpty else { return nil }
+        return self.agreed.detached.sorted { $0.key < $1.key }.map { _, detached in
+            LiveState.Detached(
+                base: detached.base,
+                change: SharedChange(
+                    detached.change.note, at: self.clock.wall(), agreement.replica, detached.change.origin,
+                    evidence: "detached"))
+        }
+    }
+
+    /// Takes on what the process before did alone and could not propose. Call behind the inheritance of its live weights.
+    func inheritDetached(_ inherited: [LiveState.Detached]) {
+        // Who shares with nobody has nobody to propose it to: the weights are live as ever.
+        guard self.agreement != nil else { return }
+        for entry in inherited {
+            let change = entry.change
+            let note = Transition.Note(
+                what: change.what, subject: change.subject, detail: change.detail, reason: change.reason,
+                before: change.before, after: change.after)
+            guard
+                let detached = AgreedStanding.Detached(
+                    base: entry.base, note, ChangeOrigin(change.door, who: change.who))
+            else { continue }
+            self.agreed.detached[change.subject] = detached
         }
         self.detach(Set(self.agreed.detached.keys))
     }

@@ -29,6 +29,13 @@ package struct LiveState: Sendable, Equatable, Codable {
         package var addresses: [String]
     }
 
+    /// What a route's retreat on this replica alone goes back on, and who asked for it: it is still to be proposed to the others.
+    package struct Detached: Sendable, Equatable, Codable {
+        /// What all had agreed on for the route; nil: nothing.
+        package var base: Weights?
+        package var change: SharedChange
+    }
+
     package var generation: UInt64 = 0
     package var weights: [Weights] = []
     package var administrative: [AdministrativeState] = []
@@ -40,6 +47,8 @@ package struct LiveState: Sendable, Equatable, Codable {
     package var limits: RateDebts?
     /// Where plans stand; nil: nowhere, or from a version that knew none.
     package var plans: [PlanRecord]?
+    /// nil: nothing, or from a version that did not hand it over.
+    package var detached: [Detached]?
 
     package init() {}
 }

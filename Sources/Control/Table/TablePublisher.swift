@@ -273,6 +273,7 @@ package actor TablePublisher {
         var live = self.state.liveState
         let debts = self.registry.rateDebts(of: self.table.routes, now: self.clock.monotonic() &* 1_000_000)
         if !debts.tables.isEmpty { live.limits = debts }
+        live.detached = self.detachedToHandOver
         return live
     }
 
@@ -291,6 +292,7 @@ package actor TablePublisher {
         guard let (next, transition) = try? self.applying(.inherit(live, as: what)) else { return }
         self.state = next
         self.table = RoutingTable(spec: next.spec, generation: next.generation, registry: self.registry)
+        if let detached = live.detached { self.inheritDetached(detached) }
         self.settle(transition)
         self.enter(transition, origin)
     }

@@ -250,6 +250,47 @@ extension AgreementTests {
         }
     }
 
+    @Test(
+        "A retreat made alone outlives a take-over without a ledger: the successor proposes it, or gives way",
+        arguments: [false, true])
+    func detachedIsHandedOver(overtaken: Bool) async throws {
+        try await Self.with(["a", "b"]) { replicas, cluster in
+            _ = try await replicas[0].set(["core": 50, "gateway": 50])
+            let first = Replica("c", in: cluster)
+            var configuration = Sample.configuration()
+            configuration.fingerprint = "same"
+            let handedOver = try await withThrowingTaskGroup(of: Void.self) { [configuration] group in
+                group.addTask { await first.publisher.runCluster() }
+                await first.publisher.joinCluster()
+                _ = try await first.publisher.load(configuration, origin: ChangeOrigin(.start))
+                first.store.isDown = true
+                #expect(await happens { await !first.agreement.isReachable })
+                _ = try await first.set(["core": 90, "gateway": 10], local: true)
+                let live = try await first.publisher.beginHandOver()
+                group.cancelAll()
+                return live
+            }
+            if overtaken { _ = try await replicas[1].set(["core": 60, "gateway": 40]) }
+            // As it goes over the socket.
+            let live = try JSONDecoder().decode(LiveState.self, from: try JSONEncoder().encode(handedOver))
+            let second = Replica("c", in: cluster)
+            await second.publisher.inherit(live, origin: ChangeOrigin(.takeover))
+            try await withThrowingTaskGroup(of: Void.self) { [configuration] group in
+                group.addTask { await second.publisher.runCluster() }
+                await second.publisher.joinCluster()
+                _ = try await second.publisher.load(configuration, origin: ChangeOrigin(.start))
+                let all = overtaken ? ["core": 60, "gateway": 40] : ["core": 90, "gateway": 10] as [String: UInt32]
+                for replica in replicas + [second] { #expect(await happens { await replica.weights() == all }) }
+                if !overtaken {
+                    #expect(await happens { await replicas[1].journal(.weights).last?.evidence == "detached" })
+                    let entry = try #require(await replicas[1].journal(.weights).last)
+                    #expect(entry.who == "alice" && entry.reason == "test" && entry.replica == "c")
+                }
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test("What one change does to many routes is in every journal, whole")
     func manyAtOnce() async throws {
         var configuration = Sample.configuration()
