@@ -3,10 +3,12 @@ import Glibc
 
 /// A real etcd: one member, or several that are one cluster.
 package final class EtcdProcess: Sendable {
-    /// As `scripts/install-etcd.sh` puts it, or the system has it.
+    /// As `scripts/install-etcd.sh` puts it, or `PATH` has it, which that script is content with.
     package static let path: String = {
-        let places: [String] = [Program.root + "/.tools/etcd/etcd", "/usr/bin/etcd"]
-        for place in places where access(place, X_OK) == 0 { return place }
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        for folder in [Program.root + "/.tools/etcd"] + folders where access(folder + "/etcd", X_OK) == 0 {
+            return folder + "/etcd"
+        }
         return ""
     }()
     package static var isThere: Bool { !Self.path.isEmpty }
