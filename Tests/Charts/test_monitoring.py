@@ -40,6 +40,8 @@ ASKED_FOR = {
     "balancer_cluster_reachable": set(),
     "balancer_cluster_replicas_differing": set(),
     "balancer_cluster_lag_seconds": set(),
+    # Once there has been tracing; the scenarios of tracing show it.
+    "balancer_spans_dropped_total": {"reason"},
 }
 # What only a gateway over MongoDB has; that it has these labels the tests of its metrics show.
 OVER_MONGODB = {"gateway_database_clients": {"state"}, "gateway_database_waiting": set()}
@@ -504,6 +506,16 @@ CASES = [
             series("balancer_admin_denied_total", "0+3x30", **{**POD, "pod": "other"}),
         ],
         [{**POD}],
+    ),
+    # A restart of the collector cost the second pod a few.
+    (
+        "BalancerSpansDropped",
+        "16m",
+        [
+            series("balancer_spans_dropped_total", "0+30x30", reason="unavailable", **POD),
+            series("balancer_spans_dropped_total", "0 40 80 80x30", reason="queue", **{**POD, "pod": "other"}),
+        ],
+        [{**POD, "reason": "unavailable"}],
     ),
     ("BalancerAccessLogDropped", "12m", [series("balancer_access_log_dropped_total", "0+5x20", **POD)], [{**POD}]),
     (

@@ -131,6 +131,24 @@ class Network(unittest.TestCase):
         objects = render("otv", stage("4-core-retired"))
         self.assertFalse(allowed(objects, 3300))
 
+    def test_collector_and_etcd_are_reached(self):
+        far = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "far"}}}
+        near = {"podSelector": {}}
+        for host, port, peer in [
+            ("http://10.0.0.5:4318", 4318, {"ipBlock": {"cidr": "10.0.0.5/32"}}),
+            ("http://[fd00::5]:4318", 4318, {"ipBlock": {"cidr": "fd00::5/128"}}),
+            ("http://collector.far.svc:4318", 4318, far),
+            ("http://collector.far.svc.cluster.local.:4318", 4318, far),
+            ("http://collector:4318", 4318, near),
+            ("https://traces.example", 443, {}),
+            ("http://a.b.example", 80, {}),
+        ]:
+            traced = render("otv-balancer", at("config.tracing", {"endpoint": f"{host}/v1/traces"}))
+            self.assertTrue(allowed(traced, port, **peer), host)
+            etcd = {"cluster": {"mode": "etcd", "etcd": {"endpoints": [host]}}}
+            self.assertTrue(allowed(render("otv-balancer", etcd), port, **peer), host)
+        self.assertFalse(allowed(render("otv-balancer", {}), 4318))
+
     def test_rules_of_ones_own(self):
         """Beside the chart's; where a program reaches anything by default, in place of that."""
         comes = {"from": [{"namespaceSelector": {"matchLabels": {"team": "x"}}}]}

@@ -83,8 +83,8 @@ struct MetricSourceTests {
         var page = await self.page([worker, worker])
         page.tracing = TracingFigures(spans: 81, dropped: [("queue", 82), ("refused", 83)])
         expected += [
-            ("balancer_tracing_spans_total", 81), (#"balancer_tracing_dropped_total{reason="queue"}"#, 82),
-            (#"balancer_tracing_dropped_total{reason="refused"}"#, 83),
+            ("balancer_spans_total", 81), (#"balancer_spans_dropped_total{reason="queue"}"#, 82),
+            (#"balancer_spans_dropped_total{reason="refused"}"#, 83),
         ]
         self.expect(expected, on: page.render())
     }

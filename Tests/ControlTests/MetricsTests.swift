@@ -216,7 +216,7 @@ struct MetricsTests {
         #expect(Set(seen).count == seen.count)
         // Those of replicas are told only where there are any, and those of traces where requests are traced.
         let expected = MetricName.allCases.map(\.rawValue).filter {
-            !$0.hasPrefix("balancer_cluster_") && !$0.hasPrefix("balancer_tracing_")
+            !$0.hasPrefix("balancer_cluster_") && !$0.hasPrefix("balancer_spans_")
         }
         #expect(Set(seen) == Set(expected))
     }

@@ -11,8 +11,8 @@ private final class FakeCollector: Sendable {
     private let bodies = Mutex<[(endpoint: String, body: [UInt8])]>([])
 
     var send: SpanExporter.Send {
-        { body, endpoint in
-            self.bodies.withLock { $0.append((endpoint, body)) }
+        { body, spec in
+            self.bodies.withLock { $0.append((spec.endpoint, body)) }
             return self.replies.withLock { $0.isEmpty ? .taken(butFor: 0) : $0.removeFirst() }
         }
     }

@@ -66,7 +66,7 @@ struct AcceptedTests {
             top: """
                 "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false, "tls": { "certificate": "/a", "key": "/b" } }, "accessLog": { "path": "/var/log/access" },
                 "operationalLog": { "level": "debug" }, "workers": 3,
-                "tracing": { "endpoint": "https://[::1]:4318/v1/traces", "sample": 1e-2, "service": "edge 1" },
+                "tracing": { "endpoint": "https://[::1]:4318/v1/traces", "caFile": "/ca.pem", "sample": 1e-2, "service": "edge 1" },
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
                 "state": { "path": "/var/lib/balancer/state.sqlite" }, "guard": { "minimum": 1, "headroom": 100 },
                 "cluster": { "name": "otv", "etcd": { "endpoints": ["https://10.0.0.5:2379", "http://e:1"], "caFile": "/ca",
@@ -101,6 +101,7 @@ struct AcceptedTests {
         #expect(configuration.operationalLog == .debug)
         var tracing = TracingSpec(endpoint: "https://[::1]:4318/v1/traces")
         tracing.sample = 0.01
+        tracing.caFile = "/ca.pem"
         tracing.service = "edge 1"
         #expect(configuration.table.tracing == tracing)
         #expect(!configuration.batching)

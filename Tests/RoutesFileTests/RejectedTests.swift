@@ -99,6 +99,8 @@ struct RejectedTests {
         .top(#""tracing": { "endpoint": "http://a/#b" }"#, "$.tracing.endpoint", "host, port and path alone"),
         .top(#""tracing": { "endpoint": "http://a/b c" }"#, "$.tracing.endpoint", "host, port and path alone"),
         .top(#""tracing": { "endpoint": "http://u:p@a/" }"#, "$.tracing.endpoint", "without user and password"),
+        .top(#""tracing": { "endpoint": "https://a/", "caFile": "" }"#, "$.tracing.caFile", "expected"),
+        .top(#""tracing": { "endpoint": "http://a/", "caFile": "/a" }"#, "$.tracing.caFile", "the endpoint is http"),
         .top(#""tracing": { "endpoint": "http://a/", "sample": 1.01 }"#, "$.tracing.sample", "from 0 to 1"),
         .top(#""tracing": { "endpoint": "http://a/", "sample": -0.5 }"#, "$.tracing.sample", "from 0 to 1"),
         .top(#""tracing": { "endpoint": "http://a/", "sample": "1" }"#, "$.tracing.sample", "from 0 to 1"),

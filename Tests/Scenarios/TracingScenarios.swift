@@ -109,7 +109,7 @@ import Testing
         #expect(told.start == "POST /v1/traces HTTP/1.1" && told.field("content-type") == "application/json")
         #expect(told.text.contains("\"service.name\"") && told.text.contains("\"edge\""))
         #expect(!told.text.contains("hunter2") && !told.text.contains("vendor=1"))
-        #expect(try eventually { try balancer.metric("balancer_tracing_spans_total") == 2 })
+        #expect(try eventually { try balancer.metric("balancer_spans_total") == 2 })
     }
 
     @Test(
@@ -191,10 +191,14 @@ import Testing
         }
         _ = try balancer.request("/off", fields: Self.brought)
         #expect(upstream.requests.last?.field("traceparent") == "00-\(Self.trace)-\(Self.parent)-01")
-        #expect(try !balancer.admin("/metrics").text.contains("balancer_tracing_"))
+        #expect(try !balancer.admin("/metrics").text.contains("balancer_spans_"))
         try load(Self.tracing(collector.port, ", \"sample\": 0"))
         _ = try balancer.request("/none")
         #expect(upstream.requests.last?.field("traceparent") == nil)
+        // A stranger's flag asks, and nobody is chosen.
+        _ = try balancer.request("/stranger", fields: Self.brought)
+        #expect(upstream.requests.last?.field("traceparent") == "00-\(Self.trace)-\(Self.parent)-01")
+        try load(Self.tracing(collector.port, ", \"sample\": 0") + ", \"trustedProxies\": [\"127.0.0.1\"]")
         _ = try balancer.request("/on", fields: Self.brought)
         let child = try #require(upstream.requests.last?.field("traceparent"))
         #expect(child.hasPrefix("00-\(Self.trace)-") && !child.contains(Self.parent))
@@ -222,11 +226,107 @@ import Testing
             load.start(connections: 4, limit: 3_000)
             try load.finish()
             #expect(load.failures.isEmpty, "\(name): \(load.failures.prefix(3))")
-            let metric = "balancer_tracing_dropped_total{reason=\"\(reason)\"}"
+            let metric = "balancer_spans_dropped_total{reason=\"\(reason)\"}"
             #expect(try eventually(seconds: 60) { try balancer.metric(metric) > 0 }, "\(name)")
-            #expect(try balancer.metric("balancer_tracing_spans_total") == 0)
+            #expect(try balancer.metric("balancer_spans_total") == 0)
             #expect(try balancer.request("/after").text == "ok")
             #expect(balancer.stop() == 0, "\(name)")
         }
+    }
+
+    /// What was told until the process ended: nothing is waited for.
+    private static func spans(_ collector: ScriptedUpstream, after balancer: BalancerProcess) throws -> [Span] {
+        #expect(balancer.stop() == 0)
+        return try self.spans(collector)
+    }
+
+    @Test("Over HTTP/2 the upstream's stream hangs below its attempt; gRPC's statuses are told, and the server's are errors")
+    func http2() throws {
+        let upstream = try HTTP2Upstream { event, connection in
+            guard case .ended(let stream) = event, let request = connection.requests[stream] else { return }
+            guard request.path.hasPrefix("/test.") else { return connection.answer(stream, body: Array("ok".utf8)) }
+            let status = request.path.hasSuffix("Lost") ? "15" : "5"
+            connection.answer(
+                stream, fields: [("content-type", "application/grpc")], body: [0, 0, 0, 0, 0],
+                trailers: [("grpc-status", status)])
+        }
+        let collector = try Self.collector()
+        let balancer = try BalancerProcess(before: upstream, top: Self.tracing(collector.port))
+        #expect(try balancer.request("/plain", fields: Self.brought).status == 200)
+        let peer = try HTTP2Peer(balancer)
+        for path in ["/test.Peer/Missing", "/test.Peer/Lost"] {
+            let answer = try peer.answer(
+                peer.request(
+                    path, method: "POST",
+                    fields: [
+                        ("content-type", "application/grpc"), ("te", "trailers"),
+                        ("traceparent", "00-\(Self.trace)-\(Self.parent)-01"), ("tracestate", "vendor=1"),
+                    ]))
+            #expect(answer.status == "200" && answer.trailers.contains { $0.name == "grpc-status" })
+        }
+        let spans = try Self.spans(collector, after: balancer)
+        #expect(spans.count == 6 && spans.allSatisfy { $0.trace == Self.trace })
+        for (path, status) in [("/plain", nil), ("/test.Peer/Missing", "5"), ("/test.Peer/Lost", "15")] {
+            let request = try #require(spans.first { $0.name == "request" && $0.attributes["url.path"] == path })
+            let attempt = try #require(spans.first { $0.parent == request.id })
+            #expect(request.parent == Self.parent)
+            let seen = try #require(upstream.requests.first { $0.path == path })
+            #expect(seen.field("traceparent") == "00-\(Self.trace)-\(attempt.id)-01", "\(path)")
+            #expect(seen.fields.count { $0.name == "traceparent" } == 1 && seen.field("tracestate") == "vendor=1")
+            for span in [request, attempt] {
+                #expect(span.attributes["rpc.grpc.status_code"] == status, "\(path): \(span.attributes)")
+                #expect(span.attributes["http.response.status_code"] == "200")
+                // DATA_LOSS is the server's, NOT_FOUND is not.
+                #expect(span.isError == (status == "15"), "\(path)")
+            }
+        }
+    }
+
+    @Test("A tunnel's spans end with it")
+    func tunnel() throws {
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            upstream.record(try reader.head())
+            connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            _ = connection.read(until: "bye", seconds: 10)
+        }
+        let collector = try Self.collector()
+        let balancer = try BalancerProcess(before: upstream, top: Self.tracing(collector.port))
+        let connection = try balancer.connect()
+        connection.send(
+            "GET /ws HTTP/1.1\r\nHost: h\r\n\(Self.brought)Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        #expect(connection.read(until: "\r\n\r\n", seconds: 10)?.hasPrefix("HTTP/1.1 101 ") == true)
+        let switched = UInt64(Date().timeIntervalSince1970 * 1_000_000_000)
+        connection.send("bye")
+        #expect(connection.readAll(seconds: 10).end != .timeout)
+        connection.hangUp()
+        let spans = try Self.spans(collector, after: balancer)
+        let request = try #require(spans.first { $0.name == "request" })
+        let attempt = try #require(spans.first { $0.name == "attempt" })
+        #expect(spans.count == 2 && attempt.parent == request.id)
+        #expect(upstream.requests.first?.field("traceparent") == "00-\(Self.trace)-\(attempt.id)-01")
+        for span in spans {
+            #expect(span.attributes["http.response.status_code"] == "101" && !span.isError, "\(span)")
+            // The wall clock and the workers' are read at different moments.
+            #expect(span.ended > switched - 5_000_000, "\(span.name) ended before the tunnel")
+        }
+    }
+
+    @Test("A collector by TLS is believed if its certificate is one of caFile's, and only then")
+    func authority() throws {
+        let upstream = try ScriptedUpstream.plain("ok")
+        let collector = try Self.collector()
+        let made = try TestCertificates()
+        let terminator = try TLSTerminator(
+            http1: collector.port, http2: collector.port, protocols: [], made.make("collector", names: ["127.0.0.1"]))
+        func traced(_ more: String) throws -> [Span] {
+            let balancer = try BalancerProcess(
+                before: upstream,
+                top: "\"tracing\": {\"endpoint\": \"https://127.0.0.1:\(terminator.port)/v1/traces\"\(more)}")
+            #expect(try balancer.request().status == 200)
+            return try Self.spans(collector, after: balancer)
+        }
+        #expect(try traced("").isEmpty)
+        #expect(try traced(", \"caFile\": \"\(made.authority)\"").count == 2)
     }
 }

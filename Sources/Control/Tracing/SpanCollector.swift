@@ -2,6 +2,8 @@ import AsyncHTTPClient
 import JSONText
 import NIOCore
 import NIOHTTP1
+import NIOSSL
+import Traffic
 
 /// Where spans are handed over: a collector that takes OTLP over HTTP.
 actor SpanCollector {
@@ -19,13 +21,16 @@ actor SpanCollector {
     /// Bytes of an answer.
     private static let answerLimit = 1 << 20
 
-    /// Made with the first spans; it lives as long as the process.
+    /// Made with the first spans.
     private var client: HTTPClient?
+    /// Whom the client believes.
+    private var caFile: String?
 
-    func send(_ body: [UInt8], to endpoint: String) async -> Reply {
-        let client = self.client ?? self.make()
+    func send(_ body: [UInt8], to spec: TracingSpec) async -> Reply {
+        if spec.caFile != self.caFile { self.forgetClient() }
+        let client = self.client ?? self.make(believing: spec.caFile)
         self.client = client
-        var request = HTTPClientRequest(url: endpoint)
+        var request = HTTPClientRequest(url: spec.endpoint)
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
         request.headers.add(name: "User-Agent", value: "balancer/\(BalancerVersion.current)")
@@ -34,9 +39,17 @@ actor SpanCollector {
             let answer = try await client.answer(to: request, within: Self.patience, upTo: Self.answerLimit)
             return Self.reply(to: answer.status.code, answer.body)
         } catch {
+            // The file may have been replaced since it was read.
+            if spec.caFile != nil { self.forgetClient() }
             // The errors' own words are short, and hold nothing of the URL.
             return .unavailable("\(error)")
         }
+    }
+
+    private func forgetClient() {
+        guard let client = self.client else { return }
+        self.client = nil
+        Task { try? await client.shutdown() }
     }
 
     /// As the protocol has it: these statuses ask for another try.
@@ -57,9 +70,12 @@ actor SpanCollector {
         }
     }
 
-    private func make() -> HTTPClient {
+    private func make(believing caFile: String?) -> HTTPClient {
+        self.caFile = caFile
+        var tls = TLSConfiguration.makeClientConfiguration()
+        if let caFile { tls.trustRoots = .file(caFile) }
         var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow,
+            tlsConfiguration: tls, redirectConfiguration: .disallow,
             timeout: .init(connect: .seconds(1), read: .milliseconds(Self.patience)))
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false

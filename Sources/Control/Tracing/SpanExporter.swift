@@ -6,7 +6,7 @@ import Traffic
 /// Takes spans from the data plane to the collector, a batch at a time, when one has come together and every few seconds. A
 /// collector that is slow or away costs spans, which are counted, and nothing else.
 package actor SpanExporter {
-    typealias Send = @Sendable (_ body: [UInt8], _ endpoint: String) async -> SpanCollector.Reply
+    typealias Send = @Sendable (_ body: [UInt8], _ spec: TracingSpec) async -> SpanCollector.Reply
 
     /// Milliseconds after which spans go although they are no whole batch.
     private static let interval: UInt64 = 5_000
@@ -141,9 +141,9 @@ package actor SpanExporter {
         let batch = Array(self.pending.prefix(self.front > 0 ? self.front : SpanQueue.batch))
         let offset = Int64(clamping: MonotonicClock.wallMicroseconds()) - Int64(clamping: MonotonicClock.microseconds())
         let body = SpanBody(service: spec.service, version: BalancerVersion.current, wallOffset: offset).bytes(batch)
-        let reply = await self.send(body, spec.endpoint)
+        let reply = await self.send(body, spec)
         // Another collector may have come meanwhile: what this one says of itself is not that one's.
-        let isSame = self.spec?.endpoint == spec.endpoint
+        let isSame = self.spec?.endpoint == spec.endpoint && self.spec?.caFile == spec.caFile
         switch reply {
         case .taken(let rejected):
             if self.failures > 0, isSame { self.logger.notice("the collector takes spans again") }

@@ -7,11 +7,12 @@ extension Exchange {
     /// Bytes of a path that a span holds.
     private static let pathLimit = 1_024
 
-    /// Whether spans are made of it: as the client's own trace says, else as the dice fall.
+    /// Whether spans are made of it: as a trusted peer's own trace says, else as the dice fall. A flag costs its sender nothing, so
+    /// that of anybody else asks for spans and does not order them; and by the dice, since identifiers are the sender's choice.
     func beginTrace(_ choice: TraceChoice, _ source: borrowing Span<UInt8>) {
         switch TraceWord.of(self.core.memory.fields.list, in: source) {
         case .parent(let parent):
-            guard parent.isSampled else { return }
+            guard parent.isSampled, self.isTrusted || choice.chooses(self.core.random.next()) else { return }
             self.trace = ExchangeTrace(
                 trace: TraceID(high: parent.traceHigh, low: parent.traceLow),
                 span: self.core.random.nextIdentifier(), parent: parent.parent, flags: parent.flags)

@@ -40,7 +40,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
     package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
-    package static let tracing = SectionKeys("tracing", ["endpoint", "sample", "service"])
+    package static let tracing = SectionKeys("tracing", ["endpoint", "caFile", "sample", "service"])
     package static let batching = SectionKeys("batching", ["enabled"])
     package static let takeover = SectionKeys("takeover", ["path"])
     package static let state = SectionKeys("state", ["path"])

@@ -13,11 +13,15 @@ enum TracingReader {
         }
         var spec = TracingSpec(endpoint: endpoint)
         self.read(section, into: &spec)
+        if spec.caFile != nil, endpoint.hasPrefix("http://") {
+            section["caFile"]?.fail("certificates are asked for by https only, and the endpoint is http")
+        }
         return spec
     }
 
     private static func read(_ section: Section, into spec: inout TracingSpec) {
         section.read("sample", into: &spec.sample) { $0.share() }
+        section.read("caFile", into: &spec.caFile) { $0.filePath(limit: 4_095) }
         section.read("service", into: &spec.service) { node in
             node.parsed("a name of 1 to 256 bytes") { text in
                 // Control characters are none of a name's.

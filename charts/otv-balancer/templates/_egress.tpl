@@ -1,4 +1,5 @@
-{{- /* YAML list: what the upstreams of routes.json need to be reached, and name servers that they name. A Service's pods are found in
+{{- /* YAML list: what the upstreams of routes.json need to be reached, name servers that they name, the
+collector of spans and the members of etcd. A Service's pods are found in
 its namespace; what is elsewhere is reached by its address, or, known by a name only, by its port. */ -}}
 {{- define "otv-balancer.egress" -}}
 {{- $rules := list -}}
@@ -36,5 +37,31 @@ its namespace; what is elsewhere is reached by its address, or, known by a name 
 {{- $rules = append $rules $rule -}}
 {{- end -}}
 {{- end -}}
+{{- $config := fromJson (include "otv-balancer.routes" .) -}}
+{{- $urls := list -}}
+{{- with ($config.tracing | default dict).endpoint }}{{ $urls = append $urls . }}{{ end -}}
+{{- range ((($config.cluster | default dict).etcd) | default dict).endpoints }}{{ $urls = append $urls . }}{{ end -}}
+{{- range $urls }}{{ $rules = append $rules (fromJson (include "otv-balancer.egressOfURL" (dict "root" $ "url" .))) }}{{ end -}}
 {{- $rules | uniq | toYaml -}}
+{{- end }}
+
+{{- /* JSON: the rule for a URL of a collector or of etcd. A Service is known by its name in full, or by one without a dot. */ -}}
+{{- define "otv-balancer.egressOfURL" -}}
+{{- $authority := regexReplaceAll "^https?://([^/]*).*$" .url "${1}" -}}
+{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .url)) | int -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $authority "" | trimPrefix "[" | trimSuffix "]" | trimSuffix "." -}}
+{{- $labels := trimSuffix (printf ".%s" .root.Values.discovery.clusterDomain) $host | splitList "." -}}
+{{- $rule := dict "ports" (list (dict "port" $port)) -}}
+{{- $namespace := "" -}}
+{{- if eq (len $labels) 1 }}{{ $namespace = .root.Release.Namespace }}{{ else if and (eq (len $labels) 3) (eq (last $labels) "svc") }}{{ $namespace = index $labels 1 }}{{ end -}}
+{{- if regexMatch "^[0-9.]+$" $host -}}
+{{- $_ := set $rule "to" (list (dict "ipBlock" (dict "cidr" (printf "%s/32" $host)))) -}}
+{{- else if contains ":" $host -}}
+{{- $_ := set $rule "to" (list (dict "ipBlock" (dict "cidr" (printf "%s/128" $host)))) -}}
+{{- else if eq $namespace .root.Release.Namespace -}}
+{{- $_ := set $rule "to" (list (dict "podSelector" dict)) -}}
+{{- else if $namespace -}}
+{{- $_ := set $rule "to" (list (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" $namespace)))) -}}
+{{- end -}}
+{{- toJson $rule -}}
 {{- end }}
