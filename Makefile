@@ -11,7 +11,8 @@ help:
 	@echo "make bench   measure against nginx, HAProxy, Envoy, Caddy and Traefik; writes docs/benchmarks.md"
 	@echo "make lint    formatting, imports between floors, forbidden calls"
 	@echo "make tsan    the scenario suite under ThreadSanitizer"
-	@echo "make fuzz    libFuzzer on the parsers, 30 seconds each, and two minutes of odd requests to the gateway"
+	@echo "make fuzz    libFuzzer on the parsers, 30 seconds each, and two minutes of odd requests to the gateway,"
+	@echo "             and three to the admin API"
 	@echo "make clean   remove build products"
 
 setup:
@@ -48,6 +49,7 @@ tsan: setup
 fuzz: build
 	Fuzz/run.sh 30
 	scripts/fuzz-gateway.sh
+	scripts/fuzz-admin.sh
 
 clean:
 	rm -rf .build .build-* .build_* run

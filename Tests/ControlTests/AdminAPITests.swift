@@ -113,6 +113,7 @@ struct AdminAPITests {
             (#"{"weights":{}}"#, 422, ["$.weights"]), (#"{"weights":[90,10]}"#, 422, ["$.weights"]),
             (#"{"weight":{"core":1}}"#, 422, ["$.weight", "$.weights"]), (#"{}"#, 422, ["$.weights"]),
             (#"[]"#, 422, ["$"]), (#"{"weights":{"core":1},"reason":7}"#, 422, ["$.reason"]),
+            (#"{"weights":{"core":1},"reason":null}"#, 422, ["$.reason"]),
             (#"{"weights":"#, 400, ["$"]), ("", 400, ["$"]),
             (#"{"weights":{"core":1,"core":2}}"#, 422, ["$.weights.core"]),
             (#"{"weights":{"core":1},"weights":{"core":2}}"#, 422, ["$.weights"]),

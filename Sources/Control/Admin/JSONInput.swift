@@ -167,7 +167,7 @@ extension JSONInput {
 
     static func text(_ value: JSONInput?, path: String, _ problems: inout [ControlProblem]) -> String? {
         switch value {
-        case nil, .null?: return nil
+        case nil: return nil
         case .string(let text)?: return text
         case let other?:
             problems.append(ControlProblem(path: path, message: "expected a string, found \(other.kind)"))

@@ -40,7 +40,8 @@ extension OpenAPIDocument {
             "restore":
                 #""restore": {"type": "boolean", "default": false, "description": "The file's weights come back"}"#,
         ]
-        return (verb.keys.compactMap { types[$0] } + [#""reason": {"type": "string"}"#]).joined(separator: ", ")
+        let reason = #""reason": {"type": "string"\#(verb == .retreat ? #", "minLength": 1"# : "")}"#
+        return (verb.keys.compactMap { types[$0] } + [reason]).joined(separator: ", ")
     }
 
     private static func verb(_ verb: PlanVerb) -> String {
@@ -52,7 +53,8 @@ extension OpenAPIDocument {
             {"name": "If-Match", "in": "header", "schema": {"type": "string"},
              "description": "ETag; 412 when another state is in force"}],
           "requestBody": {"required": true, "content": {"application/json": {"schema": {
-            "type": "object", "additionalProperties": false, "properties": {\(Self.properties(verb))}}}}},
+            "type": "object", "additionalProperties": false, \(verb == .retreat ? "\"required\": [\"reason\"], " : "")"properties": {
+              \(Self.properties(verb))}}}}},
           "responses": {
             "200": {"description": "Its steps, and how it stands then", "content": {"application/json": {"schema": {
               "type": "object", "properties": {

@@ -1,5 +1,9 @@
 /// The OpenAPI description of the admin API, served by itself. A test holds it against the router's paths.
 enum OpenAPIDocument {
+    private static func words<Word: RawRepresentable<String>>(_ all: [Word]) -> String {
+        all.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    }
+
     static let text = """
         {
           "openapi": "3.1.0",
@@ -89,7 +93,9 @@ enum OpenAPIDocument {
             "/api/v1/endpoints/{address}": {"put": {"summary": "Set an endpoint's administrative state",
               "parameters": [{"name": "address", "in": "path", "required": true, "schema": {"type": "string"},
                 "description": "As in the file: an address or a host name, with a port",
-                "example": "127.0.0.1:3301"}],
+                "example": "127.0.0.1:3301"},
+                {"name": "If-Match", "in": "header", "schema": {"type": "string"},
+                 "description": "ETag of GET /api/v1/routes; 412 when another state is in force"}],
               "requestBody": {"required": true, "content": {"application/json": {"schema": {
                 "type": "object", "required": ["administrative"], "additionalProperties": false,
                 "properties": {
@@ -150,6 +156,7 @@ enum OpenAPIDocument {
                  "description": "ETag of GET /api/v1/routes; 412 when another state is in force"}],
               "requestBody": {"required": true, "content": {"application/json": {"schema": {
                 "type": "object", "required": ["reason"], "additionalProperties": false,
+                "oneOf": [{"required": ["sequence"]}, {"required": ["toGeneration"]}],
                 "properties": {
                   "sequence": {"type": "integer", "minimum": 0, "description": "Of the change; or toGeneration"},
                   "toGeneration": {"type": "integer", "minimum": 0},
@@ -305,10 +312,9 @@ enum OpenAPIDocument {
                 "properties": {"applied": {"type": "integer"}, "of": {"type": "integer"}}},
               "JournalEntry": {"type": "object", "properties": {
                 "sequence": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
-                "origin": {"enum": ["start", "file", "signal", "api", "takeover", "discovery", "health"]},
+                "origin": {"enum": [\(Self.words(ChangeOrigin.Door.allCases))]},
                 "who": {"type": "string"},
-                "what": {"enum": ["load", "load-rejected", "weights", "administrative", "takeover", "endpoints", "undo",
-                  "guard", "denied", "reserve", "restored", "ledger", "limit", "cluster", "leader", "saved"]},
+                "what": {"enum": [\(Self.words(JournalEntry.What.allCases))]},
                 "replica": {"type": "string", "description": "Where it was made; absent: here"},
                 "revision": {"type": "integer", "description": "Its number among the changes of all replicas"},
                 "id": {"type": "string"}, "forced": {"type": "boolean"}, "undoes": {"type": "string"},

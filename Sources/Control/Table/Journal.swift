@@ -3,7 +3,7 @@ import Traffic
 
 /// Who asked for a change, and by which door.
 package struct ChangeOrigin: Sendable, Equatable {
-    package enum Door: String, Sendable, Codable {
+    package enum Door: String, Sendable, Codable, CaseIterable {
         case start
         /// The file changed.
         case file
@@ -31,7 +31,7 @@ package struct ChangeOrigin: Sendable, Equatable {
 
 /// One change to what traffic does, or one refused attempt.
 package struct JournalEntry: Sendable, Equatable, Codable {
-    package enum What: String, Sendable, Codable {
+    package enum What: String, Sendable, Codable, CaseIterable {
         case load
         case loadRejected = "load-rejected"
         case weights
