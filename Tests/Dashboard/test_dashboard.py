@@ -1,6 +1,7 @@
 """The dashboard in Chromium."""
 
 import os
+import re
 import unittest
 
 from axe_selenium_python import Axe
@@ -384,6 +385,7 @@ class DashboardTest(unittest.TestCase):
         page = self.open(balancer)
         page.until(lambda: len(page.all(".classes tbody tr")) > 0, "a class of differences")
         page.until(lambda: "compared: " in page.text(".differences"), "what came of comparisons")
+        page.until(lambda: re.search(r"Copies: [1-9][0-9.]*/s copied, [0-9,]+ so far · 0/s lost", page.text(".copies")), "the rate of copies")
         page.driver.execute_script("document.querySelector('.classes button[data-verb=look]').click()")
         page.until(lambda: len(page.all(".example")) in (1, 2), "examples")
         sides = [one.text for one in page.all(".example-side b")][:2]
@@ -395,6 +397,28 @@ class DashboardTest(unittest.TestCase):
         page.until(lambda: page.text(".classes .tag") == "accepted" and "meant so" in page.text(".classes .why"), "it is accepted")
         page.until(lambda: page.one("#ask-dialog").get_attribute("open") is None, "the dialog closes")
         page.until(lambda: len(page.all(".classes button[data-verb=reopen]")) > 0, "the way back")
+
+    def test_copies_that_are_lost(self):
+        """A side that has no time for copies: how many are lost, why, and that it is many, in words."""
+        slow = Upstream(delay=1.5)
+        self.addCleanup(slow.stop)
+        spec = configuration({"core": [self.core.address], "gateway": [slow.address]}, [
+            {"name": "api", "match": {"path": "/"}, "split": {"core": 100, "gateway": 0}}])
+        # Its probes may take their time.
+        del spec["upstreams"]["gateway"]["health"]
+        spec["migrations"] = [{"name": "api-to-gateway", "routes": ["api"], "from": "core", "to": "gateway",
+                               "mirror": {"timeout": "1s", "perSecond": 10},
+                               "stages": [{"mirror": 100, "hold": "1h"}, {"share": 50, "hold": "1h"}]}]
+        balancer = Balancer(spec)
+        self.addCleanup(balancer.stop)
+        load = Load(balancer)
+        self.addCleanup(load.stop)
+        balancer.ask("/api/v1/migrations/api-to-gateway/start", "POST", {"force": True, "reason": "test"})
+        page = self.open(balancer)
+        page.until(lambda: re.search(r"[1-9][0-9.]*/s lost, so far .*[0-9,]+ rate", page.text(".copies")), "what is lost, and why")
+        page.until(lambda: "more than one in ten is lost" in page.text(".copies"), "that it is many")
+        self.assertEqual(page.one(".copies").get_attribute("data-level"), "attention")
+        self.check_accessibility(page)
 
     # ------------------------------------------------------------------------------------------------ others that change things
 

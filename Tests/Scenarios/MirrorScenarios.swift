@@ -96,9 +96,13 @@ import Testing
         #expect(isFound, "\(body)")
         #expect(rig.state("$.at", body) == "noise" && rig.state("$.id", body) == "noise", "\(body)")
         #expect((body["classes"] as? [[String: Any]])?.count == 3)
+        // How many copies that took, and what was lost on the way; what is compared was answered before.
+        #expect(body["copied"] as? Int ?? 0 >= body["compared"] as? Int ?? .max, "\(body)")
+        #expect(body["dropped"] is [String: Any])
         // By command, and what operators say of it.
         let shown = try rig.balancer.command("differences", "move")
         #expect(shown.status == 0 && shown.output.contains("real") && shown.output.contains("/candidate/*"))
+        #expect(shown.output.contains(" copies answered"), "\(shown.output)")
         let number = try #require(
             (body["classes"] as? [[String: Any]])?.first { $0["state"] as? String == "real" }?["number"] as? String)
         let example = try rig.balancer.command("differences", "move", number)

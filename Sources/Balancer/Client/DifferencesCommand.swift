@@ -63,6 +63,11 @@ struct DifferencesCommand: AsyncParsableCommand {
         Output.line(
             "\(body.compared) compared, old side asked again \(body.rechecks) times"
                 + (results.isEmpty ? "" : ": " + results.joined(separator: ", ")))
+        if let copied = body.copied {
+            let dropped = (body.dropped ?? [:]).sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+            Output.line(
+                "\(copied) copies answered" + (dropped.isEmpty ? "" : ", dropped: " + dropped.joined(separator: ", ")))
+        }
         guard !body.classes.isEmpty else { return }
         var table = TextTable(
             "CLASS", "STATE", "TEMPLATE", "WHAT", "SEEN", "CONFIRMED", "RECHECKS", "REPEATED", "ROUTE")

@@ -984,10 +984,10 @@ function planView(plan) {
   const parts = {
     state: el("span", { class: "tag" }), about: el("span", { class: "muted" }), next: el("p", { class: "next" }), stages: el("ol", { class: "track", tabindex: 0, "aria-label": "Stages" }),
     gates: el("tbody", {}), buttons: el("span", { class: "route-actions" }), differences: el("div", { class: "differences", hidden: true }),
-    compared: el("p", { class: "muted" }), classes: el("tbody", {}), examples: el("div", { class: "examples", "aria-live": "off" }),
+    copies: el("p", { class: "copies" }), compared: el("p", { class: "muted" }), classes: el("tbody", {}), examples: el("div", { class: "examples", "aria-live": "off" }),
   };
   const classHead = ["class", "state", "where", "what", "seen", "confirmed", "asked again", "came again", ""];
-  parts.differences.append(el("h4", {}, "Copies and differences"), parts.compared,
+  parts.differences.append(el("h4", {}, "Copies and differences"), parts.copies, parts.compared,
     el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Classes of differences" }, el("table", { class: "classes" },
       el("thead", {}, el("tr", {}, ...classHead.map((text) => el(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), parts.classes)), parts.examples);
   const head = ["gate", plan.to, plan.from, "difference, and what may be", "evidence against", "evidence for", ""];
@@ -1046,6 +1046,7 @@ async function refreshDifferences() {
     const path = `/api/v1/migrations/${encodeURIComponent(plan.name)}/differences`;
     const answer = await ask("GET", path);
     known.body = answer.ok ? answer.body : null;
+    known.flow = copyFlow(known.flow || [], known.body, performance.now() / 1000);
     if (known.open === null || known.body === null) continue;
     // Examples are what users were answered: for operators.
     const one = await ask("GET", `${path}/${encodeURIComponent(known.open)}`);
@@ -1054,11 +1055,44 @@ async function refreshDifferences() {
   }
 }
 
+/** Nothing was lost by these: such requests are never copied, or another side has answered them. */
+const noLoss = new Set(["method", "except", "answered-elsewhere"]);
+/** Seconds over which copies are told. */
+const copyWindow = 10;
+
+/** What has been counted in the last seconds, the oldest first: `{at, copied, lost}`. */
+function copyFlow(flow, body, at) {
+  if (body === null || body.copied === undefined) return [];
+  const lost = Object.entries(body.dropped).reduce((sum, [reason, count]) => (noLoss.has(reason) ? sum : sum + count), 0);
+  const last = flow[flow.length - 1];
+  // Another process counts from 0.
+  const kept = last && (body.copied < last.copied || lost < last.lost) ? [] : flow.filter((one) => one.at >= at - copyWindow);
+  return [...kept, { at, copied: body.copied, lost }];
+}
+
+function updateCopies(part, known) {
+  const [first, last] = [known.flow[0], known.flow[known.flow.length - 1]];
+  part.hidden = last === undefined;
+  if (part.hidden) return;
+  const seconds = last.at - first.at;
+  const [copied, lost] = [last.copied - first.copied, last.lost - first.lost];
+  const rate = (count) => (seconds > 0 ? `${count === 0 ? "0" : (count / seconds).toFixed(1)}/s` : "…");
+  const reasons = (isLoss) => Object.entries(known.body.dropped).filter(([reason]) => noLoss.has(reason) !== isLoss)
+    .sort((a, b) => b[1] - a[1]).map(([reason, count]) => `${grouped.format(count)} ${reason}`).join(", ");
+  const isMuch = lost > 0.1 * (lost + copied);
+  const words = [`${rate(copied)} copied, ${grouped.format(last.copied)} so far`, `${rate(lost)} lost${reasons(true) ? `, so far ${reasons(true)}` : ""}`];
+  if (isMuch) words.push("more than one in ten is lost: comparisons take longer");
+  if (reasons(false)) words.push(`not to be copied: ${reasons(false)}`);
+  setAttribute(part, "data-level", isMuch ? "attention" : "calm");
+  setText(part, `Copies: ${words.join(" · ")}`);
+}
+
 function updateDifferences(parts, plan) {
   const known = app.differences.get(plan.name);
   const body = known ? known.body : null;
   parts.differences.hidden = body === null || (body.compared === 0 && body.classes.length === 0 && plan.mirror === 0);
   if (parts.differences.hidden) return;
+  updateCopies(parts.copies, known);
   const results = Object.entries(body.results).filter(([, count]) => count > 0).map(([name, count]) => `${grouped.format(count)} ${name}`);
   const more = body.classes.length > shownClasses ? ` · ${grouped.format(body.classes.length - shownClasses)} more classes: balancer differences ${plan.name}` : "";
   setText(parts.compared, `${plural(body.compared, "answer")} compared${results.length > 0 ? `: ${results.join(", ")}` : ""} · the old side asked again ${grouped.format(body.rechecks)} times${more}`);

@@ -7,7 +7,7 @@ extension AdminAPI {
         let plane = self.plane
         router.get("/api/v1/migrations/:name/differences") { _, context in
             let name = try Self.segment("name", context)
-            return try AdminJSON.response(try await plane.compared(name).body)
+            return try AdminJSON.response(try await plane.differences(name))
         }
         router.get("/api/v1/migrations/:name/differences/:class") { _, context in
             let name = try Self.segment("name", context)
@@ -47,6 +47,16 @@ extension ControlPlane {
             throw AdminFailure(status: .notFound, "no migration \"\(migration)\"")
         }
         return plan
+    }
+
+    /// With what has become of the copies that they were learnt from.
+    func differences(_ migration: String) async throws(AdminFailure) -> DifferencesBody {
+        var body = try await self.compared(migration).body
+        let records = await self.publisher.current.table.routes.lazy.compactMap(\.mirror)
+        guard let record = records.first(where: { $0.migration == migration }) else { return body }
+        body.copied = record.copies.values.reduce(0) { $1.statusClasses.reduce($0, &+) }
+        body.dropped = Dictionary(uniqueKeysWithValues: record.dropped.filter { $0.count > 0 })
+        return body
     }
 
     func differenceClass(_ number: String, of migration: String) async throws(AdminFailure) -> DifferenceClassBody {

@@ -14,6 +14,10 @@ package struct DifferencesBody: Codable, Sendable {
     package var stageCompared: UInt64
     package var stageStanding: UInt64
     package var classes: [DifferenceClassBody]
+    /// Copies that were answered since the process began; nil: no route of the table is copied.
+    package var copied: UInt64?
+    /// Requests that were to be copied and were not compared, by reason; those that there were none of are left out.
+    package var dropped: [String: UInt64]?
 }
 
 package struct DifferenceClassBody: Codable, Sendable {
