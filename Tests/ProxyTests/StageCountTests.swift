@@ -101,11 +101,54 @@ import Traffic
         #expect(self.counts(full).new.samples == 1 && self.counts(full).new.errors == 1)
 
         // Nobody there, and no other side may serve.
-        let empty = try self.stage { $0.routes[0].failover = false }
-        defer { empty.core.dismantle() }
-        empty.endpoint.setAdministrative(.drain, now: 1)
-        _ = empty.begin(Self.get)
-        #expect(self.counts(empty).new.samples == 1 && self.counts(empty).new.errors == 1)
+        for failover in [false, true] {
+            let empty = try self.stage { $0.routes[0].failover = failover }
+            defer { empty.core.dismantle() }
+            empty.endpoint.setAdministrative(.drain, now: 1)
+            _ = empty.begin(Self.get)
+            #expect(self.counts(empty).new.samples == 1 && self.counts(empty).new.errors == 1, "\(failover)")
+        }
+    }
+
+    @Test("Where no side has anybody, each has failed its own share; where another serves, nobody has")
+    func allDown() throws {
+        let stage = try self.stage {
+            var old = UpstreamSpec(name: "old")
+            old.endpoints = [SocketAddress(ip: IPAddress(v4: 0x7F00_0003), port: 1)]
+            $0.upstreams.append(old)
+            $0.routes[0].action = .split([
+                SplitEntry(upstream: "core", weight: 1), SplitEntry(upstream: "old", weight: 3),
+            ])
+            $0.routes[0].watchedMember = 1
+        }
+        defer { stage.core.dismantle() }
+        let old = stage.registry.endpoint(
+            upstream: "old", address: SocketAddress(ip: IPAddress(v4: 0x7F00_0003), port: 1), probed: false)
+        stage.endpoint.setAdministrative(.drain, now: 1)
+        old.setAdministrative(.drain, now: 1)
+        func ask() throws {
+            let client = FakeClient(core: stage.core, dice: Dice())
+            try #require(client.enter())
+            let exchange = stage.begin(Self.get, client)
+            #expect(exchange.reason == .noEndpoint || exchange.reason == nil)
+        }
+        for _ in 0..<8 { try ask() }
+        let counts = self.counts(stage)
+        #expect(counts.new.samples == 2 && counts.new.errors == 2)
+        #expect(counts.old.samples == 6 && counts.old.errors == 6)
+        // Whoever asks for a watched side that is gone needs it.
+        #expect(
+            stage.core.needs.take() == [NeedCount(route: "all", template: "/candidate/*?x", cause: .weight, count: 6)])
+        // The new side alone serves what was the old one's: that says nothing of either.
+        stage.endpoint.setAdministrative(.ready, now: 2)
+        for _ in 0..<4 {
+            _ = try stage.offer()
+            let client = FakeClient(core: stage.core, dice: Dice())
+            try #require(client.enter())
+            let exchange = stage.begin(Self.get, client)
+            stage.answer(exchange, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", isEnd: true)
+        }
+        #expect(self.counts(stage).new.samples == 3 && self.counts(stage).old.samples == 6)
     }
 
     @Test("Nothing is counted without a run, nor of a side that is neither")

@@ -50,6 +50,7 @@ extension Exchange {
             case .none:
                 // After an attempt, what went wrong there says more than that no one else is left.
                 let lastFailure = self.retries > 0 ? self.reason : nil
+                if self.retries == 0 { route.with { self.placement.foundNobody($0.route) } }
                 self.reply(lastFailure ?? .noEndpoint)
                 return false
             }

@@ -115,6 +115,14 @@ package struct Placement: Sendable {
         self.stays = false
     }
 
+    /// No side could serve it, and nothing was tried: it is not another side's, but the one's that weights or key gave it to.
+    package mutating func foundNobody(_ route: Route) {
+        guard self.forcedMember < 0, let weighted = route.split?.weighted, let own = self.pick(route, weighted)
+        else { return }
+        self.settle(on: own)
+        self.isDiverted = false
+    }
+
     // MARK: choosing
 
     private mutating func choose(
