@@ -7,9 +7,14 @@ package final class AccessLogSink: Sendable {
     package static let capacity = 4 << 20
 
     private let writer: LineWriter
+    /// Copies of requests have lines, too.
+    let copies: Bool
 
     /// `writer` may have other lines too, of standard output.
-    package init(_ writer: LineWriter) { self.writer = writer }
+    package init(_ writer: LineWriter, copies: Bool = false) {
+        self.writer = writer
+        self.copies = copies
+    }
 
     /// Lines taken from workers that could not be written.
     package var lost: UInt64 { self.writer.lost }
@@ -27,7 +32,7 @@ package final class AccessLogSink: Sendable {
     func take(_ lines: inout [UInt8]) -> Bool { self.writer.take(&lines) }
 }
 
-/// One worker's lines of the present turn.
+/// One thread's lines of the present turn.
 final class AccessLogBuffer {
     /// Lines held back while the sink cannot take them; beyond, they are dropped.
     private static let capacity = 1 << 20

@@ -87,7 +87,7 @@ enum AccessRecord {
             writer.append("\"")
         }
         writer.append("}\n")
-        Self.finish(&writer, core: core, log: log)
+        Self.finish(&writer, core.memory.head, log: log)
     }
 
     /// Within the quotes of the value before, and up to those of its own last one.
@@ -114,26 +114,71 @@ enum AccessRecord {
         writer.append(",\"reason\":\"")
         writer.append(utf8: word)
         writer.append("\"}\n")
-        Self.finish(&writer, core: client.core, log: log)
+        Self.finish(&writer, client.core.memory.head, log: log)
     }
 
     private static func begin(_ client: ClientConnection, requestID: (UInt64, UInt64), into writer: inout ByteWriter) {
-        writer.append("{\"time\":\"")
-        HTTPDate.writeISO(milliseconds: MonotonicClock.wallMilliseconds(), into: &writer)
-        writer.append("\",\"requestId\":\"")
-        writer.append(paddedHex: requestID.0)
-        writer.append(paddedHex: requestID.1)
-        writer.append("\",\"client\":\"")
-        client.context.peer.write(into: &writer)
+        Self.begin(client.context.peer, requestID: requestID, into: &writer)
         if let relay = client.relay {
             writer.append("\",\"peer\":\"")
             writer.append(utf8: relay.proxy.description)
         }
     }
 
-    private static func finish(_ writer: inout ByteWriter, core: WorkerCore, log: AccessLogBuffer) {
+    private static func begin(_ peer: AddressText, requestID: (UInt64, UInt64), into writer: inout ByteWriter) {
+        writer.append("{\"time\":\"")
+        HTTPDate.writeISO(milliseconds: MonotonicClock.wallMilliseconds(), into: &writer)
+        writer.append("\",\"requestId\":\"")
+        writer.append(paddedHex: requestID.0)
+        writer.append(paddedHex: requestID.1)
+        writer.append("\",\"client\":\"")
+        peer.write(into: &writer)
+    }
+
+    /// A copy that was sent. `status` is 0 where no answer came, and `reason` why; on the mirror's thread.
+    static func write(
+        _ job: MirrorJob, to endpoint: SocketAddress, status: UInt16, answerBytes: UInt64, microseconds: UInt64,
+        reason: MirrorDrop?, in memory: UnsafeMutableRawBufferPointer, to log: AccessLogBuffer
+    ) {
+        let request = job.request
+        let head = request.head.head
+        var writer = ByteWriter(memory)
+        Self.begin(request.peer, requestID: request.requestID, into: &writer)
+        writer.append("\",\"mirror\":true,\"status\":")
+        writer.append(decimal: UInt64(status))
+        let bytes = request.head.bytes
+        let span = bytes.span
+        writer.append(",\"method\":\"")
+        Self.escape(span, head.methodRange, limit: 32, into: &writer)
+        writer.append("\",\"target\":\"")
+        Self.escape(span, head.target, limit: 2_048, into: &writer)
+        writer.append("\",\"host\":\"")
+        Self.escape(span, head.host, limit: 256, into: &writer)
+        writer.append("\",\"requestBytes\":")
+        writer.append(decimal: UInt64(request.body.count))
+        writer.append(",\"responseBytes\":")
+        writer.append(decimal: answerBytes)
+        writer.append(",\"durationMicroseconds\":")
+        writer.append(decimal: microseconds)
+        writer.append(",\"route\":\"")
+        writer.append(utf8: request.route.name)
+        writer.append("\",\"upstream\":\"")
+        writer.append(utf8: request.route.route.upstream(job.member)?.name ?? "")
+        writer.append("\",\"endpoint\":\"")
+        writer.append(utf8: endpoint.description)
+        if let reason {
+            writer.append("\",\"reason\":\"")
+            writer.append(utf8: reason.word)
+        }
+        writer.append("\"}\n")
+        Self.finish(&writer, memory, log: log)
+    }
+
+    private static func finish(
+        _ writer: inout ByteWriter, _ memory: UnsafeMutableRawBufferPointer, log: AccessLogBuffer
+    ) {
         guard !writer.overflowed else { return }
-        log.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(core.memory.head)[0..<writer.count]))
+        log.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[0..<writer.count]))
     }
 
     /// Bytes as JSON text: what could end the string or the line, or is no ASCII, becomes an escape.

@@ -31,7 +31,7 @@ package final class ProxyServer: DataPlane {
         let count = max(1, count)
         let (troubles, trouble) = AsyncStream<ListenerTrouble>.makeStream(bufferingPolicy: .bufferingNewest(64))
         self.listenerTroubles = troubles
-        let mirror = try MirrorLoop(spans: spans)
+        let mirror = try MirrorLoop(spans: spans, log: accessLog)
         self.mirror = mirror
         let admission = Admission(
             accessLog: accessLog, mirror: mirror.intake, spans: spans,

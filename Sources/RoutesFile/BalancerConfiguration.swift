@@ -6,7 +6,7 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var listeners: [ListenerSpec]
     /// nil: no admin API.
     package var admin: AdminSpec? = AdminSpec()
-    package var accessLog: AccessLogSpec = .standardOutput
+    package var accessLog = AccessLogSpec()
     package var operationalLog: OperationalLogLevel = .info
     /// nil: one per processor.
     package var workers: Int?
@@ -64,12 +64,24 @@ package struct AdminTLS: Sendable, Equatable {
     }
 }
 
-/// Where one line per request goes.
-package enum AccessLogSpec: Sendable, Equatable {
-    case standardOutput
-    /// Appended to.
-    case file(path: String)
-    case disabled
+/// One line per request.
+package struct AccessLogSpec: Sendable, Equatable {
+    /// Where it goes.
+    package enum Output: Sendable, Equatable {
+        case standardOutput
+        /// Appended to.
+        case file(path: String)
+        case disabled
+    }
+
+    package var output = Output.standardOutput
+    /// Copies of requests have lines, too.
+    package var mirror = false
+
+    package init(_ output: Output = .standardOutput, mirror: Bool = false) {
+        self.output = output
+        self.mirror = mirror
+    }
 }
 
 /// The least severe message that the operational log takes; the names are those of swift-log.

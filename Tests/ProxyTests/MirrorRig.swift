@@ -20,6 +20,7 @@ final class MirrorRig: Sendable {
     /// All live requests go to `old`, and copies of `share` of a million to `new`.
     init(
         _ old: UInt16, _ new: UInt16, share: UInt32 = 1_000_000, keepsPairs: Bool = true,
+        log: AccessLogSink? = nil,
         change: (inout RouteSpec, inout TableSpec) -> Void = { _, _ in }
     ) async throws {
         let registry = EndpointRegistry(now: MonotonicClock.milliseconds(), secret: (1, 2))
@@ -42,7 +43,7 @@ final class MirrorRig: Sendable {
         change(&route, &spec)
         spec.routes = [route]
         let empty = RoutingTable(spec: TableSpec(), generation: 0, registry: registry)
-        let server = try ProxyServer(workers: 1, table: empty, registry: registry, accessLog: nil, spans: self.spans)
+        let server = try ProxyServer(workers: 1, table: empty, registry: registry, accessLog: log, spans: self.spans)
         try server.start()
         let table = RoutingTable(spec: spec, generation: 1, registry: registry)
         await server.publish(table)

@@ -1,5 +1,7 @@
+import Foundation
 import Glibc
 import Proxy
+import Reactor
 import Synchronization
 import TestSupport
 import Testing
@@ -92,6 +94,53 @@ import Traffic
                 // What is noted of another trace says nothing of a new one.
                 #expect(message.field("tracestate") == (number == 0 ? "a=b" : nil))
             }
+        }
+    }
+
+    @Test(
+        "With accessLog.mirror a copy has a line, told from those of requests; without it none, and a lost one says why"
+    )
+    func logged() async throws {
+        let old = try ScriptedUpstream.plain("old")
+        let new = try ScriptedUpstream.answering { request, _ in
+            request.start.contains("gone") ? "nonsense\r\n\r\n" : Self.answer("newer")
+        }
+        for copies in [true, false] {
+            let folder = BalancerProcess.makeFolder()
+            defer { BalancerProcess.removeFolder(folder) }
+            let path = folder + "/access.log"
+            let writer = try LineWriter(.file(path: path), named: "log", capacity: AccessLogSink.capacity)
+            let log = AccessLogSink(writer, copies: copies)
+            try log.start()
+            let rig = try await MirrorRig(old.port, new.port, log: log)
+            _ = try rig.request("/a?x=%22\\")
+            _ = try rig.request("/gone")
+            try rig.awaitPairs(1)
+            #expect(eventually { rig.dropped(.decode) == 1 })
+            func lines() throws -> [[String: Any]] {
+                let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+                return try text.split(separator: "\n").map {
+                    try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:]
+                }
+            }
+            #expect(try eventually { try lines().count == (copies ? 4 : 2) })
+            log.stop(milliseconds: 1_000)
+            let all = try lines()
+            let (live, copied) = (all.filter { $0["mirror"] == nil }, all.filter { $0["mirror"] as? Bool == true })
+            #expect(live.count == 2 && copied.count == (copies ? 2 : 0), "\(all)")
+            #expect(live.allSatisfy { $0["upstream"] as? String == "old" && $0["status"] as? Int == 200 })
+            guard copies else { continue }
+            let answered = try #require(copied.first { $0["reason"] == nil })
+            let request = try #require(live.first { $0["target"] as? String == answered["target"] as? String })
+            for name in ["requestId", "client", "method", "host", "route"] {
+                #expect(answered[name] as? String == request[name] as? String && answered[name] != nil, "\(name)")
+            }
+            #expect(
+                answered["upstream"] as? String == "new" && answered["endpoint"] as? String == "127.0.0.1:\(new.port)")
+            #expect(answered["status"] as? Int == 200 && answered["responseBytes"] as? Int == 5)
+            let lost = try #require(copied.first { $0["reason"] != nil })
+            #expect(lost["reason"] as? String == "decode" && lost["status"] as? Int == 0)
+            #expect(lost["target"] as? String == "/gone")
         }
     }
 

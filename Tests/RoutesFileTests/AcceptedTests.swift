@@ -32,7 +32,7 @@ struct AcceptedTests {
         let listener = ListenerSpec(name: "public", address: try address("127.0.0.1:8080"))
         #expect(configuration == BalancerConfiguration(listeners: [listener], table: table))
         #expect(configuration.admin?.address == (try address("127.0.0.1:9901")))
-        #expect(configuration.accessLog == .standardOutput)
+        #expect(configuration.accessLog == AccessLogSpec())
         #expect(configuration.workers == nil)
     }
 
@@ -64,7 +64,7 @@ struct AcceptedTests {
     func topLevel() throws {
         let configuration = try Document(
             top: """
-                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false, "tls": { "certificate": "/a", "key": "/b" } }, "accessLog": { "path": "/var/log/access" },
+                "$schema": "x", "admin": { "address": "[::1]:0", "observe": "0.0.0.0:0", "hosts": ["Balancer.Internal", "[::1]"], "tokens": false, "tls": { "certificate": "/a", "key": "/b" } }, "accessLog": { "path": "/var/log/access", "mirror": true },
                 "operationalLog": { "level": "debug" }, "workers": 3,
                 "tracing": { "endpoint": "https://[::1]:4318/v1/traces", "caFile": "/ca.pem", "sample": 1e-2, "service": "edge 1" },
                 "batching": { "enabled": false }, "takeover": { "path": "/run/balancer.sock" },
@@ -97,7 +97,7 @@ struct AcceptedTests {
         #expect(configuration.admin?.hosts == ["balancer.internal", "[::1]"])
         #expect(
             configuration.admin?.tls == AdminTLS(chain: NamedFile(path: "/a"), key: NamedFile(path: "/b")))
-        #expect(configuration.accessLog == .file(path: "/var/log/access"))
+        #expect(configuration.accessLog == AccessLogSpec(.file(path: "/var/log/access"), mirror: true))
         #expect(configuration.operationalLog == .debug)
         var tracing = TracingSpec(endpoint: "https://[::1]:4318/v1/traces")
         tracing.sample = 0.01
@@ -174,7 +174,7 @@ struct AcceptedTests {
             top: #""admin": false, "accessLog": { "enabled": false, "path": "x" }, "forwarding": { "via": false },"#
         ).parse()
         #expect(configuration.admin == nil)
-        #expect(configuration.accessLog == .disabled)
+        #expect(configuration.accessLog == AccessLogSpec(.disabled))
         #expect(configuration.table.forwarding.via.isEmpty)
     }
 

@@ -9,15 +9,16 @@ enum AccessLogOutput {
 
     /// nil: there is to be none. Throws if its file can never be opened; a reader or room that is missing is waited for.
     static func open(_ spec: AccessLogSpec, _ output: ServingOutput) throws(SystemError) -> AccessLogSink? {
-        switch spec {
+        switch spec.output {
         case .disabled: return nil
-        case .standardOutput: return AccessLogSink(output.lines)
+        case .standardOutput: return AccessLogSink(output.lines, copies: spec.mirror)
         case .file(let path):
             let logger = output.logger
             return AccessLogSink(
                 try LineWriter(
                     .file(path: path), named: "access-log", capacity: Self.capacity,
-                    changed: { Self.report($0, of: path, to: logger) }))
+                    changed: { Self.report($0, of: path, to: logger) }),
+                copies: spec.mirror)
         }
     }
 

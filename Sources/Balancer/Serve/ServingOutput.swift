@@ -18,7 +18,7 @@ struct ServingOutput: Sendable {
     init(_ options: ServeOptions) throws(SystemError) {
         let errors = try OperationalLog.writer()
         let logger = OperationalLog.start(level: options.logLevel, writer: errors)
-        let isAccessLog = options.accessLog == .standardOutput
+        let isAccessLog = options.accessLog.output == .standardOutput
         self.lines = try LineWriter(
             .descriptor(STDOUT_FILENO), named: "output", capacity: AccessLogOutput.capacity,
             changed: { event in

@@ -322,6 +322,7 @@ final class MirrorConnection: Handle {
         self.pool.side.succeeded()
         let answer = self.answer
         if let trace = job.request.trace { self.record(trace, job, status: answer.status) }
+        self.log(job, answer)
         self.answer = MirroredAnswer(status: 0, fields: [], body: CapturedBody(limit: 0))
         self.lease = nil
         let limit = Int(job.request.mirror.spec.mirror.connections)
@@ -349,8 +350,18 @@ final class MirrorConnection: Handle {
             self.pool.side.failed(now: self.core.now)
         }
         if let trace = job.request.trace { self.record(trace, job, reason: reason.word) }
+        self.log(job, self.answer, reason: reason)
         job.drop(reason)
         self.close()
+    }
+
+    /// `reason`: why the answer is none.
+    private func log(_ job: MirrorJob, _ answer: MirroredAnswer, reason: MirrorDrop? = nil) {
+        guard let log = self.core.log else { return }
+        AccessRecord.write(
+            job, to: self.pool.endpoint.address, status: reason == nil ? answer.status : 0,
+            answerBytes: answer.body.length, microseconds: MonotonicClock.microseconds() &- self.began, reason: reason,
+            in: self.core.memory.head, to: log)
     }
 
     /// Hands the span of a copy over. `reason`: why there is no answer.

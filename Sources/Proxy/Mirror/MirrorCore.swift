@@ -9,6 +9,8 @@ final class MirrorCore {
     private let queue: MirrorQueue
     private let pairs: AsyncStream<MirroredPair>.Continuation
     let spans: SpanQueue?
+    /// nil: copies have no lines.
+    let log: AccessLogBuffer?
     private(set) var now: UInt64
     private(set) var nowMicroseconds: UInt64
     /// Connections for copies, and how many there may be together, whatever plans allow to each endpoint: what live requests need
@@ -30,8 +32,9 @@ final class MirrorCore {
 
     init(
         loop: EventLoop, queue: MirrorQueue, pairs: AsyncStream<MirroredPair>.Continuation, spans: SpanQueue? = nil,
-        openLimit: Int = MirrorCore.openLimit()
+        log: AccessLogSink? = nil, openLimit: Int = MirrorCore.openLimit()
     ) {
+        self.log = log.flatMap { $0.copies ? AccessLogBuffer(sink: $0) : nil }
         self.openLimit = openLimit
         self.loop = loop
         self.queue = queue
@@ -85,8 +88,12 @@ final class MirrorCore {
         }
         for side in self.sides.values { side.serve(self) }
         if self.handles.hasRemoved { self.handles.releaseRemoved() }
+        self.log?.offer()
         guard self.runnable.isEmpty, self.queue.maySleep() else { return NextTurn(timeout: 0) }
-        return NextTurn(timeout: self.wheel.nextVisit(after: self.now).map { Int32(clamping: $0 + 1) } ?? -1)
+        var wait = self.wheel.nextVisit(after: self.now).map { Int32(clamping: $0 + 1) } ?? -1
+        // What the writer could not take just now it can soon.
+        if let log, log.hasPending { wait = wait < 0 ? 20 : min(wait, 20) }
+        return NextTurn(timeout: wait)
     }
 
     private func takeJobs() {

@@ -17,14 +17,16 @@ actor MirrorLoop {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
 
-    init(spans: SpanQueue? = nil, openLimit: Int = MirrorCore.openLimit()) throws(SystemError) {
+    init(spans: SpanQueue? = nil, log: AccessLogSink? = nil, openLimit: Int = MirrorCore.openLimit())
+        throws(SystemError)
+    {
         let loop = try EventLoop()
         let queue = MirrorQueue(loop: loop)
         let (pairs, pair) = AsyncStream<MirroredPair>.makeStream(bufferingPolicy: .bufferingOldest(Self.pairLimit))
         self.loop = loop
         self.queue = queue
         self.pairs = pairs
-        self.core = MirrorCore(loop: loop, queue: queue, pairs: pair, spans: spans, openLimit: openLimit)
+        self.core = MirrorCore(loop: loop, queue: queue, pairs: pair, spans: spans, log: log, openLimit: openLimit)
     }
 
     /// Where workers leave copies.

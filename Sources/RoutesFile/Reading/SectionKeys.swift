@@ -38,7 +38,7 @@ package struct SectionKeys: Sendable, Equatable {
     package static let token = SectionKeys("adminToken", ["name", "role", "sha256"])
     /// A document of its own.
     package static let tokensFile = SectionKeys("tokensFile", ["tokens"])
-    package static let accessLog = SectionKeys("accessLog", ["enabled", "path"])
+    package static let accessLog = SectionKeys("accessLog", ["enabled", "path", "mirror"])
     package static let operationalLog = SectionKeys("operationalLog", ["level"])
     package static let tracing = SectionKeys("tracing", ["endpoint", "caFile", "sample", "service"])
     package static let batching = SectionKeys("batching", ["enabled"])

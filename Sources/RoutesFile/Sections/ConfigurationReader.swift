@@ -161,9 +161,11 @@ struct ConfigurationReader {
         var enabled = true
         var path: String?
         section.read("enabled", into: &enabled) { $0.bool() }
+        var mirror = false
         section.read("path", into: &path) { $0.filePath(limit: 4_095) }
-        guard enabled else { return .disabled }
-        return path.map { .file(path: $0) } ?? .standardOutput
+        section.read("mirror", into: &mirror) { $0.bool() }
+        guard enabled else { return AccessLogSpec(.disabled) }
+        return AccessLogSpec(path.map { .file(path: $0) } ?? .standardOutput, mirror: mirror)
     }
 
     // MARK: the table
