@@ -36,6 +36,34 @@ import Traffic
         func note(seen: [SeenRequest], migration: String) async { if migration == "move" { self.told += seen } }
     }
 
+    @Test("A moment of slow answers sends nothing back; ten seconds of them do")
+    func slowMoment() async throws {
+        let rig = Rig()
+        try await rig.load(Rig.configuration { $0.gates.p50 = GateSpec.Rate(tolerance: 0.1, margin: 0.25) })
+        try await rig.act(.start(by: "ann"))
+        let epoch = try #require(await rig.standing?.state.epoch)
+        func durations(fast: Int, slow: Int) {
+            rig.count(epoch: epoch, new: (0, UInt64(fast + slow)), old: (0, 9_000))
+            rig.bench.dataPlane.state.withLock { state in
+                let last = state.stages.count - 1
+                for _ in 0..<fast { state.stages[last].newDurations.record(microseconds: 4_000) }
+                for _ in 0..<slow { state.stages[last].newDurations.record(microseconds: 40_000) }
+                for _ in 0..<9_000 { state.stages[last].oldDurations.record(microseconds: 4_000) }
+            }
+        }
+        durations(fast: 0, slow: 60)
+        for _ in 0..<9 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        durations(fast: 500, slow: 60)
+        for _ in 0..<3 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        durations(fast: 500, slow: 5_000)
+        for _ in 0..<10 { await rig.tick() }
+        #expect(await rig.phase == .running)
+        for _ in 0..<2 { await rig.tick() }
+        #expect(await rig.phase == .retreated)
+    }
+
     @Test("What workers have seen reaches the verdict")
     func seen() async throws {
         let rig = Rig(Listener())

@@ -25,6 +25,8 @@ package actor MigrationEngine {
     private(set) var readings: [String: PlanReading] = [:]
     /// Since when a plan's new side has had no available endpoint.
     private var unavailableSince: [String: UInt64] = [:]
+    /// For how long durations have failed, by plan.
+    private var slowSpells: [String: SlowSpells] = [:]
     private var calendar = FreezeCalendar()
     private var savedAt: UInt64 = 0
     /// Steps taken, for metrics.
@@ -207,7 +209,9 @@ package actor MigrationEngine {
         guard standing.counts else { return reading }
         let mirror = await self.mirror?.sums(migration: plan.name, epoch: state.epoch)
         reading.sums = StageEvidence.sums(standing, own, mirror)
-        reading.judgement = GateBook(spec: plan.gates, alpha: alpha).judge(reading.sums)
+        reading.judgement = self.slowSpells[plan.name, default: SlowSpells()].temper(
+            GateBook(spec: plan.gates, alpha: alpha).judge(reading.sums), epoch: state.epoch,
+            settle: plan.gates.settle, now: Int64(clamping: now))
         return reading
     }
 
