@@ -36,6 +36,21 @@ import Traffic
         func note(seen: [SeenRequest], migration: String) async { if migration == "move" { self.told += seen } }
     }
 
+    @Test("Who starts where nobody is left to compare with is warned, and where a stage was counted is not")
+    func unjudged() async throws {
+        let rig = Rig()
+        try await rig.load()
+        let started = try await rig.act(.start(stage: 3, by: "ann", force: true, reason: "a drill"))
+        #expect(started.warnings.contains { $0.hasPrefix("nothing was counted of core before") }, "\(started.warnings)")
+        let other = Rig()
+        try await other.load()
+        #expect(try await other.act(.start(by: "ann")).warnings.isEmpty)
+        let epoch = try #require(await other.standing?.state.epoch)
+        other.count(epoch: epoch, new: (0, 600), old: (0, 6_000))
+        let advanced = try await other.act(.advance(by: "ann", force: true, reason: "a drill"))
+        #expect(!advanced.warnings.contains { $0.hasPrefix("nothing was counted") }, "\(advanced.warnings)")
+    }
+
     @Test("A moment of slow answers sends nothing back; ten seconds of them do")
     func slowMoment() async throws {
         let rig = Rig()

@@ -108,6 +108,12 @@ struct PlanMachineTests {
         #expect(again.state.stage == 0 && again.state.epoch == 8 && again.state.retreat == nil)
         let forcedEarly = try self.machine.step(retreated, .start(by: "a", force: true, reason: "mended"), early)
         #expect(forcedEarly.state.phase == .running)
+        // To stop it in between is no way around.
+        let stopped = try self.machine.step(retreated, .stop(restore: false, by: "a"), early).state
+        #expect(throws: PlanRefusal.cooldown(left: 1)) { try self.machine.step(stopped, .start(by: "a"), early) }
+        let later = try self.machine.step(stopped, .start(stage: 2, by: "a"), Fixture.facts(600_000)).state
+        let ended = try self.machine.step(later, .stop(restore: false, by: "a"), Fixture.facts(600_001)).state
+        #expect(try self.machine.step(ended, .start(by: "a"), Fixture.facts(600_002)).state.phase == .running)
     }
 
     @Test("Time counts only while it runs and somebody leads")

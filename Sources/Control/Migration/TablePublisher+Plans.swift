@@ -74,7 +74,20 @@ extension TablePublisher {
             standing: standing, etag: self.state.tag, changed: !transition.notes.isEmpty,
             words: transition.notes.map { note in
                 note.subject == change.name ? note.detail : "\(note.subject): \(note.detail)"
-            }, warnings: self.warnings(transition) + self.ledgerWarnings, tellings: transition.tellings)
+            }, warnings: self.warnings(transition) + self.unjudged(standing, change) + self.ledgerWarnings,
+            tellings: transition.tellings)
+    }
+
+    /// Who starts at 100 % without a stage before it has nothing that the new side could be worse than.
+    private func unjudged(_ standing: PlanStanding, _ change: PlanChange) -> [String] {
+        let (plan, stage) = (standing.plan, standing.state.stage)
+        guard case .start = change.event, plan.stages[stage].kind == .share(PlanSpec.fullWeight),
+            plan.mirror(stage) == 0, standing.baseline?.routes.values.allSatisfy({ $0.samples == 0 }) ?? true
+        else { return [] }
+        return [
+            "nothing was counted of \(plan.from) before: \(plan.to) is compared with nobody, and goes back by itself only "
+                + "when it is gone"
+        ]
     }
 
     /// What a plan takes back here goes to the others as what was done alone does: at once in force, and proposed when they can be

@@ -244,8 +244,8 @@ package struct PlanMachine: Sendable {
             throw .noSuchStage
         }
         if !force {
-            if state.phase == .retreated, let since = state.retreatedAt, facts.now - since < self.spec.retreat.cooldown
-            {
+            // Also where it was stopped since then, which proves nothing.
+            if let since = state.retreatedAt, facts.now - since < self.spec.retreat.cooldown {
                 throw .cooldown(left: self.spec.retreat.cooldown - (facts.now - since))
             }
             // To stop and to start further on would be a way around the second pair of eyes.
