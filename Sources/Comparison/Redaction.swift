@@ -59,8 +59,8 @@ package struct Redaction: Sendable {
     private func coveredTarget(_ target: String) -> String {
         let isMark: (UInt8) -> Bool = { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
         let bytes = target.utf8
-        guard var mark = bytes.firstIndex(where: isMark) else { return target }
-        var shown = String(target[..<mark])
+        guard var mark = bytes.firstIndex(where: isMark) else { return self.coveredUser(target[...]) }
+        var shown = self.coveredUser(target[..<mark])
         while mark < bytes.endIndex {
             let start = bytes.index(after: mark)
             let end =
@@ -70,6 +70,20 @@ package struct Redaction: Sendable {
             mark = end
         }
         return shown
+    }
+
+    /// Who an absolute URL asks as (RFC 3986 3.2.1). `target`: up to its query.
+    private func coveredUser(_ target: Substring) -> String {
+        var rest = target.utf8
+        while let colon = rest.firstIndex(of: UInt8(ascii: ":")) {
+            rest = rest[rest.index(after: colon)...]
+            guard rest.starts(with: "//".utf8) else { continue }
+            let start = rest.index(rest.startIndex, offsetBy: 2)
+            let end = rest[start...].firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
+            guard let sign = rest[start..<end].lastIndex(of: UInt8(ascii: "@")) else { return String(target) }
+            return "\(target[..<start])\(self.covered(target[start..<sign]))\(target[sign...])"
+        }
+        return String(target)
     }
 
     private func coveredPair(_ pair: Substring) -> String {
@@ -126,7 +140,8 @@ package struct Redaction: Sendable {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
         case .number(let digits): text += digits
-        case .string(let string): text += Self.quoted(string)
+        // A link to the next page may bring what its reader is known by.
+        case .string(let string): text += Self.quoted(self.coveredTarget(string))
         case .array(let elements):
             text += "["
             for (index, element) in elements.enumerated() where text.utf8.count <= Self.valueLimit {

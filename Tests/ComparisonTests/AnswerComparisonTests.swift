@@ -171,6 +171,10 @@ struct RedactionTests {
         let around = try self.difference(#"{"user":{"name":"ann","Email":"a@b","list":[{"token":"hunter2"}]}}"#, "{}")
         let shown = try #require(around.first?.old)
         #expect(shown.contains("ann") && !shown.contains("hunter") && !shown.contains("a@b"))
+        let link = try self.difference(
+            #"{"next":"/items?page=2&token=hunter2"}"#, #"{"next":"/items?page=3&token=hunter3"}"#)
+        #expect(
+            !"\(link)".contains("hunter") && link.first?.old?.hasPrefix(#""/items?page=2&token=‹7 bytes, #"#) == true)
         let byPath = try self.difference(#"{"a":{"b":["hunter2"]}}"#, #"{"a":{"b":["hunter3"]}}"#, paths: ["$.a.b"])
         #expect(!"\(byPath)".contains("hunter"))
         #expect(!"\(try self.difference(#"["hunter2"]"#, #"["hunter3"]"#, paths: ["$"]))".contains("hunter"))
@@ -189,11 +193,14 @@ struct RedactionTests {
         let redaction = Redaction(key: 7)
         for target in [
             "https://a.test/cb#access_token=hunter2&state=1", "/a;x?b=1;token=hunter2", "/a?b=1#c?token=hunter2",
-            "/a?\u{301}token=hunter2", "/a?x=1&\u{301}&token=hunter2",
+            "/a?\u{301}token=hunter2", "/a?x=1&\u{301}&token=hunter2", "https://ann:hunter2@a.test/b?c=1",
+            "a:b https://hunter2@a.test", "https://ann@hunter2:x@a.test#b",
         ] {
             #expect(!redaction.target(target).contains("hunter"), "\(target)")
         }
-        #expect(redaction.target("/a;b=1#c") == "/a;b=1#c")
+        for plain in ["/a;b=1#c", "https://a.test:1/@b?c=@", "a:b/c@d", "https://a.test"] {
+            #expect(redaction.target(plain) == plain)
+        }
         func answer(_ location: String) -> Answer {
             Answer(status: 302, fields: [.init("Location", location)], body: .whole([]))
         }
