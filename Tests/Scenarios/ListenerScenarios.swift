@@ -214,6 +214,8 @@ import Testing
             #expect(answer.status == 200, "\(answer.start) \(answer.field("x-balancer-reason") ?? "")")
             answered += 1
         }
-        #expect(answered == (limit == 512 ? 184 : 64), "(descriptors − 128 − 8 a worker, at most half) / 2")
+        #expect(
+            answered == (limit == 512 ? 176 : 64),
+            "(descriptors − 128 − 8 a worker − 1/32 for copies, at most half) / 2")
     }
 }

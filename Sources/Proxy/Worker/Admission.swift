@@ -45,9 +45,10 @@ final class Admission: Sendable {
     private static let reservePerWorker = 8
 
     /// How many clients may be connected at a time if each has a request under way: two descriptors each, beside what the
-    /// process needs for itself, which where little is to be had is at most a half.
+    /// process needs for itself and for copies, which where little is to be had is at most a half.
     static func ceiling(descriptors: Int, workers: Int) -> Int {
-        let reserve = min(Self.reserve + Self.reservePerWorker * workers, descriptors / 2)
+        let copies = MirrorCore.openLimit(descriptors: descriptors)
+        let reserve = min(Self.reserve + Self.reservePerWorker * workers + copies, descriptors / 2)
         return max(8, (descriptors - reserve) / 2)
     }
 
