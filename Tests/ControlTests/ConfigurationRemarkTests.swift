@@ -15,22 +15,6 @@ import Traffic
         return ConfigurationRemarks.warnings(configuration).map(\.path)
     }
 
-    @Test("A side that speaks HTTP/2 alone gets no copies")
-    func copies() {
-        #expect(self.paths { _, _ in }.isEmpty)
-        for index in 0...1 {
-            #expect(
-                self.paths { configuration, _ in configuration.table.upstreams[index].speaks = .http2 } == [
-                    "$.migrations[0].stages"
-                ])
-        }
-        let none = self.paths { configuration, plan in
-            configuration.table.upstreams[1].speaks = .http2
-            plan.stages[0] = .init(.share(10_000), hold: 0)
-        }
-        #expect(none.isEmpty)
-    }
-
     @Test("Four eyes want tokens")
     func eyes() {
         #expect(self.paths { _, plan in plan.fourEyes = true } == ["$.migrations[0].fourEyes"])

@@ -52,25 +52,15 @@ package enum ConfigurationRemarks {
             + self.forms(configuration) + self.plans(configuration)
     }
 
-    /// Of plans: sides that get no copies, and four eyes that nothing tells apart.
+    /// Of plans: four eyes that nothing tells apart.
     private static func plans(_ configuration: BalancerConfiguration) -> [ControlProblem] {
-        let deaf = Set(configuration.table.upstreams.filter { $0.speaks == .http2 }.map(\.name))
         let hasTokens = configuration.admin.map { !$0.tokens.isEmpty || $0.tokensFile != nil } ?? false
         var warnings: [ControlProblem] = []
         for (place, plan) in configuration.migrations.map(\.plan).enumerated() {
-            let path = "$.migrations[\(place)]"
-            let copies = plan.stages.indices.contains { plan.mirror($0) > 0 }
-            for side in [plan.from, plan.to] where copies && deaf.contains(side) {
-                warnings.append(
-                    ControlProblem(
-                        path: path + ".stages",
-                        message: "upstream \"\(side)\" speaks HTTP/2 alone and copies speak HTTP/1.1: it gets none, so "
-                            + "that \"mismatches\" collects for ever where only it would be copied to"))
-            }
             if plan.fourEyes, !hasTokens {
                 warnings.append(
                     ControlProblem(
-                        path: path + ".fourEyes",
+                        path: "$.migrations[\(place)].fourEyes",
                         message: "without $.admin.tokens people are told apart by addresses, which proves little"))
             }
         }

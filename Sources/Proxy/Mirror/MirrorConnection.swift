@@ -1,9 +1,10 @@
 import Glibc
+import HTTP2
 import HTTPWire
 import Reactor
 import Traffic
 
-/// A connection for copies: one at a time, by HTTP/1.1. It reads an answer up to its end, or up to where it cannot be that of
+/// A connection for copies: one at a time, by HTTP/1.1, or by HTTP/2 where the upstream speaks nothing else. It reads an answer up to its end, or up to where it cannot be that of
 /// the live side any more, and no longer than the plan's `timeout`.
 final class MirrorConnection: Handle {
     private enum State { case dialling, leased, idle, closed }
@@ -20,6 +21,8 @@ final class MirrorConnection: Handle {
     private var isReused = false
     private var mustAnnounce: Bool
 
+    /// nil: it speaks HTTP/1.1.
+    private var http2: MirrorHTTP2?
     private var inbound = ByteQueue()
     private var reader = BodyReader(.none, extensionLimit: 0, trailerLimit: 0)
     private var isInBody = false
@@ -56,7 +59,10 @@ final class MirrorConnection: Handle {
 
     /// Takes an idle connection for another copy; false, and closed, if it is not quiet any more.
     func wake(_ job: MirrorJob) -> Bool {
-        guard self.channel.isQuiet() || self.channel.settle(pool: &self.core.buffers) else {
+        let isFit =
+            self.http2.map { $0.takesCopies && self.channel.isClear && !self.channel.isBroken }
+            ?? (self.channel.isQuiet() || self.channel.settle(pool: &self.core.buffers))
+        guard isFit else {
             self.close()
             return false
         }
@@ -80,6 +86,8 @@ final class MirrorConnection: Handle {
         case .idle:
             guard readiness != .output else { return }
             self.channel.note(readiness)
+            // Between copies there are SETTINGS, PING and windows.
+            if self.http2 != nil { return self.read() }
             if self.channel.isTLS, self.channel.settle(pool: &self.core.buffers) { return }
             self.pool.remove(self)
             self.close()
@@ -91,7 +99,7 @@ final class MirrorConnection: Handle {
             guard !readiness.isDisjoint(with: [.output, .error, .hangUp]) else { return }
             self.channel.note(readiness)
             guard self.channel.takeError() == 0 else { return self.fail(.unavailable) }
-            if let tls = self.pool.tls { self.beginHandshake(tls) } else { self.write() }
+            if let tls = self.pool.tls { self.beginHandshake(tls) } else { self.connected(nil) }
         case .leased:
             self.channel.note(readiness)
             if readiness.contains(.output), !self.channel.isClear {
@@ -106,7 +114,8 @@ final class MirrorConnection: Handle {
         switch self.state {
         case .dialling: self.shake()
         case .leased: self.read()
-        case .idle, .closed: break
+        case .idle: if self.http2 != nil { self.read() }
+        case .closed: break
         }
     }
 
@@ -127,7 +136,12 @@ final class MirrorConnection: Handle {
             _ = self.channel.write(
                 self.core.memory.gather(head: writer.count, BodyPiece(), nil, as: .none), pool: &self.core.buffers)
         }
-        let offers: ProtocolOffer = self.pool.spec.speaks == .http1 ? .nothing : .http1
+        let offers: ProtocolOffer =
+            switch self.pool.spec.speaks {
+            case .http1: .nothing
+            case .http2: .http2
+            case .negotiated: .http1
+            }
         guard let memory = self.core.tlsMemory(), tls.begin(&self.channel, memory, offers: offers) else {
             return self.fail(.unavailable)
         }
@@ -137,9 +151,19 @@ final class MirrorConnection: Handle {
     private func shake() {
         switch self.channel.shake(pool: &self.core.buffers) {
         case .waits: if self.channel.isReadable { self.core.makeRunnable(self) }
-        case .done: self.write()
+        case .done(let facts): self.connected(facts)
         case .failed: self.fail(.unavailable)
         }
+    }
+
+    /// `facts`: what TLS has agreed on; nil: there is none.
+    private func connected(_ facts: TLSFacts?) {
+        if self.pool.spec.speaks == .http2, let job {
+            guard facts?.isHTTP2 ?? true, let http2 = MirrorHTTP2(self.core, limits: job.request.plan.table.spec.limits)
+            else { return self.fail(.unavailable) }
+            self.http2 = http2
+        }
+        self.write()
     }
 
     // MARK: the request
@@ -172,6 +196,7 @@ final class MirrorConnection: Handle {
         head.expectContinue = false
         self.rewrite(request, head, into: &writer)
         guard !writer.overflowed else { return self.fail(.memory) }
+        if self.http2 != nil { return self.writeFrames(request, head: writer.count) }
         let hasBody = head.framing != .none && head.framing != .length(0)
         let flow = request.body.withUnsafeBytes { body in
             self.channel.write(
@@ -181,6 +206,25 @@ final class MirrorConnection: Handle {
         }
         if flow == .gone { return self.fail(.unavailable) }
         self.core.makeRunnable(self)
+    }
+
+    private func writeFrames(_ request: CopiedRequest, head count: Int) {
+        self.core.prepareHTTP2(request)
+        let head = UnsafeMutableRawBufferPointer(rebasing: self.core.memory.head[0..<count])
+        guard self.http2?.send(head, body: request.body, isSecure: self.pool.tls != nil) == true, self.flush() else {
+            return self.fail(.unavailable)
+        }
+        self.core.makeRunnable(self)
+    }
+
+    /// False: nothing can be written any more.
+    private func flush() -> Bool {
+        guard var bytes = self.http2?.takeOutbox(), !bytes.isEmpty else { return true }
+        return bytes.withUnsafeMutableBytes { bytes in
+            self.core.http2.pieces[0] = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
+            return self.channel.write(
+                UnsafeMutableBufferPointer(rebasing: self.core.http2.pieces[0..<1]), pool: &self.core.buffers) != .gone
+        }
     }
 
     private func rewrite(_ request: CopiedRequest, _ head: RequestHead, into writer: inout ByteWriter) {
@@ -211,9 +255,11 @@ final class MirrorConnection: Handle {
 
     // MARK: the answer
 
+    private var isReading: Bool { self.state == .leased || (self.state == .idle && self.http2 != nil) }
+
     private func read() {
         var reads = 0
-        while self.state == .leased, self.channel.isReadable {
+        while self.isReading, self.channel.isReadable {
             if reads == Self.readsPerEvent { return self.core.makeRunnable(self) }
             reads += 1
             let input = self.core.memory.input
@@ -226,7 +272,7 @@ final class MirrorConnection: Handle {
                 self.inbound.clear(pool: &self.core.buffers)
                 let bytes = UnsafeMutableRawBufferPointer(rebasing: input[0..<held + count])
                 let used = self.take(bytes)
-                if used < bytes.count, self.state == .leased {
+                if used < bytes.count, self.isReading {
                     self.inbound.append(
                         UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[used...]),
                         pool: &self.core.buffers)
@@ -240,6 +286,7 @@ final class MirrorConnection: Handle {
 
     /// Answers how many bytes were used; the rest is presented again with more behind it.
     private func take(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        if self.http2 != nil { return self.takeFrames(UnsafeRawBufferPointer(bytes)) }
         var offset = 0
         while offset < bytes.count, self.state == .leased, let job {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[offset...])
@@ -264,13 +311,56 @@ final class MirrorConnection: Handle {
         return offset
     }
 
+    private func takeFrames(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        while offset < bytes.count, self.isReading, let http2 = self.http2 {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            do throws(ConnectionFault) {
+                guard let (event, size) = try http2.next(rest, for: self.job?.request) else { break }
+                offset += size
+                self.follow(event, rest)
+            } catch {
+                self.fail(.decode)
+            }
+        }
+        // Of a server that does not read what it is told between copies nothing is kept for it.
+        if self.isReading, !self.flush() || (self.state == .idle && !self.channel.isClear) { self.fail(.unavailable) }
+        if self.state == .idle, self.http2?.takesCopies == false { self.fail(.unavailable) }
+        return offset
+    }
+
+    private func follow(_ event: MirrorHTTP2.Event, _ bytes: UnsafeRawBufferPointer) {
+        guard let job, let lease else { return }
+        switch event {
+        case .nothing: break
+        case .head(let head, let source, let isEnd):
+            self.keep(head, source, job)
+            if isEnd { self.finish(surplus: false) }
+        case .data(let range, let isEnd):
+            guard self.answer.body.append(UnsafeRawBufferPointer(rebasing: bytes[range]), lease) else {
+                return self.fail(.memory)
+            }
+            if isEnd {
+                self.finish(surplus: false)
+            } else if case .compare(let live, _) = job.purpose, self.answer.body.outgrows(live.body) {
+                self.finish(surplus: true)
+            }
+        case .end: self.finish(surplus: false)
+        case .lost(let reason): self.fail(reason)
+        }
+    }
+
+    private func keep(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ job: MirrorJob) {
+        self.isInBody = true
+        self.answer = MirroredAnswer(
+            status: head.status, fields: job.request.mirror.kept(self.core.memory.fields.list, source),
+            body: CapturedBody(limit: job.request.mirror.bodyLimit))
+    }
+
     private func begin(_ head: ResponseHead, _ source: UnsafeRawBufferPointer, _ job: MirrorJob) {
         let request = job.request
-        self.isInBody = true
+        self.keep(head, source, job)
         self.mayBeKept = head.persistent && head.framing != .untilClose
-        self.answer = MirroredAnswer(
-            status: head.status, fields: request.mirror.kept(self.core.memory.fields.list, source),
-            body: CapturedBody(limit: request.mirror.bodyLimit))
         let limits = request.route.limits
         self.reader = BodyReader(
             head.framing, of: .response, extensionLimit: Int(limits.chunkExtensionBytes),
@@ -308,7 +398,7 @@ final class MirrorConnection: Handle {
     }
 
     private func ended() {
-        if self.isInBody, self.reader.inputEnded() { return self.finish(surplus: true) }
+        if self.http2 == nil, self.isInBody, self.reader.inputEnded() { return self.finish(surplus: true) }
         self.fail(self.isInBody || !self.inbound.isEmpty ? .decode : .unavailable)
     }
 
@@ -325,6 +415,7 @@ final class MirrorConnection: Handle {
         self.log(job, answer)
         self.answer = MirroredAnswer(status: 0, fields: [], body: CapturedBody(limit: 0))
         self.lease = nil
+        if let http2 { self.mayBeKept = http2.finish() && self.flush() }
         let limit = Int(job.request.mirror.spec.mirror.connections)
         let idle = job.request.route.timeouts.upstreamIdle
         if !surplus, self.mayBeKept, self.channel.isClear, !self.channel.isBroken, !self.channel.isPeerClosing,
@@ -342,7 +433,10 @@ final class MirrorConnection: Handle {
     }
 
     private func fail(_ reason: MirrorDrop) {
-        guard let job else { return self.close() }
+        guard let job else {
+            if self.state == .idle { self.pool.remove(self) }
+            return self.close()
+        }
         self.job = nil
         self.pool.ended()
         // A kept connection may have been closed before it was asked: that says nothing of the side.

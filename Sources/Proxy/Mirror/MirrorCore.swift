@@ -22,6 +22,8 @@ final class MirrorCore {
     var wheel: TimerWheel
     var buffers = BufferPool()
     var memory = WorkerMemory()
+    /// Has no room before `prepareHTTP2`.
+    var http2 = HTTP2Memory()
     var random: SplitMix64
     private var tls: TLSMemory?
     /// By upstream.
@@ -128,6 +130,13 @@ final class MirrorCore {
             self.tls?.now = self.now
         }
         return self.tls
+    }
+
+    /// Room for heads as large as the request's table allows.
+    func prepareHTTP2(_ request: CopiedRequest) {
+        self.http2.grow(
+            headLimit: 0, answerLimit: max(65_536, request.route.responseHeadLimits.bytes),
+            headRoom: self.memory.head.count + self.memory.head.count / 4)
     }
 
     // MARK: jobs

@@ -81,9 +81,7 @@ final class MirrorSide {
     private enum Placing { case sent, full, refused(MirrorDrop) }
 
     private func place(_ job: MirrorJob, _ core: MirrorCore) -> Placing {
-        guard core.now >= self.pausedUntil, let (upstream, tls) = job.request.side(job.member),
-            upstream.spec.speaks != .http2
-        else {
+        guard core.now >= self.pausedUntil, let (upstream, tls) = job.request.side(job.member) else {
             return .refused(.unavailable)
         }
         guard upstream.record.waitingWorkers.load(ordering: .relaxed) == 0 else { return .refused(.busy) }
@@ -164,7 +162,8 @@ final class MirrorPool {
     }
 
     func suits(_ upstream: Upstream, _ tls: UpstreamTLSPlan?) -> Bool {
-        guard self.spec.sendProxyProtocol == upstream.spec.sendProxyProtocol else { return false }
+        guard self.spec.sendProxyProtocol == upstream.spec.sendProxyProtocol, self.spec.speaks == upstream.spec.speaks
+        else { return false }
         return tls.map { self.tls?.suits($0, upstream.spec) ?? false } ?? (self.tls == nil)
     }
 
