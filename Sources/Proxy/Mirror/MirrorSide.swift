@@ -62,10 +62,14 @@ final class MirrorSide {
     func serve(_ core: MirrorCore) {
         guard !self.waiting.isEmpty else { return }
         var kept: [MirrorJob] = []
+        // Plans whose connections are all in use: each of thousands that wait need not find that out for itself.
+        var full: Set<ObjectIdentifier> = []
         for job in self.waiting {
-            switch self.place(job, core) {
+            let plan = ObjectIdentifier(job.request.mirror.record)
+            switch full.contains(plan) ? .full : self.place(job, core) {
             case .sent: break
             case .full:
+                full.insert(plan)
                 // Behind it may stand one of another plan, with more connections.
                 if core.now >= job.offered &+ UInt64(job.request.mirror.spec.mirror.timeout) {
                     core.leave(job, .busy)
