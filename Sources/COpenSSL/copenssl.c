@@ -203,10 +203,28 @@ static copenssl_result result_of(const SSL *ssl, int returned) {
     }
 }
 
+/// Frees what is in a key of the exchange, and drops it.
+static void empty(EVP_PKEY *key) {
+    // To set a type frees the key that the object had; the library keeps the object as long as the session.
+    (void)EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+    EVP_PKEY_free(key);
+}
+
+/// Both keys of the exchange have done their work, and ours is one that nobody shall find later.
+static void forget_exchange(SSL *ssl) {
+    EVP_PKEY *key = NULL;
+    if (SSL_get_tmp_key(ssl, &key) == 1 && key != NULL) empty(key);
+    key = NULL;
+    if (SSL_get_peer_tmp_key(ssl, &key) == 1 && key != NULL) empty(key);
+    ERR_clear_error();
+}
+
 copenssl_result copenssl_handshake(SSL *ssl) {
     ERR_clear_error();
     int returned = SSL_do_handshake(ssl);
-    return returned == 1 ? COPENSSL_DONE : result_of(ssl, returned);
+    if (returned != 1) return result_of(ssl, returned);
+    forget_exchange(ssl);
+    return COPENSSL_DONE;
 }
 
 copenssl_result copenssl_read(SSL *ssl, void *room, size_t size, size_t *count) {

@@ -95,7 +95,7 @@ enum AccessRecord {
         writer.append("\",\"tlsVersion\":\"")
         writer.append(tls.facts.version.name)
         writer.append("\",\"tlsCipher\":\"")
-        writer.append(utf8: tls.cipher)
+        writer.append(raw: tls.cipher)
         writer.append(tls.facts.isResumed ? "\",\"tlsResumed\":true" : "\",\"tlsResumed\":false")
         writer.append(",\"serverName\":\"")
         let range = ByteRange(lower: 0, upper: UInt32(truncatingIfNeeded: tls.serverName.count))

@@ -45,6 +45,8 @@ package struct Channel: ~Copyable {
     package private(set) var isBroken = false
     /// Our end goes out behind what waits in `unsent`.
     private var endsWhenFlushed = false
+    /// The kernel may still keep what was written last, for what follows it.
+    private var isHeldBack = false
 
     package init(_ socket: consuming Socket) {
         self.socket = socket
@@ -139,20 +141,25 @@ package struct Channel: ~Copyable {
 
     // MARK: out
 
-    /// Sends the pieces and keeps what the kernel does not take. The pieces are the caller's again afterwards.
+    /// Sends the pieces and keeps what the kernel does not take. The pieces are the caller's again afterwards. `isLast`: our end
+    /// follows at once, and leaves in the same segment.
     @inline(__always)
-    package mutating func write(_ pieces: UnsafeMutableBufferPointer<iovec>, pool: inout BufferPool) -> Flow {
+    package mutating func write(
+        _ pieces: UnsafeMutableBufferPointer<iovec>, isLast: Bool = false, pool: inout BufferPool
+    ) -> Flow {
         guard !self.isBroken else { return .gone }
         var total = 0
         for piece in pieces { total += piece.iov_len }
         guard total > 0 else { return self.isClear ? .clear : .waits }
+        self.isHeldBack = isLast
         if let tls { return self.write(pieces, total, tls.takeUnretainedValue(), pool: &pool) }
         var sent = 0
         if self.unsent.isEmpty {
             let result =
                 pieces.count == 1
-                ? self.socket.send(UnsafeRawBufferPointer(start: pieces[0].iov_base, count: pieces[0].iov_len))
-                : self.socket.send(pieces: pieces)
+                ? self.socket.send(
+                    UnsafeRawBufferPointer(start: pieces[0].iov_base, count: pieces[0].iov_len), waits: isLast)
+                : self.socket.send(pieces: pieces, waits: isLast)
             switch result {
             case .bytes(let count): sent = count
             case .wouldBlock, .end: break
@@ -211,12 +218,15 @@ package struct Channel: ~Copyable {
     /// Ends our sending direction: the peer reads a clean end.
     package mutating func finishWriting(pool: inout BufferPool) {
         if let tls, !self.isBroken {
+            // The end of the socket takes it along.
+            self.isHeldBack = true
             self.sayEnd(tls.takeUnretainedValue(), pool: &pool)
             if !self.unsent.isEmpty {
                 self.endsWhenFlushed = true
                 return
             }
         }
+        self.isHeldBack = false
         self.socket.shutdownWrite()
     }
 
@@ -231,8 +241,12 @@ package struct Channel: ~Copyable {
 
     package mutating func close(pool: inout BufferPool) {
         // What waits is lost with the connection: then there is no clean end to speak of.
-        if let tls, !self.isBroken, self.unsent.isEmpty, self.socket.isOpen {
-            self.sayEnd(tls.takeUnretainedValue(), pool: &pool)
+        if !self.isBroken, self.unsent.isEmpty, self.socket.isOpen {
+            let isHeldBack = self.isHeldBack
+            self.isHeldBack = false
+            if let tls { self.sayEnd(tls.takeUnretainedValue(), pool: &pool) }
+            // A close over bytes that nobody has read would reset away what the kernel has not sent.
+            if isHeldBack { self.socket.shutdownWrite() }
         }
         self.unsent.clear(pool: &pool)
         self.isReadable = false
@@ -300,6 +314,9 @@ extension Channel {
         let failure =
             result == COPENSSL_DONE || result == COPENSSL_WANTS ? nil : TLSFailure(of: session.session)
         self.keepRecords(session.leave(), room, count, session)
+        // What is written behind the peer's last word (tickets, or a client's own last word) nobody awaits: it goes with the first
+        // message.
+        self.isHeldBack = result == COPENSSL_DONE && session.isOverWithPeer
         self.sendRecords(session.memory, pool: &pool)
         if let failure {
             self.isReadable = false
@@ -343,10 +360,14 @@ extension Channel {
     /// What is agreed on; nil: plain.
     package borrowing func tlsFacts() -> TLSFacts? { self.tls?.takeUnretainedValue().facts }
 
-    /// The cipher suite by its registered name, and the name that the client asked for; empty: none.
-    package borrowing func tlsNames() -> (cipher: String, serverName: String) {
-        guard let session = self.tls?.takeUnretainedValue() else { return ("", "") }
-        return (session.cipher, session.serverName)
+    /// The cipher suite by its registered name, which is the library's for ever; empty: none.
+    package borrowing func cipherName() -> UnsafeRawBufferPointer {
+        self.tls?.takeUnretainedValue().cipher ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// The name that the client asked for, as long as the connection lives; empty: none.
+    package borrowing func serverName() -> UnsafeRawBufferPointer {
+        self.tls?.takeUnretainedValue().serverName ?? UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     /// The certificate that the peer has shown and those behind it, in DER, the leaf first; empty: none.
@@ -472,7 +493,7 @@ extension Channel {
         guard !written.isEmpty, !self.isBroken else { return }
         var sent = 0
         if self.unsent.isEmpty {
-            switch self.socket.send(written) {
+            switch self.socket.send(written, waits: self.isHeldBack) {
             case .bytes(let count): sent = count
             case .wouldBlock, .end: break
             case .failed:

@@ -72,10 +72,11 @@ package struct Socket: ~Copyable {
         }
     }
 
+    /// `waits`: the kernel may keep it for what is sent next, 200 ms at most.
     @inline(__always)
-    package borrowing func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    package borrowing func send(_ bytes: UnsafeRawBufferPointer, waits: Bool = false) -> IOResult {
         while true {
-            let count = Glibc.send(self.descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            let count = Glibc.send(self.descriptor, bytes.baseAddress, bytes.count, Self.flags(waits))
             if count >= 0 { return .bytes(count) }
             let code = errno
             if code == EAGAIN { return .wouldBlock }
@@ -85,18 +86,21 @@ package struct Socket: ~Copyable {
 
     /// Sends several pieces in one call.
     @inline(__always)
-    package borrowing func send(pieces: UnsafeMutableBufferPointer<iovec>) -> IOResult {
+    package borrowing func send(pieces: UnsafeMutableBufferPointer<iovec>, waits: Bool = false) -> IOResult {
         var message = msghdr()
         message.msg_iov = pieces.baseAddress
         message.msg_iovlen = pieces.count
         while true {
-            let count = sendmsg(self.descriptor, &message, Int32(MSG_NOSIGNAL))
+            let count = sendmsg(self.descriptor, &message, Self.flags(waits))
             if count >= 0 { return .bytes(count) }
             let code = errno
             if code == EAGAIN { return .wouldBlock }
             if code != EINTR { return .failed(code) }
         }
     }
+
+    @inline(__always)
+    private static func flags(_ waits: Bool) -> Int32 { Int32(waits ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL) }
 
     /// Whether the connection, idle until now, still looks untouched: nothing to read and not ended.
     package borrowing func isQuiet() -> Bool {

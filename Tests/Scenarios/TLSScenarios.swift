@@ -127,6 +127,20 @@ import Testing
         }
     }
 
+    @Test("A client that only shakes hands gets its ticket, although that goes with an answer where there is one")
+    func ticketAlone() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let made = try Self.certificates.get()
+        let balancer = try BalancerProcess(
+            self.document(upstream, "{\"certificates\": [\(self.pair(made.make("alone", names: ["localhost"])))]}"))
+        let session = made.folder + "/alone.session"
+        let client = try Program(
+            path: "/usr/bin/openssl",
+            ["s_client", "-connect", "127.0.0.1:\(balancer.port)", "-tls1_3", "-ign_eof", "-sess_out", session])
+        defer { client.signal(SIGKILL) }
+        #expect(eventually { FileManager.default.fileExists(atPath: session) })
+    }
+
     @Test("Certificates are swapped under load without a failed handshake; what does not fit changes nothing")
     func swaps() throws {
         let upstream = try ScriptedUpstream.echoing()

@@ -66,7 +66,7 @@ void copenssl_shutdown(SSL *ssl);
 /// 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
 int copenssl_version(const SSL *ssl);
 bool copenssl_resumed(const SSL *ssl);
-/// The cipher suite's name by the IANA registry.
+/// The cipher suite's name by the IANA registry, which is never freed.
 const char *copenssl_cipher(const SSL *ssl);
 /// The protocol agreed on by ALPN; false: none.
 bool copenssl_is_http2(const SSL *ssl);

@@ -5,7 +5,8 @@ import Traffic
 /// What a client's TLS connection has agreed on, for its requests and their log lines.
 final class ClientTLS {
     let facts: TLSFacts
-    let cipher: String
+    /// The library's own memory, which is never freed.
+    let cipher: UnsafeRawBufferPointer
     /// The name that the client asked for, in lower case; empty: none.
     let serverName: [UInt8]
     private let server: TLSServer
@@ -17,9 +18,8 @@ final class ClientTLS {
 
     init(_ channel: borrowing Channel, _ facts: TLSFacts, server: TLSServer, plan: ListenerPlan) {
         self.facts = facts
-        let names = channel.tlsNames()
-        self.cipher = names.cipher
-        self.serverName = names.serverName.utf8.map { ASCII.lowercased($0) }
+        self.cipher = channel.cipherName()
+        self.serverName = channel.serverName().map { ASCII.lowercased($0) }
         self.server = server
         self.isHostStrict = plan.spec.tls?.isHostStrict ?? false
         self.strictTransport = plan.strictTransport

@@ -308,7 +308,7 @@ final class HTTP1Client: ClientConnection {
         }
         writer.append("\r\n")
         if answer.hasBody { answer.writeBody(into: &writer) }
-        return self.write(head: writer.count, BodyPiece(), nil)
+        return self.write(head: writer.count, BodyPiece(isEnd: true), nil)
     }
 
     override func sendContinue(on stream: StreamID) {
@@ -334,7 +334,8 @@ final class HTTP1Client: ClientConnection {
     private func write(head: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?) -> Flow {
         let framing = self.answerForm == .chunked ? BodyFraming.chunked : .none
         let pieces = self.core.memory.gather(head: head, piece, data, as: framing)
-        switch self.channel.write(pieces, pool: &self.core.buffers) {
+        let isLast = self.isLast && piece.isEnd
+        switch self.channel.write(pieces, isLast: isLast, pool: &self.core.buffers) {
         case .clear: return .clear
         case .waits: return .waits
         case .gone: return .gone

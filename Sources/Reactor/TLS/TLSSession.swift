@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// One connection's TLS: the library's session, and what it must remember between two events. `Channel` drives it.
 final class TLSSession {
@@ -83,6 +84,10 @@ final class TLSSession {
         return result
     }
 
+    /// The peer awaits nothing that belongs to the handshake: it may speak. Not so a client of TLS 1.2, which reads our last word
+    /// first.
+    var isOverWithPeer: Bool { self.client != nil || copenssl_version(self.session) == 0x0304 }
+
     /// The peer renewed its keys more often than it may: nothing more of it is read.
     var hasTooManyKeyUpdates: Bool { self.keyUpdatesLeft < 0 }
 
@@ -97,9 +102,13 @@ final class TLSSession {
             isResumed: copenssl_resumed(self.session), isHTTP2: copenssl_is_http2(self.session))
     }
 
-    var cipher: String { String(cString: copenssl_cipher(self.session)) }
+    var cipher: UnsafeRawBufferPointer { Self.text(copenssl_cipher(self.session)) }
 
-    var serverName: String { copenssl_server_name(self.session).map { String(cString: $0) } ?? "" }
+    var serverName: UnsafeRawBufferPointer { Self.text(copenssl_server_name(self.session)) }
+
+    private static func text(_ start: UnsafePointer<CChar>?) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: start, count: start.map { strlen($0) } ?? 0)
+    }
 
     func takeTicket() -> TLSTicket? {
         guard self.hasNewTicket else { return nil }
