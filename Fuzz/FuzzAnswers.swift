@@ -54,9 +54,10 @@ private final class Carrier {
                 do throws(ConnectionFault) {
                     while true {
                         let rest = UnsafeRawBufferPointer(rebasing: bytes[used...])
-                        guard let (frame, size) = try FrameReader.next(rest, blockLimit: self.session.blockLimit) else {
-                            return
-                        }
+                        guard
+                            let (frame, size) = try FrameReader.next(
+                                rest, blockLimit: self.session.blockLimit, oversized: self.session.oversizedBlocks)
+                        else { return }
                         try self.take(frame, size, rest)
                         used += size
                     }
@@ -141,7 +142,8 @@ private final class Carrier {
         while let (piece, isLast) = pieces.next() {
             var rest = piece
             while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
+                fields.add(field.name, field.value)
+                guard fields.size <= self.session.passedOverLimit else { throw ConnectionFault(.fields) }
             }
         }
         guard case .head(let count) = fields.finish() else { return try self.end(slot) }

@@ -25,20 +25,25 @@ package struct HeaderBlock: Equatable, Sendable {
     package var first: Range<Int>
     /// Where the frames behind HEADERS begin and end; empty for nearly all.
     package var continuations: Range<Int>
+    /// END_HEADERS is there. Else the block is larger than may come in one piece, and more of it follows.
+    package var isWhole: Bool
 
-    package init(stream: UInt32, isEnd: Bool, first: Range<Int>, continuations: Range<Int>) {
+    package init(
+        stream: UInt32, isEnd: Bool, first: Range<Int>, continuations: Range<Int>, isWhole: Bool = true
+    ) {
         self.stream = stream
         self.isEnd = isEnd
         self.first = first
         self.continuations = continuations
+        self.isWhole = isWhole
     }
-
 }
 
 /// The pieces of a field block, one after the other.
 package struct BlockPieces {
     private let bytes: UnsafeRawBufferPointer
     private let end: Int
+    private let isWhole: Bool
     private var first: Range<Int>?
     /// Where the next CONTINUATION begins.
     private var cursor: Int
@@ -47,19 +52,23 @@ package struct BlockPieces {
     package init(_ block: HeaderBlock, in bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
         self.end = block.continuations.upperBound
+        self.isWhole = block.isWhole
         self.first = block.first
         self.cursor = block.continuations.lowerBound
     }
 
+    /// `isLast`: no piece of the block follows, here or in what is still to come.
     package mutating func next() -> (piece: UnsafeRawBufferPointer, isLast: Bool)? {
         if let first {
             self.first = nil
-            return (UnsafeRawBufferPointer(rebasing: self.bytes[first]), self.cursor == self.end)
+            return (UnsafeRawBufferPointer(rebasing: self.bytes[first]), self.isWhole && self.cursor == self.end)
         }
         guard self.cursor < self.end else { return nil }
         let start = self.cursor + FrameReader.headerSize
         self.cursor = start + FrameReader.length(self.bytes, at: self.cursor)
-        return (UnsafeRawBufferPointer(rebasing: self.bytes[start..<self.cursor]), self.cursor == self.end)
+        return (
+            UnsafeRawBufferPointer(rebasing: self.bytes[start..<self.cursor]), self.isWhole && self.cursor == self.end
+        )
     }
 }
 

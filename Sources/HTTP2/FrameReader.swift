@@ -7,9 +7,19 @@ package enum FrameReader {
     /// CONTINUATIONs that one field block may have, empty ones included: at least eight, and twice as many as it takes.
     static func maximumContinuations(_ blockLimit: Int) -> Int { max(8, 2 * blockLimit / Self.maximumLength) }
 
+    /// What becomes of a compressed field block with more bytes, or frames, than may come in one piece.
+    package enum Oversized: Sendable {
+        /// It ends the connection.
+        case refused
+        /// It is given out in parts (`HeaderBlock.isWhole`).
+        case split
+        /// The first part of the stream's block has been given out, and what follows is the next one.
+        case following(stream: UInt32)
+    }
+
     /// The next frame and how many bytes it takes; nil: it is not whole yet. `blockLimit`: bytes of a compressed field block.
     package static func next(
-        _ bytes: UnsafeRawBufferPointer, blockLimit: Int
+        _ bytes: UnsafeRawBufferPointer, blockLimit: Int, oversized: Oversized = .refused
     ) throws(ConnectionFault) -> (frame: Frame, consumed: Int)? {
         guard bytes.count >= Self.headerSize else { return nil }
         let length = Self.length(bytes, at: 0)
@@ -17,9 +27,21 @@ package enum FrameReader {
         let type = bytes[3]
         let flags = bytes[4]
         let stream = Self.word(bytes, at: 5) & 0x7FFF_FFFF
+        if case .following(let open) = oversized {
+            // Nothing may stand between the frames of a block (6.10).
+            guard type == FrameType.continuation, stream == open else { throw ConnectionFault(.protocolError) }
+            let end = Self.headerSize + length
+            guard bytes.count >= end else { return nil }
+            let block = HeaderBlock(
+                stream: stream, isEnd: false, first: Self.headerSize..<end, continuations: end..<end,
+                isWhole: flags & FrameFlag.endHeaders != 0)
+            return (.headers(block), end)
+        }
         try Self.check(type: type, flags: flags, length: length, stream: stream)
         let end = Self.headerSize + length
-        if type == FrameType.headers { return try Self.headers(bytes, end: end, flags, stream, blockLimit) }
+        if type == FrameType.headers { 
+            return try Self.headers(bytes, end: end, flags, stream, blockLimit, oversized)
+        }
         guard bytes.count >= end else { return nil }
         return (try Self.frame(bytes, type: type, flags: flags, stream: stream, Self.headerSize..<end), end)
     }
@@ -110,7 +132,8 @@ package enum FrameReader {
 
     /// HEADERS is given out with all of its CONTINUATIONs, which nothing may stand between (6.2, 6.10).
     private static func headers(
-        _ bytes: UnsafeRawBufferPointer, end: Int, _ flags: UInt8, _ stream: UInt32, _ blockLimit: Int
+        _ bytes: UnsafeRawBufferPointer, end: Int, _ flags: UInt8, _ stream: UInt32, _ blockLimit: Int,
+        _ oversized: Oversized
     ) throws(ConnectionFault) -> (frame: Frame, consumed: Int)? {
         guard bytes.count >= end else { return nil }
         var first = try Self.unpadded(bytes, flags, Self.headerSize..<end)
@@ -131,15 +154,19 @@ package enum FrameReader {
             let length = Self.length(bytes, at: cursor)
             guard length <= Self.maximumLength else { throw ConnectionFault(.frameSizeError) }
             count += 1
-            guard count <= Self.maximumContinuations(blockLimit) else { throw ConnectionFault(.continuations) }
             total += length
-            guard total <= blockLimit else { throw ConnectionFault(.fields) }
+            let hasTooMany = count > Self.maximumContinuations(blockLimit)
+            if hasTooMany || total > blockLimit {
+                guard case .split = oversized else { throw ConnectionFault(hasTooMany ? .continuations : .fields) }
+                break
+            }
             isLast = bytes[cursor + 4] & FrameFlag.endHeaders != 0
             cursor += Self.headerSize + length
         }
         guard bytes.count >= cursor else { return nil }
         let block = HeaderBlock(
-            stream: stream, isEnd: flags & FrameFlag.endStream != 0, first: first, continuations: end..<cursor)
+            stream: stream, isEnd: flags & FrameFlag.endStream != 0, first: first, continuations: end..<cursor,
+            isWhole: isLast)
         return (.headers(block), cursor)
     }
 }

@@ -80,4 +80,38 @@ extension Session {
         self.streams[slot].hasPeerEnded = true
         return .trailers(slot: slot, block)
     }
+
+    /// A part of a field block that is too large: its stream is reset, and the block decoded to its end, for the table of the
+    /// connection changes with it (RFC 7541 2.2).
+    mutating func passOver(
+        _ block: HeaderBlock, _ size: Int, now: UInt64, into out: inout FrameWriter
+    ) throws(ConnectionFault) -> Step {
+        var passed = self.passedOver ?? PassedOver(stream: block.stream)
+        let isFirst = self.passedOver == nil
+        passed.bytes += size
+        passed.parts += 1
+        guard passed.bytes <= 8 * self.blockLimit, passed.parts <= PassedOver.mostParts else {
+            throw ConnectionFault(.fields)
+        }
+        self.passedOver = block.isWhole ? nil : passed
+        guard isFirst else { return .discard(block, slot: nil) }
+        try self.refuseIdle(block.stream)
+        guard let slot = self.streams.find(block.stream) else {
+            guard self.streams.wasReset(block.stream, now: now) else { throw ConnectionFault(.streamClosed) }
+            return .discard(block, slot: nil)
+        }
+        guard !self.streams[slot].isCancelled else { return .discard(block, slot: nil) }
+        _ = try self.fault(of: block.stream, .protocolError, now: now, into: &out)
+        return .discard(block, slot: slot)
+    }
+}
+
+/// What has come of a field block of which nothing is wanted.
+struct PassedOver: Sendable {
+    let stream: UInt32
+    var bytes = 0
+    var parts = 0
+
+    /// CONTINUATIONs behind the first part, empty ones included.
+    static let mostParts = 1_024
 }

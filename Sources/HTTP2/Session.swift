@@ -65,6 +65,8 @@ package struct Session: Sendable {
     /// Streams refused before the peer can have known how many there may be.
     var earlyRefusals = 0
     var isAcknowledged = false
+    /// The rest of a field block that is too large, and of which nothing is wanted; nil: none is on its way.
+    var passedOver: PassedOver?
     package internal(set) var isPeerLeaving = false
     // Times.
     var began: UInt64
@@ -91,9 +93,19 @@ package struct Session: Sendable {
         self.idleSince = now
     }
 
-    /// Bytes that a compressed field block may have: beyond them the connection ends. That of a server has requests of many clients
-    /// on it, so a head that is too large by little costs its own stream alone, which whoever decodes it sees to.
+    /// Bytes that a compressed field block may have: beyond them a client's connection ends. That of a server has requests of many
+    /// clients on it, so that a head which is too large costs its own stream alone: it is decoded in parts, and forgotten.
     package var blockLimit: Int { self.role == .server ? self.limits.headerBytes : 2 * self.limits.headerBytes }
+
+    /// How the frame reader goes on.
+    package var oversizedBlocks: FrameReader.Oversized {
+        if let passedOver { return .following(stream: passedOver.stream) }
+        return self.role == .server ? .refused : .split
+    }
+
+    /// Bytes of fields that a block, or a part of one, may come to where nothing of it is wanted (as RFC 9113 6.5.2 counts them): a
+    /// few bytes can stand for many.
+    package var passedOverLimit: Int { 4 * self.blockLimit }
 
     /// Our SETTINGS, and the connection's window. `extendedConnect`: the client may ask for a WebSocket (RFC 8441 3).
     package mutating func begin(into out: inout FrameWriter, extendedConnect: Bool = false) {
@@ -132,6 +144,7 @@ package struct Session: Sendable {
         case .data(let stream, let content, let flow, let isEnd):
             return try self.data(stream, content, flow: flow, isEnd: isEnd, now: now, into: &out)
         case .headers(let block):
+            if self.passedOver != nil || !block.isWhole { return try self.passOver(block, size, now: now, into: &out) }
             return self.role == .server
                 ? try self.headers(block, now: now, into: &out) : try self.answerHeaders(block, now: now, into: &out)
         case .priority: try self.floods.priority()

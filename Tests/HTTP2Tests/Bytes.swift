@@ -73,9 +73,10 @@ struct Peer {
         while self.fault == nil {
             let taken = self.held.withUnsafeBytes { bytes -> Int in
                 do throws(ConnectionFault) {
-                    guard let (frame, size) = try FrameReader.next(bytes, blockLimit: self.session.blockLimit) else {
-                        return 0
-                    }
+                    guard
+                        let (frame, size) = try FrameReader.next(
+                            bytes, blockLimit: self.session.blockLimit, oversized: self.session.oversizedBlocks)
+                    else { return 0 }
                     var step = Session.Step.none
                     try self.write { session, now, out throws(ConnectionFault) in
                         step = try session.receive(frame, size: size, in: bytes, now: now, into: &out)

@@ -36,6 +36,52 @@ import Testing
         #expect(peer.fault == ConnectionFault(.protocolError))
     }
 
+    // MARK: blocks that are too large
+
+    /// HEADERS of the stream and its CONTINUATIONs, the last of which ends the block.
+    private func block(_ stream: UInt32, pieces: Int, of size: Int) -> [UInt8] {
+        let piece = [UInt8](repeating: 0x88, count: size)
+        return Bytes.frame(FrameType.headers, stream: stream, piece)
+            + (1..<pieces).flatMap {
+                Bytes.frame(FrameType.continuation, flags: $0 == pieces - 1 ? 4 : 0, stream: stream, piece)
+            }
+    }
+
+    @Test(arguments: [(20, 16_384), (60, 16), (30, 0)])
+    func aBlockThatIsTooLargeCostsItsStreamAlone(_ pieces: Int, _ size: Int) {
+        var peer = Peer(role: .client)
+        for _ in 0..<2 { _ = peer.open() }
+        peer.send(self.block(1, pieces: pieces, of: size) + self.answer(3, isEnd: true))
+        #expect(peer.fault == nil)
+        #expect(peer.written.filter { if case .reset = $0 { true } else { false } }.count == 1)
+        guard case .discard(let first, slot: 0)? = peer.steps.first else { return #expect(Bool(false), "\(peer.steps)") }
+        #expect(!first.isWhole)
+        let rest = peer.steps.dropFirst().dropLast()
+        #expect(rest.allSatisfy { if case .discard(_, slot: nil) = $0 { true } else { false } })
+        guard case .discard(let last, _)? = rest.last else { return #expect(Bool(false), "\(peer.steps)") }
+        #expect(last.isWhole)
+        guard case .answer(slot: 1, _)? = peer.steps.last else { return #expect(Bool(false), "\(peer.steps)") }
+    }
+
+    @Test func whatFollowsIsTheRestOfTheBlockAndHasAnEnd() {
+        var open = self.block(1, pieces: 20, of: 16_384)
+        open.removeLast(FrameReader.headerSize + 16_384)
+        for other in [self.answer(3), Bytes.settings(), Bytes.frame(FrameType.continuation, flags: 4, stream: 3, [])] {
+            var peer = Peer(role: .client)
+            for _ in 0..<2 { _ = peer.open() }
+            peer.send(open)
+            #expect(peer.fault == nil)
+            peer.send(other)
+            #expect(peer.fault == ConnectionFault(.protocolError))
+        }
+        for (pieces, size) in [(70, 16_384), (2_000, 0)] {
+            var peer = Peer(role: .client)
+            _ = peer.open()
+            peer.send(self.block(1, pieces: pieces, of: size))
+            #expect(peer.fault == ConnectionFault(.fields))
+        }
+    }
+
     // MARK: streams
 
     @Test func streamsAreOddAndRise() {

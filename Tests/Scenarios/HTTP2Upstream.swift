@@ -144,6 +144,19 @@ final class HTTP2Upstream: Sendable {
             self.frame(FrameType.headers, ends ? 5 : 4, stream, fields.flatMap { HTTP2Peer.literal($0.0, $0.1) })
         }
 
+        /// A head in as many frames as it takes.
+        func longHeaders(_ stream: UInt32, _ fields: [(String, String)]) {
+            var rest = fields.flatMap { HTTP2Peer.literal($0.0, $0.1) }[...]
+            var type = FrameType.headers
+            while !rest.isEmpty {
+                let piece = rest.prefix(FrameReader.maximumLength)
+                rest = rest.dropFirst(piece.count)
+                let flags = (rest.isEmpty ? FrameFlag.endHeaders : 0) | (type == FrameType.headers ? 1 : 0)
+                self.frame(type, flags, stream, Array(piece))
+                type = FrameType.continuation
+            }
+        }
+
         /// As much as windows take now; the rest follows with them.
         func data(_ stream: UInt32, _ bytes: [UInt8], ends: Bool = false, trailers: [(String, String)]? = nil) {
             self.waiting[stream] = ((self.waiting[stream]?.bytes ?? []) + bytes, trailers, ends)

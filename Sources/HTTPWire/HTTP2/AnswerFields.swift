@@ -14,9 +14,6 @@ package struct AnswerFields: ~Copyable {
     /// Bytes of room for heads of up to `limit` bytes.
     package static func room(limit: Int) -> Int { limit + 1_024 }
 
-    /// Fields, or bytes of fields, this many times over the limit end the connection.
-    private static let excess = (bytes: 4, fields: 10)
-
     private let limits: HeadLimits
     /// The request asked for a WebSocket (RFC 8441 4), and its key is answered by this: a 2xx is then the 101 that others take it for.
     private let webSocketAnswer: [UInt8]?
@@ -37,13 +34,11 @@ package struct AnswerFields: ~Copyable {
         self.head = ByteWriter(room)
     }
 
-    /// Takes the next field. False: there are so many that the connection is to end.
-    package mutating func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+    /// Takes the next field. How many may come is the carrier's to say.
+    package mutating func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         self.size += name.count + value.count + 32
         self.count += 1
-        guard self.size <= Self.excess.bytes * self.limits.bytes, self.count <= Self.excess.fields * self.limits.count
-        else { return false }
-        guard self.fault == nil, !self.isTooLarge else { return true }
+        guard self.fault == nil, !self.isTooLarge else { return }
         if name.first == 0x3A {
             self.begin(name, value)
         } else if self.status == 0 {
@@ -60,7 +55,6 @@ package struct AnswerFields: ~Copyable {
             self.head.append(raw: value)
             self.head.append("\r\n")
         }
-        return true
     }
 
     private var isTooLarge: Bool { self.size > self.limits.bytes || self.count > self.limits.count + 1 }

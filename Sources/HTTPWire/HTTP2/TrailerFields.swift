@@ -18,13 +18,16 @@ package struct TrailerFields: ~Copyable {
         self.limit = limit
     }
 
-    /// Takes the next field. False: there are so many that the connection is to end.
+    /// Takes the next field. False: there are so many that a client's connection is to end; what follows is passed over.
     package mutating func add(
         _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, rules: borrowing TrailerRules
     ) -> Bool {
         self.size += name.count + value.count + 4
         self.count += 1
-        if self.count > 10 * Self.fieldLimit || self.size > 4 * (self.limit + 4_096) { return false }
+        if self.count > 10 * Self.fieldLimit || self.size > 4 * (self.limit + 4_096) {
+            self.isBroken = true
+            return false
+        }
         guard !self.isBroken else { return true }
         guard FieldRules.isName(name), FieldRules.isValue(value), !FieldRules.isOfConnection(name, value),
             self.size <= self.limit, self.count <= Self.fieldLimit,
