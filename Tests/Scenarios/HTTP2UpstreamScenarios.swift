@@ -265,6 +265,48 @@ import Testing
         #expect(eventually { upstream.connections == 2 && upstream.goAways == 1 })
     }
 
+    @Test("A head that is too large fails its stream alone, however large it is")
+    func largeHeads() throws {
+        let upstream = try HTTP2Upstream { event, connection in
+            guard case .ended(let stream) = event, let path = connection.requests[stream]?.path else { return }
+            let size = Int(path.dropFirst()) ?? 0
+            guard size > 0 else { return connection.answer(stream, body: Array(path.utf8)) }
+            let line = String(repeating: "v", count: size < 1_000 ? 1 : 1_000)
+            connection.longHeaders(
+                stream, [(":status", "200")] + (0..<max(size / 1_000, 1)).map { ("x-\($0)", line) }
+                    + (0..<(size < 1_000 ? 4_000 : 0)).map { ("y-\($0)", line) })
+        }
+        let balancer = try BalancerProcess(before: upstream, keys: "\"passive\": {\"enabled\": false}")
+        let peer = try HTTP2Peer(balancer)
+        // In bytes less than one piece, more, and far more; and 4,000 fields of a few bytes.
+        for size in [100_000, 200_000, 700_000, 1] {
+            let large = peer.request("/\(size)")
+            let fine = peer.request("/fine")
+            let answer = try peer.answer(large)
+            #expect(answer.status == "502", "\(size) \(answer)")
+            #expect(try peer.answer(fine).text == "/fine")
+        }
+        #expect(upstream.connections == 1)
+        #expect(try eventually { try balancer.outstanding() == 0 })
+    }
+
+    @Test("An endpoint that connects and says nothing is held to the time for connecting, and counts once")
+    func silent() throws {
+        let upstream = try HTTP2Upstream(settings: nil) { _, _ in }
+        let balancer = try BalancerProcess(
+            before: upstream, keys: "\"retry\": {\"attempts\": 0}", top: "\"timeouts\": {\"connect\": \"300ms\"}")
+        let peer = try HTTP2Peer(balancer)
+        let streams = (0..<8).map { peer.request("/", method: $0 < 4 ? "GET" : "POST") }
+        for stream in streams {
+            let answer = try peer.answer(stream)
+            #expect(answer.status == "504", "\(answer)")
+        }
+        #expect(upstream.connections == 1)
+        let line = "balancer_endpoint_connect_failures_total{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"} 1"
+        #expect(try balancer.admin("/metrics").text.contains(line + "\n"))
+        #expect(try eventually { try balancer.outstanding() == 0 })
+    }
+
     @Test("An endpoint that stops reading holds its own uploads only, and windows bound what is held")
     func windows() throws {
         let upstream = try HTTP2Upstream(reads: false) { event, connection in

@@ -24,6 +24,8 @@ class EndpointConnection: Handle {
     final let announcement: ProxyHeader.Version?
     /// The token of the client that it was opened for, if it tells so: no other may use it.
     final var owner = UInt64.max
+    /// Until when it must be of use, as the exchange that dialled says; 0: nobody says.
+    final var connectDeadline: UInt64 = 0
     /// As the pool was when it was opened; nil: plain.
     final let tls: EndpointTLS?
     /// It counts among the connections that the endpoint may have.
@@ -52,6 +54,7 @@ class EndpointConnection: Handle {
         self.tls = opening.tls
         self.born = opening.born
         self.lifetime = opening.lifetime
+        self.connectDeadline = opening.connectDeadline
         self.state = .leased
         super.init()
     }

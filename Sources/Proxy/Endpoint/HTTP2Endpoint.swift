@@ -30,6 +30,8 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     /// It stands in its pool's list.
     private var isListed = false
     private var isRetired = false
+    /// An exchange has counted that the connection came to nothing.
+    private var hasBlamed = false
     /// The connection itself has ended. What is left are answers that came whole, and whose clients still take them.
     private var isOver = false
     /// Exchanges that have no stream yet, by the number that they were given; those that were let go leave a gap.
@@ -43,9 +45,13 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
         let core = opening.core
         let limits = core.plan.table.spec.limits
         self.tables = tables
+        var timeouts = SessionTimeouts()
+        if opening.connectDeadline > 0 {
+            // Connected is who has said what a connection begins with.
+            timeouts.preface = max(opening.connectDeadline, core.now + 1) - core.now
+        }
         self.session = Session(
-            role: .client, limits: SessionLimits(upstream: limits), timeouts: SessionTimeouts(), lifetime: .max,
-            now: core.now)
+            role: .client, limits: SessionLimits(upstream: limits), timeouts: timeouts, lifetime: .max, now: core.now)
         self.unsentLimit = 10 * Int(limits.http2.unsentControl)
         super.init(inPlaceOf: opening)
     }
@@ -119,8 +125,13 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
             self.rearm()
         } catch {
             self.keep(out)
-            // It has not said what it had to say in time: that is no answer, so another may be asked.
-            self.fail(error) { $0.endpointBroke() }
+            // It has not said what it had to say in time: that is no answer, so another may be asked. Who has said nothing at all
+            // was never connected, and that counts once.
+            if self.session.hasPeerSettings {
+                self.fail(error) { $0.endpointBroke() }
+            } else {
+                self.fail(error) { $0.dialFailed(ETIMEDOUT, isCounted: self.takesBlame()) }
+            }
         }
     }
 
@@ -139,6 +150,11 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     }
 
     override var carriesSeveral: Bool { true }
+
+    override func takesBlame() -> Bool {
+        defer { self.hasBlamed = true }
+        return !self.hasBlamed
+    }
 
     /// An exchange waits without a stream.
     override var isAwaited: Bool { self.held.contains { $0 != nil } }

@@ -208,6 +208,7 @@ extension Exchange {
                 connection.object.owner = client.token
                 client.ownsEndpointConnections = true
             }
+            connection.object.connectDeadline = self.core.now + self.connectTimeout
             self.endpoint = connection
             self.endpointStream = connection.with { $0.open(for: self) }
         } catch {
@@ -227,9 +228,11 @@ extension Exchange {
     private func awaitDial() {
         self.phase.dialling()
         if self.trace != nil { self.openAttempt() }
-        self.deadline = self.core.now + UInt64(self.route?.object.timeouts.connect ?? 1_000)
+        self.deadline = self.core.now + self.connectTimeout
         self.arm()
     }
+
+    private var connectTimeout: UInt64 { UInt64(self.route?.object.timeouts.connect ?? 1_000) }
 
     func dialled() {
         guard self.phase.attempt == .dialling else { return self.release(.closed) }
