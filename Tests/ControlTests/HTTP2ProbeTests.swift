@@ -66,6 +66,17 @@ import Traffic
         #expect(self.judge(self.exchange(), Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)) == .malformed)
     }
 
+    @Test("A server that ends the connection behind the probe still answers it; one that has not looked at it does not")
+    func leaving() {
+        let warning = self.frame(7, 0, 0, [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
+        let last = self.frame(7, 0, 0, [0, 0, 0, 1, 0, 0, 0, 0])
+        let head = self.frame(1, 5, 1, self.field(":status", "200"))
+        #expect(self.judge(self.exchange(), self.settings + warning + last + head) == .ok)
+        #expect(!self.exchange().isComplete(self.settings + warning + last))
+        let unseen = self.frame(7, 0, 0, [0, 0, 0, 0, 0, 0, 0, 0])
+        #expect(self.judge(self.exchange(), self.settings + unseen) == .malformed)
+    }
+
     @Test(
         "gRPC's health service must say SERVING, and that it is in order",
         arguments: [

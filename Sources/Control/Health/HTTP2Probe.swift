@@ -16,6 +16,8 @@ enum HTTP2Probe {
         var isMalformed = false
     }
 
+    /// The one that the probe opens.
+    private static let stream: UInt32 = 1
     /// Bytes of a field block that are taken.
     private static let blockLimit = 32_768
 
@@ -39,8 +41,8 @@ enum HTTP2Probe {
             out.preface()
             // Nothing pushed.
             out.settings([(0x2, 0)])
-            block.withUnsafeBytes { out.headers(1, $0, isEnd: body.isEmpty) }
-            if !body.isEmpty { body.withUnsafeBytes { out.data(1, $0, isEnd: true) } }
+            block.withUnsafeBytes { out.headers(Self.stream, $0, isEnd: body.isEmpty) }
+            if !body.isEmpty { body.withUnsafeBytes { out.data(Self.stream, $0, isEnd: true) } }
             count = out.count
         }
     }
@@ -130,6 +132,9 @@ enum HTTP2Probe {
         case .data(_, let content, _, let isEnd):
             answer.body += bytes[content]
             if isEnd { answer.isEnded = true }
+        case .goAway(let last, _) where last >= Self.stream:
+            // It ends the connection behind what it has taken, and that is the probe (RFC 9113 6.8).
+            break
         case .reset, .goAway:
             // No answer follows, or none that could be trusted.
             if !answer.isEnded { throw ConnectionFault(.protocolError) }
