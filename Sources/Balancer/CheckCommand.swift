@@ -50,8 +50,9 @@ struct CheckCommand: AsyncParsableCommand {
         let files = NamedFiles.read(configuration, now: Int64(time(nil)))
         guard files.problems.isEmpty else { throw self.refuse(files.problems) }
         let threads = try BlockingThreads(named: "look-up", count: HostNames.atOnce)
+        let workers = configuration.workers ?? AvailableProcessors.read().count
         let warnings =
-            files.warnings + ConfigurationRemarks.warnings(configuration)
+            files.warnings + ConfigurationRemarks.warnings(configuration, workers: workers)
             + (await NameCheck.warnings(configuration, threads: threads))
         let forecasts = self.rate.map { rate in configuration.migrations.map { PlanForecast($0.plan, rate: rate) } }
         if self.json {

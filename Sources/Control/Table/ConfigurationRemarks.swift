@@ -33,7 +33,10 @@ package enum ConfigurationRemarks {
         return warnings
     }
 
-    package static func warnings(_ configuration: BalancerConfiguration) -> [ControlProblem] {
+    /// `workers`: those of a process that is started without `--workers`.
+    package static func warnings(
+        _ configuration: BalancerConfiguration, workers: Int = 1
+    ) -> [ControlProblem] {
         var warnings: [ControlProblem] = []
         for (place, listener) in configuration.listeners.enumerated() {
             guard let spec = listener.proxyProtocol, spec.from.contains(where: \.isEverybody) else { continue }
@@ -47,6 +50,14 @@ package enum ConfigurationRemarks {
                 ControlProblem(
                     path: RoutesFile.path(ofUpstream: upstream.name) + ".sendProxyProtocol",
                     message: "a connection tells of one client, so none is shared: each client opens its own"))
+        }
+        for upstream in configuration.table.upstreams
+        where upstream.speaks != .http1 && (1..<workers).contains(Int(upstream.maxConnections)) {
+            warnings.append(
+                ControlProblem(
+                    path: RoutesFile.path(ofUpstream: upstream.name) + ".maxConnections",
+                    message: "each of \(workers) workers carries its requests over connections of its own: while the "
+                        + "\(upstream.maxConnections) of an endpoint are busy, those of other workers wait"))
         }
         return warnings + self.unfitForGRPC(configuration) + self.passwords(configuration)
             + self.forms(configuration) + self.plans(configuration)
