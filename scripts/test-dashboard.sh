@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The dashboard in a real browser, in front of a real balancer: keyboard alone, both themes, three widths, offline, hostile names, a
-# thousand endpoints, accessibility by axe-core. Installs Chromium from Debian and its driver's client into .tools/dashboard.
+# thousand endpoints, accessibility by axe-core; and the public endpoint in the same browser: https, HTTP/2, a WebSocket over it. Installs Chromium from Debian and its driver's client into .tools/dashboard.
 #   scripts/test-dashboard.sh [TEST…]   tests as unittest names them; SCREENSHOTS=FOLDER keeps pictures of every width and theme
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,4 +32,5 @@ if [[ ! -x $tools/bin/python ]] || ! "$tools/bin/python" -c 'import selenium, ax
 fi
 export PYTHONDONTWRITEBYTECODE=1
 cd Tests/Dashboard
-exec "$tools/bin/python" -m unittest -v "${@:-test_dashboard}"
+if (($# == 0)); then set -- test_dashboard test_edge; fi
+exec "$tools/bin/python" -m unittest -v "$@"

@@ -16,11 +16,11 @@ WIDTHS = {"phone": (390, 844), "laptop": (1280, 720), "wide": (1680, 1050)}
 HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;\u202eevil"
 
 
-def browser(width=1280, height=720):
+def browser(width=1280, height=720, arguments=()):
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb",
-                     "--disable-background-networking", f"--window-size={width},{height}"):
+                     "--disable-background-networking", f"--window-size={width},{height}", *arguments):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
