@@ -24,7 +24,7 @@ native() { # NAME…, into $build/c
     done >"$build/c/module.modulemap"
 }
 flags+=(-I "$build/c")
-for target in ${2:-Head Chunked Proxy Comparison Frames Answers TLS}; do
+for target in ${2:-Head Chunked Proxy Comparison Frames Answers Fields TLS}; do
     tests=HTTPWireTests modules=(HTTPWire) others=()
     case $target in
     Chunked) others=(../Tests/HTTPWireTests/ReferenceChunks.swift) ;;
@@ -34,6 +34,7 @@ for target in ${2:-Head Chunked Proxy Comparison Frames Answers TLS}; do
         others=(../Tests/ComparisonTests/ComparisonInvariants.swift)
         ;;
     Frames | Answers) tests=HTTP2Tests modules=(HTTPWire HTTP2) others=(-lnghttp2) ;;
+    Fields) tests=HTTP2Tests modules=(HTTP2) others=(../Tests/HTTP2Tests/FieldInvariants.swift -lnghttp2) ;;
     TLS)
         tests=ReactorTests modules=(Traffic Reactor)
         native CEpoll CCrypt COpenSSL

@@ -11,7 +11,7 @@ import Testing
             .sorted { $0.path < $1.path }
     }
 
-    @Test(arguments: ["frames", "answers"]) func thereAreCases(_ name: String) {
+    @Test(arguments: ["frames", "answers", "fields"]) func thereAreCases(_ name: String) {
         #expect(Self.cases(name).count >= 2)
     }
 
@@ -27,6 +27,12 @@ import Testing
             for number in 0..<4 { _ = peer.open(isEnd: number < 2) }
             return peer
         }
+    }
+
+    /// Field blocks, one behind the other.
+    @Test(arguments: Self.cases("fields")) func fields(_ file: URL) throws {
+        let bytes = Array(try Data(contentsOf: file))
+        for size: UInt8 in 0..<32 { #expect(FieldInvariants.fault(in: [size] + bytes.dropFirst()) == nil) }
     }
 
     private func replay(_ file: URL, _ peer: () -> Peer) throws {
