@@ -289,7 +289,7 @@ import Testing
         #expect(peer.fault == ConnectionFault(.resets))
     }
 
-    /// A server's connection carries requests of many clients: what is too large by little is its own stream's matter.
+    /// A server's connection carries requests of many clients: what is too large is its own stream's matter.
     @Test(arguments: [
         (Session.Role.client, 65_536, true), (.client, 65_537, false), (.server, 32_768, true), (.server, 32_769, false),
     ])
@@ -307,8 +307,9 @@ import Testing
                     flags: (isFirst ? FrameFlag.endStream : 0) | (rest == 0 ? FrameFlag.endHeaders : 0), stream: 1,
                     [UInt8](repeating: 0x82, count: count)))
         }
-        #expect(peer.fault == (isTaken ? nil : ConnectionFault(.fields)))
-        #expect(peer.steps.count == (isTaken ? 1 : 0))
+        #expect(peer.fault == (isTaken || role == .client ? nil : ConnectionFault(.fields)))
+        let taken = peer.steps.filter { if case .discard = $0 { false } else { true } }
+        #expect(taken.count == (isTaken ? 1 : 0))
     }
 
     // MARK: ends

@@ -56,7 +56,7 @@ final class HTTP2Upstream: Sendable {
 
     func stop() { self.plain.stop() }
 
-    /// `settings`: entries of its SETTINGS; nil: it sends none. `reads`: whether windows are given back.
+    /// `settings`: entries of its SETTINGS; nil: it sends none, nor a word about those of others. `reads`: whether windows are given back.
     init(
         settings: [(UInt16, UInt32)]? = [], reads: Bool = true,
         _ act: @escaping @Sendable (Event, Connection) throws -> Void
@@ -105,6 +105,7 @@ final class HTTP2Upstream: Sendable {
         private var held: [UInt8] = []
         private var inflater: FieldInflater
         private var reads: Bool
+        private let greets: Bool
         /// What may be sent: of the connection, 0, and of streams.
         private var windows: [UInt32: Int] = [0: 65_535]
         private var firstWindow = 65_535
@@ -121,6 +122,7 @@ final class HTTP2Upstream: Sendable {
             self.number = number
             self.inflater = inflater
             self.reads = reads
+            self.greets = settings != nil
             if let settings { self.settings(settings) }
         }
 
@@ -275,7 +277,7 @@ final class HTTP2Upstream: Sendable {
                     }
                     self.firstWindow = value
                 }
-                self.frame(FrameType.settings, 1, 0, [])
+                if self.greets { self.frame(FrameType.settings, 1, 0, []) }
             case .windowUpdate(let stream, let increment):
                 self.windows[stream, default: self.firstWindow] += increment
                 for stream in self.waiting.keys.sorted() { self.flush(stream) }
