@@ -185,7 +185,8 @@ final class MirrorHTTP2 {
         while let (piece, isLast) = pieces.next() {
             var rest = piece
             while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
+                fields.add(field.name, field.value)
+                guard fields.size <= self.session.passedOverLimit else { throw ConnectionFault(.fields) }
             }
         }
         self.session.decoded(fields.size)
