@@ -15,7 +15,7 @@ final class ExchangeStage {
     private let loop: EventLoop
     private static let limits = HeadLimits(requestLine: 1_024, bytes: 8_192, count: 100)
 
-    init(_ change: (inout TableSpec) -> Void = { _ in }) throws {
+    init(log: AccessLogSink? = nil, _ change: (inout TableSpec) -> Void = { _ in }) throws {
         self.loop = try EventLoop()
         var upstream = UpstreamSpec(name: "core")
         // Never asked: it is there so that the other one may be ejected.
@@ -28,7 +28,7 @@ final class ExchangeStage {
         let table = RoutingTable(spec: spec, generation: 1, registry: self.registry)
         let (_, trouble) = AsyncStream<ListenerTrouble>.makeStream()
         self.core = WorkerCore(
-            index: 0, loop: self.loop, admission: Admission(accessLog: nil, ceiling: 10, trouble: trouble),
+            index: 0, loop: self.loop, admission: Admission(accessLog: log, ceiling: 10, trouble: trouble),
             plan: TablePlan(table, registry: self.counters, previous: nil), pacing: TurnPacing(spacing: 0), seed: 1)
         self.client = FakeClient(core: self.core, dice: Dice())
         try #require(self.client.enter())
