@@ -35,6 +35,8 @@ struct BasicCredentialsTests {
             ("Basic YTr=", "malformed"),  // bits that no byte has
             ("Basic YTpi====", "malformed"), ("Basic YQA6Yg==", "malformed"),  // a zero
             ("Basic YTpiCg==", "malformed"),  // a line feed
+            ("Basic YX86", "malformed"),  // DEL
+            ("Basic YTpiA===", "malformed"),  // a group of one digit
         ])
     func forms(value: String, expected: String) throws {
         #expect(try self.read("Authorization: \(value)\r\n") == expected)
