@@ -5,6 +5,7 @@ import os
 import re
 import unittest
 
+import helm_python as helm
 import yaml
 from matrix import VARIABLES
 from rendering import ENVIRONMENTS, ROOT, helmfile, load, read, render
@@ -130,6 +131,13 @@ class Helmfile(unittest.TestCase):
         claim = objects.one("StatefulSet", "new-mongodb")["spec"]["volumeClaimTemplates"][0]
         self.assertEqual(claim["spec"]["resources"]["requests"]["storage"], "20Gi")
         self.assertEqual(objects.of("Secret"), [])
+
+    def test_no_release_takes_the_name_of_the_database_that_runs(self):
+        """An upgrade of the old release by this chart would remove what it had made."""
+        chain = load("helmfile.d", "environments", "kusama.yaml")["chains"][0]
+        with self.assertRaises(helm.HelmError) as caught:
+            helmfile("05-mongodb.yaml.gotmpl", "kusama", VARIABLES, {"chains": [{**chain, "databaseRelease": "kusama-mongodb"}]})
+        self.assertIn("databaseRelease is kusama-mongodb", str(caught.exception))
 
     def test_the_gateway_of_ci_asks_the_database_of_ci(self):
         for release in helmfile("10-otv.yaml.gotmpl", "ci", VARIABLES):
