@@ -17,6 +17,13 @@ enum Output {
         self.writers.withLock { $0 = Writers(lines: lines, errors: errors) }
     }
 
+    /// How wide the terminal is that reads the lines; nil if something else does.
+    static var columns: Int? {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
     /// What a terminal would obey is made visible; line ends stay.
     static func line(_ text: String) {
         let bytes = Array((text.visibleLines + "\n").utf8)

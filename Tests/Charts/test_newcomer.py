@@ -208,6 +208,30 @@ class Mistakes(unittest.TestCase):
                 self.assertIn("BALANCER_ADMIN is not HOST:PORT", said)
                 self.fits(said)
 
+    def test_a_balancer_that_is_not_there(self):
+        """In the system's words, not in a library's."""
+        for address, words in {"127.0.0.1:1": "Connection refused", "localhost:1": "Connection refused", "nobody.invalid:1": "there is no host nobody.invalid"}.items():
+            for command in (["routes"], ["top", "--once"]):
+                said = ran(program("balancer"), *command, "--admin", address)
+                self.assertEqual(said, (2, f"balancer: cannot reach the admin API at {address}: {words}\n"))
+            said = ran(program("balancer"), "health", "--admin", address)
+            self.assertEqual(said, (2, f"balancer: the admin API at {address} does not answer: {words}\n"))
+
+    def test_an_admin_port_that_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as held, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            address = f"127.0.0.1:{held.getsockname()[1]}"
+            routes = {
+                "listeners": [{"name": "public", "address": "127.0.0.1:0"}],
+                "admin": {"address": address},
+                "upstreams": {"core": {"endpoints": ["127.0.0.1:1"]}},
+                "routes": [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}],
+            }
+            json.dump(routes, file)
+            file.flush()
+            status, said = ran(program("balancer"), "serve", "--config", file.name)
+            self.assertEqual(status, 1, said)
+            self.assertIn(f"balancer: cannot serve the admin API on {address}: Address already in use\n", said)
+
     def test_an_admin_address_as_people_copy_it(self):
         """From a browser or from the words of `make run`: the same as without scheme and slash."""
         wanted = ran(program("balancer"), "routes", "--admin", "127.0.0.1:1")

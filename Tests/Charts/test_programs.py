@@ -1,11 +1,17 @@
 """The rendered pods, as far as they run without a cluster: their programs, arguments, files and probes."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 
 from matrix import stage
@@ -147,6 +153,26 @@ class Programs(unittest.TestCase):
                 self.assertEqual(asked(front.admin, path)[0], 200, path)
                 self.assertEqual(asked(front.observe, path)[0], 404, path)
             self.assertEqual(asked(front.observe, "/metrics")[0], 200)
+
+    def test_tables_fit_a_terminal_of_60_columns(self):
+        """A wider one had its rows folded into each other."""
+        with balancer(render("otv"), {"gateway": ["127.0.0.1:1"], "core": ["127.0.0.1:1"]}) as front:
+            for command in (["routes"], ["upstreams"], ["journal"], ["weight", "api", "core=50", "gateway=50", "--dry-run"]):
+                words = [program("balancer"), *command, "--admin", f"127.0.0.1:{front.admin}"]
+                ours, theirs = pty.openpty()
+                fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+                with os.fdopen(ours, "rb", buffering=0) as terminal:
+                    ran = subprocess.run(words, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL, timeout=60, check=False)
+                    os.close(theirs)
+                    said = b""
+                    # A terminal whose other end is closed answers with an error when all is read.
+                    with contextlib.suppress(OSError):
+                        while part := terminal.read(65536):
+                            said += part
+                lines = said.decode().splitlines()
+                self.assertEqual(ran.returncode, 0, lines)
+                self.assertTrue(lines)
+                self.assertEqual([line for line in lines if len(line) > 60], [], command)
 
     def test_upstreams_that_are_down_leave_the_balancer_ready(self):
         objects = render("otv")

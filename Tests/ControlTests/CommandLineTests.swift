@@ -78,6 +78,31 @@ struct CommandLineTests {
                 """)
     }
 
+    @Test("A table that a terminal has no room for has a line for each cell, none of which is folded")
+    func narrowTable() {
+        var table = TextTable("UPSTREAM", "ENDPOINT", "SET", "REASON")
+        table.add("core", "127.0.0.1:3300", "", "probes pass")
+        table.add(
+            "gateway", "[2001:db8:1:2:3:4:5:6]:3301", "drain",
+            "the connection was refused; 2 more failing probes would take it down")
+        #expect(
+            table.render(columns: 60) == """
+                UPSTREAM  core
+                ENDPOINT  127.0.0.1:3300
+                REASON    probes pass
+
+                UPSTREAM  gateway
+                ENDPOINT  [2001:db8:1:2:3:4:5:6]:3301
+                SET       drain
+                REASON    the connection was refused; 2 more failing probes
+                          would take it down
+                """)
+        let wide = table.render(columns: nil)
+        #expect(wide.split(separator: "\n").count == 3)
+        #expect(table.render(columns: 200) == wide)
+        #expect(TextTable("UPSTREAM", "ENDPOINT").render(columns: 10) == "UPSTREAM  ENDPOINT")
+    }
+
     @Test(
         "Shares read as percentages, small ones never as none",
         arguments: [

@@ -58,7 +58,7 @@ struct AdminClient: Sendable {
         } catch let exit as ExitCode {
             throw exit
         } catch {
-            Output.error("balancer: cannot reach the admin API at \(self.base): \(error)".visible)
+            Output.error("balancer: cannot reach the admin API at \(self.base): \(error.networkWords)".visible)
             throw ExitCode(2)
         }
         guard (200...299).contains(status) else {

@@ -52,7 +52,7 @@ struct HealthCommand: AsyncParsableCommand {
             let status = try await client.execute(request, timeout: .seconds(Self.patience)).status.code
             problem = status == 200 ? nil : "answers \(status)"
         } catch {
-            problem = "does not answer: \(error)"
+            problem = "does not answer: \(error.networkWords)"
         }
         try? await client.shutdown()
         guard let problem else { return }

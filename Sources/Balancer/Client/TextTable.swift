@@ -12,8 +12,17 @@ struct TextTable {
         self.rows.append(cells.map(\.visible))
     }
 
-    /// A table without rows is its head alone.
-    func render() -> String {
+    /// A table without rows is its head alone. One that is wider than `columns` has a line for each cell instead, which a terminal would
+    /// otherwise fold into each other; nil: as wide as it is.
+    func render(columns: Int? = Output.columns) -> String {
+        let lines = self.lines()
+        guard let columns, !self.rows.isEmpty, lines.contains(where: { $0.count > columns }) else {
+            return lines.joined(separator: "\n")
+        }
+        return self.stacked(columns)
+    }
+
+    private func lines() -> [String] {
         var widths = self.head.map(\.count)
         for row in self.rows {
             for (index, cell) in row.enumerated() where index < widths.count {
@@ -31,7 +40,20 @@ struct TextTable {
             }
             while line.hasSuffix(" ") { line.removeLast() }
             return line
-        }.joined(separator: "\n")
+        }
+    }
+
+    /// Each cell that has something in it behind its column's name, a blank line between rows.
+    private func stacked(_ columns: Int) -> String {
+        let width = self.head.map(\.count).max() ?? 0
+        return self.rows.map { row in
+            zip(self.head, row).filter { !$1.isEmpty }.flatMap { name, cell in
+                TopScreen.broken(cell, columns - width).enumerated().map { index, line in
+                    let name = index == 0 ? name : ""
+                    return name + String(repeating: " ", count: width + 2 - name.count) + line
+                }
+            }.joined(separator: "\n")
+        }.joined(separator: "\n\n")
     }
 
     private static func looksNumeric(_ cell: String) -> Bool {

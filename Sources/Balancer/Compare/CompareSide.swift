@@ -53,7 +53,7 @@ struct CompareSide: Sendable {
         } catch is TooSlow {
             return .none("no whole answer within \(self.patience) s")
         } catch {
-            return .none("\(error)")
+            return .none(error.networkWords)
         }
     }
 

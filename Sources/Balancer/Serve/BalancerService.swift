@@ -381,7 +381,7 @@ extension BalancerService {
                 try await server.run()
                 return
             } catch {
-                events.yield(.failed("\(error)"))
+                events.yield(.failed(error.networkWords))
             }
             guard patient else { return }
             try? await Task.sleep(for: .milliseconds(Self.adminRetry))

@@ -35,7 +35,7 @@ struct EventFollower: Sendable {
         } catch let exit as ExitCode {
             throw exit
         } catch {
-            throw Ended.unreachable("\(error)")
+            throw Ended.unreachable(error.networkWords)
         }
     }
 

@@ -60,7 +60,7 @@ struct TopScreen {
     // MARK: tables
 
     private static func table(_ table: TextTable) -> [Line] {
-        let lines = table.render().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let lines = table.render(columns: nil).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         return lines.enumerated().map { Line(text: $1, style: $0 == 0 ? .head : .plain) } + [Line(text: "")]
     }
 

@@ -63,7 +63,7 @@ struct TopSession: Sendable {
             } catch EventFollower.Ended.unreachable(let reason) {
                 input.yield(.lost(reason))
             } catch {
-                input.yield(.lost("\(error)"))
+                input.yield(.lost(error.networkWords))
             }
             if came.hasCome { pause = 1_000 }
             try? await Task.sleep(for: .milliseconds(pause))
