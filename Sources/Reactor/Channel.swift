@@ -464,6 +464,8 @@ extension Channel {
                     UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len), session, pool: &pool)
             }
         }
+        // What nothing follows says so in the same write.
+        if isGood, self.isHeldBack { session.sayEnd() }
         _ = session.leave()
         self.sendRecords(memory, pool: &pool)
         guard isGood, !self.isBroken else {
@@ -507,9 +509,9 @@ extension Channel {
     }
 
     private mutating func sayEnd(_ session: TLSSession, pool: inout BufferPool) {
-        guard session.isEstablished, !session.isFailed else { return }
+        guard session.isEstablished, !session.isFailed, !session.hasSaidEnd else { return }
         session.enter(UnsafeRawBufferPointer(start: nil, count: 0))
-        copenssl_shutdown(session.session)
+        session.sayEnd()
         _ = session.leave()
         self.sendRecords(session.memory, pool: &pool)
     }

@@ -21,6 +21,8 @@ final class TLSSession {
     var hasEnded = false
     /// The peer has said that nothing follows.
     var isClosed = false
+    /// So have we.
+    private(set) var hasSaidEnd = false
     /// A record was none, or could not be read: nothing more is.
     var isFailed = false
     /// The endpoint has allowed this session to be resumed, which has not been taken note of.
@@ -82,6 +84,12 @@ final class TLSSession {
         let result = copenssl_handshake(self.session)
         if result == COPENSSL_DONE { self.isEstablished = true }
         return result
+    }
+
+    /// Says that nothing follows (close_notify).
+    func sayEnd() {
+        self.hasSaidEnd = true
+        copenssl_shutdown(self.session)
     }
 
     /// The peer awaits nothing that belongs to the handshake: it may speak. Not so a client of TLS 1.2, which reads our last word
