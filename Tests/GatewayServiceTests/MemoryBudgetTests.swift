@@ -170,6 +170,29 @@ struct MemoryBudgetTests {
         await #expect(throws: StoreError.self) { try await workers.run { .success(1) } }
     }
 
+    /// One that hangs fills its own queue, and nobody else's.
+    @Test func aFullQueueIsItsGroupsOwn() async throws {
+        let workers = BlockingWorkers(count: 2, groups: 2, share: 1)
+        let gate = Gate()
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<1025 {
+                group.addTask {
+                    _ = try? await workers.run(group: 0) {
+                        gate.wait()
+                        return .success(1)
+                    }
+                }
+                // The first one has begun: it waits for nothing.
+                while number == 0, workers.load != (1, 0) { await Task.yield() }
+            }
+            while workers.load != (1, 1024) { await Task.yield() }
+            await #expect(throws: StoreError.overloaded) { try await workers.run(group: 0) { .success(1) } }
+            #expect((try? await workers.run(group: 1) { .success(2) }) == 2)
+            gate.open()
+        }
+        await workers.close()
+    }
+
     /// Whoever could not be served in time is told when it comes; whoever need not wait is tried.
     @Test func whatIsHopelessIsRefusedAtOnce() async throws {
         let workers = BlockingWorkers(count: 2, groups: 1, share: 1)

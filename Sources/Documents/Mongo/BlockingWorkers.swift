@@ -8,7 +8,9 @@ import Synchronization
 /// theirs. Within a group the first comes first. A job that could not begin in time, as long as those before it take as long
 /// as the last ones did, is refused when it comes.
 package final class BlockingWorkers: Sendable {
-    /// Jobs that may wait for a thread. Beyond it callers are refused at once: their deadline would pass in the queue.
+    /// Jobs of one group that may wait for a thread. Beyond it callers are refused at once: their deadline would pass in the
+    /// queue. Of each group, so that one that hangs does not fill the others' queue before its first failure tells how slow
+    /// it is; all together are bounded by the connections that may ask.
     private static let queueLimit = 1024
 
     private struct Group {
@@ -88,8 +90,8 @@ package final class BlockingWorkers: Sendable {
     /// - Parameters:
     ///   - group: the kind of job.
     ///   - deadline: when it has passed before a thread is free, `body` does not run at all.
-    /// - Throws: ``StoreError/unavailable(_:)`` when closed, ``StoreError/overloaded`` when too many are waiting or the
-    ///   deadline would pass while it waits, ``StoreError/timedOut`` after the deadline; else what `body` throws.
+    /// - Throws: ``StoreError/unavailable(_:)`` when closed, ``StoreError/overloaded`` when too many of its group are waiting
+    ///   or the deadline would pass while it waits, ``StoreError/timedOut`` after the deadline; else what `body` throws.
     package func run<Value: Sendable>(
         group: Int = 0, until deadline: ContinuousClock.Instant? = nil,
         _ body: @escaping @Sendable () -> Result<Value, StoreError>
@@ -101,7 +103,9 @@ package final class BlockingWorkers: Sendable {
                 let left = deadline.map { ($0 - .now) / .seconds(1) }
                 // Its time was up before it came: that says nothing about the load.
                 if let left, left <= 0 { return .timedOut }
-                if state.waiting >= Self.queueLimit || isHopeless(state, group, left) { return .overloaded }
+                if state.groups[group].waiting >= Self.queueLimit || isHopeless(state, group, left) {
+                    return .overloaded
+                }
                 state.groups[group].jobs.append {
                     let isLate = deadline.map { $0 <= .now } ?? false
                     continuation.resume(
