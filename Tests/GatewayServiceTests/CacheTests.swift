@@ -172,13 +172,62 @@ struct CacheTests {
             let copies = try #require(answers.answers(on: loop))
             for number in 0..<200 {
                 let target = ByteBuffer(string: "/\(number)")
-                let response = copies.response(to: target.readableBytesSpan, target: 0..<target.readableBytes)
+                let length = target.readableBytes
+                let response = copies.response(
+                    to: target.readableBytesSpan, length: length, target: 0..<length)
                 #expect((response?.readableBytes ?? 0) > 60_000)
             }
             return copies.held
         }.get()
         #expect(most > 1_000_000 && most <= 4 * 1024 * 1024)
         while try await loop.submit({ try #require(answers.answers(on: loop)).held }).get() > 0 { await Task.yield() }
+    }
+
+    /// A request is known again by all its bytes, as long as the copy that answered it is the one that would answer it now.
+    @Test func aLoopKnowsRequestsAgain() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let cache = ResponseCache<Reply>(lifetime: .seconds(60))
+        let answers = KeptAnswers(
+            cache: cache, fixed: [:], ledger: Ledger(metrics: GatewayMetrics(), log: nil), drain: Drain(.zero),
+            identity: nil)
+        @Sendable func store(_ text: String) {
+            cache.store(Reply.ok(Reply.json, Body(text), .route(.blockIndex)), for: "/a", now: .now)
+        }
+        let request = ByteBuffer(string: "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+        try await loop.submit {
+            let copies = try #require(answers.answers(on: loop))
+            func read(_ bytes: ByteBuffer) -> ByteBuffer? {
+                copies.response(to: bytes.readableBytesSpan, length: request.readableBytes, target: 4..<6)
+            }
+            func known(_ bytes: ByteBuffer) -> ByteBuffer? {
+                copies.response(toKnown: bytes.readableBytesSpan, at: .now())
+            }
+            store("1")
+            #expect(known(request) == nil)
+            // A second may end between any two of these.
+            let second = DateText.HeaderClock.second()
+            let first = read(request)
+            let again = known(request)
+            #expect(again == first || DateText.HeaderClock.second() > second)
+            // One that others follow is not known by what follows.
+            let two = ByteBuffer(string: String(buffer: request) + "G")
+            #expect(read(two) != nil)
+            #expect(known(two) == nil)
+            for position in request.readableBytesView.indices {
+                var other = request
+                other.setInteger(UInt8(ascii: "~"), at: position)
+                #expect(known(other) == nil)
+            }
+            #expect(known(ByteBuffer()) == nil)
+            // Neither its own copy nor one that took its place answers it after its time.
+            #expect(copies.response(toKnown: request.readableBytesSpan, at: .now() + .seconds(61)) == nil)
+            #expect(copies.held > 0)
+        }.get()
+        while try await loop.submit({ try #require(answers.answers(on: loop)).held }).get() > 0 { await Task.yield() }
+        try await loop.submit {
+            let copies = try #require(answers.answers(on: loop))
+            #expect(copies.response(toKnown: request.readableBytesSpan, at: .now()) == nil)
+        }.get()
     }
 
     private final class Counter: Sendable {

@@ -63,13 +63,13 @@ struct ConnectionTests {
 
     // MARK: answers that nobody takes
 
-    /// Pipelined requests of a client that does not read. Bodies that the short cut sends, bodies that it does not, and a
-    /// connection for which it is switched off.
+    /// Pipelined requests of a client that does not read. Bodies that the short cut sends, bodies that it does not, a connection
+    /// for which it is switched off, and requests that come one by one, whose answers go past the channel.
     @Test(arguments: [
-        ("/rewards/validators/stats", 2_000, false), ("/candidates", 60, false),
-        ("/rewards/validators/stats", 2_000, true),
+        ("/rewards/validators/stats", 2_000, false, false), ("/candidates", 60, false, false),
+        ("/rewards/validators/stats", 2_000, true, false), ("/rewards/validators/stats", 2_000, false, true),
     ])
-    func answersThatNobodyTakesAreNotMade(path: String, count: Int, isOff: Bool) async throws {
+    func answersThatNobodyTakesAreNotMade(path: String, count: Int, isOff: Bool, isApart: Bool) async throws {
         let sample = try EmbeddedStore(reading: .memory)
         try sample.insert(SampleData().documents())
         try await RunningServer.run(store: sample) { server async throws in
@@ -80,8 +80,14 @@ struct ConnectionTests {
                 for number in 0..<count {
                     text += "GET \(number % 2 == 0 ? path : "/blockindex") HTTP/1.1\r\nHost: h\r\n\r\n"
                 }
-                let requests = ByteBuffer(string: text + Self.last)
-                async let sent: Void = outbound.write(requests)
+                let all = text + Self.last
+                let requests =
+                    isApart
+                    ? all.split(separator: "\r\n\r\n").map { ByteBuffer(string: $0 + "\r\n\r\n") }
+                    : [ByteBuffer(string: all)]
+                async let sent: Void = {
+                    for request in requests { try await outbound.write(request) }
+                }()
                 // Until nothing is made any more.
                 var (made, isSame) = (-1, 0)
                 while isSame < 20 {
@@ -226,8 +232,8 @@ struct ConnectionTests {
         try await RunningServer.run({ $0.identity = "one" }) { server async throws in
             try await server.connect().executeThenClose { inbound, outbound in
                 var reader = ResponseReader(inbound)
-                // Made, kept and sent at once, kept and seen by the codec.
-                for extra in ["", "", "Origin: *\r\n"] {
+                // Made, kept and read, known by its bytes, kept and seen by the codec.
+                for extra in ["", "", "", "Origin: *\r\n"] {
                     try await outbound.write(
                         ByteBuffer(string: "\(request) HTTP/1.1\r\nHost: h\r\n\(extra)\r\n"))
                     let head =

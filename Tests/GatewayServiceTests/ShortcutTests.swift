@@ -33,6 +33,7 @@ struct ShortcutTests {
         "POST /a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "GET /a HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\n\r\n",
         "GET /a HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", "GET /a HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
         "GET /a HTTP/1.1\nHost: h\n\n", "GET /a HTTP/1.1\r\nHost : h\r\n\r\n", "GET /a HTTP/1.1\r\n: h\r\n\r\n",
+        "GET /a HTTP/1.1\r\nA(b): c\r\n\r\n", "GET /a HTTP/1.1\r\nA\"b: c\r\n\r\n",
         "GET /a HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "GET /a HTTP/1.1\r\nA: b\rc\r\n\r\n",
         "GET /a HTTP/1.1\r\nA: b\nConnection: close\r\n\r\n", "GET /a HTTP/1.1\r\nA: \u{0}\r\n\r\n",
         "GET /ä HTTP/1.1\r\n\r\n", "\r\nGET /a HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}",
@@ -50,6 +51,43 @@ struct ShortcutTests {
             var buffer = ByteBuffer(string: text)
             buffer.moveWriterIndex(to: length)
             #expect(RequestPeek.look(buffer.readableBytesSpan, from: 0) == .incomplete)
+        }
+    }
+
+    /// Every byte at every place of a target, a name and a value, however many bytes are looked at together.
+    @Test func everyByteInItsPlace() {
+        func isTaken(_ before: String, _ text: [UInt8], _ after: String) -> Bool {
+            let bytes = ByteBuffer(bytes: Array(before.utf8) + text + Array(after.utf8))
+            return RequestPeek.look(bytes.readableBytesSpan, from: 0) != .unclear
+        }
+        var wrong: [(String, byte: UInt8, place: Int)] = []
+        for byte in UInt8.min...UInt8.max {
+            let isOfToken =
+                0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte
+                || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+            for place in 0..<20 {
+                var text = Array(repeating: UInt8(ascii: "a"), count: 20)
+                text[place] = byte
+                if isTaken("GET /", text, " HTTP/1.1\r\n\r\n") != (0x21...0x7E ~= byte) {
+                    wrong.append(("target", byte, place))
+                }
+                // A colon ends a name; before it there must be one.
+                let isName = byte == UInt8(ascii: ":") ? place > 0 : isOfToken
+                if isTaken("GET / HTTP/1.1\r\n", text, ": b\r\n\r\n") != isName { wrong.append(("name", byte, place)) }
+                let isValue = byte >= 0x20 && byte != 0x7F || byte == 9
+                if isTaken("GET / HTTP/1.1\r\nA: ", text, "\r\n\r\n") != isValue {
+                    wrong.append(("value", byte, place))
+                }
+            }
+        }
+        #expect(wrong.isEmpty, "\(wrong)")
+    }
+
+    /// The codec refuses a head of very many fields: it has to see one.
+    @Test func manyFieldsAreNotPlain() {
+        for count in [1, 64, 65, 300] {
+            let text = "GET /a HTTP/1.1\r\n" + String(repeating: "A: b\r\n", count: count) + "\r\n"
+            #expect(look(text) == .request(length: text.utf8.count, target: 4..<6, isPlain: count <= 64))
         }
     }
 
@@ -73,6 +111,32 @@ struct ShortcutTests {
             for answer in answers {
                 #expect(answer.head == answers[0].head)
                 #expect(answer.body == answers[0].body)
+            }
+        }
+    }
+
+    /// A request that has just been answered is answered past the channel when it comes again; what goes through it keeps its
+    /// turn, and a connection that has said its last says no more.
+    @Test(arguments: [("/blockindex", 62), ("/livez", 6), ("/nominators", 0)])
+    func theSameAgainAndOthersBetween(path: String, length: Int) async throws {
+        try await RunningServer.run { server async throws in
+            try await server.connect().executeThenClose { inbound, outbound in
+                var reader = ResponseReader(inbound)
+                var bodies: Set<ByteBuffer> = []
+                for extra in ["", "", "", "Origin: x\r\n", "", "", "X: 1\r\n", "", "If-None-Match: x\r\n", "", ""] {
+                    let request = "GET \(path) HTTP/1.1\r\nHost: h\r\n\(extra)\r\n"
+                    try await outbound.write(ByteBuffer(string: request))
+                    let answer = try #require(try await reader.next())
+                    #expect(answer.head.hasPrefix("HTTP/1.1 200 OK\r\n"))
+                    let origin = extra.hasPrefix("Origin") ? "x" : "*"
+                    #expect(answer.head.contains("\r\nAccess-Control-Allow-Origin: \(origin)\r\n"))
+                    bodies.insert(answer.body)
+                }
+                #expect(bodies.count == 1)
+                if length > 0 { #expect(bodies.first?.readableBytes == length) }
+                try await outbound.write(ByteBuffer(string: Self.last))
+                #expect(try await reader.next()?.head.hasPrefix("HTTP/1.1 404 ") == true)
+                #expect(try await reader.head() == nil)
             }
         }
     }

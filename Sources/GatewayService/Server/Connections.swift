@@ -92,6 +92,8 @@ final class LoopConnections {
     /// Who has taken nothing for so long has stopped, when others need the memory. The kernel takes in large pieces: a reader
     /// that is merely slow may seem to stand for a second or two.
     private static let patience = TimeAmount.seconds(5)
+    /// For how long a look at all of them may be relied on.
+    private static let lookInterval = TimeAmount.milliseconds(100)
 
     private let all: Connections
     private let loop: any EventLoop
@@ -99,6 +101,23 @@ final class LoopConnections {
     /// Those with large bodies that have not gone out.
     private var sending: [ObjectIdentifier: ShortcutHandler] = [:]
     private var isLookDue = false
+    /// Who gives way next, the next one last: those that were of least use when all were looked at.
+    private var spare: [Spare] = []
+    private var lookedAt = NIODeadline.now()
+    /// The last look found nobody.
+    private var areAllAtWork = false
+
+    /// A connection that may give way, as it was when it was looked at.
+    private struct Spare {
+        let handler: ShortcutHandler
+        let worth: ShortcutHandler.Worth
+        let lastActivity: NIODeadline
+
+        /// Whether it goes before the other one.
+        func isLess(than other: Spare) -> Bool {
+            (worth.rawValue, lastActivity) < (other.worth.rawValue, other.lastActivity)
+        }
+    }
 
     init(_ all: Connections, _ loop: any EventLoop) {
         self.all = all
@@ -118,21 +137,36 @@ final class LoopConnections {
         let isRoom = all.opened()
         handlers[ObjectIdentifier(handler)] = handler
         if isRoom { return true }
-        let before = NIODeadline.now() - Self.patience
-        var victim: (handler: ShortcutHandler, worth: ShortcutHandler.Worth)?
-        for other in handlers.values where other !== handler {
-            guard let worth = other.worth(before: before) else { continue }
-            if let known = victim,
-                (known.worth.rawValue, known.handler.lastActivity) <= (worth.rawValue, other.lastActivity)
-            {
-                continue
-            }
-            victim = (other, worth)
-        }
         all.countCut()
-        guard let victim else { return false }
-        victim.handler.cut()
+        guard let victim = leastUseful(besides: handler) else { return false }
+        victim.cut()
         return true
+    }
+
+    /// Looking at all connections for each new one would be much work for whoever opens many. A look finds the next few, too;
+    /// they are used up as long as they are as they were. Those that have asked for something are so for a moment only, since
+    /// one of less use may have come.
+    private func leastUseful(besides newest: ShortcutHandler) -> ShortcutHandler? {
+        let now = NIODeadline.now()
+        while let next = spare.last, next.worth == .nothing || now - lookedAt < Self.lookInterval {
+            spare.removeLast()
+            if next.handler !== newest, handlers[ObjectIdentifier(next.handler)] != nil,
+                next.handler.lastActivity == next.lastActivity,
+                next.handler.worth(before: now - Self.patience) == next.worth
+            {
+                return next.handler
+            }
+        }
+        if areAllAtWork, now - lookedAt < Self.lookInterval { return nil }
+        lookedAt = now
+        spare = handlers.values.compactMap { other in
+            guard other !== newest, let worth = other.worth(before: now - Self.patience) else { return nil }
+            return Spare(handler: other, worth: worth, lastActivity: other.lastActivity)
+        }
+        areAllAtWork = spare.isEmpty
+        spare.sort { $1.isLess(than: $0) }
+        spare.removeFirst(max(0, spare.count - max(1, spare.count / 16)))
+        return spare.popLast()?.handler
     }
 
     func close(_ handler: ShortcutHandler) {

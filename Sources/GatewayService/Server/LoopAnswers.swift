@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 
 /// One event loop's own copies of the answers in demand, as whole responses: finding one takes no lock and no memory.
@@ -14,18 +15,35 @@ final class LoopAnswers {
         var second = Int.min
         var until = NIODeadline.distantFuture
         var count: KeptAnswers.Count?
+        /// Which copy it is of all that were ever made.
+        var number = 0
+    }
+
+    /// A whole request, and where its answer is.
+    private struct Request {
+        var hash: UInt64 = 0
+        var bytes: [UInt8] = []
+        var place = 0
+        /// The copy that answers it; 0 for none.
+        var number = 0
     }
 
     /// A power of two. Two targets that meet in one place only take turns in it.
     private static let places = 256
 
-    /// The most memory that copies take.
+    /// The longest request that is known again by its bytes.
+    private static let requestLimit = 1024
+
+    /// The most memory that copies and requests take.
     private static let bytes = 4 * 1024 * 1024
 
     private let answers: KeptAnswers
     private let loop: any EventLoop
     private var entries = [Entry](repeating: Entry(), count: places)
-    /// What the copies take.
+    private var requests = [Request](repeating: Request(), count: places)
+    /// How many copies were made.
+    private var made = 0
+    /// What copies and requests take.
     private(set) var held = 0
     private var isSweepDue = false
 
@@ -34,10 +52,30 @@ final class LoopAnswers {
         self.loop = loop
     }
 
+    /// The response to bytes that are, from the first to the last, those of a request that was answered in this second; nil
+    /// for all others. Who sends such a request again spares us reading it.
+    func response(toKnown bytes: RawSpan, at now: NIODeadline) -> ByteBuffer? {
+        guard answers.isOpen, bytes.byteCount <= Self.requestLimit else { return nil }
+        let hash = bytes.quickHash
+        let index = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
+        guard requests[index].hash == hash, requests[index].number > 0 else { return nil }
+        let place = requests[index].place
+        guard entries[place].number == requests[index].number, now <= entries[place].until,
+            entries[place].second == DateText.HeaderClock.second(), bytes.holdsAll(of: requests[index].bytes),
+            let count = entries[place].count
+        else { return nil }
+        answers.count(count)
+        return entries[place].response
+    }
+
     /// The response to a plain GET of the target at `range`; nil when none is kept.
     ///
-    /// - Parameter accepted: where the value of `Accept-Encoding` lies.
-    func response(to bytes: RawSpan, target range: Range<Int>, accepting accepted: Range<Int> = 0..<0) -> ByteBuffer? {
+    /// - Parameters:
+    ///   - length: where the request ends.
+    ///   - accepted: where the value of `Accept-Encoding` lies.
+    func response(
+        to bytes: RawSpan, length: Int, target range: Range<Int>, accepting accepted: Range<Int> = 0..<0
+    ) -> ByteBuffer? {
         guard answers.isOpen else { return nil }
         // FNV-1a: what a target hashes to decides about speed alone.
         var hash: UInt64 = 14_695_981_039_346_656_037
@@ -51,9 +89,10 @@ final class LoopAnswers {
         let second = DateText.HeaderClock.second()
         if entries[place].hash == hash, entries[place].coding == coding, entries[place].second == second,
             NIODeadline.now() <= entries[place].until,
-            isEqual(entries[place].target, bytes, range), let count = entries[place].count
+            bytes.holds(entries[place].target, at: range), let count = entries[place].count
         {
             answers.count(count)
+            if length == bytes.byteCount { know(bytes, place) }
             return entries[place].response
         }
         let target = bytes.withUnsafeBytes { Array($0[range]) }
@@ -64,14 +103,37 @@ final class LoopAnswers {
                 hash: hash, target: target, coding: coding, response: whole.response, second: second,
                 until: whole.until,
                 count: whole.count), at: place)
+        if length == bytes.byteCount, entries[place].hash == hash { know(bytes, place) }
         return whole.response
+    }
+
+    /// Notes that the copy at `place` answers this request. Of two that meet in one place the first one stays as long as its
+    /// copy: requests of which no two are equal displace nothing.
+    private func know(_ bytes: RawSpan, _ place: Int) {
+        let hash = bytes.quickHash
+        let index = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
+        guard bytes.byteCount <= Self.requestLimit, held + bytes.byteCount <= Self.bytes,
+            requests[index].number == 0 || entries[requests[index].place].number != requests[index].number
+        else { return }
+        forget(index)
+        held += bytes.byteCount
+        requests[index] = Request(
+            hash: hash, bytes: bytes.withUnsafeBytes { Array($0) }, place: place, number: entries[place].number)
+    }
+
+    private func forget(_ index: Int) {
+        guard requests[index].number > 0 else { return }
+        held -= requests[index].bytes.count
+        requests[index] = Request()
     }
 
     private func keep(_ entry: Entry, at place: Int) {
         remove(place)
         guard held + Self.size(entry) <= Self.bytes else { return }
         held += Self.size(entry)
+        made += 1
         entries[place] = entry
+        entries[place].number = made
         if !isSweepDue { scheduleSweep() }
     }
 
@@ -93,18 +155,43 @@ final class LoopAnswers {
         isSweepDue = false
         let second = DateText.HeaderClock.second()
         for place in entries.indices where entries[place].second != second { remove(place) }
-        if held > 0 { scheduleSweep() }
-    }
-
-    private func isEqual(_ target: [UInt8], _ bytes: RawSpan, _ range: Range<Int>) -> Bool {
-        guard target.count == range.count else { return false }
-        for index in target.indices
-        where target[index] != bytes.byte(range.lowerBound + index) {
-            return false
+        for index in requests.indices where entries[requests[index].place].number != requests[index].number {
+            forget(index)
         }
-        return true
+        if held > 0 { scheduleSweep() }
     }
 }
 
 @available(*, unavailable)
 extension LoopAnswers: Sendable {}
+
+extension RawSpan {
+    /// A number made of all bytes, eight at a time: what it is decides about speed alone. No request has fewer than eight.
+    fileprivate var quickHash: UInt64 {
+        guard byteCount >= 8 else { return 0 }
+        var hash = UInt64(truncatingIfNeeded: byteCount) &* 0x9E37_79B9_7F4A_7C15
+        let last = byteCount - 8
+        var offset = 0
+        while true {
+            // Within the span: no offset is beyond the last eight bytes.
+            let word = unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+            hash = (hash ^ word) &* 0xBF58_476D_1CE4_E5B9
+            hash ^= hash >> 29
+            if offset == last { return hash ^ hash >> 32 }
+            offset = min(offset + 8, last)
+        }
+    }
+
+    fileprivate func holdsAll(of other: [UInt8]) -> Bool { holds(other, at: 0..<byteCount) }
+
+    /// Whether the bytes at `range`, which lies within the span, are these.
+    fileprivate func holds(_ other: [UInt8], at range: Range<Int>) -> Bool {
+        guard other.count == range.count, !range.isEmpty else { return other.isEmpty && range.isEmpty }
+        return withUnsafeBytes { own in
+            other.withUnsafeBytes { other in
+                guard let own = own.baseAddress, let other = other.baseAddress else { return false }
+                return memcmp(own + range.lowerBound, other, range.count) == 0
+            }
+        }
+    }
+}

@@ -22,7 +22,10 @@ enum RequestPeek: Equatable {
             try cursor.expect("HTTP/1.1\r\n", bytes)
             var isPlain = bytes.isGet(method)
             var accepted = 0..<0
+            var fields = 0
             while let (name, value) = try cursor.field(bytes) {
+                fields += 1
+                if fields > mostFields { isPlain = false }
                 switch name.count {
                 case 6 where bytes.matches(name, "origin"), 13 where bytes.matches(name, "if-none-match"):
                     isPlain = false
@@ -43,6 +46,9 @@ enum RequestPeek: Equatable {
         }
     }
 
+    /// The codec has a limit of its own, which is several times this one.
+    private static let mostFields = 64
+
     private enum Stop: Error {
         case end, unexpected
     }
@@ -54,12 +60,14 @@ enum RequestPeek: Equatable {
         private mutating func next(_ bytes: RawSpan) throws(Stop) -> UInt8 {
             guard position < bytes.byteCount else { throw .end }
             defer { position += 1 }
-            return bytes.byte(position)
+            // It has just been compared with the span's end.
+            return bytes.unsafeLoad(fromUncheckedByteOffset: position, as: UInt8.self)
         }
 
         /// Visible characters up to a space, which is passed over.
         mutating func word(_ bytes: RawSpan) throws(Stop) -> Range<Int> {
             let start = position
+            while bytes.eight(at: position)?.areVisible == true { position += 8 }
             while true {
                 let byte = try next(bytes)
                 if byte == UInt8(ascii: " ") { return start..<(position - 1) }
@@ -81,12 +89,13 @@ enum RequestPeek: Equatable {
                 return nil
             }
             while byte != UInt8(ascii: ":") {
-                guard byte > 0x20, byte < 0x7F else { throw .unexpected }
+                guard byte.isOfToken else { throw .unexpected }
                 byte = try next(bytes)
             }
             let name = start..<(position - 1)
             guard !name.isEmpty else { throw .unexpected }
             let valueStart = position
+            while bytes.eight(at: position)?.haveControl == false { position += 8 }
             repeat {
                 byte = try next(bytes)
                 guard byte >= 0x20 && byte != 0x7F || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r") else {
@@ -100,7 +109,47 @@ enum RequestPeek: Equatable {
     }
 }
 
+extension UInt8 {
+    /// Whether a field's name may have it (RFC 9110, section 5.6.2). The codec refuses all others.
+    fileprivate var isOfToken: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "^")...UInt8(ascii: "`"), UInt8(ascii: "!"),
+            UInt8(ascii: "#")...UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "."),
+            UInt8(ascii: "|"), UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+}
+
+/// Eight bytes looked at together.
+extension UInt64 {
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+    private static let tops: UInt64 = 0x8080_8080_8080_8080
+
+    /// Whether every byte is 0x21 to 0x7E.
+    fileprivate var areVisible: Bool {
+        let below = (self &- 0x21 &* Self.ones) & ~self
+        return (below | self | (self &+ Self.ones)) & Self.tops == 0
+    }
+
+    /// Whether some byte is below 0x20, or is 0x7F.
+    fileprivate var haveControl: Bool {
+        let below = (self &- 0x20 &* Self.ones) & ~self
+        let others = self ^ 0x7F &* Self.ones
+        let deleted = (others &- Self.ones) & ~others
+        return (below | deleted) & Self.tops != 0
+    }
+}
+
 extension RawSpan {
+    /// The eight bytes at `index`, if there are so many.
+    fileprivate func eight(at index: Int) -> UInt64? {
+        guard index >= 0, index + 8 <= byteCount else { return nil }
+        return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+    }
+
     /// The byte at `index`, which is checked against the span's bounds.
     func byte(_ index: Int) -> UInt8 { unsafeLoad(fromByteOffset: index, as: UInt8.self) }
 

@@ -8,7 +8,8 @@ import NIOCore
 /// cut off for the rest of the connection.
 ///
 /// While answers wait to be taken nothing is read, and what has been read is held: a client that asks and asks without reading
-/// fills nobody's memory but its own. Also closes the connection when it is idle or its head takes too long, and closes no
+/// fills nobody's memory but its own. An answer that nothing has to wait for goes to the kernel past the channel: its queue of
+/// writes costs more than all the rest. Also closes the connection when it is idle or its head takes too long, and closes no
 /// connection whose last answer has not gone out.
 final class ShortcutHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
@@ -33,6 +34,14 @@ final class ShortcutHandler: ChannelDuplexHandler {
     private var isOff = false
     /// The connection is about to end: whatever still comes is nobody's.
     private var isRefused = false
+    /// It has been ended to make room. The channel leaves us a turn later.
+    private var isCut = false
+    /// nil until the channel is open, and for a channel that has none.
+    private var socket: ChannelSocket?
+    /// The channel may have something to send, which what goes past it must not overtake.
+    private var mayWait = false
+    /// This turn's bytes were a request whose answer has gone to the kernel.
+    private var didAnswer = false
     /// Whether this turn's bytes are of interest to the handlers behind.
     private var didPassOn = false
     /// The beginning of a head, or what waits for answers to be taken.
@@ -83,12 +92,14 @@ final class ShortcutHandler: ChannelDuplexHandler {
     }
 
     private func open(_ context: ChannelHandlerContext) {
+        socket = ChannelSocket(context)
         if !connections.open(self) { context.close(promise: nil) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         connections.close(self)
         self.context = nil
+        socket = nil
         headLease = nil
         idleCheck?.cancel()
         idleCheck = nil
@@ -99,9 +110,34 @@ final class ShortcutHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lastActivity = .now()
         unsent = 0
+        if isRefused { return }
         var buffer = unwrapInboundIn(data)
+        if held == nil, answer(buffer, context) { return }
         if held?.writeBuffer(&buffer) == nil { held = buffer }
         work(context)
+    }
+
+    /// Answers bytes that are, from the first to the last, those of a request that was answered in this second.
+    private func answer(_ request: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        guard !isOff, !isWorking, state.outstanding == 0, !state.isReading, let socket, let answers, isClear(context),
+            let response = answers.response(toKnown: request.readableBytesSpan, at: lastActivity)
+        else { return false }
+        hasShortcut = true
+        let sent = socket.send(response)
+        didAnswer = sent == response.readableBytes
+        if !didAnswer {
+            var rest = response
+            rest.moveReaderIndex(forwardBy: sent)
+            mayWait = true
+            context.writeAndFlush(wrapOutboundOut(rest), promise: nil)
+        }
+        return true
+    }
+
+    /// Whether the channel has nothing to send.
+    private func isClear(_ context: ChannelHandlerContext) -> Bool {
+        if mayWait { mayWait = unsentBytes(context) > 0 }
+        return !mayWait
     }
 
     /// Answers or passes on what is held, as far as answers are being taken.
@@ -127,11 +163,12 @@ final class ShortcutHandler: ChannelDuplexHandler {
                 endHeadTimer()
                 if isPlain, state.outstanding == 0, !state.isReading,
                     let response = answers.response(
-                        to: buffer.readableBytesSpan, target: target, accepting: accepted)
+                        to: buffer.readableBytesSpan, length: length, target: target, accepting: accepted)
                 {
                     buffer.moveReaderIndex(forwardBy: length)
                     context.write(wrapOutboundOut(response), promise: nil)
                     didWrite = true
+                    mayWait = true
                     hasShortcut = true
                 } else if state.outstanding == 0, let request = buffer.readSlice(length: length) {
                     passOn(context, request)
@@ -191,6 +228,11 @@ final class ShortcutHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        if didAnswer {
+            didAnswer = false
+            // Without the way through those behind, who have heard nothing of it and wait for nothing.
+            context.read()
+        }
         guard didPassOn else { return }
         didPassOn = false
         context.fireChannelReadComplete()
@@ -239,10 +281,12 @@ final class ShortcutHandler: ChannelDuplexHandler {
         lastActivity = .now()
         // There is more to be sent than was known of.
         unsent = 0
+        mayWait = true
         context.write(data, promise: promise)
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode == .all { isRefused = true }
         guard mode == .all, unsentBytes(context) > 0 else { return context.close(mode: mode, promise: promise) }
         // Closing would throw away what waits to be sent. An empty write ends when everything before it has gone out.
         let sent = context.eventLoop.makePromise(of: Void.self)
@@ -267,7 +311,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
     ///
     /// - Parameter limit: what has not moved since then has stopped.
     func worth(before limit: NIODeadline) -> Worth? {
-        guard let context, !isWorking else { return nil }
+        guard let context, !isWorking, !isCut else { return nil }
         if sending > 0 { return lastTaken < limit ? .stopped : nil }
         if state.isReading || headTimer != nil, hasAsked { return lastActivity < limit ? .stopped : nil }
         guard state.outstanding == 0, unsentBytes(context) == 0 else { return nil }
@@ -291,6 +335,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
     /// Ends the connection at once. What the kernel still holds goes too: nobody reads it.
     func cut() {
         guard let context else { return }
+        isCut = true
         // On the loop this is done before it returns.
         _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         context.close(promise: nil)
