@@ -108,7 +108,8 @@ struct NormalPath {
     private mutating func prepend(_ byte: UInt8) {
         if self.lower == 0 {
             // The end of a very long path gives way to its beginning.
-            for place in 0..<Self.kept { self.buffer[Self.room - Self.kept + place] = self.buffer[place] }
+            // From the last byte on: the places of some of them are where others still lie.
+            for place in (0..<Self.kept).reversed() { self.buffer[Self.room - Self.kept + place] = self.buffer[place] }
             self.lower = Self.room - Self.kept
             self.upper = Self.room
         }
