@@ -41,6 +41,10 @@ import Testing
         }
         #expect(access.judge("victors", asks: .read, client: "a", now: 0) == .allowed(name: "victor"))
         #expect(access.judge("victors", asks: .change, client: "a", now: 0) == .viewer(name: "victor"))
+        // What clients have sent is shown to nobody who may not change anything.
+        #expect(access.judge("victors", asks: .examples, client: "a", now: 0) == .viewer(name: "victor"))
+        #expect(access.judge("alices", asks: .examples, client: "a", now: 0) == .allowed(name: "alice"))
+        #expect(access.judge("victors", asks: .read, client: "a", now: 0) == .allowed(name: "victor"))
         #expect(access.judge(nil, asks: .probe, client: "a", now: 0) == .allowed(name: nil))
         #expect(access.judge(nil, asks: .metrics, client: "a", now: 0) == .allowed(name: nil))
         access.set(Self.tokens, metrics: Self.hash("scraper"))

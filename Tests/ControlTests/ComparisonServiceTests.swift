@@ -33,20 +33,25 @@ import Traffic
             return self.again(request)
         }
 
-        func send(_ target: String, _ old: String, _ new: String, epoch: UInt64 = 1, method: String = "GET") {
-            self.pair.yield(
-                MirroredPair(
-                    migration: "move", route: "api", epoch: epoch, request: Request(method: method, target: target),
-                    old: Self.answer(old), new: Self.answer(new), lease: MirrorLease(MirrorMemory())))
+        func send(
+            _ target: String, _ old: String, _ new: String, epoch: UInt64 = 1, method: String = "GET",
+            statuses: (old: UInt16, new: UInt16) = (200, 200), isCopyNew: Bool = true
+        ) {
+            var pair = MirroredPair(
+                migration: "move", route: "api", epoch: epoch, request: Request(method: method, target: target),
+                old: Self.answer(old, statuses.old), new: Self.answer(new, statuses.new),
+                lease: MirrorLease(MirrorMemory()))
+            pair.isCopyNew = isCopyNew
+            self.pair.yield(pair)
         }
 
-        static func answer(_ body: String) -> MirroredAnswer {
+        static func answer(_ body: String, _ status: UInt16 = 200) -> MirroredAnswer {
             var captured = CapturedBody(limit: 1 << 20)
             let lease = MirrorLease(MirrorMemory(limit: 1 << 20))
             let isTaken = Array(body.utf8).withUnsafeBytes { captured.append($0, lease) }
             #expect(isTaken)
             return MirroredAnswer(
-                status: 200, fields: [.init(name: "content-type", value: Array("application/json".utf8))],
+                status: status, fields: [.init(name: "content-type", value: Array("application/json".utf8))],
                 body: captured)
         }
     }
@@ -123,6 +128,21 @@ import Traffic
         plane.send("/item/1", body(1), body(1), epoch: 2)
         _ = try await Self.await(42, service)
         #expect(await service.comparisons(of: "move", epoch: 2).count == 2)
+    }
+
+    @Test("Of two answers the live one counts for its side, whichever of them was the copy's")
+    func arms() async throws {
+        for isCopyNew in [true, false] {
+            let plane = Plane { _ in nil }
+            let (service, task) = try await Self.service(plane)
+            defer { task.cancel() }
+            plane.send("/a", "1", "1", statuses: (500, 404), isCopyNew: isCopyNew)
+            plane.send("/a", "1", "1", statuses: (200, 404), isCopyNew: isCopyNew)
+            let arms = try #require(try await Self.await(2, service).arms["api"])
+            let (old, new) = isCopyNew ? (arms.live, arms.copies) : (arms.copies, arms.live)
+            #expect(old == StageSums.Side(samples: 2, errors: 1))
+            #expect(new == StageSums.Side(samples: 2, clientErrors: 2))
+        }
     }
 
     @Test("What may change something is not asked again, and neither is what has no budget")

@@ -92,7 +92,10 @@ import Traffic
         #expect(await rig.refusal(50, 50) == [.failing])
         let refused = try #require(await rig.publisher.entries.last)
         #expect(refused.what == .guard && refused.state == .refused && refused.subject == "api")
-        #expect(refused.detail.contains("100 of its 1000 requests"))
+        #expect(
+            refused.detail.contains(
+                "100 of its 1000 requests of the last 15 minutes failed, and 9 of the others' 9009"),
+            "\(refused.detail)")
         // Force alone is not enough: it must be said why.
         await #expect(throws: ChangeRefused.self) { try await rig.set(50, 50, force: true) }
         let forced = try await rig.set(50, 50, force: true, reason: "the old one burns")

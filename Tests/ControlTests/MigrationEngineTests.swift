@@ -434,8 +434,13 @@ import Traffic
         let dry = try await rig.engine.answer(
             "move", .start(by: "ann"), origin: ChangeOrigin(.api), ifMatch: [], dryRun: true)
         #expect(dry.body.forecast?.stages.count == 4 && dry.body.migration.share == 5)
+        #expect(dry.body.dryRun && dry.body.changed && dry.body.warnings.isEmpty)
         #expect(await rig.phase == .ready)
-        try await rig.act(.start(by: "ann"))
+        let done = try await rig.engine.answer(
+            "move", .start(by: "ann"), origin: ChangeOrigin(.api), ifMatch: [], dryRun: false)
+        #expect(done.body.forecast == nil && !done.body.dryRun && done.body.changed && done.body.migration.share == 5)
+        let etag = await rig.bench.publisher.current.etag
+        #expect(done.body.steps == dry.body.steps && done.etag == etag)
         rig.count(epoch: 1, new: (2, 2_000), old: (38, 38_000))
         await rig.tick()
         let body = try await rig.engine.body("move")

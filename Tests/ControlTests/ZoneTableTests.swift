@@ -59,4 +59,14 @@ struct ZoneTableTests {
         "What is no rule is none",
         arguments: ["", "C", "CET", "CET-1CEST", "CET-1CEST,M13.1.0,M1.1.0", "CET-1CEST,M3.5.0"])
     func malformed(text: String) { #expect(ZoneRule(text) == nil) }
+
+    @Test("Days of a rule have up to three digits, and an offset may too")
+    func digits() throws {
+        // Day 60 with the leap day left out is the first of March, day 304 the last of October.
+        let rule = try #require(ZoneRule("CET-1CEST,J60/2,J304/3"))
+        for (seconds, offset) in [
+            (1_772_326_799, 3_600), (1_772_326_800, 7_200), (1_793_408_399, 7_200), (1_793_408_400, 3_600),
+        ] as [(Int64, Int64)] { #expect(rule.offset(at: seconds) == offset, "\(seconds)") }
+        #expect(ZoneRule("CET-1CEST,J60/2,J1000/3") == nil)
+    }
 }

@@ -117,9 +117,9 @@ extension PlanRecord.Retreat {
             case "unavailable": .unavailable
             default: .byHand(reason: self.reason ?? "")
             }
+        let from = min(self.from, PlanSpec.fullWeight)
         var retreat = PlanState.Retreat(
-            cause: cause, began: 0, from: min(self.from, PlanSpec.fullWeight), aim: min(self.aim, self.from),
-            blockedSince: self.isBlocked ? 0 : nil)
+            cause: cause, began: 0, from: from, aim: min(self.aim, from), blockedSince: self.isBlocked ? 0 : nil)
         retreat.isForced = self.isForced
         return retreat
     }

@@ -55,6 +55,7 @@ struct EndpointDiscoveryTests {
         let publisher: TablePublisher
         let discovery: EndpointDiscovery
         let sources: [String: HandSource]
+        let log = RecordedLog()
         /// Milliseconds that were asked for; all sleeps but the patience of a load end at once.
         let patience: Patience
         let running: Task<Void, Never>
@@ -71,7 +72,7 @@ struct EndpointDiscoveryTests {
                 guard milliseconds == EndpointDiscovery.patience else { return try await system.sleep(milliseconds) }
                 while !patience.isOver.withLock({ $0 }) { try await system.sleep(5) }
             }
-            let discovery = EndpointDiscovery(clock: clock, logger: Logger(label: "test")) { spec in
+            let discovery = EndpointDiscovery(clock: clock, logger: self.log.logger) { spec in
                 guard case .dns(let lookup, _) = spec, let source = sources[lookup.name] else { return HandSource() }
                 return source
             }
@@ -225,6 +226,8 @@ struct EndpointDiscoveryTests {
             #expect(try await happens { try await rig.ports.isEmpty })
             #expect(ControlClock.system.monotonic() - began >= 250)
             #expect(try await rig.record().failure == "SERVFAIL")
+            let line = "error endpoints were found too long ago and are no longer used cause=SERVFAIL upstream=gateway"
+            #expect(await happens { rig.log.lines.contains(line) }, "\(rig.log.lines)")
             try await self.source(rig).say(.found([3_301]))
             #expect(try await rig.ports == [3_301])
         }
