@@ -29,20 +29,6 @@ import Traffic
         #expect(paths(1, .http1).isEmpty)
     }
 
-    @Test("Fewer HTTP/2 connections than workers leave some without one", arguments: [EndpointProtocol.http2, .negotiated])
-    func connections(_ speaks: EndpointProtocol) {
-        func paths(_ limit: UInt32, _ speaks: EndpointProtocol) -> [String] {
-            var configuration = Sample.configuration()
-            configuration.table.upstreams[0].speaks = speaks
-            configuration.table.upstreams[0].maxConnections = limit
-            return ConfigurationRemarks.warnings(configuration, workers: 4).map(\.path)
-        }
-        #expect(paths(3, speaks) == ["$.upstreams.core.maxConnections"])
-        #expect(paths(4, speaks).isEmpty)
-        #expect(paths(0, speaks).isEmpty)
-        #expect(paths(1, .http1).isEmpty)
-    }
-
     @Test("Four eyes want tokens")
     func eyes() {
         #expect(self.paths { _, plan in plan.fourEyes = true } == ["$.migrations[0].fourEyes"])
