@@ -4,9 +4,12 @@
 Each proxy runs under callgrind with one worker and 8 connections, once for few requests and once for many; the difference
 leaves out the start. The number does not depend on what else the machine does, and repeats to a few tenths of a percent.
 System calls are not in it: the kernel's part is the same four calls for everyone.
+
+With --stages it counts what a plan costs the thread that serves requests: none, a stage of 5 %, and a stage in which 10 % are copied.
 """
 
 import argparse
+import glob
 import os
 import re
 import resource
@@ -28,10 +31,19 @@ def requests(port, count):
         sys.exit(f"not all requests were answered:\n{out}")
 
 
-def count(folder, start, number):
-    """Instructions of one run of `number` requests, start and stop included."""
-    path = os.path.join(folder, "callgrind.out")
-    proxies.Running.under = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={path}", "--error-limit=no"]
+STAGES = {"no plan": None, "a stage of 5 %": {"share": 5}, "a stage of copies, 10 %": {"mirror": 10}}
+
+
+# In the name of what a worker runs, and no other thread.
+WORKER = "WorkerCoreC4turn"
+
+
+def count(folder, start, number, worker=False):
+    """Instructions of one run of `number` requests, start and stop included. `worker`: of the thread that serves alone; plans are
+    judged on another, by the second."""
+    path = os.path.join(tempfile.mkdtemp(dir=folder), "callgrind.out")
+    proxies.Running.under = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={path}", "--error-limit=no",
+                             f"--separate-threads={'yes' if worker else 'no'}"]
     try:
         running = start()
     finally:
@@ -40,12 +52,40 @@ def count(folder, start, number):
     # Quickly, and without what a graceful end would add.
     running.process.send_signal(signal.SIGINT if "nginx" in str(running.process.args) else signal.SIGTERM)
     running.process.wait(60)
+    return sum(total(file, WORKER if worker else "") for file in glob.glob(path + "*"))
+
+
+def total(path, name):
+    """Of a thread that has run what has that in its name."""
     with open(path) as file:
-        return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.MULTILINE)[1])
+        text = file.read()
+    found = re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)
+    return int(found[1]) if found and name in text else 0
 
 
-def per_request(folder, start):
-    return (count(folder, start, MANY) - count(folder, start, FEW)) / (MANY - FEW)
+def per_request(folder, start, worker=False):
+    return (count(folder, start, MANY, worker) - count(folder, start, FEW, worker)) / (MANY - FEW)
+
+
+def strip(folder, binary):
+    """callgrind does not read the binary's debug information; a copy without it runs alike."""
+    stripped = os.path.join(folder, "balancer")
+    subprocess.run(["strip", "-g", "-o", stripped, binary or proxies.balancer_binary()], check=True)
+    os.environ["BALANCER_BINARY"] = stripped
+
+
+def measure_stages(binary=None):
+    with tempfile.TemporaryDirectory(prefix="balancer-instructions-") as folder:
+        origin = proxies.origin(folder, {"1k": 1_024})
+        strip(folder, binary)
+        try:
+            return {
+                name: per_request(
+                    folder, lambda: proxies.balancer(folder, origin.port, batching=False, stage=stage), worker=True)
+                for name, stage in STAGES.items()
+            }
+        finally:
+            origin.stop()
 
 
 def measure(names, binary=None):
@@ -56,10 +96,7 @@ def measure(names, binary=None):
             results = {}
             for name in names:
                 if name == "balancer":
-                    # callgrind does not read the binary's debug information; a stripped copy runs alike.
-                    stripped = os.path.join(folder, "balancer")
-                    subprocess.run(["strip", "-o", stripped, binary or proxies.balancer_binary()], check=True)
-                    os.environ["BALANCER_BINARY"] = stripped
+                    strip(folder, binary)
                     results[name] = per_request(folder, lambda: proxies.balancer(folder, origin.port, batching=False))
                 elif name == "nginx" and proxies.available(name):
                     results[name] = per_request(folder, lambda: proxies.nginx(folder, origin.port, alone=True))
@@ -79,6 +116,7 @@ def report(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="balancer,nginx,haproxy", help="which, separated by commas")
+    parser.add_argument("--stages", action="store_true", help="the balancer alone, without a plan and with stages of one")
     parser.add_argument("--binary", help="the balancer to count, in place of the release build")
     options = parser.parse_args()
     for tool in ("valgrind", "h2load"):
@@ -86,6 +124,8 @@ def main():
             sys.exit(f"{tool} is missing: scripts/install-peers.sh installs it")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
+    if options.stages:
+        return print(report(measure_stages(options.binary)), end="")
     print(report(measure(options.only.split(","), options.binary)), end="")
 
 

@@ -6,7 +6,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -96,8 +98,8 @@ def write(folder, name, text):
     return path
 
 
-def origin(folder, bodies):
-    """nginx serving static bodies, on the load generator's processor."""
+def origin(folder, bodies, types=None):
+    """nginx serving static bodies, and texts of JSON by name (`types`), on the load generator's processor."""
     port = free_port()
     os.makedirs(os.path.join(folder, "www"), exist_ok=True)
     # nginx's worker runs as another user when we are root.
@@ -105,10 +107,12 @@ def origin(folder, bodies):
     for name, size in bodies.items():
         with open(os.path.join(folder, "www", name), "wb") as file:
             file.write(b"a" * size)
+    for name, text in (types or {}).items():
+        write(os.path.join(folder, "www"), name, text)
     path = write(folder, "origin.conf", f"""
 worker_processes 1; daemon off; pid {folder}/origin.pid; error_log {folder}/origin.err;
 events {{ worker_connections 15000; }}
-http {{ access_log off; sendfile on; keepalive_requests 1000000000; keepalive_timeout 3600s;
+http {{ types {{ application/json json; }} access_log off; sendfile on; keepalive_requests 1000000000; keepalive_timeout 3600s;
   server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/www; }} }}
 """)
     return Running(folder, "origin", ["nginx", "-c", path], port, LOAD_CPU)
@@ -138,8 +142,11 @@ def balancer_binary():
     return os.environ.get("BALANCER_BINARY") or os.path.join(ROOT, ".build", "release", "balancer")
 
 
-def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=True, tls=None):
+def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=True, tls=None, stage=None, gateway=None):
+    """`stage`: of a plan from `core` to `gateway`, which is started; without a port of its own the latter is the same upstream."""
     port = free_port()
+    if stage:
+        return started(folder, (upstream, gateway or upstream), port, stage, env, name, batching)
     table = [{"name": "api", "match": {"path": "/"}, "split": {"core": 1}}]
     # Routes that must be passed over: other paths, and other hosts.
     for number in range(routes - 1):
@@ -155,6 +162,32 @@ def balancer(folder, upstream, routes=1, env=None, name="balancer", batching=Tru
         "routes": table}))
     command = [balancer_binary(), "serve", "--config", path, "--workers", "1"]
     return Running(folder, name, command, port, PROXY_CPU, env)
+
+
+def started(folder, upstreams, port, stage, env, name, batching):
+    """The balancer in a stage of a plan."""
+    admin_port, state = free_port(), tempfile.mkdtemp(dir=folder)
+    admin = f"127.0.0.1:{admin_port}"
+    core, gateway = ({"endpoints": [f"127.0.0.1:{upstream}"]} for upstream in upstreams)
+    plan = {"name": "plan", "routes": ["api"], "from": "core", "to": "gateway",
+            "stages": [{**stage, "hold": "1h"}, {"share": 100, "mirror": 0, "hold": "1h"}]}
+    if "mirror" in stage:
+        plan["mirror"] = {"perSecond": 100_000}
+    else:
+        plan["gates"] = {"mismatches": False}
+    path = write(folder, name + ".json", json.dumps({
+        "listeners": [{"name": "public", "address": f"127.0.0.1:{port}"}], "admin": {"address": admin},
+        "accessLog": {"enabled": False}, "batching": {"enabled": batching}, "state": {"path": f"{state}/state.sqlite"},
+        "upstreams": {"core": core, "gateway": gateway},
+        "routes": [{"name": "api", "split": {"core": 1, "gateway": 0}}], "migrations": [plan]}))
+    running = Running(folder, name, [balancer_binary(), "serve", "--config", path, "--workers", "1"], port, PROXY_CPU, env)
+    running.admin = admin
+    await_port(admin_port, running.process)
+    request = urllib.request.Request(
+        f"http://{admin}/api/v1/migrations/plan/start", b'{"force": true, "reason": "a measurement"}',
+        {"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=60).close()
+    return running
 
 
 def floor(folder, upstream):
