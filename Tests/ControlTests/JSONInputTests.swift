@@ -44,7 +44,7 @@ import Traffic
         ).weightChange()
         #expect(all.weights == ["a": 0, "b": 1_000_000, "c": 100] && all.reason == "r")
         #expect(all.force && !all.save && all.local)
-        let saved = try Self.input(#"{"weights":{},"save":true,"reason":null}"#).weightChange()
+        let saved = try Self.input(#"{"weights":{},"save":true}"#).weightChange()
         #expect(saved.weights.isEmpty && saved.reason.isEmpty)
         #expect(!saved.force && saved.save && !saved.local)
     }
@@ -58,6 +58,7 @@ import Traffic
             ("[]", ["$ expected an object, found an array"]),
             ("{}", ["$.weights is missing"]),
             (#"{"weights":7}"#, ["$.weights expected an object, found a number"]),
+            (#"{"weights":{},"reason":null}"#, ["$.reason expected a string, found null"]),
             (
                 #"{"weights":{"b":1000001,"a":-1,"d":"x","c":0.5},"x":1,"a":2}"#,
                 [

@@ -73,6 +73,45 @@ import Traffic
         #expect(stage.core.counts.connectionsRelieved == 1)
     }
 
+    @Test("What comes to be over limits.buffered within moments of a look is looked at again, though nothing more happens")
+    func lookAgain() throws {
+        let stage = try Stage(buffered: 700 << 10)
+        defer { stage.core.dismantle() }
+        let first = stage.client(holding: 1 << 20)
+        stage.run { false }
+        #expect(first.connection.state == .closed)
+        let second = stage.client(holding: 1 << 20)
+        stage.run { second.connection.state != .closed }
+        #expect(stage.core.counts.connectionsRelieved == 2)
+    }
+
+    @Test("A deadline ends nothing before the kernel was asked, after it had passed, for what came in time")
+    func deadlineAfterLook() throws {
+        let stage = try Stage(buffered: 256 << 20)
+        defer { stage.core.dismantle() }
+        let probe = Probe(core: stage.core)
+        stage.core.register(probe)
+        var turn = 0
+        var began: UInt64 = 0
+        stage.run {
+            turn += 1
+            switch turn {
+            case 1:
+                began = stage.core.now
+                stage.core.wheel.schedule(probe.slot, at: began + 1)
+                // The kernel has answered for the next turn; the worker stands still until long after the deadline.
+                return true
+            case 2: return true
+            default: return probe.ended == 0
+            }
+        } before: {
+            while turn == 1, MonotonicClock.milliseconds() < began + 50 {}
+            if turn == 2 { #expect(probe.ended == 0) }
+        }
+        #expect(probe.ended == 1)
+        stage.core.forget(probe)
+    }
+
     @Test("A connection that comes during a drain and asks nothing holds it up for a moment only")
     func lateArrival() throws {
         let stage = try Stage(buffered: 1 << 20)
@@ -148,8 +187,9 @@ private final class Stage {
     }
 
     /// Takes turns, each with whatever events there are, until `goesOn` says no. Once for each worker.
-    func run(_ goesOn: () -> Bool) {
+    func run(_ goesOn: () -> Bool, before: () -> Void = {}) {
         self.loop.run { batch in
+            before()
             var next = self.core.turn(batch)
             next.timeout = 0
             if !goesOn() { self.loop.stop() }
@@ -198,12 +238,15 @@ private final class SlowClient {
 private final class Probe: Handle {
     private let core: WorkerCore
     var resumed = 0
+    var ended = 0
     /// The worker's time when the drain began.
     var toldAt: UInt64 = 0
 
     init(core: WorkerCore) { self.core = core }
 
     override func resume() { self.resumed += 1 }
+
+    override func expired() { self.ended += 1 }
 
     override func drain(grace: UInt64) { self.toldAt = self.core.now }
 }

@@ -68,6 +68,8 @@ final class WorkerCore {
     private(set) var isDraining = false
     /// Bytes of `buffers` lent out when the process was last told.
     private var reportedHeld = 0
+    /// When the last turn began, on the worker's clock; the kernel was asked for this turn's events later.
+    private var turnBegan: UInt64 = 0
     private var lastRelief: UInt64 = 0
     /// The process holds too much, and the last look at who holds most was a moment ago.
     private var isReliefDue = false
@@ -128,7 +130,9 @@ final class WorkerCore {
 
     /// One batch of events. Answers how long to wait for the next.
     func turn(_ batch: EventBatch) -> NextTurn {
+        let askedAfter = self.turnBegan
         self.readClock()
+        self.turnBegan = self.now
         if self.load.isOn { self.load.turnBegins(self.nowMicroseconds) }
         // Whatever the table in force says: answers that began under another one are coded to their end.
         if self.codedInTurn > 0 { self.codedInTurn = 0 }
@@ -144,7 +148,9 @@ final class WorkerCore {
         for position in 0..<batch.count {
             self.handles.find(batch.token(position))?._withUnsafeGuaranteedRef { $0.ready(batch.readiness(position)) }
         }
-        self.wheel.advance(to: self.now, expired: &self.expired)
+        // Of what the kernel was asked for after they had passed. A worker that did not run for a while, between the kernel's answer
+        // and its look at the clock, does not know yet what came in time.
+        self.wheel.advance(to: askedAfter, expired: &self.expired)
         if !self.expired.isEmpty { self.fireTimers() }
         let roomWanted = self.admission.roomWanted.load(ordering: .relaxed)
         if roomWanted != self.roomGiven { self.giveRoom(roomWanted) }
