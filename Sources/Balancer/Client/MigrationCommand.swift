@@ -13,7 +13,8 @@ struct MigrationCommand: AsyncParsableCommand {
             resume    goes on, at the stage's weights
             approve   lets the next stage begin that awaits it
             advance   to the next stage now, if the gates pass (--force --reason: in any case)
-            retreat   goes back now; needs --reason, and nothing refuses it
+            retreat   goes back now; needs --reason, and nothing refuses it (--local: on this replica alone, while the
+                      others cannot be asked)
             stop      ends it; weights stay (--restore: as in the file)
             """)
 
@@ -39,6 +40,9 @@ struct MigrationCommand: AsyncParsableCommand {
     @Flag(help: "With stop: the file's weights come back.")
     var restore = false
 
+    @Flag(help: "With retreat: on this replica alone, while the others cannot be asked.")
+    var local = false
+
     @Flag(name: .customLong("dry-run"), help: "Tell what would happen, and how long each stage needs; change nothing.")
     var dryRun = false
 
@@ -55,6 +59,7 @@ struct MigrationCommand: AsyncParsableCommand {
         var reason: String?
         var force: Bool?
         var restore: Bool?
+        var local: Bool?
     }
 
     func validate() throws {
@@ -66,6 +71,7 @@ struct MigrationCommand: AsyncParsableCommand {
             throw ValidationError("--watch shows one migration: `balancer migration NAME --watch`")
         }
         if self.stage != nil, self.verb != .start { throw ValidationError("--stage goes with start") }
+        if self.local, self.verb != .retreat { throw ValidationError("--local goes with retreat") }
         if self.restore, self.verb != .stop { throw ValidationError("--restore goes with stop") }
     }
 
@@ -99,13 +105,17 @@ struct MigrationCommand: AsyncParsableCommand {
 
     private func act(_ verb: Verb, _ path: String, _ client: AdminClient) async throws {
         let request = Request(
-            stage: self.stage, reason: self.reason, force: self.force ? true : nil, restore: self.restore ? true : nil)
+            stage: self.stage, reason: self.reason, force: self.force ? true : nil, restore: self.restore ? true : nil,
+            local: self.local ? true : nil)
         let data = try await client.post(
             "\(path)/\(verb.rawValue)\(self.dryRun ? "?dryRun=true" : "")", body: try JSONEncoder().encode(request),
             headers: self.ifMatch.map { ["If-Match": $0] } ?? [:])
         try client.show(data, as: MigrationChangeBody.self) { body in
             for step in body.steps { Output.line((body.dryRun ? "would: " : "") + step.visible) }
             for warning in body.warnings { Output.error("warning: \(warning)".visible) }
+            if let replicas = body.replicas {
+                Output.line("in force on \(replicas.applied) of \(replicas.of) replicas")
+            }
             if let forecast = body.forecast { Output.line(ForecastTable.text(forecast)) }
             Output.line(
                 body.dryRun

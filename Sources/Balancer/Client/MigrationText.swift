@@ -17,6 +17,15 @@ enum MigrationText {
         if !body.toAvailable { lines.append("\(body.to) has no available endpoint") }
         if !body.fromAvailable { lines.append("\(body.from) has no available endpoint") }
         if body.frozen { lines.append("a freeze window is open") }
+        if let cluster = body.cluster {
+            lines.append(
+                cluster.alone
+                    ? "this replica cannot ask the others: alone it goes back, and never on"
+                    : "led by \(cluster.leader ?? "nobody")"
+                        + (cluster.counted.isEmpty
+                            ? "" : ", counted by " + cluster.counted.map(\.name).joined(separator: ", ")))
+            lines += cluster.leftOut
+        }
         lines.append(self.stages(body))
         if !body.gates.isEmpty { lines.append(self.gates(body)) }
         if !body.thinRoutes.isEmpty {

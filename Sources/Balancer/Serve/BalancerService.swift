@@ -20,6 +20,8 @@ final class BalancerService: Sendable {
     private let history: TrafficHistory
     private let comparisons: ComparisonService
     private let migrations: MigrationEngine
+    /// nil: this process is alone.
+    private let exchange: PlanExchange?
     private let tracing: SpanExporter
     private let health: HealthMonitor
     private let discovery: EndpointDiscovery
@@ -123,8 +125,10 @@ final class BalancerService: Sendable {
         self.publisher = publisher
         self.history = history
         self.comparisons = comparisons
+        let exchange = agreement.map { PlanExchange(agreement: $0) }
+        self.exchange = exchange
         self.migrations = MigrationEngine(
-            publisher: publisher, dataPlane: proxy, mirror: comparisons, logger: logger,
+            publisher: publisher, dataPlane: proxy, mirror: comparisons, peers: exchange, logger: logger,
             traffic: { await history.window() })
         self.tracing = tracing
         self.lookUps = lookUps
@@ -216,6 +220,7 @@ final class BalancerService: Sendable {
         // Told to stop meanwhile.
         guard self.lifecycle.current == .serving else { return true }
         group.addTask { await self.migrations.run() }
+        group.addTask { await self.exchange?.run() }
         self.startWatching(in: &group)
         self.startHandOver(in: &group)
         StartUpMemory.release()

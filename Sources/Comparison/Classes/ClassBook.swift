@@ -100,6 +100,46 @@ package struct ClassBook: Sendable {
         }
     }
 
+    /// What is known of a class that counts, as others can add it to what they know.
+    package struct Tally: Sendable, Equatable {
+        package var number: String
+        /// Of its account among those found, from 1.
+        package var position: Int
+        /// Comparisons of this run in which it was confirmed.
+        package var confirmed: UInt64
+        /// Times that the old side was asked again, and that it repeated.
+        package var rechecks: UInt64
+        package var repeated: UInt64
+        package var isReal: Bool
+        package var isAccepted: Bool
+
+        package init(
+            number: String, position: Int, confirmed: UInt64, rechecks: UInt64, repeated: UInt64, isReal: Bool,
+            isAccepted: Bool
+        ) {
+            self.number = number
+            self.position = position
+            self.confirmed = confirmed
+            self.rechecks = rechecks
+            self.repeated = repeated
+            self.isReal = isReal
+            self.isAccepted = isAccepted
+        }
+    }
+
+    /// Of all classes but noise, the real ones first.
+    package var tallies: [Tally] {
+        self.records.indices.compactMap { place -> Tally? in
+            let (record, state) = (self.records[place], self.state(of: self.records[place]))
+            guard state != .noise else { return nil }
+            let account = self.account(of: record)
+            return Tally(
+                number: record.key.number, position: account.position, confirmed: self.stage.confirmed[place] ?? 0,
+                rechecks: account.rechecks, repeated: account.repeated, isReal: state == .real,
+                isAccepted: state == .accepted)
+        }.sorted { $0.isReal && !$1.isReal }
+    }
+
     private func counts(_ place: Int) -> Bool {
         let state = self.state(of: self.records[place])
         return state == .open || state == .real

@@ -11,7 +11,8 @@ package enum PlanVerb: String, Sendable, CaseIterable {
         case .start: ["stage", "force"]
         case .advance: ["force"]
         case .stop: ["restore"]
-        case .pause, .resume, .approve, .retreat: []
+        case .retreat: ["local"]
+        case .pause, .resume, .approve: []
         }
     }
 }
@@ -42,7 +43,7 @@ extension AdminAPI {
                 let event = try input.planEvent(verb, by: context.origin.who)
                 let answer = try await Self.engine(plane).answer(
                     name, event, reason: input.reason, origin: context.origin,
-                    ifMatch: Self.tags(request.headers[.ifMatch]), dryRun: dryRun)
+                    ifMatch: Self.tags(request.headers[.ifMatch]), dryRun: dryRun, local: input.local)
                 return try AdminJSON.response(answer.body, headers: [.eTag: answer.etag])
             }
         }
@@ -61,7 +62,13 @@ extension JSONInput {
         return text
     }
 
-    /// `{"reason": TEXT, "force": BOOL, "stage": N, "restore": BOOL}`, of which each verb knows some; all may be left out where
+    /// What an object has as `local`.
+    fileprivate var local: Bool {
+        guard case .object(let members) = self, case .bool(let isLocal)? = members["local"] else { return false }
+        return isLocal
+    }
+
+    /// `{"reason": TEXT, "force": BOOL, "stage": N, "restore": BOOL, "local": BOOL}`, of which each verb knows some; all may be left out where
     /// the verb does not need them.
     func planEvent(_ verb: PlanVerb, by who: String) throws(ChangeRefused) -> PlanEvent {
         guard case .object(let members) = self else {
@@ -71,6 +78,7 @@ extension JSONInput {
         let reason = Self.text(members["reason"], path: "$.reason", &problems) ?? ""
         let force = Self.flag(members["force"], path: "$.force", &problems)
         let restore = Self.flag(members["restore"], path: "$.restore", &problems)
+        _ = Self.flag(members["local"], path: "$.local", &problems)
         let stage = Self.count(members["stage"], path: "$.stage", &problems)
         guard problems.isEmpty else { throw .invalid(problems) }
         return switch verb {

@@ -37,6 +37,8 @@ extension OpenAPIDocument {
             "stage": #""stage": {"type": "integer", "minimum": 1}"#,
             "force":
                 #""force": {"type": "boolean", "default": false, "description": "In spite of objections; needs a reason"}"#,
+            "local":
+                #""local": {"type": "boolean", "default": false, "description": "On this replica alone, while the others cannot be asked"}"#,
             "restore":
                 #""restore": {"type": "boolean", "default": false, "description": "The file's weights come back"}"#,
         ]
@@ -61,7 +63,8 @@ extension OpenAPIDocument {
                 "dryRun": {"type": "boolean"}, "changed": {"type": "boolean"},
                 "steps": {"type": "array", "items": {"type": "string"}},
                 "warnings": {"type": "array", "items": {"type": "string"}},
-                "migration": {"type": "object"}, "forecast": {"type": "object"}}}}}},
+                "migration": {"type": "object"}, "forecast": {"type": "object"},
+                "replicas": {"$ref": "#/components/schemas/Replicas"}}}}}},
             \(Self.refusals)}}}
         """
     }

@@ -61,28 +61,27 @@ extension Agreement {
 }
 
 /// What whoever moves plans asks of the cluster: whether it may, and what all know.
-package protocol ClusterStanding: Sendable {
+extension Agreement {
     /// The term in which this replica leads; nil: another does, or nobody.
-    var leadingTerm: UInt64? { get async }
-    /// Why no plan may give its new side more; empty: nothing is against it.
-    var holds: [String] { get async }
-    /// Why changes cannot be agreed on; nil: they can.
-    var cutOffSince: UInt64? { get async }
-}
-
-extension Agreement: ClusterStanding {
     package var leadingTerm: UInt64? {
         guard case .leads(let term) = self.leadership.standing(at: self.clock.monotonic()) else { return nil }
         return term
     }
 
+    /// Why no plan may give its new side more; empty: nothing is against it.
     package var holds: [String] {
         let now = self.clock.monotonic()
         return self.picture.holds(at: now, hasLeader: self.leader != nil || self.leadingTerm != nil)
     }
 
-    /// Milliseconds since 1970.
+    /// Why changes cannot be agreed on; nil: they can. Milliseconds since 1970.
     package var cutOffSince: UInt64? {
         self.isReachable ? nil : self.contact.map { self.clock.wall(ofMonotonic: $0) } ?? self.clock.wall()
+    }
+
+    /// Names of the replicas that are there, and how many were in the last hour.
+    var present: (present: [String], known: Int) {
+        let replicas = self.picture.replicas(at: self.clock.monotonic())
+        return (present: replicas.filter(\.isPresent).map(\.presence.replica), known: replicas.count)
     }
 }

@@ -25,6 +25,14 @@ package protocol ClusterStore: Sendable {
     func resign() async
     /// Texts of changes after a number, oldest first.
     func journal(after sequence: UInt64, limit: Int) async throws(StoreFailure) -> [[UInt8]]
+
+    /// Milliseconds between two tellings of what was counted.
+    var countersInterval: UInt64 { get }
+    /// Keeps what this process has counted, instead of what it told before; no lease ends it.
+    func tell(counters: [CounterKey: [UInt8]]) async throws(StoreFailure)
+    /// What all processes have told.
+    func counters() async throws(StoreFailure) -> [CounterKey: [UInt8]]
+    func forget(counters: [CounterKey]) async throws(StoreFailure)
 }
 
 package struct StoredDocument: Sendable, Equatable {

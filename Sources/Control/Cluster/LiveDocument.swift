@@ -45,7 +45,7 @@ package struct LiveDocument: Sendable, Equatable {
     package var change = ""
     package var routes: [String: Split] = [:]
     package var endpoints: [EndpointKey: EndpointState] = [:]
-    /// By plan; what is in them is the plans' own.
+    /// Where plans stand (`PlanRecord`), by name.
     package var migrations: [String: JSONValue] = [:]
     /// The last changes, oldest first, each with its `sequence`.
     private(set) var recent: [JSONValue] = []
@@ -108,7 +108,9 @@ extension LiveDocument {
                 state == .ready
                 ? nil : EndpointState(administrative: state, others: self.endpoints[key]?.others ?? [])
         }
-        for (name, plan) in edit.migrations { next.migrations[name] = plan }
+        for (name, plan) in edit.migrations {
+            next.migrations[name] = plan.map { PlanRecord.merged($0, over: self.migrations[name]) }
+        }
         if let term { next.term = term }
         for change in self.numbered(changes) {
             next.sequence = change.sequence
@@ -244,6 +246,9 @@ extension LiveDocument {
             case "migrations":
                 for plan in try Self.members(member.value, "$.migrations") {
                     _ = try Self.members(plan.value, "$.migrations.\(plan.name)")
+                    guard PlanRecord(plan.value)?.name == plan.name else {
+                        throw Self.damaged("$.migrations.\(plan.name)", "is not where a plan stands")
+                    }
                     document.migrations[plan.name] = plan.value
                 }
             case "recent": document.recent = try Self.recent(member.value, upTo: value)

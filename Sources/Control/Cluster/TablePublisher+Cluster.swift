@@ -1,5 +1,6 @@
 import Ledger
 import Logging
+import Migration
 import RoutesFile
 import Traffic
 
@@ -10,6 +11,14 @@ struct AgreedStanding: Sendable {
         /// What all had agreed on for the route; nil: nothing.
         var base: LiveState.Weights?
         var change: WeightChangeNote
+    }
+
+    /// A plan's way back on this replica alone.
+    struct DetachedPlan: Sendable {
+        /// The run that it went back in.
+        var epoch: UInt64
+        var notes: [Transition.Note]
+        var origin: ChangeOrigin
     }
 
     struct WeightChangeNote: Sendable {
@@ -26,6 +35,7 @@ struct AgreedStanding: Sendable {
     /// The last change that is in the journal.
     var journalled: UInt64 = 0
     var detached: [String: Detached] = [:]
+    var detachedPlans: [String: DetachedPlan] = [:]
 }
 
 extension AgreedStanding.Detached {
@@ -50,7 +60,7 @@ extension TablePublisher {
     }
 
     /// Times that a change is decided anew because others were first.
-    private static let tries = 100
+    static let tries = 100
 
     var agreementPublisher: Agreement.Publisher {
         Agreement.Publisher(
@@ -175,6 +185,13 @@ extension TablePublisher {
             change: AgreedStanding.WeightChangeNote(
                 edit: SharedEdit(from: self.state, to: next), note: note, origin: origin))
         next.detached.insert(route)
+        // A plan that pauses by it pauses for all, when the others can be asked.
+        for (name, standing) in next.plans {
+            guard let present = self.state.plans[name], !PlanRecord(present).isSameStep(as: PlanRecord(standing)) else {
+                continue
+            }
+            self.detach(standing, transition, &next, origin)
+        }
     }
 
     /// What was done alone before this process began, and has not been settled, is still to be proposed to the others: the ledger
@@ -231,13 +248,17 @@ extension TablePublisher {
             else { continue }
             self.agreed.detached[change.subject] = detached
         }
-        self.detach(Set(self.agreed.detached.keys))
+        self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
     }
 
     /// The others can be asked again: what was done alone is proposed to them, unless they have changed it since.
     private func settleDetached() async {
-        guard let agreement, !self.agreed.detached.isEmpty, await agreement.obstacle() == nil else { return }
-        for (route, detached) in self.agreed.detached.sorted(by: { $0.key < $1.key }) {
+        guard let agreement, !self.agreed.detached.isEmpty || !self.agreed.detachedPlans.isEmpty,
+            await agreement.obstacle() == nil
+        else { return }
+        await self.settleDetachedPlans(agreement)
+        let waiting = Set(self.agreed.detachedPlans.keys.flatMap { self.state.plans[$0]?.plan.routes ?? [] })
+        for (route, detached) in self.agreed.detached.sorted(by: { $0.key < $1.key }) where !waiting.contains(route) {
             let present = self.state.shared?.weights[route]
             let aim = detached.change.edit.routes[route].flatMap { $0 }
             let isThere = present?.weights == aim?.weights && present?.fileWeights == aim?.fileWeights
@@ -257,7 +278,7 @@ extension TablePublisher {
                     subject: route)
             }
             self.agreed.detached[route] = nil
-            self.detach(Set(self.agreed.detached.keys))
+            self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
             self.agreed.change = ""
             await self.adoptInTurn()
         }
@@ -274,7 +295,7 @@ extension TablePublisher {
     }
 
     /// Likewise; only at one's turn.
-    private func adoptInTurn() async {
+    func adoptInTurn() async {
         guard let agreement, let document = await agreement.document,
             document != self.agreed.document || self.agreed.change.isEmpty,
             let (next, transition) = try? self.applying(.agree(SharedLive(document)))

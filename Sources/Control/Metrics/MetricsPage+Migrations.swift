@@ -71,9 +71,34 @@ extension MetricsPage {
             text.sample(
                 .migrationTransitions, [("migration", step.migration), ("to", step.to), ("reason", step.reason)], count)
         }
+        self.writePeers(figures, &text)
         self.writeGates(figures, &text)
         self.writeArms(figures, &text)
         self.writeNeeds(figures, &text)
+    }
+
+    /// Where there are other replicas.
+    private func writePeers(_ figures: MigrationFigures, _ text: inout MetricsText) {
+        guard self.cluster != nil else { return }
+        text.family(.migrationLeader)
+        for plan in figures.plans {
+            text.sample(
+                .migrationLeader, [("migration", plan.standing.plan.name)], plan.reading.isLeader ? 1 : 0)
+        }
+        text.family(.migrationEvidenceAge)
+        for plan in figures.plans {
+            for (replica, age) in (plan.reading.peers?.ages ?? [:]).sorted(by: { $0.key < $1.key }) {
+                text.sample(
+                    .migrationEvidenceAge, [("migration", plan.standing.plan.name), ("replica", replica)],
+                    Wording.rounded(Double(age) / 1_000, 3))
+            }
+        }
+        text.family(.migrationLeftOut)
+        for plan in figures.plans {
+            text.sample(
+                .migrationLeftOut, [("migration", plan.standing.plan.name)],
+                UInt64(plan.reading.peers?.remarks.count ?? 0))
+        }
     }
 
     private func writeGates(_ figures: MigrationFigures, _ text: inout MetricsText) {
@@ -108,7 +133,7 @@ extension MetricsPage {
         }
     }
 
-    /// Of the present run: they begin anew with each stage.
+    /// Of the present run, by this replica: they begin anew with each stage.
     private func writeArms(_ figures: MigrationFigures, _ text: inout MetricsText) {
         text.family(.armSamples)
         for plan in figures.plans {
@@ -131,7 +156,7 @@ extension MetricsPage {
 
     private static func arms(_ plan: MigrationFigures.Plan) -> [(side: String, arm: ArmCounters)] {
         var (old, new) = (ArmCounters(), ArmCounters())
-        for counts in plan.reading.counts {
+        for counts in plan.reading.own {
             old.merge(counts.old)
             new.merge(counts.new)
         }

@@ -273,6 +273,7 @@ extension ComparisonService: MirrorEvidence {
         var sums = MirrorSums()
         sums.routes = plan.arms.values.sorted { $0.name < $1.name }
         sums.comparisons = self.comparisons(of: migration, epoch: epoch)
+        sums.classes = plan.book.tallies
         return sums
     }
 

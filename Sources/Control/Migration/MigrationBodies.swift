@@ -26,6 +26,23 @@ package struct MigrationBody: Sendable, Equatable, Codable {
         package var blocked: Bool
     }
 
+    package struct Cluster: Sendable, Equatable, Codable {
+        package struct Replica: Sendable, Equatable, Codable {
+            package var name: String
+            /// Since it told last what it has counted of this run.
+            package var ageSeconds: Double
+        }
+
+        /// The replica that takes the plan's steps; nil: none is known to.
+        package var leader: String?
+        /// This one cannot ask the others: it goes back alone, and never on.
+        package var alone: Bool
+        /// Those that have told what they counted of this run.
+        package var counted: [Replica]
+        /// What is not in the sums, in words.
+        package var leftOut: [String]
+    }
+
     package var name: String
     package var routes: [String]
     package var from: String
@@ -66,6 +83,8 @@ package struct MigrationBody: Sendable, Equatable, Codable {
     package var thinRoutes: [String]
     package var retreat: Retreat?
     package var wouldHaveRetreated: Bool
+    /// The other replicas; nil: there are none.
+    package var cluster: Cluster?
 }
 
 /// A gate with the numbers behind its verdict.
@@ -120,6 +139,8 @@ package struct MigrationChangeBody: Sendable, Codable {
     package var migration: MigrationBody
     /// What the stages need at the present rate; in dry runs.
     package var forecast: PlanForecast?
+    /// Of the replicas that are there, how many have it in force; nil: there are no others.
+    package var replicas: ReplicaCount?
 }
 
 /// Whether the old side can be turned off.

@@ -36,10 +36,11 @@ extension MigrationEngine {
 
     /// An operator's word, and how the plan stands then.
     package func answer(
-        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool,
+        local: Bool = false
     ) async throws(ChangeRefused) -> (body: MigrationChangeBody, etag: String) {
         let outcome = try await self.act(
-            name, event, reason: reason, origin: origin, ifMatch: ifMatch, dryRun: dryRun)
+            name, event, reason: reason, origin: origin, ifMatch: ifMatch, dryRun: dryRun, local: local)
         let view = await self.publisher.current
         var forecast: PlanForecast?
         if dryRun {
@@ -47,7 +48,7 @@ extension MigrationEngine {
         }
         let body = MigrationChangeBody(
             dryRun: dryRun, changed: outcome.changed, steps: outcome.words, warnings: outcome.warnings,
-            migration: await self.body(of: outcome.standing, view.table), forecast: forecast)
+            migration: await self.body(of: outcome.standing, view.table), forecast: forecast, replicas: outcome.replicas)
         return (body: body, etag: outcome.etag)
     }
 
@@ -59,7 +60,8 @@ extension MigrationEngine {
         let (plan, wall) = (standing.plan, self.clock.wall())
         let since = standing.fullSince ?? wall
         let rows = self.needs.rows(of: NeedBook.routes(of: plan, in: view.table.spec), since: since)
-        let quiet = wall - min(wall, max(since, rows.first?.last ?? 0))
+        let others = self.readings[name]?.peers?.lastNeed ?? 0
+        let quiet = wall - min(wall, max(since, rows.first?.last ?? 0, others))
         let hold = plan.stages.last.flatMap { $0.kind == .retire ? $0.hold : nil } ?? 0
         let headroom = Double((view.state.configuration?.guardSpec ?? GuardSpec()).headroom) / 100
         var facts = RetirementVerdict.Facts(

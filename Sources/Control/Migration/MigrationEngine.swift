@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Ledger
 import Logging
 import Migration
 import RoutesFile
@@ -35,6 +36,10 @@ package actor MigrationEngine {
     /// How far each plan has read them.
     private var needsSeen: [String: UInt64] = [:]
     private(set) var peaks: [String: PeakHours] = [:]
+    /// The term in which this replica led at the last look; nil: it did not.
+    private var ledTerm: UInt64?
+    /// How far each plan has seen that others needed its old side.
+    private var neededSeen: [String: (epoch: UInt64, count: UInt64)] = [:]
 
     package init(
         publisher: TablePublisher, dataPlane: any DataPlane, clock: ControlClock = .system,
@@ -68,6 +73,7 @@ package actor MigrationEngine {
             return
         }
         await self.tellSeen(view.table)
+        await self.noteTerm()
         let counts = await self.dataPlane.stageCounts()
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
             let reading = await self.look(at: standing, counts, view.table)
@@ -76,11 +82,39 @@ package actor MigrationEngine {
             if reading.isFromNeeded, standing.watchesOldSide { self.savedAt = 0 }
             // Only here, where it has its effect: whoever asks in between must not take it away.
             self.needsSeen[standing.plan.name] = self.newestNeed(of: standing, view.table)
-            guard standing.ownsWeights, reading.isLeader else { continue }
-            await self.take(.tick, of: standing, reading)
+            if let peers = reading.peers {
+                self.neededSeen[standing.plan.name] = (standing.state.epoch, peers.needed)
+            }
+            guard standing.ownsWeights else { continue }
+            if reading.isLeader {
+                await self.take(.tick, of: standing, reading)
+            } else if reading.isAlone {
+                await self.brakeAlone(standing, reading)
+            } else if let lead = reading.peers?.lead {
+                await self.publisher.followHeld(lead.held, of: standing.plan.name, epoch: standing.state.epoch)
+            }
         }
-        for name in self.readings.keys where view.state.plans[name] == nil { self.readings[name] = nil }
+        for name in self.readings.keys where view.state.plans[name] == nil {
+            self.readings[name] = nil
+            await self.peers?.forget(name)
+        }
         await self.save()
+    }
+
+    /// Whoever comes to lead has not held the time before, and goes on where the one before has come to.
+    private func noteTerm() async {
+        guard let peers = self.peers else { return }
+        let term = await peers.standing().term
+        guard term != self.ledTerm else { return }
+        self.ledTerm = term
+        await self.publisher.forgetTicks()
+    }
+
+    /// The others cannot be asked: what was counted here alone, and what is seen from here, may send the plan back, never on.
+    private func brakeAlone(_ standing: PlanStanding, _ reading: PlanReading) async {
+        let facts = reading.facts(now: self.clock.monotonic())
+        guard standing.state.phase == .retreating || standing.machine.brakes(facts) else { return }
+        await self.take(.tick, of: standing, reading, detached: true)
     }
 
     /// Which kinds of requests there were, to whoever knows which were compared.
@@ -128,12 +162,14 @@ package actor MigrationEngine {
     }
 
     /// A refusal is no news: the next tick asks again.
-    private func take(_ event: PlanEvent, of standing: PlanStanding, _ reading: PlanReading) async {
+    private func take(
+        _ event: PlanEvent, of standing: PlanStanding, _ reading: PlanReading, detached: Bool = false
+    ) async {
         var change = self.change(event, of: standing, reading)
         change.epoch = standing.state.epoch
         let origin = ChangeOrigin(.migration, who: standing.plan.name)
         do throws(ChangeRefused) {
-            let outcome = try await self.publisher.step(change, origin: origin)
+            let outcome = try await self.publisher.step(change, origin: origin, detached: detached)
             self.note(outcome, from: standing.state)
         } catch {
             self.logger?.debug(
@@ -144,7 +180,8 @@ package actor MigrationEngine {
     private func change(_ event: PlanEvent, of standing: PlanStanding, _ reading: PlanReading) -> PlanChange {
         PlanChange(
             standing.plan.name, event, facts: reading.facts(now: self.clock.monotonic()),
-            evidence: reading.evidence(of: standing), baseline: StageBaseline(reading.counts))
+            evidence: reading.evidence(of: standing), baseline: StageBaseline(reading.counts),
+            sampled: reading.counts.reduce(0) { $0 &+ $1.new.samples })
     }
 
     /// What people are told, and what is counted.
@@ -195,23 +232,66 @@ package actor MigrationEngine {
         reading.isFrozen = self.calendar.isFrozen(plan.freeze, wall: self.clock.wall())
         let needed = self.newestNeed(of: standing, table)
         reading.isFromNeeded = needed > self.needsSeen[plan.name] ?? needed
-        var own = counts.filter { $0.epoch == state.epoch && plan.routes.contains($0.route) }
-        var alpha = plan.alpha
-        if let peers = self.peers {
-            let standingOfPeers = await peers.standing()
-            reading.isLeader = standingOfPeers.isLeader
-            reading.objection = standingOfPeers.objection
-            own = await peers.exchange(
-                own, migration: plan.name, epoch: state.epoch, fingerprint: standing.fingerprint)
-            alpha *= await peers.alphaShare
+        let own = counts.filter { $0.epoch == state.epoch && plan.routes.contains($0.route) }
+        let mirror =
+            standing.counts ? await self.mirror?.sums(migration: plan.name, epoch: state.epoch) : nil
+        reading.own = own
+        guard let peers = self.peers else {
+            reading.counts = own
+            return self.judge(reading, standing, mirror, alpha: plan.alpha)
         }
-        reading.counts = own
+        return await self.look(at: standing, reading, own, mirror, peers, table)
+    }
+
+    /// Likewise, among others.
+    private func look(
+        at standing: PlanStanding, _ reading: PlanReading, _ own: [StageCounts], _ mirror: MirrorSums?,
+        _ peers: any PlanPeers, _ table: RoutingTable
+    ) async -> PlanReading {
+        let (plan, state) = (standing.plan, standing.state)
+        var reading = reading
+        reading.isShared = true
+        guard standing.counts else {
+            await peers.forget(plan.name)
+            let others = await peers.standing()
+            reading.follow(others, ledTerm: self.ledTerm)
+            reading.objection = others.holds.first
+            return reading
+        }
+        var part = PlanPart(
+            migration: plan.name, epoch: state.epoch, fingerprint: standing.fingerprint, counts: own, mirror: mirror)
+        if let term = self.ledTerm { part.lead = PlanSample.Lead(term: term, held: state.held) }
+        let rows = self.needs.rows(of: NeedBook.routes(of: plan, in: table.spec), since: 0)
+        part.needs = rows.reduce(0) { $0 &+ $1.count }
+        part.lastNeed = rows.first?.last ?? 0
+        let sums = await peers.exchange(part)
+        // Behind it: whoever comes to lead has to hear first what all have counted.
+        let others = await peers.standing()
+        reading.follow(others, ledTerm: self.ledTerm)
+        reading.peers = sums
+        // Ten replicas with a tenth of the requests each are judged as one; what is left for each one's own brake is the rest.
+        guard !others.isAlone else {
+            reading.counts = own
+            return self.judge(reading, standing, mirror, alpha: plan.alpha * 0.1 / Double(max(1, others.known)))
+        }
+        reading.objection = (others.holds + sums.remarks).first
+        let seen = self.neededSeen[plan.name]
+        if let seen, seen.epoch == state.epoch, sums.needed > seen.count { reading.isFromNeeded = true }
+        reading.counts = SampleSums.counts(own, sums.others, epoch: state.epoch)
+        return self.judge(
+            reading, standing, SampleSums.mirror(mirror, sums.others, alpha: plan.alpha), alpha: plan.alpha * 0.9)
+    }
+
+    private func judge(
+        _ reading: PlanReading, _ standing: PlanStanding, _ mirror: MirrorSums?, alpha: Double
+    ) -> PlanReading {
+        var reading = reading
         guard standing.counts else { return reading }
-        let mirror = await self.mirror?.sums(migration: plan.name, epoch: state.epoch)
-        reading.sums = StageEvidence.sums(standing, own, mirror)
+        let (plan, state) = (standing.plan, standing.state)
+        reading.sums = StageEvidence.sums(standing, reading.counts, mirror)
         reading.judgement = self.slowSpells[plan.name, default: SlowSpells()].temper(
             GateBook(spec: plan.gates, alpha: alpha).judge(reading.sums), epoch: state.epoch,
-            settle: plan.gates.settle, now: Int64(clamping: now))
+            settle: plan.gates.settle, now: Int64(clamping: self.clock.monotonic()))
         return reading
     }
 
@@ -224,7 +304,8 @@ package actor MigrationEngine {
 
     /// An operator's word. Facts are looked up anew: what the last tick saw may be a second old.
     package func act(
-        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool
+        _ name: String, _ event: PlanEvent, reason: String = "", origin: ChangeOrigin, ifMatch: [String], dryRun: Bool,
+        local: Bool = false
     ) async throws(ChangeRefused) -> PlanOutcome {
         let view = await self.publisher.current
         guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
@@ -239,7 +320,8 @@ package actor MigrationEngine {
         case .start, .approve, .advance, .resume: change.epoch = standing.state.epoch
         case .tick, .retreat, .pause, .weighed, .stop: break
         }
-        let outcome = try await self.publisher.step(change, origin: origin, dryRun: dryRun)
+        let outcome = try await self.publisher.step(
+            change, origin: origin, dryRun: dryRun, detached: local)
         if !dryRun { self.note(outcome, from: standing.state) }
         return outcome
     }
@@ -261,6 +343,14 @@ package struct PlanTransition: Hashable, Sendable {
 /// What is known of a plan at a moment.
 struct PlanReading: Sendable {
     var isLeader = true
+    /// The other replicas cannot be asked.
+    var isAlone = false
+    /// There are others.
+    var isShared = false
+    /// Of them all; nil: nobody is known to lead, or there are none.
+    var leader: String?
+    /// What they have counted; nil: there are none, or nothing is counted.
+    var peers: PeerSums?
     var isToAvailable = true
     var isFromAvailable = true
     /// Monotonic milliseconds.
@@ -269,12 +359,20 @@ struct PlanReading: Sendable {
     var isFromNeeded = false
     /// What other replicas have against a rise.
     var objection: String?
-    /// Of the plan's routes in the present run.
+    /// Of the plan's routes in the present run, by all replicas, and by this one.
     var counts: [StageCounts] = []
+    var own: [StageCounts] = []
     var sums = StageSums(routes: [])
     var judgement = GateBook.Judgement(readings: [], thinRoutes: [])
 
     var epoch: UInt64? { self.counts.first?.epoch }
+
+    /// `ledTerm`: the term in which this replica leads by its last look.
+    mutating func follow(_ others: PeerStanding, ledTerm: UInt64?) {
+        self.isAlone = others.isAlone
+        self.leader = others.leader
+        self.isLeader = others.term != nil && others.term == ledTerm && !others.isAlone
+    }
 
     func facts(now: UInt64) -> PlanFacts {
         var facts = PlanFacts(now: Int64(clamping: now), judgement: self.judgement)

@@ -37,7 +37,17 @@ struct PlanAnswer {
             frozen: self.reading.isFrozen, toAvailable: self.reading.isToAvailable,
             fromAvailable: self.reading.isFromAvailable, gates: gates,
             thinRoutes: self.standing.counts ? self.reading.judgement.thinRoutes : [],
-            retreat: state.retreat.map(self.retreat), wouldHaveRetreated: state.wouldHaveRetreated)
+            retreat: state.retreat.map(self.retreat), wouldHaveRetreated: state.wouldHaveRetreated,
+            cluster: self.reading.isShared ? self.cluster : nil)
+    }
+
+    private var cluster: MigrationBody.Cluster {
+        let peers = self.standing.counts ? self.reading.peers : nil
+        return MigrationBody.Cluster(
+            leader: self.reading.leader, alone: self.reading.isAlone,
+            counted: (peers?.ages ?? [:]).sorted { $0.key < $1.key }.map {
+                .init(name: $0.key, ageSeconds: Double($0.value) / 1_000)
+            }, leftOut: peers?.remarks ?? [])
     }
 
     private func stage(_ index: Int) -> MigrationBody.Stage {

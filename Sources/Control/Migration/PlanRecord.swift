@@ -1,3 +1,5 @@
+import FoundationEssentials
+import JSONText
 import Migration
 import RoutesFile
 import Traffic
@@ -41,6 +43,44 @@ package struct PlanRecord: Sendable, Equatable, Codable {
     /// Likewise, since the new side has had all of it; nil: it has not.
     package var fullSince: UInt64?
     package var baseline: StageBaseline?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case name, fingerprint, phase, stage, epoch, share, held, patienceFrom, pause, objection, responsible, approvedBy,
+            retreat, hasRetreated, wouldHaveRetreated, since, stageSince, fullSince, baseline
+    }
+}
+
+/// As replicas share it.
+extension PlanRecord {
+    /// nil: it is none.
+    init?(_ value: JSONValue) {
+        guard let record = try? JSONDecoder().decode(PlanRecord.self, from: Data(value.bytes)) else { return nil }
+        self = record
+    }
+
+    var json: JSONValue {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Nothing that it has cannot be encoded.
+        return (try? encoder.encode(self)).flatMap { try? JSONReader.read(Array($0)) } ?? .object([])
+    }
+
+    /// What a newer version keeps in `present` beside what this one knows stays in `next`.
+    static func merged(_ next: JSONValue, over present: JSONValue?) -> JSONValue {
+        guard case .object(let own) = next.content, case .object(let members)? = present?.content else { return next }
+        let others = members.filter { CodingKeys(rawValue: $0.name) == nil }
+        return JSONValue(.object(own + others))
+    }
+
+    /// Whether both are one step of the plan: what may differ grows by itself with each look, and is no news to anybody.
+    func isSameStep(as other: PlanRecord) -> Bool {
+        var one = self
+        let two = other
+        one.held = two.held
+        one.objection = two.objection
+        if one.retreat != nil, let isBlocked = two.retreat?.isBlocked { one.retreat?.isBlocked = isBlocked }
+        return one == two
+    }
 }
 
 extension PlanRecord {

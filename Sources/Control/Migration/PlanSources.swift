@@ -1,3 +1,4 @@
+import Comparison
 import Migration
 import Traffic
 
@@ -18,6 +19,8 @@ package struct MirrorSums: Sendable {
 
     package var routes: [Route] = []
     package var comparisons = StageSums.Comparisons()
+    /// Of all classes of differences but noise.
+    package var classes: [ClassBook.Tally] = []
 
     package init() {}
 }
@@ -34,14 +37,55 @@ package protocol MirrorEvidence: Sendable {
     func note(seen: [SeenRequest], migration: String) async
 }
 
+/// What this process has counted of one run of a plan's stage.
+package struct PlanPart: Sendable {
+    var migration: String
+    var epoch: UInt64
+    var fingerprint: String
+    var counts: [StageCounts]
+    var mirror: MirrorSums?
+    /// Set by whoever leads.
+    var lead: PlanSample.Lead?
+    /// Requests that needed the old side, and milliseconds since 1970 of the last one.
+    var needs: UInt64 = 0
+    var lastNeed: UInt64 = 0
+}
+
+/// What the other processes have counted of it.
+package struct PeerSums: Sendable {
+    var others: [PlanSample] = []
+    /// Whose samples are left out, and why.
+    var remarks: [String] = []
+    /// Milliseconds since a replica told, by its name.
+    var ages: [String: UInt64] = [:]
+    var lead: PlanSample.Lead?
+    /// Grows when one of them has needed the old side.
+    var needed: UInt64 = 0
+    var lastNeed: UInt64 = 0
+}
+
+/// How this replica stands among the others.
+package struct PeerStanding: Sendable {
+    /// The term in which it leads, and may take plans' steps; nil: it does not.
+    var term: UInt64?
+    /// Why no share may rise.
+    var holds: [String]
+    /// The others cannot be asked.
+    var isAlone: Bool
+    /// nil: nobody is known to lead.
+    var leader: String?
+    /// Names of the replicas that are there, and how many were lately.
+    var present: [String]
+    var known: Int
+}
+
 /// The other replicas, where there are any: one of them leads, and judges what all have counted.
 package protocol PlanPeers: Sendable {
-    /// Whether this replica takes plans' steps, and why no share may rise now (nil: it may).
-    func standing() async -> (isLeader: Bool, objection: String?)
-    /// Tells what this replica has counted of a run, and answers what all have, this one included.
-    func exchange(_ counts: [StageCounts], migration: String, epoch: UInt64, fingerprint: String) async -> [StageCounts]
-    /// Part of α that this replica's own brake has while it is cut off, and that the leader has: 0.1 ÷ replicas and 0.9.
-    var alphaShare: Double { get async }
+    func standing() async -> PeerStanding
+    /// Takes what this replica has counted of a run, to tell the others, and answers what was heard of theirs.
+    func exchange(_ part: PlanPart) async -> PeerSums
+    /// Nothing is counted of a plan any more.
+    func forget(_ migration: String) async
 }
 
 /// Seconds of the calendar at which no share rises.

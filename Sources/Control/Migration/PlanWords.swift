@@ -44,6 +44,12 @@ enum PlanWords {
         }
     }
 
+    /// Where it stands, said by a replica of which the others did not know it.
+    static func stands(_ standing: PlanStanding) -> String {
+        let pause = standing.state.pause.map { ": \($0.rawValue)" } ?? ""
+        return "is \(standing.state.phase.rawValue) in \(self.stage(standing.plan, standing.state.stage))\(pause)"
+    }
+
     /// Why it goes back: `errors: 22 of 2000 against 38 of 38000 (evidence 12.96 ≥ 8.19)`.
     static func cause(_ cause: PlanState.Retreat.Cause, _ plan: PlanSpec) -> String {
         switch cause {

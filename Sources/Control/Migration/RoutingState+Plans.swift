@@ -16,15 +16,19 @@ package struct PlanChange: Sendable {
     package var reason = ""
     /// The run that it was seen of; nil: whichever runs.
     package var epoch: UInt64?
+    /// Requests of the new side that all replicas have counted in the run.
+    package var sampled: UInt64 = 0
 
     package init(
-        _ name: String, _ event: PlanEvent, facts: PlanFacts, evidence: String? = nil, baseline: StageBaseline? = nil
+        _ name: String, _ event: PlanEvent, facts: PlanFacts, evidence: String? = nil, baseline: StageBaseline? = nil,
+        sampled: UInt64 = 0
     ) {
         self.name = name
         self.event = event
         self.facts = facts
         self.evidence = evidence
         self.baseline = baseline
+        self.sampled = sampled
     }
 }
 
@@ -68,7 +72,12 @@ extension RoutingState {
         }
         var facts = change.facts
         facts.weightsDiffer = standing.state.phase.isActive && self.weightsDiffer(standing)
-        var step = try self.step(standing, change.event, facts)
+        var event = change.event
+        // What a replica took back alone before it ended is known by its weights only; or the file has others.
+        if case .tick = event, self.shared != nil, facts.weightsDiffer, standing.state.phase != .paused {
+            event = .pause(.weightsByHand, by: "")
+        }
+        var step = try self.step(standing, event, facts)
         if step.state.epoch != standing.state.epoch {
             // Never a number that another run has had, of this plan or of one that was here before.
             step.state.epoch = max(step.state.epoch, self.lastEpoch + 1)
@@ -221,6 +230,14 @@ extension RoutingState {
     ) -> [Transition.Note] {
         var notes: [Transition.Note] = []
         var plans: [String: PlanStanding] = [:]
+        if let shared {
+            // What all have agreed on goes before what this process knew by itself.
+            self.inheritedPlans = self.inheritedPlans.filter { self.detachedPlans.contains($0.key) }
+            for (name, record) in shared.plans where self.plans[name] == nil && !self.detachedPlans.contains(name) {
+                self.inheritedPlans[name] = record
+                self.lastEpoch = max(self.lastEpoch, record.epoch)
+            }
+        }
         for spec in configuration.migrations {
             guard var standing = PlanStanding(spec, state: PlanState()) else { continue }
             var isChanged = false
@@ -268,7 +285,7 @@ extension RoutingState {
 
     /// Where a plan stands whose stages are others now: never at one that gives more than is in force, or whoever resumes it would
     /// take the share there without any evidence.
-    private static func findPlace(of state: inout PlanState, in plan: PlanSpec) {
+    static func findPlace(of state: inout PlanState, in plan: PlanSpec) {
         let share = state.share
         var stage = min(state.stage, plan.stages.count - 1)
         if plan.weight(stage) > share {
@@ -311,7 +328,7 @@ extension RoutingState {
         return notes
     }
 
-    private func pause(_ standing: inout PlanStanding, at now: UInt64, wall: UInt64) -> Transition.Note {
+    func pause(_ standing: inout PlanStanding, at now: UInt64, wall: UInt64) -> Transition.Note {
         let before = standing.state
         let facts = PlanFacts(
             now: Int64(clamping: now), judgement: GateBook.Judgement(readings: [], thinRoutes: []))
@@ -384,7 +401,7 @@ extension RoutingState {
     }
 
     /// Marks what is in force, and publishes it if anything has changed.
-    private mutating func publishMarks(at now: UInt64, _ transition: inout Transition) {
+    mutating func publishMarks(at now: UInt64, _ transition: inout Transition) {
         var spec = self.spec
         self.markRoutes(of: &spec)
         let isMarked = spec != self.spec

@@ -12,70 +12,168 @@ package struct PlanOutcome: Sendable {
     package var words: [String]
     package var warnings: [String]
     package var tellings: [PlanAction.Word]
+    /// Of the replicas that are there, how many have it in force; nil: there are no others.
+    package var replicas: ReplicaCount?
 }
 
 /// Plans take their steps here, in the same turn and in the same way as every other change.
 extension TablePublisher {
-    /// Each replica would judge what it alone has counted, and move the weights of all.
-    private static var runsAlone: ChangeRefused {
-        .invalid([
-            ControlProblem(path: "$", message: "plans do not run yet where replicas share what is live ($.cluster)")
-        ])
+    /// What happened to a plan. Where replicas share what is live it is agreed on before it is in force: a look's step under the
+    /// term of whoever leads, an operator's word on any replica. `detached`: the others cannot be asked, and it goes back here.
+    package func step(
+        _ change: PlanChange, origin: ChangeOrigin, dryRun: Bool = false, detached: Bool = false
+    ) async throws(ChangeRefused) -> PlanOutcome {
+        var (outcome, agreed) = try await self.take(change, origin: origin, dryRun: dryRun, detached: detached)
+        if change.event != .tick { outcome.replicas = await self.replicas(applied: agreed) }
+        return outcome
     }
 
-    package func step(
-        _ change: PlanChange, origin: ChangeOrigin, dryRun: Bool = false
-    ) async throws(ChangeRefused) -> PlanOutcome {
+    private func take(
+        _ change: PlanChange, origin: ChangeOrigin, dryRun: Bool, detached: Bool
+    ) async throws(ChangeRefused) -> (PlanOutcome, agreed: UInt64?) {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         if change.event != .tick { await self.mendLedger() }
-        if self.agreement != nil, case .start = change.event { throw Self.runsAlone }
+        if detached, !dryRun { try await self.checkDetached(change) }
+        var tries = 0
+        while true {
+            let (next, transition) = try await self.decide(change, dryRun: dryRun)
+            var agreed: UInt64?
+            if !dryRun {
+                let made = try await self.make(
+                    next, transition, change, origin, detached: detached, tries: &tries)
+                guard case .made(let sequence) = made else { continue }
+                agreed = sequence
+            }
+            guard let standing = (dryRun ? next : self.state).plans[change.name] else {
+                throw .notFound("no migration \"\(change.name)\"")
+            }
+            let outcome = PlanOutcome(
+                standing: standing, etag: self.state.tag, changed: !transition.notes.isEmpty,
+                words: transition.notes.map { note in
+                    note.subject == change.name ? note.detail : "\(note.subject): \(note.detail)"
+                }, warnings: self.warnings(transition) + self.unjudged(standing, change) + self.ledgerWarnings,
+                tellings: transition.tellings)
+            return (outcome, agreed)
+        }
+    }
+
+    /// What comes of it, once the guard has been asked about a rise.
+    private func decide(
+        _ change: PlanChange, dryRun: Bool
+    ) async throws(ChangeRefused) -> (RoutingState, Transition) {
         var change = change
-        var (next, transition) = try self.applying(.plan(change))
-        // A plan that was under way when replicas began to share may go back, and never on.
-        if self.agreement != nil, self.raises(transition, of: change.name) { throw Self.runsAlone }
+        let (next, transition) = try self.applying(.plan(change))
+        guard !change.isForced, self.raises(transition, of: change.name) else { return (next, transition) }
         let phase = self.state.plans[change.name]?.state.phase
-        if !change.isForced, self.raises(transition, of: change.name) {
-            let objections = await self.objections(to: transition)
-            var words = objections.map(\.problem.message)
-            // A plan that tried again with each tick would fill the journal with what failed.
-            if change.event == .tick, let trouble = self.ledger?.trouble {
-                words.append("the journal cannot be written, and a rise must be: \(trouble)")
-            }
-            if !words.isEmpty {
-                change.facts.objection = words.joined(separator: "; ")
-                do throws(ChangeRefused) {
-                    (next, transition) = try self.applying(.plan(change))
-                } catch {
-                    if !dryRun { self.count(objections) }
-                    throw error
-                }
-                // Told once, not with each tick.
-                if !dryRun, next.plans[change.name]?.state.phase != phase { self.count(objections) }
-            }
+        let minimum = UInt64(self.state.configuration?.guardSpec?.minimum ?? 0)
+        let objections = await self.objections(to: transition).filter { objection in
+            // This replica may see few of the requests by which all of them know the new side.
+            self.agreement == nil || objection.reason != .minimum || change.sampled < minimum
+        }
+        var words = objections.map(\.problem.message)
+        // A plan that tried again with each tick would fill the journal with what failed.
+        if change.event == .tick, let trouble = self.ledger?.trouble {
+            words.append("the journal cannot be written, and a rise must be: \(trouble)")
+        }
+        guard !words.isEmpty else { return (next, transition) }
+        change.facts.objection = words.joined(separator: "; ")
+        do throws(ChangeRefused) {
+            let (next, transition) = try self.applying(.plan(change))
+            // Told once, not with each tick.
+            if !dryRun, next.plans[change.name]?.state.phase != phase { self.count(objections) }
+            return (next, transition)
+        } catch {
+            if !dryRun { self.count(objections) }
+            throw error
+        }
+    }
+
+    /// Puts a step in force, when it is written down: with the others, or alone.
+    private func make(
+        _ next: RoutingState, _ transition: Transition, _ change: PlanChange, _ origin: ChangeOrigin, detached: Bool,
+        tries: inout Int
+    ) async throws(ChangeRefused) -> Made {
+        if let agreement, !detached {
+            return try await self.agree(on: next, transition, change, origin, agreement, tries: &tries)
+        }
+        if detached, self.raises(transition, of: change.name) { throw .plan(.owned, migration: change.name) }
+        var (next, transition) = (next, transition)
+        if detached {
+            // By this word the next process knows what is still to be proposed to the others.
+            for index in transition.notes.indices { transition.notes[index].evidence = "detached" }
+            self.detach(transition, change.name, &next, origin)
         }
         let isRise = self.raises(transition, of: change.name)
-        if !dryRun {
-            if self.agreement != nil {
-                // By this word the next process knows what is still to be proposed to the others.
-                for index in transition.notes.indices where transition.notes[index].before?.weights != nil {
-                    transition.notes[index].evidence = "detached"
-                }
-            }
-            let entries = try await self.intend(
-                transition, to: next, origin, forced: change.isForced,
-                mayBeLate: !isRise || change.isForced)
-            if self.agreement != nil { self.detach(transition, &next, origin) }
+        let entries = try await self.intend(
+            transition, to: next, origin, forced: change.isForced, mayBeLate: !isRise || change.isForced)
+        await self.putInForce(next, transition)
+        await self.confirm(entries)
+        return .made(agreed: nil)
+    }
+
+    private func agree(
+        on next: RoutingState, _ transition: Transition, _ change: PlanChange, _ origin: ChangeOrigin,
+        _ agreement: Agreement, tries: inout Int
+    ) async throws(ChangeRefused) -> Made {
+        guard let standing = next.plans[change.name] else { return .made(agreed: nil) }
+        var edit = SharedEdit(from: self.state, to: next)
+        let isNews = next.isNews(standing)
+        // Most looks change nothing but the time that was held, which whoever leads tells beside the document.
+        guard isNews || !edit.isEmpty else {
             await self.putInForce(next, transition)
-            await self.confirm(entries)
+            return .made(agreed: nil)
         }
-        guard let standing = next.plans[change.name] else { throw .notFound("no migration \"\(change.name)\"") }
-        return PlanOutcome(
-            standing: standing, etag: self.state.tag, changed: !transition.notes.isEmpty,
-            words: transition.notes.map { note in
-                note.subject == change.name ? note.detail : "\(note.subject): \(note.detail)"
-            }, warnings: self.warnings(transition) + self.unjudged(standing, change) + self.ledgerWarnings,
-            tellings: transition.tellings)
+        // Also where this replica's file alone has changed where it stands: whoever leads tells all.
+        edit.migrations[change.name] = .some(PlanRecord(standing).json)
+        var changes = transition.notes.map { note in
+            SharedChange(
+                note, at: self.clock.wall(), agreement.replica, origin, forced: note.forced || change.isForced,
+                evidence: note.evidence)
+        }
+        if changes.isEmpty {
+            let note = Transition.Note(
+                what: .migration, subject: change.name,
+                detail: PlanWords.stands(standing), reason: standing.state.pause?.rawValue ?? "")
+            changes = [SharedChange(note, at: self.clock.wall(), agreement.replica, origin)]
+        }
+        let proposal: Agreement.Proposal
+        do throws(ChangeRefused) {
+            proposal = try await agreement.propose(
+                edit, changes, decidedOn: self.agreed.sequence, asLeader: change.event == .tick)
+        } catch {
+            guard case .retreat = change.event, case .unreachable(let since, let reason) = error else { throw error }
+            throw .unreachable(
+                since: since, reason: reason + "; with \"local\": true it goes back on this replica alone")
+        }
+        await self.adoptInTurn()
+        switch proposal {
+        case .agreed: return .made(agreed: self.agreed.sequence)
+        case .deposed: throw .unreachable(since: nil, reason: "another replica leads")
+        case .overtaken:
+            tries += 1
+            guard tries < Self.tries else {
+                throw .unreachable(since: nil, reason: "\(tries) times another replica was first")
+            }
+            return .overtaken
+        }
+    }
+
+    /// Alone a plan only goes back, and only where the others cannot be asked.
+    private func checkDetached(_ change: PlanChange) async throws(ChangeRefused) {
+        guard let agreement else {
+            throw .invalid([ControlProblem(path: "$.local", message: "this balancer is alone in any case")])
+        }
+        guard await agreement.obstacle() != nil else {
+            throw .invalid([
+                ControlProblem(path: "$.local", message: "the other replicas can be asked: it takes no \"local\"")
+            ])
+        }
+        switch change.event {
+        case .tick, .retreat: return
+        default:
+            throw .invalid([ControlProblem(path: "$.local", message: "alone a replica only goes back: \"retreat\"")])
+        }
     }
 
     /// Who starts at 100 % without a stage before it has nothing that the new side could be worse than.
@@ -92,12 +190,14 @@ extension TablePublisher {
 
     /// What a plan takes back here goes to the others as what was done alone does: at once in force, and proposed when they can be
     /// asked. Otherwise the next document that they agree on would give it to the new side again.
-    private func detach(_ transition: Transition, _ next: inout RoutingState, _ origin: ChangeOrigin) {
-        for reweighting in transition.reweightings where reweighting.before != reweighting.after {
-            let route = reweighting.route
-            guard var note = transition.notes.first(where: { $0.subject == route }) else { continue }
-            // Of all of them it is a change of weights: the others have no such plan under way.
-            note.what = .weights
+    private func detach(
+        _ transition: Transition, _ name: String, _ next: inout RoutingState, _ origin: ChangeOrigin
+    ) {
+        guard let standing = next.plans[name], standing.state.retreat != nil else { return }
+        for route in standing.plan.routes where next.live[route] != nil || self.state.live[route] != nil {
+            let note =
+                transition.notes.first { $0.subject == route }
+                ?? Transition.Note(what: .migration, subject: route, detail: "goes back with migration \(name)")
             var edit = SharedEdit()
             edit.routes[route] = .some(
                 next.live[route].map { LiveDocument.Split(weights: $0.weights, fileWeights: $0.fileWeights) })
@@ -106,6 +206,80 @@ extension TablePublisher {
                 change: AgreedStanding.WeightChangeNote(edit: edit, note: note, origin: origin))
             next.detached.insert(route)
         }
+        self.detach(standing, transition, &next, origin)
+    }
+
+    /// Where a plan stands is this replica's own for a while.
+    func detach(
+        _ standing: PlanStanding, _ transition: Transition, _ next: inout RoutingState, _ origin: ChangeOrigin
+    ) {
+        let name = standing.plan.name
+        let before = self.agreed.detachedPlans[name]
+        self.agreed.detachedPlans[name] = AgreedStanding.DetachedPlan(
+            epoch: before?.epoch ?? standing.state.epoch,
+            notes: (before?.notes ?? []) + transition.notes, origin: origin)
+        next.detachedPlans.insert(name)
+    }
+
+    /// The others can be asked again: a way back that was gone alone is the whole plan's, unless it is in another run by now.
+    func settleDetachedPlans(_ agreement: Agreement) async {
+        for (name, detached) in self.agreed.detachedPlans.sorted(by: { $0.key < $1.key }) {
+            let record = self.state.shared?.plans[name]
+            let phase = record.flatMap { PlanState.Phase(rawValue: $0.phase) }
+            let isUnderWay = record?.epoch == detached.epoch && (phase?.isActive ?? false || phase == .retreating)
+            guard let standing = self.state.plans[name] else {
+                self.reattach(name, [])
+                continue
+            }
+            if isUnderWay {
+                var edit = SharedEdit()
+                edit.migrations[name] = .some(PlanRecord(standing).json)
+                for route in standing.plan.routes {
+                    guard let change = self.agreed.detached[route]?.change else { continue }
+                    edit.routes.merge(change.edit.routes) { _, new in new }
+                }
+                let changes = detached.notes.map { note in
+                    var note = note
+                    note.detail += " (was in force on \(agreement.replica) alone)"
+                    return SharedChange(
+                        note, at: self.clock.wall(), agreement.replica, detached.origin, evidence: "detached")
+                }
+                let proposal = try? await agreement.propose(edit, changes, decidedOn: self.agreed.sequence)
+                // Otherwise it is settled with the next document.
+                guard case .agreed = proposal else { continue }
+            } else {
+                self.enter(
+                    .cluster, detail: "what went back here alone gives way to what the others agreed on meanwhile",
+                    subject: name)
+            }
+            self.reattach(name, standing.plan.routes)
+            self.agreed.change = ""
+            await self.adoptInTurn()
+        }
+    }
+
+    private func reattach(_ name: String, _ routes: [String]) {
+        self.agreed.detachedPlans[name] = nil
+        for route in routes { self.agreed.detached[route] = nil }
+        self.detach(Set(self.agreed.detached.keys), plans: Set(self.agreed.detachedPlans.keys))
+    }
+
+    // MARK: what only one replica measures
+
+    func followHeld(_ held: Int64, of name: String, epoch: UInt64) async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        var next = self.state
+        next.followHeld(held, of: name, epoch: epoch)
+        await self.putInForce(next, next.unchanged)
+    }
+
+    func forgetTicks() async {
+        await self.turnstile.enter()
+        defer { self.turnstile.leave() }
+        var next = self.state
+        next.forgetTicks()
+        await self.putInForce(next, next.unchanged)
     }
 
     /// Writes how long plans have been held, so that a process that is killed has lost little of it.

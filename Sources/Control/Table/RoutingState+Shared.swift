@@ -6,6 +6,7 @@ import Traffic
 package struct SharedLive: Sendable, Equatable {
     package var weights: [String: LiveState.Weights] = [:]
     package var endpoints: [EndpointKey: Administrative] = [:]
+    package var plans: [String: PlanRecord] = [:]
 
     package init() {}
 
@@ -15,6 +16,7 @@ package struct SharedLive: Sendable, Equatable {
                 route: route, weights: split.weights, fileWeights: split.fileWeights)
         }
         self.endpoints = document.endpoints.mapValues(\.administrative)
+        self.plans = document.migrations.compactMapValues { PlanRecord($0) }
     }
 }
 
@@ -30,6 +32,11 @@ extension SharedEdit {
             self.endpoints[key] = state
         }
         for key in before.administrative.keys where after.administrative[key] == nil { self.endpoints[key] = .ready }
+        for (name, standing) in after.plans {
+            let record = PlanRecord(standing)
+            guard before.plans[name].map({ !PlanRecord($0).isSameStep(as: record) }) ?? false else { continue }
+            self.migrations[name] = .some(record.json)
+        }
     }
 }
 
@@ -58,11 +65,12 @@ extension RoutingState {
     }
 
     /// Puts in force what all have agreed on, as far as it applies here. Tells nothing: the changes themselves do.
-    mutating func agree(on shared: SharedLive, at now: UInt64) throws(ChangeRefused) -> Transition {
+    mutating func agree(on shared: SharedLive, at now: UInt64, wall: UInt64) throws(ChangeRefused) -> Transition {
         guard !self.isHandingOver else { throw .handingOver }
         self.shared = shared
         var transition = self.unchanged
         guard let configuration = self.configuration else { return transition }
+        self.agreePlans(on: shared, at: now, wall: wall)
         let names = Set(self.live.keys).union(shared.weights.keys).subtracting(self.detached)
         for name in names.sorted() {
             guard let index = self.routeIndices[name], let file = configuration.table.routes[index].split else {
@@ -77,7 +85,7 @@ extension RoutingState {
             self.setSplit(of: index, to: aim, .weights, "", &transition)
         }
         self.adoptAdministrative(&transition)
-        if transition.reweightings.contains(where: { $0.before != $0.after }) { self.publish(at: now, &transition) }
+        self.publishMarks(at: now, &transition)
         transition.notes = []
         return transition
     }
@@ -90,6 +98,7 @@ extension RoutingState {
             let file = self.fileWeights(of: route)
             if file.map({ weights.stand(over: $0) }) != true { edit.routes[route] = .some(nil) }
         }
+        for name in shared.plans.keys where self.plans[name] == nil { edit.migrations[name] = .some(nil) }
         guard !shared.endpoints.isEmpty else { return edit }
         let present = Set(self.spec.endpointKeys)
         let found = Set(
@@ -107,6 +116,8 @@ extension RoutingState {
             edit.routes[route] = LiveDocument.Split(weights: weights.weights, fileWeights: weights.fileWeights)
         }
         edit.endpoints = self.administrative
+        let records = self.inheritedPlans.values + (self.liveState.plans ?? [])
+        for record in records { edit.migrations[record.name] = .some(record.json) }
         return edit
     }
 }

@@ -34,6 +34,8 @@ package struct RoutingState: Sendable {
     package internal(set) var shared: SharedLive?
     /// Routes whose weights were set here alone, while the others could not be asked.
     package internal(set) var detached: Set<String> = []
+    /// Plans that went back here alone, likewise.
+    package internal(set) var detachedPlans: Set<String> = []
     private var discovered = DiscoveredEndpoints()
     private var names = ResolvedNames()
     /// Endpoints of `spec` given by a name that has no addresses, or not those of its last look-up.
@@ -60,7 +62,7 @@ package struct RoutingState: Sendable {
         case .resolved(let outcome, let host): self.resolve(outcome, host: host, at: now)
         case .inherit(let state, let what): self.inherit(state, what)
         case .restore(let restoration): try self.restore(restoration, at: now, wall: wall)
-        case .agree(let shared): try self.agree(on: shared, at: now)
+        case .agree(let shared): try self.agree(on: shared, at: now, wall: wall)
         case .handOver(let begins): try self.handOver(begins)
         }
     }

@@ -336,8 +336,11 @@ package actor TablePublisher {
         }
     }
 
-    /// Routes whose weights are this replica's own for a while.
-    func detach(_ routes: Set<String>) { self.state.detached = routes }
+    /// Routes whose weights are this replica's own for a while, and plans.
+    func detach(_ routes: Set<String>, plans: Set<String>) {
+        self.state.detached = routes
+        self.state.detachedPlans = plans
+    }
 
     private func bind(_ listeners: [ListenerSpec]) async throws(ChangeRefused) {
         if self.listenersBound, self.state.configuration?.listeners == listeners { return }

@@ -161,6 +161,9 @@ package struct PlanMachine: Sendable {
 
     // MARK: going back
 
+    /// Whether a look at these facts sends an active plan back.
+    package func brakes(_ facts: PlanFacts) -> Bool { self.spec.gates.enforce && self.brake(facts) != nil }
+
     private func brake(_ facts: PlanFacts) -> PlanState.Retreat.Cause? {
         if let failure = facts.judgement.failure { return .gate(failure) }
         if let unavailable = facts.toUnavailable, unavailable >= self.spec.retreat.unavailable, facts.isFromAvailable {

@@ -16,6 +16,12 @@ package struct LatencyGrid: Sendable, Equatable {
 
     package init() { self.counts = [UInt64](repeating: 0, count: Self.bucketCount) }
 
+    /// Of counts that somebody else has kept, by the number of the bucket; numbers that are none are passed over.
+    package init(buckets: [(index: Int, count: UInt64)]) {
+        self.init()
+        for (index, count) in buckets where self.counts.indices.contains(index) { self.counts[index] &+= count }
+    }
+
     package static func index(microseconds: UInt64) -> Int {
         guard microseconds >= 1 << Self.firstPower else { return 0 }
         let power = 63 - microseconds.leadingZeroBitCount

@@ -1,4 +1,5 @@
 @testable import Control
+import JSONText
 import TestSupport
 import Testing
 import Traffic
@@ -49,18 +50,32 @@ struct LiveDocumentTests {
             {"format": 2, "minimum": 1, "term": 3, "sequence": 9, "change": "x", "later": {"a": [1.50]},
              "routes": {"api": {"weights": {"core": 1}, "fileWeights": {"core": 2}, "note": "n"}},
              "endpoints": {"core/127.0.0.1:3300": {"administrative": "drain", "until": 5}},
-             "migrations": {"m": {"state": "running", "new": true}}}
+             "migrations": {"m": {\(Self.plan), "new": true}}}
             """
         var edit = SharedEdit()
         edit.routes["api"] = LiveDocument.Split(weights: ["core": 5], fileWeights: ["core": 2])
         edit.endpoints[Self.key] = .maintenance
+        var record = try #require(PlanRecord(JSONReader.read(Array("{\(Self.plan)}".utf8))))
+        record.pause = nil
+        record.phase = "waiting"
+        edit.migrations["m"] = .some(record.json)
         let document = try LiveDocument(Array(text.utf8)).edited(by: edit, changes: [Self.change("y")])
         let written = String(decoding: try document.text(), as: UTF8.self)
         for part in [
             #""later":{"a":[1.50]}"#, #""note":"n""#, #""until":5"#, #""new":true"#, #""format":2"#, #""sequence":10"#,
             #""administrative":"maintenance""#, #""core":5"#,
+            #""phase":"waiting""#,
         ] { #expect(written.contains(part), "\(part) in \(written)") }
+        // What this version knows and has taken away is no member that it does not know.
+        #expect(!written.contains("by-hand"))
     }
+
+    /// Where a plan stands.
+    private static let plan = """
+        "name": "m", "fingerprint": "f", "phase": "paused", "stage": 1, "epoch": 2, "share": 50000, "held": 10,
+        "patienceFrom": 0, "pause": "by-hand", "responsible": "ann", "hasRetreated": false, "wouldHaveRetreated": false,
+        "since": 1, "stageSince": 1
+        """
 
     @Test(
         "What is damaged is told by its place",
@@ -80,6 +95,8 @@ struct LiveDocumentTests {
             (Self.text(more: #","recent":[{"sequence":1}]"#), "does not end with change 4"),
             (Self.text(more: #","recent":{}"#), "$.recent"),
             (Self.text(more: #","migrations":{"m":1}"#), "$.migrations.m"),
+            (Self.text(more: #","migrations":{"m":{"phase":"running"}}"#), "$.migrations.m"),
+            (Self.text(more: ",\"migrations\":{\"n\":{\(Self.plan)}}"), "$.migrations.n"),
         ])
     func damaged(text: String, place: String) {
         do {

@@ -12,6 +12,7 @@ final class MemoryCluster: Sendable {
         var watchers: [Int: AsyncStream<StoreEvent>.Continuation] = [:]
         var nextWatcher = 0
         var swaps = 0
+        var counters: [CounterKey: [UInt8]] = [:]
     }
 
     fileprivate let state = Mutex(State())
@@ -27,6 +28,10 @@ final class MemoryCluster: Sendable {
     var document: StoredDocument? { self.state.withLock { $0.document } }
     var journal: [UInt64] { self.state.withLock { $0.journal.map(\.sequence) } }
     var swaps: Int { self.state.withLock { $0.swaps } }
+    var counters: [CounterKey: [UInt8]] {
+        get { self.state.withLock { $0.counters } }
+        set { self.state.withLock { $0.counters = newValue } }
+    }
     var leader: String? { self.state.withLock { $0.leader?.name } }
     func presence(_ replica: String) -> Presence? {
         self.state.withLock { $0.presences[replica] }.flatMap { Presence($0) }
@@ -211,5 +216,22 @@ final class MemoryStore: ClusterStore {
         return self.cluster.state.withLock { state in
             state.journal.filter { $0.sequence > sequence }.prefix(limit).map(\.text)
         }
+    }
+
+    let countersInterval: UInt64 = 50
+
+    func tell(counters: [CounterKey: [UInt8]]) async throws(StoreFailure) {
+        try self.check()
+        self.cluster.state.withLock { $0.counters.merge(counters) { _, new in new } }
+    }
+
+    func counters() async throws(StoreFailure) -> [CounterKey: [UInt8]] {
+        try self.check()
+        return self.cluster.counters
+    }
+
+    func forget(counters: [CounterKey]) async throws(StoreFailure) {
+        try self.check()
+        self.cluster.state.withLock { state in for key in counters { state.counters[key] = nil } }
     }
 }

@@ -7,6 +7,7 @@ import RoutesFile
 /// - `live`: the document
 /// - `leader`: who leads, as long as its lease lives
 /// - `replicas/REPLICA`: who is there, likewise
+/// - `counters/MIGRATION/EPOCH/REPLICA/INSTANCE`: what a process has counted of a stage's run, which outlives the process
 /// - `journal/SEQUENCE`: changes up to that one, a line each, written with the document that they led to
 package actor EtcdStore: ClusterStore {
     /// Seconds that presence and leadership live without renewal.
@@ -239,5 +240,42 @@ package actor EtcdStore: ClusterStore {
         _ = try? await self.client.call(
             "/v3/kv/txn", Etcd.transaction(if: [condition], then: [Etcd.delete(self.leader)]), as: Etcd.Transaction.self
         )
+    }
+
+    // MARK: what was counted
+
+    /// Tellings that are read at once: 16 plans of 256 processes, some of which are over.
+    private static let countersLimit = 8_192
+    /// Steps of a transaction that etcd takes.
+    private static let stepLimit = 100
+
+    package nonisolated let countersInterval: UInt64 = 2_000
+    private var counters: String { self.prefix + "counters/" }
+
+    private func name(_ key: CounterKey) -> String {
+        self.counters + "\(key.migration)/\(key.epoch)/\(key.replica)/\(key.instance)"
+    }
+
+    package func tell(counters: [CounterKey: [UInt8]]) async throws(StoreFailure) {
+        let puts = counters.map { Etcd.put(self.name($0.key), $0.value) }
+        _ = try await self.client.call("/v3/kv/txn", Etcd.transaction(if: [], then: puts), as: Etcd.Transaction.self)
+    }
+
+    package func counters() async throws(StoreFailure) -> [CounterKey: [UInt8]] {
+        let answer = try await self.client.call(
+            "/v3/kv/range", Etcd.range(self.counters, to: self.prefix + "counters0", limit: Self.countersLimit),
+            as: Etcd.Range.self)
+        var found: [CounterKey: [UInt8]] = [:]
+        for pair in answer.kvs ?? [] {
+            let parts = pair.name.dropFirst(self.counters.count).split(separator: "/").map(String.init)
+            guard parts.count == 4, let epoch = UInt64(parts[1]) else { continue }
+            found[CounterKey(migration: parts[0], epoch: epoch, replica: parts[2], instance: parts[3])] = pair.bytes
+        }
+        return found
+    }
+
+    package func forget(counters: [CounterKey]) async throws(StoreFailure) {
+        let steps = counters.prefix(Self.stepLimit).map { Etcd.delete(self.name($0)) }
+        _ = try await self.client.call("/v3/kv/txn", Etcd.transaction(if: [], then: steps), as: Etcd.Transaction.self)
     }
 }

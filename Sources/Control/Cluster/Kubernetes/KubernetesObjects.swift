@@ -29,6 +29,13 @@ enum Kubernetes {
         var name: String { self.metadata?.name ?? "" }
         /// nil: it is no number, and nothing can be told by it.
         var version: UInt64? { self.metadata?.resourceVersion.flatMap { UInt64($0) } }
+        /// What is told of stages' runs, each by its name.
+        var counters: [JSONMember] {
+            guard let text = self.metadata?.annotations?[Kubernetes.counters],
+                case .object(let members)? = (try? JSONReader.read(Array(text.utf8), nodes: 200_000))?.content
+            else { return [] }
+            return members
+        }
         var presence: [UInt8]? { self.metadata?.annotations?[Kubernetes.presence].map { Array($0.utf8) } }
     }
 
@@ -43,6 +50,7 @@ enum Kubernetes {
     }
 
     static let label = "balancer.w3f/cluster"
+    static let counters = "balancer.w3f/counters"
     static let presence = "balancer.w3f/presence"
 
     /// The pod that objects go with; nil: not known.
@@ -61,15 +69,25 @@ enum Kubernetes {
     // MARK: writing
 
     static func metadata(
-        _ name: String, cluster: String, version: UInt64?, presence: [UInt8]? = nil, owner: Owner? = nil
+        _ name: String, label: String = Kubernetes.label, cluster: String, version: UInt64?, presence: [UInt8]? = nil,
+        owner: Owner? = nil
+    ) -> JSONValue {
+        self.metadata(
+            name, label: label, cluster: cluster, version: version, annotation: presence.map { (Self.presence, $0) },
+            owner: owner)
+    }
+
+    static func metadata(
+        _ name: String, label: String, cluster: String, version: UInt64?, annotation: (name: String, text: [UInt8])?,
+        owner: Owner?
     ) -> JSONValue {
         var members: [(String, JSONValue)] = [
-            ("name", .text(name)), ("labels", .object([(Self.label, .text(cluster))])),
+            ("name", .text(name)), ("labels", .object([(label, .text(cluster))])),
         ]
         if let version { members.append(("resourceVersion", .text("\(version)"))) }
-        if let presence {
-            let text = JSONValue.text(String(decoding: presence, as: UTF8.self))
-            members.append(("annotations", .object([(Self.presence, text)])))
+        if let annotation {
+            let text = JSONValue.text(String(decoding: annotation.text, as: UTF8.self))
+            members.append(("annotations", .object([(annotation.name, text)])))
         }
         if let owner {
             let reference: [(String, JSONValue)] = [

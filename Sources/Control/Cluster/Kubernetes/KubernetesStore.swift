@@ -1,4 +1,5 @@
 import FoundationEssentials
+import JSONText
 import NIOHTTP1
 import RoutesFile
 
@@ -7,6 +8,9 @@ import RoutesFile
 /// - ConfigMap `NAME-live`, key `live.json`: the document; `resourceVersion` is what a write compares
 /// - Lease `NAME-leader`: who leads
 /// - Lease `NAME-r-REPLICA`: who is there, with what it tells in an annotation
+/// - Lease `NAME-c-REPLICA` with the label `balancer.w3f/counters: NAME`: what a replica has counted of plans' stages, in an
+///   annotation, by `MIGRATION.EPOCH.INSTANCE`; it goes with the pod. A ConfigMap of that name would take the right to read
+///   every ConfigMap of the namespace
 /// - ConfigMap `NAME-journal`, key `journal.json`: a change a line, written behind the document
 ///
 /// A Lease says nothing by itself: whoever reads it judges by whether it has changed within its time, by the reader's own
@@ -59,6 +63,8 @@ package actor KubernetesStore: ClusterStore {
     private var ownName: String { self.presencePrefix + Self.objectName(self.replica) }
     private var presencePrefix: String { self.cluster + "-r-" }
     private var leaseQuery: String { "labelSelector=balancer.w3f%2Fcluster%3D\(self.cluster)" }
+    private var countersName: String { self.cluster + "-c-" + Self.objectName(self.replica) }
+    private var countersQuery: String { "labelSelector=balancer.w3f%2Fcounters%3D\(self.cluster)" }
     private var liveQuery: String { "fieldSelector=metadata.name%3D\(self.liveName)" }
 
     /// What an object may be called.
@@ -323,4 +329,62 @@ package actor KubernetesStore: ClusterStore {
             at: self.clock.wall())
         _ = try? await self.client.call(.PUT, path, body, as: Kubernetes.Object.self)
     }
+
+    // MARK: what was counted
+
+    package nonisolated let countersInterval: UInt64 = 5_000
+
+    private static func key(_ text: Substring) -> (migration: String, epoch: UInt64, instance: String)? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count >= 3, let instance = parts.last, let epoch = UInt64(parts[parts.count - 2]) else { return nil }
+        return (parts.dropLast(2).joined(separator: "."), epoch, String(instance))
+    }
+
+    /// What an earlier process of this name has told of the same runs stays beside it.
+    package func tell(counters: [CounterKey: [UInt8]]) async throws(StoreFailure) {
+        let path = "\(self.coordination)/\(self.countersName)"
+        let instances = Set(counters.keys.map(\.instance))
+        let runs = Set(counters.keys.map { "\($0.migration).\($0.epoch)" })
+        for _ in 0..<Self.journalTries {
+            let (_, found) = try await self.client.call(.GET, path, as: Kubernetes.Object.self)
+            var samples: [(String, JSONValue)] = (found?.counters ?? []).filter { member in
+                guard let key = Self.key(member.name[...]), !instances.contains(key.instance) else { return false }
+                return runs.contains("\(key.migration).\(key.epoch)")
+            }.map { ($0.name, $0.value) }
+            for (key, text) in counters {
+                guard let sample = try? JSONReader.read(text) else { continue }
+                samples.append(("\(key.migration).\(key.epoch).\(key.instance)", sample))
+            }
+            let metadata = Kubernetes.metadata(
+                self.countersName, label: Kubernetes.counters, cluster: self.cluster,
+                version: try found.map(Self.version),
+                annotation: (Kubernetes.counters, JSONValue.object(samples.sorted { $0.0 < $1.0 }).bytes),
+                owner: self.owner)
+            let body = Kubernetes.lease(
+                metadata, holder: self.replica, seconds: Self.seconds, transitions: 0, at: self.clock.wall())
+            let (_, made) =
+                found == nil
+                ? try await self.client.call(.POST, self.coordination, body, as: Kubernetes.Object.self)
+                : try await self.client.call(.PUT, path, body, as: Kubernetes.Object.self)
+            if made != nil { return }
+        }
+        throw StoreFailure(.unreachable, "another process writes what this replica has counted")
+    }
+
+    package func counters() async throws(StoreFailure) -> [CounterKey: [UInt8]] {
+        let (_, leases) = try await self.client.call(
+            .GET, "\(self.coordination)?\(self.countersQuery)", as: Kubernetes.List.self)
+        var found: [CounterKey: [UInt8]] = [:]
+        for member in (leases?.items ?? []).flatMap(\.counters) {
+            // The object's name is the replica's only nearly.
+            guard let key = Self.key(member.name[...]), let replica = member.value["replica"]?.string else { continue }
+            found[
+                CounterKey(migration: key.migration, epoch: key.epoch, replica: replica, instance: key.instance)] =
+                member.value.bytes
+        }
+        return found
+    }
+
+    /// Each replica's object has the runs that it counts now, and goes with its pod.
+    package func forget(counters: [CounterKey]) async throws(StoreFailure) {}
 }
