@@ -9,9 +9,11 @@ final class ClusterRig: Sendable {
     let folders: [String]
     private let section: String
     private let routes: Int
+    private let more: String
 
-    /// `section`: the value of `cluster`. Routes are `r0`, `r1`, … below `api`.
-    init(_ section: String, names: [String] = ["a", "b", "c"], routes: Int = 0) throws {
+    /// `section`: the value of `cluster`. Routes are `r0`, `r1`, … below `api`. `more` members of the file.
+    init(_ section: String, names: [String] = ["a", "b", "c"], routes: Int = 0, more: String = "") throws {
+        self.more = more
         self.names = names
         self.section = section
         self.routes = routes
@@ -32,7 +34,8 @@ final class ClusterRig: Sendable {
                 routes:
                     "{\"name\": \"api\", \"match\": {\"path\": \"/\"}, \"split\": {\"core\": \(core), \"gateway\": 1}}"
                     + more.joined(),
-                top: "\"state\": {\"path\": \"\(self.folders[index])/state.sqlite\"}, \"cluster\": \(self.section)"),
+                top: "\"state\": {\"path\": \"\(self.folders[index])/state.sqlite\"}, \"cluster\": \(self.section)"
+                    + (self.more.isEmpty ? "" : ", " + self.more)),
             to: self.folders[index] + "/routes.json")
     }
 

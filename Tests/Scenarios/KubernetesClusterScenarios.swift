@@ -122,4 +122,40 @@ struct KubernetesClusterScenarios {
         #expect(
             try eventually { (try ClusterRig.cluster(rest[0])["reason"] as? String)?.contains("Unauthorized") == true })
     }
+
+    @Test("A plan is one for all: any replica starts it and takes it back, each tells what it counted, in a Lease of its own")
+    func plan() throws {
+        let api = try API()
+        let rig = try ClusterRig(
+            api.section, names: ["a", "b"],
+            more: """
+                "migrations": [{"name": "move", "routes": ["api"], "from": "core", "to": "gateway",
+                  "stages": [{"share": 20, "hold": "1h"}, {"share": 100, "hold": "1h"}], "gates": {"mismatches": false}}]
+                """)
+        let balancers = try rig.startAll()
+        #expect(try eventually { try ClusterRig.leaders(balancers).count == 1 })
+        let started = try balancers[0].command("migration", "move", "start", "--force", "--reason", "a drill")
+        #expect(started.status == 0 && started.output.contains("in force on 2 of 2 replicas"), "\(started)")
+        for balancer in balancers {
+            #expect(try ClusterRig.weights(balancer) == ["core": 800_000, "gateway": 200_000])
+            #expect(
+                try eventually {
+                    let plan = try balancer.json("/api/v1/migrations/move")
+                    let counted = (plan["cluster"] as? [String: Any])?["counted"] as? [[String: Any]] ?? []
+                    return counted.compactMap { $0["name"] as? String } == ["a", "b"]
+                })
+        }
+        let lease = try #require(
+            try api.object("/apis/coordination.k8s.io/v1/namespaces/prod/leases/test-c-a")?["metadata"]
+                as? [String: Any])
+        #expect((lease["labels"] as? [String: String]) == ["balancer.w3f/counters": "test"])
+        let told = (lease["annotations"] as? [String: String])?["balancer.w3f/counters"] ?? ""
+        #expect(told.hasPrefix("{\"move.1.") && told.contains("\"replica\":\"a\""), "\(told)")
+        let back = try balancers[1].command("migration", "move", "retreat", "--reason", "enough")
+        #expect(back.status == 0 && back.output.contains("in force on 2 of 2 replicas"), "\(back)")
+        for balancer in balancers {
+            #expect(try balancer.json("/api/v1/migrations/move")["state"] as? String == "retreated")
+            #expect(try ClusterRig.weights(balancer)["gateway"] == 0)
+        }
+    }
 }
