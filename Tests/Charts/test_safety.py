@@ -88,7 +88,7 @@ class Safety(Everywhere):
         self.assertIsNone(agrees(cluster={"mode": "none"}))
         self.assertEqual(agrees(autoscaling=one, cluster={"mode": "kubernetes"}), agreed)
         plan = {"name": "m", "routes": ["api"], "from": "core", "to": "gateway", "stages": [{"share": 100, "hold": "1h"}], "gates": {"mismatches": False}}
-        self.assertIsNone(agrees(config={"migrations": [plan]}, state={"enabled": True}))
+        self.assertEqual(agrees(config={"migrations": [plan]}), agreed)
         long = agrees(fullnameOverride="a-name-that-is-much-longer-than-objects-may-add-to")
         other = agrees(fullnameOverride="a-name-that-is-much-longer-than-objects-may-be")
         for name in (long["name"], other["name"]):

@@ -105,14 +105,13 @@ port is given it is that of the two programs: global.config.server.port, or thei
 {{- end }}
 {{- end }}
 
-{{- /* Where the pods agree: `none`, `kubernetes` or `etcd`. Plans of migrations do not run where pods agree, and one that is under way
-       would stop there: who has some decides. */ -}}
+{{- /* Where the pods agree: `none`, `kubernetes` or `etcd`. */ -}}
 {{- define "otv-balancer.clusterMode" -}}
 {{- if ne .Values.cluster.mode "auto" -}}
 {{- .Values.cluster.mode -}}
 {{- else -}}
 {{- $pods := ternary (int .Values.autoscaling.maxReplicas) (int .Values.replicas) .Values.autoscaling.enabled -}}
-{{- ternary "kubernetes" "none" (and (gt $pods 1) (empty .Values.config.migrations)) -}}
+{{- ternary "kubernetes" "none" (gt $pods 1) -}}
 {{- end -}}
 {{- end }}
 
