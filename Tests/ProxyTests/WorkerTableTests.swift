@@ -119,6 +119,6 @@ import Traffic
             #expect(reserve >= min(128, descriptors / 2) - 1)
             #expect(ceiling >= descriptors / 5)
         }
-        #expect(Admission.ceiling(descriptors: 512, workers: 2) == 184)
+        #expect(Admission.ceiling(descriptors: 512, workers: 2) == 176)
     }
 }

@@ -61,7 +61,7 @@ struct TableTests {
             (OverrideSpec(header: ""), 3), (AccessSpec(), 2),
             (RateLimitSpec(name: "", key: .all, rate: RateSpec(interval: 1, burst: 1)), 9), (HeaderEdits(), 2),
             (HeaderSetting(name: "", value: ""), 2), (BasicAuthSpec(realm: ""), 5),
-            (TracingSpec(endpoint: ""), 3), (MigrationTraffic(name: "", from: 0, to: 1), 8), (MirrorSpec(), 10),
+            (TracingSpec(endpoint: ""), 4), (MigrationTraffic(name: "", from: 0, to: 1), 8), (MirrorSpec(), 10),
         ]
         for (value, count) in counts {
             #expect(Mirror(reflecting: value).children.count == count, "\(type(of: value))")
@@ -82,6 +82,10 @@ struct TableTests {
             {
                 $0.tracing = TracingSpec(endpoint: "http://a/")
                 $0.tracing?.service = "a"
+            },
+            {
+                $0.tracing = TracingSpec(endpoint: "http://a/")
+                $0.tracing?.caFile = "/ca.pem"
             },
             { $0.timeouts.drain += 1 },
             { $0.limits.body += 1 },

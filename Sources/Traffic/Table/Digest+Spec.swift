@@ -148,6 +148,7 @@ extension TracingSpec: Digestible {
         digest.add(self.endpoint)
         digest.add(self.sample.bitPattern)
         digest.add(self.service)
+        digest.add(self.caFile)
     }
 }
 
