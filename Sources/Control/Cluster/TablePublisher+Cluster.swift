@@ -218,7 +218,7 @@ extension TablePublisher {
             else { continue }
             self.agreed.detached[route] = detached
         }
-        self.detach(Set(self.agreed.detached.keys))
+        self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
     }
 
     /// What the next process must still propose to the others; nil: nothing.
