@@ -171,7 +171,7 @@ import Traffic
         }
         for (verb, known) in [
             (PlanVerb.start, ["stage", "force"]), (.pause, []), (.resume, []), (.approve, []), (.advance, ["force"]),
-            (.retreat, []), (.stop, ["restore"]),
+            (.retreat, ["local"]), (.stop, ["restore"]),
         ] as [(PlanVerb, [String])] {
             let input = try Self.input(full)
             let words = (["reason"] + known).joined(separator: ", ")

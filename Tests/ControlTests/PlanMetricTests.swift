@@ -58,6 +58,7 @@ import Traffic
         }
         var reading = PlanReading()
         reading.counts = counts
+        reading.own = counts
         reading.judgement.readings = [
             self.reading(.errors, .fail, advance: .init(evidence: -0.5, threshold: 2.995_7)),
             self.reading(.clientErrors, .fail, route: "api", advance: nil),

@@ -78,10 +78,16 @@ import Traffic
         let stage = try Stage(buffered: 700 << 10)
         defer { stage.core.dismantle() }
         let first = stage.client(holding: 1 << 20)
-        stage.run { false }
-        #expect(first.connection.state == .closed)
-        let second = stage.client(holding: 1 << 20)
-        stage.run { second.connection.state != .closed }
+        var second: SlowClient?
+        let latest = MonotonicClock.milliseconds() + 5_000
+        stage.run {
+            guard first.connection.state == .closed else { return true }
+            guard let second else {
+                second = stage.client(holding: 1 << 20)
+                return true
+            }
+            return second.connection.state != .closed && MonotonicClock.milliseconds() < latest
+        }
         #expect(stage.core.counts.connectionsRelieved == 2)
     }
 
