@@ -88,9 +88,11 @@ import Traffic
             }
             #expect(
                 await happens {
-                    for planner in planners
-                    where await planner.replica.agreement.picture.count(applied: 0).of != names.count {
-                        return false
+                    for planner in planners {
+                        let agreement = planner.replica.agreement
+                        // Each has heard of all, with the file that they have now.
+                        guard await agreement.picture.count(applied: 0).of == names.count, await agreement.holds.isEmpty
+                        else { return false }
                     }
                     return await Self.leader(planners) != nil
                 })
