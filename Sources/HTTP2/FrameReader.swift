@@ -39,7 +39,7 @@ package enum FrameReader {
         }
         try Self.check(type: type, flags: flags, length: length, stream: stream)
         let end = Self.headerSize + length
-        if type == FrameType.headers { 
+        if type == FrameType.headers {
             return try Self.headers(bytes, end: end, flags, stream, blockLimit, oversized)
         }
         guard bytes.count >= end else { return nil }

@@ -4,8 +4,8 @@ import HTTPWire
 import Reactor
 import Traffic
 
-/// A connection for copies: one at a time, by HTTP/1.1, or by HTTP/2 where the upstream speaks nothing else. It reads an answer up to its end, or up to where it cannot be that of
-/// the live side any more, and no longer than the plan's `timeout`.
+/// A connection for copies: one at a time, by HTTP/1.1, or by HTTP/2 where the upstream speaks nothing else. It reads an
+/// answer up to its end, or up to where it cannot be that of the live side any more, and no longer than the plan's `timeout`.
 final class MirrorConnection: Handle {
     private enum State { case dialling, leased, idle, closed }
 
