@@ -103,7 +103,10 @@ extension Exchange {
     func letEndpointGoWhenClear() {
         let stream = self.endpointStream
         let holds = self.endpoint?.with { !$0.isClear(stream) && $0.isWritable(stream) } ?? false
-        if holds, self.phase.isRequestWhole { self.flushOrArm() } else { self.letEndpointGo() }
+        guard holds, self.phase.isRequestWhole else { return self.letEndpointGo() }
+        // The kernel may keep the last answer back for our end, which would otherwise wait for the endpoint.
+        self.client?.object.endAnswer(self.clientStream)
+        self.flushOrArm()
     }
 
     /// Both messages have ended as far as the endpoint is concerned.
