@@ -44,6 +44,8 @@ class Part:
     def ended(self):
         status = self.process.wait()
         with self.report, self.said:
+            # The child wrote through the same description: it stands at the end.
+            self.said.seek(0)
             sys.stderr.write(self.said.read().decode(errors="replace"))
             text = self.report.read()
         if not text:

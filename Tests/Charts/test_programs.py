@@ -172,7 +172,10 @@ class Programs(unittest.TestCase):
                 lines = said.decode().splitlines()
                 self.assertEqual(ran.returncode, 0, lines)
                 self.assertTrue(lines)
-                self.assertEqual([line for line in lines if len(line) > 60], [], command)
+                # Sentences are the terminal's to break.
+                rows = [line for line in lines if not line.startswith(("warning:", "nothing changed"))]
+                self.assertTrue(rows)
+                self.assertEqual([line for line in rows if len(line) > 60], [], command)
 
     def test_upstreams_that_are_down_leave_the_balancer_ready(self):
         objects = render("otv")

@@ -127,9 +127,13 @@ struct ClusterMigrationScenarios {
         let entries = try balancers[follower].json("/api/v1/journal?subject=move")["entries"] as? [[String: Any]] ?? []
         let advanced = try #require(entries.last { ($0["detail"] as? String)?.hasPrefix("advanced") == true })
         #expect(advanced["replica"] as? String == "r\(leader)")
-        let page = try balancers[follower].admin("/metrics").text
-        #expect(page.contains("balancer_migration_leader{migration=\"move\"} 0\n"))
-        #expect(page.contains("balancer_migration_evidence_age_seconds{migration=\"move\",replica=\"r\(leader)\"}"))
+        // The leader tells of the new run with its next look.
+        let age = "balancer_migration_evidence_age_seconds{migration=\"move\",replica=\"r\(leader)\"}"
+        #expect(
+            try eventually {
+                let page = try balancers[follower].admin("/metrics").text
+                return page.contains("balancer_migration_leader{migration=\"move\"} 0\n") && page.contains(age)
+            })
         #expect(
             try balancers[leader].admin("/metrics").text.contains("balancer_migration_leader{migration=\"move\"} 1\n"))
         // In the middle of the stage.
