@@ -171,9 +171,9 @@ class TheTree(unittest.TestCase):
             # The stand-in for the base is part of it; a toolchain in it would be a gigabyte more.
             self.assertLess(size, 400)
             program = os.path.join(IMAGES[package].tree, "opt/otv", IMAGES[package].command[0])
-            stripped = os.path.getsize(program) / 1e6
+            stripped = os.path.getsize(program) / 2**20
             packed = int(run("bash", "-c", f"tar -C '{IMAGES[package].tree}/opt/otv' -c . | gzip -6 | wc -c")) / 1e6
-            print(f"test-images: otv-{package}: program {stripped:.1f} MB, /opt/otv packed {packed:.1f} MB", flush=True)
+            print(f"test-images: otv-{package}: program {stripped:.1f} MiB, /opt/otv packed {packed:.1f} MB", flush=True)
             # More than that is Foundation's tables of languages (Sources/CFoundationStandIn).
             self.assertLess(stripped, 40)
             self.assertLess(packed, 25)
