@@ -291,13 +291,16 @@ final class WorkerCore {
         self.reportedHeld = self.buffers.lent
         let held = self.admission.addHeld(change)
         let excess = held - Int(clamping: self.plan.table.spec.limits.buffered)
-        let isWanted = excess > 0 && (change > 0 || self.isReliefDue)
         // A look at every connection costs; what it frees lasts a while. Where all stand still afterwards, the next look is due
         // by itself.
-        self.isReliefDue = isWanted && self.now < self.lastRelief + Self.reliefSpacing
-        guard isWanted, !self.isReliefDue else { return }
+        self.isReliefDue = excess > 0 && self.now < self.lastRelief + Self.reliefSpacing
+        guard excess > 0, !self.isReliefDue else { return }
         self.lastRelief = self.now
         self.relieve(excess)
+        // At once: otherwise the other workers would free as much again.
+        let freed = self.buffers.lent - self.reportedHeld
+        self.reportedHeld = self.buffers.lent
+        _ = self.admission.addHeld(freed)
     }
 
     /// Resets the connections that hold most and have moved least, until `excess` bytes are free.
