@@ -141,6 +141,23 @@ struct ShortcutTests {
         }
     }
 
+    /// What the codec refuses ends the connection: no kept answer goes before the refusal, and none comes after it.
+    @Test func nothingOvertakesARefusal() async throws {
+        try await RunningServer.run { server async throws in
+            try await server.connect().executeThenClose { inbound, outbound in
+                var reader = ResponseReader(inbound)
+                let known = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"
+                for _ in 0..<2 {
+                    try await outbound.write(ByteBuffer(string: known))
+                    #expect(try await reader.next()?.head.hasPrefix("HTTP/1.1 200 ") == true)
+                }
+                try await outbound.write(ByteBuffer(string: "FOO / HTTP/1.1\r\nHost: h\r\n\r\n" + known))
+                #expect(try await reader.next()?.head.hasPrefix("HTTP/1.1 400 ") == true)
+                #expect(try await reader.head() == nil)
+            }
+        }
+    }
+
     /// A request in as many reads as it has bytes, behind one that was answered at once, before one with a body.
     @Test func requestsInPieces() async throws {
         try await RunningServer.run { server async throws in

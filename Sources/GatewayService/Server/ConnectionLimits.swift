@@ -28,6 +28,8 @@ final class ConnectionState {
     var parts = 0
     /// Whether a head has been seen whose request has not come to its end.
     var isReading = false
+    /// The last request has come, or what is no HTTP: nothing that follows is answered, and nothing may overtake its answer.
+    var isEnding = false
 }
 
 @available(*, unavailable)

@@ -62,6 +62,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
             state.outstanding += 1
             if head.isLast {
                 isClosing = true
+                state.isEnding = true
                 // The only form that those behind know, and all that tells them of an old version.
                 head.headers.replaceOrAdd(name: "Connection", value: "close")
             }
@@ -99,7 +100,10 @@ final class ExchangeHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if error is HTTPParserError { isBroken = true }
+        if error is HTTPParserError {
+            isBroken = true
+            state.isEnding = true
+        }
         context.fireErrorCaught(error)
     }
 
@@ -147,6 +151,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
         isClosing = true
+        state.isEnding = true
         context.close(promise: nil)
     }
 

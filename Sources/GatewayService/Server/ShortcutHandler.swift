@@ -119,7 +119,8 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     /// Answers bytes that are, from the first to the last, those of a request that was answered in this second.
     private func answer(_ request: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
-        guard !isOff, !isWorking, state.outstanding == 0, !state.isReading, let socket, let answers, isClear(context),
+        guard !isOff, !isWorking, !state.isEnding, state.outstanding == 0, !state.isReading,
+            let socket, let answers, isClear(context),
             let response = answers.response(toKnown: request.readableBytesSpan, at: lastActivity)
         else { return false }
         hasShortcut = true
@@ -161,7 +162,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
             switch RequestPeek.look(buffer.readableBytesSpan, from: 0) {
             case .request(let length, let target, let isPlain, let accepted):
                 endHeadTimer()
-                if isPlain, state.outstanding == 0, !state.isReading,
+                if isPlain, !state.isEnding, state.outstanding == 0, !state.isReading,
                     let response = answers.response(
                         to: buffer.readableBytesSpan, length: length, target: target, accepting: accepted)
                 {
