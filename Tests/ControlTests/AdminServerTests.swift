@@ -282,7 +282,9 @@ import Traffic
         }
     }
 
-    @Test("When every connection has a request under way, a new one is told so at once, and ends; of these there are a few")
+    @Test(
+        "When every connection has a request under way, a new one is told so at once, and ends; of these there are a few"
+    )
     func allBusy() async throws {
         let rig = AdminRig()
         try await rig.load()

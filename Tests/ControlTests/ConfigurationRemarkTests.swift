@@ -15,7 +15,9 @@ import Traffic
         return ConfigurationRemarks.warnings(configuration).map(\.path)
     }
 
-    @Test("Fewer HTTP/2 connections than workers leave some without one", arguments: [EndpointProtocol.http2, .negotiated])
+    @Test(
+        "Fewer HTTP/2 connections than workers leave some without one",
+        arguments: [EndpointProtocol.http2, .negotiated])
     func connections(_ speaks: EndpointProtocol) {
         func paths(_ limit: UInt32, _ speaks: EndpointProtocol) -> [String] {
             var configuration = Sample.configuration()

@@ -54,7 +54,9 @@ import Testing
         peer.send(self.block(1, pieces: pieces, of: size) + self.answer(3, isEnd: true))
         #expect(peer.fault == nil)
         #expect(peer.written.filter { if case .reset = $0 { true } else { false } }.count == 1)
-        guard case .discard(let first, slot: 0)? = peer.steps.first else { return #expect(Bool(false), "\(peer.steps)") }
+        guard case .discard(let first, slot: 0)? = peer.steps.first else {
+            return #expect(Bool(false), "\(peer.steps)")
+        }
         #expect(!first.isWhole)
         let rest = peer.steps.dropFirst().dropLast()
         #expect(rest.allSatisfy { if case .discard(_, slot: nil) = $0 { true } else { false } })
@@ -291,7 +293,8 @@ import Testing
 
     /// A server's connection carries requests of many clients: what is too large is its own stream's matter.
     @Test(arguments: [
-        (Session.Role.client, 65_536, true), (.client, 65_537, false), (.server, 32_768, true), (.server, 32_769, false),
+        (Session.Role.client, 65_536, true), (.client, 65_537, false), (.server, 32_768, true),
+        (.server, 32_769, false),
     ])
     func blocksMayBeTwiceAsLargeFromServers(_ role: Session.Role, _ size: Int, _ isTaken: Bool) {
         var peer = Peer(role: role)

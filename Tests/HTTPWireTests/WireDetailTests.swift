@@ -173,7 +173,9 @@ import Testing
     @Test("Names are told apart in all of their bytes")
     func names() throws {
         // Each of these differs from a known name in its middle alone.
-        for name in ["x-original-forwarbed-for", "x-cluster-cliant-ip", "proxy-authentikation-info", "transfer-encobing"] {
+        for name in [
+            "x-original-forwarbed-for", "x-cluster-cliant-ip", "proxy-authentikation-info", "transfer-encobing",
+        ] {
             let lines = try Rewriting.request("GET / HTTP/1.1\r\nHost: h\r\n\(name): x\r\n\r\n")
             #expect(lines.contains("\(name): x"), "\(name)")
         }
@@ -188,7 +190,10 @@ import Testing
         #expect(try lines("HTTP/1.1 200 OK\r\n\(head)", to: .head, framing: .none) == ["Content-Length: 7"])
         #expect(try lines("HTTP/1.1 304 X\r\n\(head)", to: .get, framing: .none) == ["Content-Length: 7"])
         #expect(try lines("HTTP/1.1 200 OK\r\n\(head)", to: .get, framing: .length(7)) == ["Content-Length: 7"])
-        #expect(try lines("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", to: .get, framing: .length(9)) == ["Content-Length: 9"])
+        #expect(
+            try lines("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", to: .get, framing: .length(9)) == [
+                "Content-Length: 9"
+            ])
         #expect(try lines("HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n", to: .get, framing: .none).isEmpty)
         #expect(try lines("HTTP/1.1 200 OK\r\n\(head)", to: .get, framing: .chunked).isEmpty)
         #expect(try lines("HTTP/1.1 200 OK\r\n\(head)", to: .get, framing: .untilClose).isEmpty)

@@ -51,7 +51,8 @@ import Traffic
         }
     }
 
-    private static func start(_ status: Int, target: String = "/", method: String = "GET", host: String = "h") -> String {
+    private static func start(_ status: Int, target: String = "/", method: String = "GET", host: String = "h") -> String
+    {
         "{T,I,\"client\":\"127.0.0.1\",\"status\":\(status),\"method\":\"\(method)\",\"target\":\"\(target)\","
             + "\"host\":\"\(host)\",\"protocol\":\"fake\","
     }

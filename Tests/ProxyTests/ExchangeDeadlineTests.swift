@@ -82,7 +82,9 @@ import Traffic
         #expect(state.waiting.isEmpty)
     }
 
-    @Test("An answer's head has timeouts.responseHeader from the request's last byte, and the endpoint is looked at before")
+    @Test(
+        "An answer's head has timeouts.responseHeader from the request's last byte, and the endpoint is looked at before"
+    )
     func head() throws {
         let stage = try self.stage()
         defer { stage.core.dismantle() }
@@ -191,7 +193,8 @@ import Traffic
         #expect(endpoint.state == .closed)
     }
 
-    @Test("The rest of a request behind its answer has timeouts.requestBodyIdle, and then is thrown away without a word")
+    @Test(
+        "The rest of a request behind its answer has timeouts.requestBodyIdle, and then is thrown away without a word")
     func rest() throws {
         let stage = try self.stage()
         defer { stage.core.dismantle() }

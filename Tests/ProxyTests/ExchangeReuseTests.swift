@@ -10,7 +10,8 @@ import Traffic
     /// Set anew by `begin`, or when an attempt opens, before anything reads them; or given back at the end of each use.
     private static let begun: Set<String> = [
         "core", "client", "clientStream", "endpoint", "endpointStream", "plan", "route", "method", "kept",
-        "clientAddress", "requestID", "held", "heldTrailers", "placement", "upstream", "seat", "pool", "queue", "queuePlace",
+        "clientAddress", "requestID", "held", "heldTrailers", "placement", "upstream", "seat", "pool", "queue",
+        "queuePlace",
         "wantsConnection", "claimedUser", "coder", "tap", "trace", "began", "sentAt", "deadline", "bodyDeadline",
         "bodyBegan",
     ]

@@ -109,7 +109,8 @@ import Traffic
         try chunked.answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "hello")
         chunked.finishAnswer("!")
         let plain = chunked.heard()
-        #expect(!plain.contains("chunked") && plain.contains("Connection: close\r\n") && plain.hasSuffix("\r\n\r\nhello!"))
+        #expect(
+            !plain.contains("chunked") && plain.contains("Connection: close\r\n") && plain.hasSuffix("\r\n\r\nhello!"))
         #expect(chunked.isEnding)
     }
 
@@ -151,7 +152,9 @@ import Traffic
         let rig = try Rig { $0.routes[0].action = .respond(status: 404) }
         defer { rig.stage.core.dismantle() }
         try rig.say(String(repeating: Self.get, count: count))
-        func answers() -> Int { rig.heard().split(separator: "HTTP/1.1 404", omittingEmptySubsequences: false).count - 1 }
+        func answers() -> Int {
+            rig.heard().split(separator: "HTTP/1.1 404", omittingEmptySubsequences: false).count - 1
+        }
         #expect(answers() == min(8, count) && rig.client.isRunnable == (count > 8))
         if count > 8 {
             rig.client.isRunnable = false
@@ -197,7 +200,9 @@ import Traffic
             try rig.say(text + Self.get)
             let heard = rig.heard()
             #expect(heard.hasPrefix("HTTP/1.1 \(status) ") && heard.contains("Connection: close\r\n"))
-            #expect(heard.split(separator: "HTTP/1.1 ", omittingEmptySubsequences: false).count == 2, "nothing behind it is a request")
+            #expect(
+                heard.split(separator: "HTTP/1.1 ", omittingEmptySubsequences: false).count == 2,
+                "nothing behind it is a request")
             #expect(rig.stage.core.snapshot(names: rig.stage.counters.names).rejected == [status: 1])
             #expect(rig.isEnding && rig.client.inbound.isEmpty)
         }

@@ -16,7 +16,8 @@ import Traffic
         /// Kept open.
         var clients: [RawConnection] = []
 
-        init(_ listener: (inout ListenerSpec) -> Void = { _ in }, _ change: (inout TableSpec) -> Void = { _ in }) throws {
+        init(_ listener: (inout ListenerSpec) -> Void = { _ in }, _ change: (inout TableSpec) -> Void = { _ in }) throws
+        {
             self.stage = try ExchangeStage(change)
             let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 0)
             let socket = try Socket.listen(on: address)

@@ -122,7 +122,9 @@ import Traffic
 
     @Test(
         "A route leads to its watched member alone if no other has a weight",
-        arguments: [(0, [1, 0], true), (1, [1, 0], false), (0, [1, 1], false), (1, [0, 1], true), (0, [0, 0], true)]
+        arguments: [
+            (0, [1, 0], true), (1, [1, 0], false), (0, [1, 1], false), (1, [0, 1], true), (0, [0, 0], true),
+        ]
             as [(Int, [UInt32], Bool)])
     func watched(member: Int, weights: [UInt32], isOnly: Bool) {
         let (plan, route) = self.route {
@@ -253,7 +255,9 @@ import Traffic
 
     @Test(
         "Of the requests without a word on tracing the share is chosen that the file says",
-        arguments: [(0.0, false, false, false), (0.5, true, false, false), (1.0, true, true, true), (2, true, true, true)])
+        arguments: [
+            (0.0, false, false, false), (0.5, true, false, false), (1.0, true, true, true), (2, true, true, true),
+        ])
     func sample(share: Double, low: Bool, middle: Bool, high: Bool) {
         var spec = TracingSpec(endpoint: "http://h:1")
         spec.sample = share

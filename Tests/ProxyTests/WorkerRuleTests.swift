@@ -73,7 +73,9 @@ import Traffic
         #expect(stage.core.counts.connectionsRelieved == 1)
     }
 
-    @Test("What comes to be over limits.buffered within moments of a look is looked at again, though nothing more happens")
+    @Test(
+        "What comes to be over limits.buffered within moments of a look is looked at again, though nothing more happens"
+    )
     func lookAgain() throws {
         let stage = try Stage(buffered: 700 << 10)
         defer { stage.core.dismantle() }

@@ -190,7 +190,8 @@ struct ClusterMigrationScenarios {
         let leader = try #require(try ClusterRig.leaders(balancers).first)
         #expect(try Self.act(balancers[leader], "start").status == 200)
         try rig.etcd.programs[0].pause()
-        #expect(try eventually { try balancers.allSatisfy { try ClusterRig.cluster($0)["reachable"] as? Bool == false } })
+        #expect(
+            try eventually { try balancers.allSatisfy { try ClusterRig.cluster($0)["reachable"] as? Bool == false } })
         let load = Self.load([balancers[leader]])[0]
         defer { load.stop() }
         // As many as the gates want, and more; and some looks.

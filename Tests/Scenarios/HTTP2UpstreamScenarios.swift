@@ -273,7 +273,8 @@ import Testing
             guard size > 0 else { return connection.answer(stream, body: Array(path.utf8)) }
             let line = String(repeating: "v", count: size < 1_000 ? 1 : 1_000)
             connection.longHeaders(
-                stream, [(":status", "200")] + (0..<max(size / 1_000, 1)).map { ("x-\($0)", line) }
+                stream,
+                [(":status", "200")] + (0..<max(size / 1_000, 1)).map { ("x-\($0)", line) }
                     + (0..<(size < 1_000 ? 4_000 : 0)).map { ("y-\($0)", line) })
         }
         let balancer = try BalancerProcess(before: upstream, keys: "\"passive\": {\"enabled\": false}")
@@ -302,7 +303,8 @@ import Testing
             #expect(answer.status == "504", "\(answer)")
         }
         #expect(upstream.connections == 1)
-        let line = "balancer_endpoint_connect_failures_total{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"} 1"
+        let line =
+            "balancer_endpoint_connect_failures_total{upstream=\"core\",endpoint=\"127.0.0.1:\(upstream.port)\"} 1"
         #expect(try balancer.admin("/metrics").text.contains(line + "\n"))
         #expect(try eventually { try balancer.outstanding() == 0 })
     }

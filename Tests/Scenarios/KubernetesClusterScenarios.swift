@@ -123,7 +123,9 @@ struct KubernetesClusterScenarios {
             try eventually { (try ClusterRig.cluster(rest[0])["reason"] as? String)?.contains("Unauthorized") == true })
     }
 
-    @Test("A plan is one for all: any replica starts it and takes it back, each tells what it counted, in a Lease of its own")
+    @Test(
+        "A plan is one for all: any replica starts it and takes it back, each tells what it counted, in a Lease of its own"
+    )
     func plan() throws {
         let api = try API()
         let rig = try ClusterRig(

@@ -240,7 +240,9 @@ import Testing
         return try self.spans(collector)
     }
 
-    @Test("Over HTTP/2 the upstream's stream hangs below its attempt; gRPC's statuses are told, and the server's are errors")
+    @Test(
+        "Over HTTP/2 the upstream's stream hangs below its attempt; gRPC's statuses are told, and the server's are errors"
+    )
     func http2() throws {
         let upstream = try HTTP2Upstream { event, connection in
             guard case .ended(let stream) = event, let request = connection.requests[stream] else { return }

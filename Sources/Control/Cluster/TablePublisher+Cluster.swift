@@ -203,7 +203,9 @@ extension TablePublisher {
             let rows = try? await store.read({ file throws(LedgerFailure) in try file.unsettledAlone() })
         else { return }
         for entry in rows.compactMap(LedgerRows.entry) {
-            guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights else { continue }
+            guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights else {
+                continue
+            }
             let route = entry.subject
             // Of several in a row the first tells what the others have.
             let base =

@@ -48,7 +48,8 @@ extension MigrationEngine {
         }
         let body = MigrationChangeBody(
             dryRun: dryRun, changed: outcome.changed, steps: outcome.words, warnings: outcome.warnings,
-            migration: await self.body(of: outcome.standing, view.table), forecast: forecast, replicas: outcome.replicas)
+            migration: await self.body(of: outcome.standing, view.table), forecast: forecast, replicas: outcome.replicas
+        )
         return (body: body, etag: outcome.etag)
     }
 

@@ -45,7 +45,8 @@ package struct PlanRecord: Sendable, Equatable, Codable {
     package var baseline: StageBaseline?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case name, fingerprint, phase, stage, epoch, share, held, patienceFrom, pause, objection, responsible, approvedBy,
+        case name, fingerprint, phase, stage, epoch, share, held, patienceFrom, pause, objection, responsible,
+            approvedBy,
             retreat, hasRetreated, wouldHaveRetreated, since, stageSince, fullSince, baseline
     }
 }

@@ -36,7 +36,8 @@ extension RoutingState {
             next.state.held = max(before.held, next.state.held)
             if before.phase == next.state.phase { next.state.ticked = before.ticked }
             if let since = before.retreatedAt, next.state.retreatedAt != nil { next.state.retreatedAt = since }
-            if let way = before.retreat, let known = next.state.retreat, (way.from, way.aim) == (known.from, known.aim) {
+            if let way = before.retreat, let known = next.state.retreat, (way.from, way.aim) == (known.from, known.aim)
+            {
                 next.state.retreat?.began = way.began
                 next.state.retreat?.alerted = way.alerted
                 next.state.retreat?.blockedSince = way.blockedSince

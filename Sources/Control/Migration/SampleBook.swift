@@ -52,17 +52,21 @@ struct SampleBook: Sendable {
                 return silent > Self.silence
                     ? "\(name) has told nothing of what it counted for \(silent / 1_000) s: it is left out" : nil
             }
-            if latest.sample.fingerprint != fingerprint { return "\(name) has another plan: what it counts is left out" }
+            if latest.sample.fingerprint != fingerprint {
+                return "\(name) has another plan: what it counts is left out"
+            }
             let age = now - min(now, latest.heard)
             return age > Self.silence
-                ? "\(name) has told nothing of what it counted for \(age / 1_000) s: what it counts since is left out" : nil
+                ? "\(name) has told nothing of what it counted for \(age / 1_000) s: what it counts since is left out"
+                : nil
         }
     }
 
     /// Milliseconds since a replica told of what it counted, by its name.
     func ages(at now: UInt64) -> [String: UInt64] {
         Dictionary(
-            self.entries.values.map { ($0.sample.replica, now - min(now, $0.heard)) }, uniquingKeysWith: { min($0, $1) })
+            self.entries.values.map { ($0.sample.replica, now - min(now, $0.heard)) }, uniquingKeysWith: { min($0, $1) }
+        )
     }
 
     /// How long the stage was held, by the latest who led.

@@ -118,7 +118,9 @@ import Traffic
         if case .unreachable = error { true } else { false }
     }
 
-    @Test("A third of the evidence on each of three is enough for all, and each step is taken once, told in every journal")
+    @Test(
+        "A third of the evidence on each of three is enough for all, and each step is taken once, told in every journal"
+    )
     func sums() async throws {
         try await Self.with { planners, _ in
             let leader = try #require(await Self.leader(planners))
@@ -178,7 +180,9 @@ import Traffic
         }
     }
 
-    @Test("Cut off, nobody goes on; one that sees the new side fail goes back alone, and all go back when they hear of it")
+    @Test(
+        "Cut off, nobody goes on; one that sees the new side fail goes back alone, and all go back when they hear of it"
+    )
     func cutOff() async throws {
         try await Self.with(["a", "b"], lease: 600) { planners, cluster in
             let first = try #require(await Self.leader(planners))

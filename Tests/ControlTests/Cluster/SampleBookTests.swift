@@ -28,9 +28,11 @@ import Traffic
     @Test("Three replicas are one with all the traffic: the worked example of the contract, to the digit")
     func asOne() throws {
         var book = SampleBook()
-        for (name, new) in [("a", (bad: 8, of: 700)), ("b", (bad: 9, of: 650)), ("c", (bad: 5, of: 650))] as [(
-            String, (bad: UInt64, of: UInt64)
-        )] {
+        for (name, new) in [("a", (bad: 8, of: 700)), ("b", (bad: 9, of: 650)), ("c", (bad: 5, of: 650))]
+            as [(
+                String, (bad: UInt64, of: UInt64)
+            )]
+        {
             book.heard(Self.sample(name, new: new, old: name == "a" ? (38, 38_000) : (0, 0)), at: 1)
         }
         let sums = try #require(Self.sums(book))

@@ -14,7 +14,8 @@ import Testing
 
     /// Ticks until the body has ended; the rig's own clock stands. Whoever does not get to read within eight ticks is cut.
     private static func ticking<Value: Sendable>(
-        _ rig: AdminRig, limits: AdminLimits = AdminLimits(), milliseconds: Int = 2, _ body: @escaping @Sendable (UInt16) throws -> Value
+        _ rig: AdminRig, limits: AdminLimits = AdminLimits(), milliseconds: Int = 2,
+        _ body: @escaping @Sendable (UInt16) throws -> Value
     ) async throws -> Value {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

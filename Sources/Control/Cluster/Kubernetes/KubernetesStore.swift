@@ -336,7 +336,9 @@ package actor KubernetesStore: ClusterStore {
 
     private static func key(_ text: Substring) -> (migration: String, epoch: UInt64, instance: String)? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count >= 3, let instance = parts.last, let epoch = UInt64(parts[parts.count - 2]) else { return nil }
+        guard parts.count >= 3, let instance = parts.last, let epoch = UInt64(parts[parts.count - 2]) else {
+            return nil
+        }
         return (parts.dropLast(2).joined(separator: "."), epoch, String(instance))
     }
 
