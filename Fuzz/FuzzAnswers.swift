@@ -126,11 +126,8 @@ private final class Carrier {
     }
 
     private func skip(_ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while try self.tables.inflater.next(&rest, isLast: isLast) != nil {}
-        }
+        var fields = BlockFields(block, in: bytes)
+        while try fields.next(&self.tables.inflater) != nil {}
     }
 
     private func takeHead(_ slot: Int, _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
@@ -138,13 +135,9 @@ private final class Carrier {
             byteCount: AnswerFields.room(limit: Self.limits.bytes), alignment: 8)
         defer { room.deallocate() }
         var fields = AnswerFields(room, limits: Self.limits)
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                fields.add(field.name, field.value)
-                guard fields.size <= self.session.passedOverLimit else { throw ConnectionFault(.fields) }
-            }
+        var decoded = BlockFields(block, in: bytes)
+        while let field = try decoded.next(&self.tables.inflater, upTo: self.session.passedOverLimit) {
+            fields.add(field.name, field.value)
         }
         guard case .head(let count) = fields.finish() else { return try self.end(slot) }
         let head = Array(room[0..<count])

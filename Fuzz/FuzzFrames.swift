@@ -104,11 +104,8 @@ private final class Carrier {
     }
 
     private func skip(_ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while try self.tables.inflater.next(&rest, isLast: isLast) != nil {}
-        }
+        var fields = BlockFields(block, in: bytes)
+        while try fields.next(&self.tables.inflater) != nil {}
     }
 
     private func open(_ slot: Int, _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
@@ -116,12 +113,9 @@ private final class Carrier {
             byteCount: RequestFields.room(limit: Self.limits.bytes), alignment: 8)
         defer { room.deallocate() }
         var fields = RequestFields(room, limits: Self.limits)
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
-            }
+        var decoded = BlockFields(block, in: bytes)
+        while let field = try decoded.next(&self.tables.inflater) {
+            guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
         }
         guard case .head(let count) = fields.finish(isEnd: block.isEnd) else {
             try self.write { session, out throws(ConnectionFault) in

@@ -47,3 +47,39 @@ package struct FieldInflater: ~Copyable {
         }
     }
 }
+
+/// The fields of a block, or of a part of one, whichever frames it lies in. To be read to its end whatever is wanted of it: the table
+/// of the connection changes with every field (RFC 7541 2.2).
+package struct BlockFields {
+    private var pieces: BlockPieces
+    private var piece: UnsafeRawBufferPointer?
+    private var isLast = false
+    /// Bytes of what has been decoded, as RFC 9113 6.5.2 counts them.
+    package private(set) var size = 0
+    package private(set) var count = 0
+
+    /// `bytes`: what the reader was given.
+    package init(_ block: HeaderBlock, in bytes: UnsafeRawBufferPointer) {
+        self.pieces = BlockPieces(block, in: bytes)
+    }
+
+    /// The next one; nil: that was all. Throws where they come to more than `limit`: a few bytes can stand for many.
+    package mutating func next(
+        _ inflater: inout FieldInflater, upTo limit: Int = .max
+    ) throws(ConnectionFault) -> DecodedField? {
+        while true {
+            if var rest = self.piece {
+                if let field = try inflater.next(&rest, isLast: self.isLast) {
+                    self.piece = rest
+                    self.size += field.name.count + field.value.count + 32
+                    self.count += 1
+                    guard self.size <= limit else { throw ConnectionFault(.fields) }
+                    return field
+                }
+                self.piece = nil
+            }
+            guard let (piece, isLast) = self.pieces.next() else { return nil }
+            (self.piece, self.isLast) = (piece, isLast)
+        }
+    }
+}

@@ -19,13 +19,7 @@ enum AccessRecord {
         writer.append("\",\"status\":")
         writer.append(decimal: UInt64(exchange.status))
         let kept = exchange.kept.bytes.bindMemory(to: UInt8.self)
-        let span = kept.span
-        writer.append(",\"method\":\"")
-        Self.escape(span, head.methodRange, limit: 32, into: &writer)
-        writer.append("\",\"target\":\"")
-        Self.escape(span, head.target, limit: 2_048, into: &writer)
-        writer.append("\",\"host\":\"")
-        Self.escape(span, head.host, limit: 256, into: &writer)
+        Self.write(head, of: kept.span, into: &writer)
         writer.append("\",\"protocol\":\"")
         writer.append(client.protocolName(exchange.clientStream))
         if let tls = client.tls { Self.write(tls, into: &writer) }
@@ -135,6 +129,16 @@ enum AccessRecord {
         peer.write(into: &writer)
     }
 
+    /// What was asked for, but for the quotes of its last value.
+    private static func write(_ head: RequestHead, of span: borrowing Span<UInt8>, into writer: inout ByteWriter) {
+        writer.append(",\"method\":\"")
+        Self.escape(span, head.methodRange, limit: 32, into: &writer)
+        writer.append("\",\"target\":\"")
+        Self.escape(span, head.target, limit: 2_048, into: &writer)
+        writer.append("\",\"host\":\"")
+        Self.escape(span, head.host, limit: 256, into: &writer)
+    }
+
     /// A copy that was sent. `status` is 0 where no answer came, and `reason` why; on the mirror's thread.
     static func write(
         _ job: MirrorJob, to endpoint: SocketAddress, status: UInt16, answerBytes: UInt64, microseconds: UInt64,
@@ -147,13 +151,7 @@ enum AccessRecord {
         writer.append("\",\"mirror\":true,\"status\":")
         writer.append(decimal: UInt64(status))
         let bytes = request.head.bytes
-        let span = bytes.span
-        writer.append(",\"method\":\"")
-        Self.escape(span, head.methodRange, limit: 32, into: &writer)
-        writer.append("\",\"target\":\"")
-        Self.escape(span, head.target, limit: 2_048, into: &writer)
-        writer.append("\",\"host\":\"")
-        Self.escape(span, head.host, limit: 256, into: &writer)
+        Self.write(head, of: bytes.span, into: &writer)
         writer.append("\",\"requestBytes\":")
         writer.append(decimal: UInt64(request.body.count))
         writer.append(",\"responseBytes\":")

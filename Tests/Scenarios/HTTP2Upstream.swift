@@ -302,13 +302,10 @@ final class HTTP2Upstream: Sendable {
             _ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer
         ) -> [(name: String, value: String)] {
             var fields: [(name: String, value: String)] = []
-            var pieces = BlockPieces(block, in: bytes)
-            while let (piece, isLast) = pieces.next() {
-                var rest = piece
-                while let field = try? self.inflater.next(&rest, isLast: isLast) {
-                    fields.append(
-                        (String(decoding: field.name, as: UTF8.self), String(decoding: field.value, as: UTF8.self)))
-                }
+            var decoded = BlockFields(block, in: bytes)
+            while let field = try? decoded.next(&self.inflater) {
+                fields.append(
+                    (String(decoding: field.name, as: UTF8.self), String(decoding: field.value, as: UTF8.self)))
             }
             return fields
         }

@@ -20,6 +20,8 @@ enum HTTP2Probe {
     private static let stream: UInt32 = 1
     /// Bytes of a field block that are taken.
     private static let blockLimit = 32_768
+    /// What the fields of one block may come to.
+    private static let fieldLimit = 4 * blockLimit
 
     // MARK: the request
 
@@ -117,15 +119,12 @@ enum HTTP2Probe {
     ) throws(ConnectionFault) {
         switch frame {
         case .headers(let block):
-            var pieces = BlockPieces(block, in: bytes)
+            var fields = BlockFields(block, in: bytes)
             var status: UInt16?
-            while let (piece, isLast) = pieces.next() {
-                var rest = piece
-                while let field = try inflater.next(&rest, isLast: isLast) {
-                    let name = String(decoding: field.name, as: UTF8.self)
-                    if name == ":status" { status = UInt16(String(decoding: field.value, as: UTF8.self)) }
-                    if name == "grpc-status" { answer.grpcStatus = String(decoding: field.value, as: UTF8.self) }
-                }
+            while let field = try fields.next(&inflater, upTo: Self.fieldLimit) {
+                let name = String(decoding: field.name, as: UTF8.self)
+                if name == ":status" { status = UInt16(String(decoding: field.value, as: UTF8.self)) }
+                if name == "grpc-status" { answer.grpcStatus = String(decoding: field.value, as: UTF8.self) }
             }
             if let status, status >= 200, answer.status == 0 { answer.status = status }
             if block.isEnd { answer.isEnded = true }

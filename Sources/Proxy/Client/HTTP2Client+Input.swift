@@ -28,12 +28,9 @@ extension HTTP2Client {
         let limits = self.core.headLimits
         let room = self.core.http2.request
         var fields = RequestFields(room, limits: limits, allowsProtocol: self.opensWebSockets)
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
-            }
+        var decoded = BlockFields(block, in: bytes)
+        while let field = try decoded.next(&self.tables.inflater) {
+            guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
         }
         self.session.decoded(fields.size)
         if fields.isWebSocket {

@@ -86,15 +86,11 @@ extension HTTP2Endpoint {
             ?? HeadLimits(requestLine: 8_192, bytes: self.session.blockLimit, count: 200)
         let webSocketAnswer = self.streams[slot].webSocketAnswer
         var fields = AnswerFields(room, limits: limits, webSocketAnswer: webSocketAnswer)
-        var pieces = BlockPieces(block, in: UnsafeRawBufferPointer(bytes))
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                fields.add(field.name, field.value)
-                guard fields.size <= self.session.passedOverLimit else { throw ConnectionFault(.fields) }
-            }
+        var decoded = BlockFields(block, in: UnsafeRawBufferPointer(bytes))
+        while let field = try decoded.next(&self.tables.inflater, upTo: self.session.passedOverLimit) {
+            fields.add(field.name, field.value)
         }
-        self.session.decoded(fields.size)
+        self.session.decoded(decoded.size)
         guard let exchange = self.streams[slot].exchange else { return 0 }
         guard case .head(let count) = fields.finish() else {
             self.broke(slot)

@@ -25,17 +25,10 @@ extension HTTP2Carrier {
         let limit = exchange.with { $0.chunkLimits.trailers }
         let frames = self.core.memory.frames
         var fields = TrailerFields(frames: frames, limit: limit)
-        var pieces = BlockPieces(block, in: bytes)
-        var size = 0
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                size += field.name.count + field.value.count + 32
-                let isTaken = fields.add(field.name, field.value, rules: rules)
-                guard isTaken || self.session.role == .client, size <= self.session.passedOverLimit else {
-                    throw ConnectionFault(.fields)
-                }
-            }
+        var decoded = BlockFields(block, in: bytes)
+        while let field = try decoded.next(&self.tables.inflater, upTo: self.session.passedOverLimit) {
+            let isTaken = fields.add(field.name, field.value, rules: rules)
+            guard isTaken || self.session.role == .client else { throw ConnectionFault(.fields) }
         }
         guard let count = fields.finish() else { return try self.trailersBroke(slot) }
         self.session.decoded(fields.bytes)

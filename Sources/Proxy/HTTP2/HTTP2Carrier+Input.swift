@@ -140,22 +140,15 @@ extension HTTP2Carrier {
 
     /// Decodes a block of which nothing is wanted: the table of the connection changes with it.
     func skip(_ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
-        var pieces = BlockPieces(block, in: bytes)
-        var count = 0
-        var size = 0
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                count += 1
-                size += field.name.count + field.value.count + 32
-                // Of a server's it is the bytes alone: what it sends is not wanted, but is no attack.
-                guard self.session.role == .client || count <= 10 * self.core.headLimits.count,
-                    size <= self.session.passedOverLimit
-                else { throw ConnectionFault(.fields) }
+        var fields = BlockFields(block, in: bytes)
+        while try fields.next(&self.tables.inflater, upTo: self.session.passedOverLimit) != nil {
+            // Of an endpoint the bytes alone are bounded: it has been asked for what it sends.
+            guard self.session.role == .client || fields.count <= 10 * self.core.headLimits.count else {
+                throw ConnectionFault(.fields)
             }
         }
-        // Waste, of a client's; a server has been asked for it.
-        if self.session.role == .client { self.session.decoded(size) }
+        // Requests that nobody serves are their client's waste, which its floods count.
+        if self.session.role == .client { self.session.decoded(fields.size) }
     }
 }
 

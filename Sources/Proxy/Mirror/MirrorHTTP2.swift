@@ -181,15 +181,11 @@ final class MirrorHTTP2 {
         let limits = request.route.responseHeadLimits
         let room = self.core.http2.request
         var fields = AnswerFields(room, limits: limits)
-        var pieces = BlockPieces(block, in: bytes)
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                fields.add(field.name, field.value)
-                guard fields.size <= self.session.passedOverLimit else { throw ConnectionFault(.fields) }
-            }
+        var decoded = BlockFields(block, in: bytes)
+        while let field = try decoded.next(&self.tables.inflater, upTo: self.session.passedOverLimit) {
+            fields.add(field.name, field.value)
         }
-        self.session.decoded(fields.size)
+        self.session.decoded(decoded.size)
         guard case .head(let count) = fields.finish() else { return .lost(.decode) }
         let source = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[0..<count])
         let parsed = try? HeadParser.response(
@@ -211,15 +207,8 @@ final class MirrorHTTP2 {
 
     /// A block of which nothing is wanted: the table of the connection changes with it.
     private func skip(_ block: HeaderBlock, _ bytes: UnsafeRawBufferPointer) throws(ConnectionFault) {
-        var pieces = BlockPieces(block, in: bytes)
-        var size = 0
-        while let (piece, isLast) = pieces.next() {
-            var rest = piece
-            while let field = try self.tables.inflater.next(&rest, isLast: isLast) {
-                size += field.name.count + field.value.count + 32
-                guard size <= 4 * self.session.blockLimit else { throw ConnectionFault(.fields) }
-            }
-        }
+        var fields = BlockFields(block, in: bytes)
+        while try fields.next(&self.tables.inflater, upTo: self.session.passedOverLimit) != nil {}
     }
 
     /// The copy is done with. True: both messages have ended, and another may follow.
