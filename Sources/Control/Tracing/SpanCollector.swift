@@ -40,7 +40,7 @@ actor SpanCollector {
             return Self.reply(to: answer.status.code, answer.body)
         } catch {
             // The file may have been replaced since it was read.
-            if spec.caFile != nil { self.forgetClient() }
+            if spec.caFile != nil, self.client === client { self.forgetClient() }
             // The errors' own words are short, and hold nothing of the URL.
             return .unavailable("\(error)")
         }

@@ -19,9 +19,9 @@ struct AdminChannel: ServerChildChannel, HTTPChannelHandler {
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let reserve = self.reserve
-        let isAdmitted = self.connections.admit(
-            channel, limit: self.limits.connections, released: { reserve.refill() })
-        let isAnswered = isAdmitted || self.connections.admitRefusal(channel)
+        let released: @Sendable () -> Void = { reserve.refill() }
+        let isAdmitted = self.connections.admit(channel, limit: self.limits.connections, released: released)
+        let isAnswered = isAdmitted || self.connections.admitRefusal(channel, released: released)
         if !isAnswered {
             // Behind the set-up, not as a failure of it: the listener would take that for its own end.
             channel.eventLoop.execute { channel.close(promise: nil) }

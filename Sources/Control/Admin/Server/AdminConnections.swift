@@ -76,16 +76,19 @@ package final class AdminConnections: Sendable {
         return true
     }
 
-    /// Counts in, until it closes, a connection that is refused with an answer. False: there are too many of these, and it must be
-    /// closed without one.
-    func admitRefusal(_ channel: any Channel) -> Bool {
+    /// Counts in, until it closes, a connection that is refused with an answer; `released` is called when it has closed. False: there
+    /// are too many of these, and it must be closed without one.
+    func admitRefusal(_ channel: any Channel, released: @escaping @Sendable () -> Void) -> Bool {
         let isAdmitted = self.state.withLock { state -> Bool in
             guard state.ending < Self.refusals else { return false }
             state.ending += 1
             return true
         }
         guard isAdmitted else { return false }
-        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.ending -= 1 } }
+        channel.closeFuture.whenComplete { _ in
+            self.state.withLock { $0.ending -= 1 }
+            released()
+        }
         return true
     }
 
