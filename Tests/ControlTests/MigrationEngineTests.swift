@@ -377,7 +377,8 @@ import Traffic
         await #expect(throws: ChangeRefused.owned(migration: "move")) {
             _ = try await rig.bench.setWeights(["core": 1, "gateway": 1])
         }
-        _ = try await rig.bench.setWeights(["core": 99, "gateway": 1])
+        let lowered = try await rig.bench.setWeights(["core": 99, "gateway": 1])
+        #expect(lowered.warnings.contains { $0.hasPrefix("migration move: ") }, "\(lowered.warnings)")
         #expect(await rig.standing?.state.share == 10_000)
         #expect(await rig.standing?.state.pause == .weightsByHand)
         #expect(await rig.weights == ["core": 99, "gateway": 1])

@@ -171,7 +171,9 @@ import Testing
     @Test("Refusals: which status, and what to do about it")
     func refusals() {
         let conflicts: [(PlanRefusal, String)] = [
-            (.state(.waiting), "it is waiting, and does not take this there"),
+            (.state(.waiting), "it is waiting, and takes there: pause, approve, advance, retreat, stop"),
+            (.state(.paused), "it is paused, and takes there: pause, resume, retreat, stop"),
+            (.state(.complete), "it is complete, and takes there: nothing"),
             (.moved, "it has taken another step meanwhile: look at it again, then ask again"),
             (.guarded("G"), "the guard objects: G; if it is meant, ask with \"force\": true and a reason"),
             (

@@ -152,8 +152,15 @@ struct AdminClient: Sendable {
             Output.error("balancer: refused (\(status))")
             return
         }
-        Output.error("balancer: refused (\(status)): \(body.error)".visible)
+        Output.error("balancer: refused (\(status)): \(Self.asOptions(body.error))".visible)
         for problem in body.problems { Output.error("  \(problem)".visible) }
+    }
+
+    /// What the API says of members of a document is said of options here.
+    static func asOptions(_ text: String) -> String {
+        text.replacing("\"force\": true and a reason", with: "--force --reason WHY")
+            .replacing("\"force\": true", with: "--force")
+            .replacing("\"local\": true", with: "--local")
     }
 
     /// A name as one segment of a path.

@@ -2,9 +2,7 @@ import Hummingbird
 import Migration
 
 /// What an operator may say to a plan.
-package enum PlanVerb: String, Sendable, CaseIterable {
-    case start, pause, resume, approve, advance, retreat, stop
-
+extension PlanVerb {
     /// Keys of its document beside `reason`.
     var keys: [String] {
         switch self {

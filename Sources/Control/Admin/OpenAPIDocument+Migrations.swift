@@ -1,3 +1,5 @@
+import Migration
+
 /// Plans.
 extension OpenAPIDocument {
     private static let name = """

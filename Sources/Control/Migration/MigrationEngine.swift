@@ -95,10 +95,20 @@ package actor MigrationEngine {
             }
         }
         for name in self.readings.keys where view.state.plans[name] == nil {
-            self.readings[name] = nil
+            self.forget(name)
             await self.peers?.forget(name)
         }
         await self.save()
+    }
+
+    /// All that is kept of a plan by its name.
+    private func forget(_ name: String) {
+        self.readings[name] = nil
+        self.unavailableSince[name] = nil
+        self.slowSpells[name] = nil
+        self.needsSeen[name] = nil
+        self.neededSeen[name] = nil
+        self.peaks[name] = nil
     }
 
     /// Whoever comes to lead has not held the time before, and goes on where the one before has come to.

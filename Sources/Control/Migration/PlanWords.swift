@@ -125,7 +125,9 @@ enum PlanWords {
     static func refusal(_ refusal: PlanRefusal, _ migration: String) -> AdminFailure {
         let conflict = { (text: String) in AdminFailure(status: .conflict, "migration \(migration): \(text)") }
         switch refusal {
-        case .state(let phase): return conflict("it is \(phase.rawValue), and does not take this there")
+        case .state(let phase):
+            let taken = PlanVerb.allCases.filter(phase.takes).map(\.rawValue).joined(separator: ", ")
+            return conflict("it is \(phase.rawValue), and takes there: \(taken.isEmpty ? "nothing" : taken)")
         case .moved: return conflict("it has taken another step meanwhile: look at it again, then ask again")
         case .guarded(let objection):
             return conflict(

@@ -154,6 +154,7 @@ package actor TablePublisher {
                 route: change.route, generation: self.state.generation, etag: self.state.tag, dryRun: change.dryRun,
                 changed: reweighting.after != reweighting.before, before: before, after: after,
                 warnings: WeightChange.warnings(before: before, after: after, failover: reweighting.failover)
+                    + transition.notes.filter { $0.what == .migration }.map { "migration \($0.subject): \($0.detail)" }
                     + (change.dryRun ? [] : objections.map { "the guard objected: \($0.problem.message)" })
                     + self.ledgerWarnings,
                 loads: self.loads(route: change.route, from: before, to: after, window),

@@ -239,7 +239,7 @@ package struct PlanMachine: Sendable {
     private func start(
         _ state: PlanState, _ facts: PlanFacts, stage: Int?, by who: String, force: Bool, reason: String
     ) throws(PlanRefusal) -> Step {
-        guard [.ready, .stopped, .retreated].contains(state.phase) else { throw .state(state.phase) }
+        guard state.phase.takes(.start) else { throw .state(state.phase) }
         if force, reason.isEmpty { throw .reasonNeeded }
         let stage = stage ?? 1
         // After a retreat it begins at the beginning.
@@ -265,7 +265,7 @@ package struct PlanMachine: Sendable {
     }
 
     private func approve(_ state: PlanState, _ facts: PlanFacts, by who: String) throws(PlanRefusal) -> Step {
-        guard state.phase == .waiting else { throw .state(state.phase) }
+        guard state.phase.takes(.approve) else { throw .state(state.phase) }
         if facts.judgement.failure != nil { throw .gatesFail }
         if self.spec.fourEyes, who == state.responsible { throw .fourEyes }
         var state = state
@@ -281,7 +281,7 @@ package struct PlanMachine: Sendable {
     private func advance(
         _ state: PlanState, _ facts: PlanFacts, by who: String, force: Bool, reason: String
     ) throws(PlanRefusal) -> Step {
-        guard [.running, .inconclusive, .waiting, .frozen].contains(state.phase) else { throw .state(state.phase) }
+        guard state.phase.takes(.advance) else { throw .state(state.phase) }
         if force, reason.isEmpty { throw .reasonNeeded }
         guard state.stage + 1 < self.spec.stages.count else { throw .lastStage }
         if !force {
@@ -300,7 +300,7 @@ package struct PlanMachine: Sendable {
     private func retreat(
         _ state: PlanState, _ facts: PlanFacts, by who: String, reason: String
     ) throws(PlanRefusal) -> Step {
-        guard state.phase.isActive || state.phase == .retreating else { throw .state(state.phase) }
+        guard state.phase.takes(.retreat) else { throw .state(state.phase) }
         if reason.isEmpty { throw .reasonNeeded }
         guard state.phase == .retreating, var retreat = state.retreat else {
             return self.beginRetreat(state, facts, .byHand(reason: reason), by: who, reason: reason)
@@ -318,7 +318,7 @@ package struct PlanMachine: Sendable {
     private func pause(
         _ state: PlanState, _ reason: PlanState.PauseReason, by who: String
     ) throws(PlanRefusal) -> Step {
-        guard state.phase.isActive else { throw .state(state.phase) }
+        guard state.phase.takes(.pause) else { throw .state(state.phase) }
         return self.paused(state, reason, [.journal(.paused, by: who, reason: reason.rawValue, forced: false)])
     }
 
@@ -353,7 +353,7 @@ package struct PlanMachine: Sendable {
     }
 
     private func resume(_ state: PlanState, _ facts: PlanFacts, by who: String) throws(PlanRefusal) -> Step {
-        guard state.phase == .paused || state.phase == .inconclusive else { throw .state(state.phase) }
+        guard state.phase.takes(.resume) else { throw .state(state.phase) }
         let wanted = self.spec.weight(state.stage)
         let isChanged = wanted != state.share || facts.weightsDiffer
         if wanted > state.share || facts.weightsDiffer, let objection = facts.objection { throw .guarded(objection) }
@@ -378,7 +378,7 @@ package struct PlanMachine: Sendable {
     private func stop(
         _ state: PlanState, _ facts: PlanFacts, restore: Bool, by who: String
     ) throws(PlanRefusal) -> Step {
-        guard state.phase.isActive || state.phase == .retreated else { throw .state(state.phase) }
+        guard state.phase.takes(.stop) else { throw .state(state.phase) }
         // The file may give the new side more than it has: that is a rise as any other.
         if restore, let objection = facts.objection { throw .unrestorable(objection) }
         var state = state
