@@ -106,6 +106,9 @@ final class LoopConnections {
     private var lookedAt = NIODeadline.now()
     /// The last look found nobody.
     private var areAllAtWork = false
+    /// Those that took another one's place since that look, in their order, and how many of them have been asked what they are worth.
+    private var arrived: [ObjectIdentifier] = []
+    private var arrivedFrom = 0
 
     /// A connection that may give way, as it was when it was looked at.
     private struct Spare {
@@ -140,6 +143,7 @@ final class LoopConnections {
         all.countCut()
         guard let victim = leastUseful(besides: handler) else { return false }
         victim.cut()
+        arrived.append(ObjectIdentifier(handler))
         return true
     }
 
@@ -149,6 +153,7 @@ final class LoopConnections {
     private func leastUseful(besides newest: ShortcutHandler) -> ShortcutHandler? {
         let now = NIODeadline.now()
         while let next = spare.last, next.worth == .nothing || now - lookedAt < Self.lookInterval {
+            if next.worth != .nothing, let newcomer = silentNewcomer(now) { return newcomer }
             spare.removeLast()
             if next.handler !== newest, handlers[ObjectIdentifier(next.handler)] != nil,
                 next.handler.lastActivity == next.lastActivity,
@@ -157,8 +162,10 @@ final class LoopConnections {
                 return next.handler
             }
         }
-        if areAllAtWork, now - lookedAt < Self.lookInterval { return nil }
+        if areAllAtWork, now - lookedAt < Self.lookInterval { return silentNewcomer(now) }
         lookedAt = now
+        arrived.removeAll(keepingCapacity: true)
+        arrivedFrom = 0
         spare = handlers.values.compactMap { other in
             guard other !== newest, let worth = other.worth(before: now - Self.patience) else { return nil }
             return Spare(handler: other, worth: worth, lastActivity: other.lastActivity)
@@ -167,6 +174,16 @@ final class LoopConnections {
         spare.sort { $1.isLess(than: $0) }
         spare.removeFirst(max(0, spare.count - max(1, spare.count / 16)))
         return spare.popLast()?.handler
+    }
+
+    /// Of those that came since the look the first that has still asked for nothing. Each is asked once.
+    private func silentNewcomer(_ now: NIODeadline) -> ShortcutHandler? {
+        while arrivedFrom < arrived.count {
+            let newcomer = handlers[arrived[arrivedFrom]]
+            arrivedFrom += 1
+            if let newcomer, newcomer.worth(before: now - Self.patience) == .nothing { return newcomer }
+        }
+        return nil
     }
 
     func close(_ handler: ShortcutHandler) {
