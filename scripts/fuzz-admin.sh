@@ -22,7 +22,7 @@ for rig in ${RIGS:-bare full cluster}; do
     # It starts what is asked, tells where, and ends with this script.
     coproc RIG { exec python3 scripts/fuzz_admin_rig.py "$balancer" "$rig"; }
     process=$RIG_PID
-    read -r admin <&"${RIG[0]}" || { echo "fuzz-admin: it did not start" >&2; exit 1; }
+    read -r -t 60 admin <&"${RIG[0]}" || { echo "fuzz-admin: it did not start" >&2; exit 1; }
     code=0
     (
         export PYTHONPATH=$PWD/scripts PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS=fuzz_admin_checks FUZZ_ADMIN=$admin

@@ -34,6 +34,10 @@ forbid_imports Proxy 'Foundation|FoundationEssentials|Logging|Comparison|Control
 forbid_imports Control 'Proxy|GatewayService|Documents'
 forbid_imports GatewayService 'Proxy|Control|RoutesFile|Ledger|Traffic|Reactor'
 
+# the fuzzers take these files as they are, without the package's test modules
+found=$(grep -oE '\.\./Tests/[A-Za-z0-9/]+\.swift' Fuzz/run.sh | sort -u | sed 's|^\.\./||' | xargs grep -nE '^(@testable )?import (TestSupport|Testing)\b')
+[[ -z $found ]] || complain "the fuzzers cannot compile this:"$'\n'"$found"
+
 # one module knows SQLite's interface, and of the balancer's modules it alone writes SQL
 found=$(grep -rnE '^import CSQLite|sqlite3_|\b(INSERT INTO|SELECT .* FROM|DELETE FROM|CREATE TABLE)\b' \
     Sources/Control Sources/Balancer Sources/Proxy Sources/Traffic Sources/RoutesFile --include='*.swift')

@@ -1,3 +1,5 @@
+import Dispatch
+import Synchronization
 import Testing
 import Traffic
 
@@ -138,5 +140,27 @@ import Traffic
         var body = CapturedBody(limit: 1_000)
         let isTaken = piece.withUnsafeBytes { body.append($0, lease) }
         #expect(!isTaken && small.held == 0)
+    }
+
+    @Test("What asks for more than there is hides no room from others, and is never counted")
+    func refusedShowsNowhere() {
+        let memory = MirrorMemory(limit: 100)
+        let isOver = Atomic(false)
+        let refused = Atomic(0)
+        let seenBeyond = Atomic(0)
+        DispatchQueue.concurrentPerform(iterations: 2) { number in
+            if number == 0 {
+                for _ in 0..<20_000 where !MirrorLease(memory).grow(by: 100) { refused.add(1, ordering: .relaxed) }
+                isOver.store(true, ordering: .relaxed)
+            } else {
+                let lease = MirrorLease(memory)
+                repeat {
+                    if lease.grow(by: 101) || memory.held > 100 { seenBeyond.add(1, ordering: .relaxed) }
+                } while !isOver.load(ordering: .relaxed)
+            }
+        }
+        #expect(refused.load(ordering: .relaxed) == 0)
+        #expect(seenBeyond.load(ordering: .relaxed) == 0)
+        #expect(memory.held == 0)
     }
 }

@@ -105,10 +105,7 @@ final class EndpointPool {
 
     /// Counts a new connection in, unless the endpoint has as many as it may.
     func admitConnection() -> Bool {
-        let held = self.endpoint.connections.add(1, ordering: .relaxed).newValue
-        guard self.maximumConnections > 0, held > self.maximumConnections else { return true }
-        self.endpoint.connections.subtract(1, ordering: .relaxed)
-        return false
+        self.endpoint.connections.add(1, upTo: self.maximumConnections > 0 ? self.maximumConnections : .max)
     }
 
     func connectionClosed(_ core: WorkerCore) {

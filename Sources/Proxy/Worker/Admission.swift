@@ -82,11 +82,7 @@ final class Admission: Sendable {
 
     /// Counts a new client connection in, unless the limit says no.
     func admit(limit: Int) -> Bool {
-        if self.connections.add(1, ordering: .relaxed).newValue > min(limit, self.ceiling) {
-            self.connections.subtract(1, ordering: .relaxed)
-            return false
-        }
-        return true
+        self.connections.add(1, upTo: min(limit, self.ceiling))
     }
 
     /// Counts a connection, already counted in, for its client too, unless the limit says no.

@@ -165,20 +165,13 @@ package final class Endpoint: Sendable {
 
     // MARK: slots
 
-    /// Takes a slot unless `cap` (0 is none) are taken. Exact: a failing attempt never shows in `outstanding`.
+    /// Takes a slot unless `cap` (0 is none) are taken.
     func acquire(cap: UInt32) -> Bool {
         guard cap > 0 else {
             self.outstanding.wrappingAdd(1, ordering: .relaxed)
             return true
         }
-        var held = self.outstanding.load(ordering: .relaxed)
-        while held < Int(cap) {
-            let (exchanged, original) = self.outstanding.weakCompareExchange(
-                expected: held, desired: held + 1, ordering: .relaxed)
-            if exchanged { return true }
-            held = original
-        }
-        return false
+        return self.outstanding.add(1, upTo: Int(cap))
     }
 
     /// Gives back the slot that `Upstream.select` took. Exactly once per selection.

@@ -13,10 +13,7 @@ package final class MirrorMemory: Sendable {
     package func setLimit(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
 
     fileprivate func take(_ count: Int) -> Bool {
-        let held = self.used.add(count, ordering: .relaxed).newValue
-        guard held > self.limit.load(ordering: .relaxed) else { return true }
-        self.used.subtract(count, ordering: .relaxed)
-        return false
+        self.used.add(count, upTo: self.limit.load(ordering: .relaxed))
     }
 
     fileprivate func give(back count: Int) { self.used.subtract(count, ordering: .relaxed) }
