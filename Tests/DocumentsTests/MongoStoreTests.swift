@@ -77,7 +77,7 @@ struct MongoStoreTests {
         try filled(second)
         // The driver looks for the server at least every half second while it is asked.
         var found = 0
-        for _ in 0..<20 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
+        for _ in 0..<60 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
         #expect(found == 500)
         await store.close()
     }
@@ -403,7 +403,7 @@ struct MongoStoreTests {
         #expect(took < slack)
         try elect(1, of: members)
         var found = 0
-        for _ in 0..<20 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
+        for _ in 0..<60 where found == 0 { found = (try? await store.find(Query(.validators)).count) ?? 0 }
         #expect(found == 500)
         await store.close()
     }

@@ -190,7 +190,7 @@ struct DatabaseTroubleTests {
             let second = try WireServer(port: database.port)
             try fill(second)
             var status = ""
-            for _ in 0..<20 where status != "HTTP/1.1 200 OK" {
+            for _ in 0..<60 where status != "HTTP/1.1 200 OK" {
                 status = try await server.send("GET", "/release").status
             }
             #expect(status == "HTTP/1.1 200 OK")

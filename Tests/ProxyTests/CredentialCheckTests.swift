@@ -1,6 +1,7 @@
 import Glibc
 import Reactor
 import Synchronization
+import TestSupport
 import Testing
 import Traffic
 
@@ -29,10 +30,10 @@ import Traffic
         _ count: Int, _ inbox: VerdictInbox, of checks: CredentialChecks
     ) -> [CredentialVerdict] {
         var all: [CredentialVerdict] = []
-        for _ in 0..<2_000 where all.count < count {
+        _ = eventually(seconds: 60) {
             checks.collect()
             all += inbox.take()
-            usleep(5_000)
+            return all.count >= count
         }
         return all
     }

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Reactor
@@ -34,9 +35,9 @@ import Testing
 
     private func take(_ threads: ComputeThreads<Work>, until count: Int) -> [Int] {
         var done: [Int] = []
-        for _ in 0..<5_000 where done.count < count {
+        _ = eventually {
             threads.takeDone { done.append($0.result.load(ordering: .relaxed)) }
-            usleep(1_000)
+            return done.count >= count
         }
         return done
     }
@@ -75,7 +76,7 @@ import Testing
             #expect(taken == 0)
         }
         counts.isHeld.store(false, ordering: .relaxed)
-        for _ in 0..<5_000 where counts.freed.load(ordering: .relaxed) < 4 { usleep(1_000) }
+        #expect(eventually { counts.freed.load(ordering: .relaxed) >= 4 })
         #expect(counts.freed.load(ordering: .relaxed) == 4)
     }
 }

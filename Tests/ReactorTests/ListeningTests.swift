@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import Traffic
 
@@ -97,7 +98,8 @@ struct ListeningTests {
         let address = try self.bound(listener)
         let dialled = try Socket.dial(IPEndpoint(address))
         var accepted: Socket?
-        for _ in 0..<500 where accepted == nil {
+        let deadline = Deadline(seconds: 30)
+        while accepted == nil, !deadline.hasPassed {
             if case .connection(let socket, from: _) = listener.accept() {
                 accepted = consume socket
             } else {

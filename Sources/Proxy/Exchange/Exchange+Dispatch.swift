@@ -134,21 +134,32 @@ extension Exchange {
             let checking = !self.method.isIdempotent
             while let connection = pool.announcement == nil ? pool.lease() : self.ownConnection(pool) {
                 guard connection.with({ $0.wake(checking: checking) }) else { continue }
-                if self.queue != nil { self.leaveQueue() }
-                self.endpoint = connection
-                self.endpointStream = connection.with { $0.open(for: self) }
-                self.isReused = true
-                self.phase.opened()
-                return .attached
+                return self.attach(connection)
             }
         }
+        return self.dialIfAdmitted(pool)
+    }
+
+    /// Goes on over a connection that was idle.
+    @inline(__always)
+    private func attach(_ connection: Reference<EndpointConnection>) -> Approach {
+        if self.queue != nil { self.leaveQueue() }
+        self.endpoint = connection
+        self.endpointStream = connection.with { $0.open(for: self) }
+        self.isReused = true
+        self.phase.opened()
+        return .attached
+    }
+
+    /// Opens a connection, unless the endpoint has as many as it may.
+    private func dialIfAdmitted(_ pool: EndpointPool, isExclusive: Bool = false) -> Approach {
         guard pool.admitConnection() else {
             // Nothing has come free by that: who waits elsewhere is not woken, or two waiters would wake each other for ever.
             self.report(.cancelled, wakesWaiting: false)
             return .crowded
         }
         self.leaveQueue()
-        return self.dial(pool)
+        return self.dial(pool, isExclusive: isExclusive)
     }
 
     /// An endpoint whose connections carry several exchanges: one of them, be it still dialling, or a further one.
@@ -156,12 +167,7 @@ extension Exchange {
         if self.grantsUpgrade, pool.carriesUpgrades { return self.approachExclusively(pool) }
         // What was found stale may have ended with others that no event has told of yet.
         guard let connection = pool.share(checking: !self.method.isIdempotent || self.wantsFreshConnection) else {
-            guard pool.admitConnection() else {
-                self.report(.cancelled, wakesWaiting: false)
-                return .crowded
-            }
-            self.leaveQueue()
-            return self.dial(pool)
+            return self.dialIfAdmitted(pool)
         }
         if self.queue != nil { self.leaveQueue() }
         self.endpoint = connection
@@ -180,19 +186,9 @@ extension Exchange {
     private func approachExclusively(_ pool: EndpointPool) -> Approach {
         while !self.wantsFreshConnection, let connection = pool.lease() {
             guard connection.with({ $0.wake(checking: true) }) else { continue }
-            if self.queue != nil { self.leaveQueue() }
-            self.endpoint = connection
-            self.endpointStream = connection.with { $0.open(for: self) }
-            self.isReused = true
-            self.phase.opened()
-            return .attached
+            return self.attach(connection)
         }
-        guard pool.admitConnection() else {
-            self.report(.cancelled, wakesWaiting: false)
-            return .crowded
-        }
-        self.leaveQueue()
-        return self.dial(pool, isExclusive: true)
+        return self.dialIfAdmitted(pool, isExclusive: true)
     }
 
     /// Where connections tell whom they are for, one that tells of this exchange's client.
@@ -200,7 +196,7 @@ extension Exchange {
         self.client.flatMap { client in pool.lease(for: client.with { $0.token }) }
     }
 
-    private func dial(_ pool: EndpointPool, isExclusive: Bool = false) -> Approach {
+    private func dial(_ pool: EndpointPool, isExclusive: Bool) -> Approach {
         self.isReused = false
         do throws(SystemError) {
             let connection = try self.core.dial(pool, isExclusive: isExclusive)
