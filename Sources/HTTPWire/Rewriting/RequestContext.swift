@@ -15,21 +15,19 @@ package struct RequestContext {
     package var requestID: (UInt64, UInt64)
     /// `Connection: upgrade` goes along.
     package var upgrades: Bool
-    /// The endpoint's own authority if the route asks for it; else nil. Lent for the time of the rewriting.
-    package var endpointHost: UnsafeRawBufferPointer?
+    /// The endpoint's own authority if the route asks for it; without an address: it does not. Lent for the time of the rewriting.
+    package var endpointHost = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Whole lines that go along: who asks, and by which certificate. Lent likewise; empty: none.
     package var addedLines = UnsafeRawBufferPointer(start: nil, count: 0)
 
     package init(
-        peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool,
-        endpointHost: UnsafeRawBufferPointer? = nil
+        peer: AddressText, scheme: Scheme = .http, isPeerTrusted: Bool, requestID: (UInt64, UInt64), upgrades: Bool
     ) {
         self.peer = peer
         self.scheme = scheme
         self.isPeerTrusted = isPeerTrusted
         self.requestID = requestID
         self.upgrades = upgrades
-        self.endpointHost = endpointHost
     }
 }
 

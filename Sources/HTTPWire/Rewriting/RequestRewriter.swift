@@ -75,10 +75,10 @@ package enum RequestRewriter {
         } else {
             RequestLineWriter.write(head, source: source, policy: policy, into: &writer)
         }
-        if let host = context.endpointHost {
+        if context.endpointHost.baseAddress != nil {
             run.flush(source, into: &writer)
             writer.append("Host: ")
-            writer.append(raw: host)
+            writer.append(raw: context.endpointHost)
             writer.append("\r\n")
         } else if !policy.hostLine.isEmpty {
             run.flush(source, into: &writer)

@@ -43,8 +43,10 @@ extension Exchange {
             client.context.requestID = self.requestID
             client.context.upgrades = self.grantsUpgrade
             return route.with { route in
-                if route.rewritesHostToEndpoint || client.context.endpointHost != nil {
-                    client.context.endpointHost = route.rewritesHostToEndpoint ? pool.with { $0.authority } : nil
+                if route.rewritesHostToEndpoint || client.context.endpointHost.baseAddress != nil {
+                    client.context.endpointHost =
+                        route.rewritesHostToEndpoint
+                        ? pool.with { $0.authority } : UnsafeRawBufferPointer(start: nil, count: 0)
                 }
                 guard !route.addsLines else {
                     client.context.addedLines = self.addedLines(route, client, isAttempt: true)

@@ -136,10 +136,12 @@ class Answers:
     # What happens to pods
 
     def strike(self, namespace, name, number, stays=False):
-        """A signal to a pod's process; with `stays` it does not come back by itself."""
+        """A signal to a pod's process; with `stays` it does not come back by itself. While it is stopped the kubelet does not ask it:
+        the pod is slow for who asks the balancer, and neither leaves nor is restarted because of a machine that is slow itself."""
         with self.cluster.lock:
             if stays:
                 self.cluster.broken.add(name)
+            (self.cluster.unasked.add if number == "SIGSTOP" else self.cluster.unasked.discard)(name)
             for pod in self.cluster.pods:
                 if pod.name == name and pod.process:
                     pod.process.send_signal(signal.Signals[number])

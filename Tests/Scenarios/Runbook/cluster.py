@@ -33,6 +33,7 @@ class Cluster:
         self.replicas = {}
         self.restarted = {}
         self.broken = set()
+        self.unasked = set()
         self.pods = []
         self.numbers = 0
         self.network = f"127.{random.randrange(64, 250)}.{random.randrange(1, 250)}."

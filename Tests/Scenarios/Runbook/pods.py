@@ -194,6 +194,11 @@ class Pod:
                     # Often: the pods of a test start in less than a period.
                     time.sleep(0.05)
                     continue
+            if self.name in self.cluster.unasked:
+                # What was asked before is not answered now, and says nothing.
+                failures = {"readinessProbe": 0, "livenessProbe": 0}
+                time.sleep(0.02)
+                continue
             for kind in ("readinessProbe", "livenessProbe"):
                 probe = self.container.get(kind)
                 if probe is None:
@@ -205,7 +210,7 @@ class Pod:
                 due[kind] = time.monotonic() + probe["periodSeconds"] * self.cluster.pace
                 passed = self.asks(kind)
                 failures[kind] = 0 if passed else failures[kind] + 1
-                if process is not self.process or self.terminating:
+                if process is not self.process or self.terminating or self.name in self.cluster.unasked:
                     break
                 certain = passed or failures[kind] >= probe["failureThreshold"]
                 if kind == "readinessProbe" and passed != self.ready and certain:
