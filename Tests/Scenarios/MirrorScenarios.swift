@@ -33,15 +33,36 @@ import Testing
             try self.balancer.json("/api/v1/migrations/move/differences")
         }
 
-        /// Waits until so many comparisons are done.
-        func awaitCompared(_ count: Int) throws -> [String: Any] {
+        /// Copies of which it is known what has become of them: compared, or lost.
+        private static func settled(_ body: [String: Any]) -> Int {
+            Self.compared(body) + (body["dropped"] as? [String: Int] ?? [:]).values.reduce(0, +)
+        }
+
+        private static func compared(_ body: [String: Any]) -> Int { body["compared"] as? Int ?? 0 }
+
+        /// Makes a request and waits for what becomes of its copy. Answers what is known then.
+        @discardableResult
+        func settle(_ request: () throws -> Void) throws -> [String: Any] {
+            let before = Self.settled(try self.differences())
+            try request()
             var last: [String: Any] = [:]
             let isDone = try eventually(seconds: 60) {
                 last = try self.differences()
-                return last["compared"] as? Int ?? 0 >= count
+                return Self.settled(last) > before
             }
-            guard isDone else { throw TestFailure("\(last["compared"] ?? 0) of \(count); \(try self.dropped())") }
+            guard isDone else { throw TestFailure("neither compared nor lost: \(last)") }
             return last
+        }
+
+        /// Likewise, until one more was compared: a copy may be lost where the machine has much else to do.
+        @discardableResult
+        func compare(_ request: () throws -> Void) throws -> [String: Any] {
+            let before = Self.compared(try self.differences())
+            for _ in 0..<100 {
+                let body = try self.settle(request)
+                if Self.compared(body) > before { return body }
+            }
+            throw TestFailure("every copy is lost: \(try self.dropped())")
         }
 
         func state(_ path: String, _ body: [String: Any]) -> String? {
@@ -82,18 +103,16 @@ import Testing
         let connection = try rig.balancer.connect()
         var reader = MessageReader(connection)
         var sent = 0
-        // Twice a class and second the old side is asked again: 15 rechecks of the wrong field, which is what it takes.
-        let isFound = try eventually(seconds: 90) {
-            for _ in 0..<20 {
+        // Twice a class and second the old side is asked again: some 15 rechecks of the wrong field, which is what it takes.
+        var body: [String: Any] = [:]
+        while sent < 5_000, rig.state("$.list[*].rank", body) != "real" {
+            body = try rig.settle {
                 connection.send("GET /candidate/\(sent) HTTP/1.1\r\nHost: test\r\n\r\n")
                 _ = try reader.message()
-                sent += 1
-                usleep(20_000)
             }
-            return rig.state("$.list[*].rank", try rig.differences()) == "real"
+            sent += 1
         }
-        let body = try rig.awaitCompared(sent - 20)
-        #expect(isFound, "\(body)")
+        #expect(rig.state("$.list[*].rank", body) == "real", "\(body)")
         #expect(rig.state("$.at", body) == "noise" && rig.state("$.id", body) == "noise", "\(body)")
         #expect((body["classes"] as? [[String: Any]])?.count == 3)
         // How many copies that took, and what was lost on the way; what is compared was answered before.
@@ -133,9 +152,11 @@ import Testing
             Self.json(#"{"version":\#(version.add(1, ordering: .relaxed).newValue)}"#)
         }
         let rig = try Rig(old.port, new.port, compare: #"{"recheck": 6000}"#)
-        for number in 1...40 {
-            #expect(try rig.balancer.request("/x").status == 200)
-            _ = try rig.awaitCompared(number)
+        for _ in 0..<40 {
+            try rig.compare {
+                let answer = try rig.balancer.request("/x")
+                #expect(answer.status == 200)
+            }
         }
         let results = try rig.differences()["results"] as? [String: Int] ?? [:]
         #expect(results["mismatch"] == 0, "\(results)")
@@ -188,15 +209,15 @@ import Testing
             compare:
                 #"{"headers": ["content-type", "set-cookie"], "redact": {"paths": ["$.list[*].v"], "query": ["who"]}}"#)
         for _ in 0..<20 { #expect(try rig.balancer.request("/", method: "POST", body: secret).status == 200) }
-        for number in 1...3 {
-            #expect(
-                try rig.balancer.request(
+        for _ in 0..<3 {
+            try rig.compare {
+                let answer = try rig.balancer.request(
                     "/a?token=\(secret)&who=\(secret)&page=2",
-                    fields: "Cookie: s=\(secret)\r\nAuthorization: Bearer \(secret)\r\nX-Balancer-Mirror: forged\r\n"
-                ).status == 200)
-            _ = try rig.awaitCompared(number)
+                    fields: "Cookie: s=\(secret)\r\nAuthorization: Bearer \(secret)\r\nX-Balancer-Mirror: forged\r\n")
+                #expect(answer.status == 200)
+            }
         }
-        #expect(new.requests.count == 3 && new.requests.allSatisfy { $0.start.hasPrefix("GET ") })
+        #expect(new.requests.count >= 3 && new.requests.allSatisfy { $0.start.hasPrefix("GET ") })
         #expect(
             new.requests.allSatisfy { $0.field("x-balancer-mirror") == "move" && $0.field("cookie") == "s=\(secret)" })
         #expect(old.requests.filter { $0.field("x-balancer-mirror") == "forged" }.isEmpty)
