@@ -49,9 +49,24 @@ extension LedgerFile {
               AND NOT EXISTS (
                 SELECT 1 FROM change AS later
                   WHERE later.subject = change.subject AND later.sequence > change.sequence
-                    AND later.what IN ('weights', 'undo', 'cluster')
+                    AND later.what IN ('weights', 'undo', 'cluster', 'migration')
                     AND later.state <> 'refused' AND later.state <> 'failed'
                     AND (later.evidence IS NOT 'detached' OR later.revision IS NOT NULL))
+              ORDER BY sequence
+            """, [])
+    }
+
+    /// Steps that plans have taken here alone, likewise: all replicas have not been told of them, nor was it said since that they
+    /// give way. What others did with the plan meanwhile settles nothing.
+    package func unsettledPlans() throws(LedgerFailure) -> [ChangeRow] {
+        try self.rows(
+            """
+            WHERE evidence = 'detached' AND revision IS NULL AND what = 'migration' AND before = ''
+              AND state <> 'refused' AND state <> 'failed'
+              AND NOT EXISTS (
+                SELECT 1 FROM change AS later
+                  WHERE later.subject = change.subject AND later.sequence > change.sequence
+                    AND (later.what = 'cluster' OR (later.evidence = 'detached' AND later.revision IS NOT NULL)))
               ORDER BY sequence
             """, [])
     }

@@ -132,6 +132,30 @@ import Traffic
         }
     }
 
+    @Test("A member without weight leaves the split or joins it, and what the plan has put in force stays")
+    func idleMember() async throws {
+        func change(spare: Bool, gateway: UInt32) -> BalancerConfiguration {
+            var configuration = Rig.configuration(core: 1, gateway: gateway)
+            var upstream = UpstreamSpec(name: "spare")
+            upstream.endpoints = [Sample.address(3300)]
+            configuration.table.upstreams.append(upstream)
+            guard spare, let split = configuration.table.routes[0].split else { return configuration }
+            configuration.table.routes[0].action = .split(split + [SplitEntry(upstream: "spare", weight: 0)])
+            return configuration
+        }
+        let rig = Rig()
+        try await rig.load(change(spare: true, gateway: 0))
+        try await rig.act(.start(by: "ann"))
+        for (spare, gateway) in [(false, 1), (true, 2)] as [(Bool, UInt32)] {
+            try await rig.load(change(spare: spare, gateway: gateway))
+            #expect(await rig.standing?.state.pause == .fileChanged)
+            #expect(await rig.standing?.state.share == 50_000)
+            #expect(await rig.weights.filter { $0.value > 0 } == ["core": 950_000, "gateway": 50_000])
+            try await rig.act(.resume(by: "ann"))
+            #expect(await rig.standing?.state.epoch == 1, "the weights were the stage's all the time")
+        }
+    }
+
     @Test("Whoever resumes a plan that was paused by hand is told that the file has changed since")
     func changedWhilePaused() async throws {
         let rig = Rig()

@@ -51,11 +51,18 @@ extension Agreement {
             return
         }
         guard now >= stale.since + Self.staleTime else { return }
-        let names = edit.routes.keys.sorted() + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted()
+        let names =
+            edit.routes.filter { $0.value == nil }.keys.sorted()
+            + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted() + edit.migrations.keys.sorted()
+        let stay = edit.routes.filter { $0.value != nil }.keys.sorted()
+        let details = [
+            names.isEmpty ? nil : "no file has what was set over it any more: \(names.joined(separator: ", "))",
+            stay.isEmpty ? nil : "stands over the file that all have now: \(stay.joined(separator: ", "))",
+        ]
         let change = SharedChange(
             id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,
             origin: ChangeOrigin(.start), what: .cluster,
-            detail: "no file has what was set over it any more: \(names.joined(separator: ", "))")
+            detail: details.compactMap(\.self).joined(separator: "; "))
         _ = try? await self.propose(edit, [change], decidedOn: sequence, asLeader: true)
     }
 }

@@ -200,9 +200,22 @@ extension TablePublisher {
         await self.turnstile.enter()
         defer { self.turnstile.leave() }
         guard let store = self.ledger?.store, store.isOpen,
-            let rows = try? await store.read({ file throws(LedgerFailure) in try file.unsettledAlone() })
+            let rows = try? await store.read({ file throws(LedgerFailure) in
+                (weights: try file.unsettledAlone(), plans: try file.unsettledPlans())
+            })
         else { return }
-        for entry in rows.compactMap(LedgerRows.entry) {
+        for entry in rows.plans.compactMap(LedgerRows.entry) {
+            // The run that it went back in is that in which the ledger has it.
+            guard let record = self.state.inheritedPlans[entry.subject] else { continue }
+            let note = Transition.Note(
+                what: entry.what, subject: entry.subject, detail: entry.detail, reason: entry.reason,
+                forced: entry.forced)
+            let before = self.agreed.detachedPlans[entry.subject]
+            self.agreed.detachedPlans[entry.subject] = AgreedStanding.DetachedPlan(
+                epoch: record.epoch, notes: (before?.notes ?? []) + [note],
+                origin: ChangeOrigin(entry.origin, who: entry.who))
+        }
+        for entry in rows.weights.compactMap(LedgerRows.entry) {
             guard let before = entry.before, let was = before.weights, let fileWas = before.fileWeights else {
                 continue
             }
@@ -220,7 +233,7 @@ extension TablePublisher {
             else { continue }
             self.agreed.detached[route] = detached
         }
-        self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
+        self.detach(Set(self.agreed.detached.keys), plans: Set(self.agreed.detachedPlans.keys))
     }
 
     /// What the next process must still propose to the others; nil: nothing.
@@ -235,37 +248,55 @@ extension TablePublisher {
         }
     }
 
+    /// Likewise, of plans.
+    var detachedPlansToHandOver: [LiveState.DetachedPlan]? {
+        guard let agreement, !self.agreed.detachedPlans.isEmpty else { return nil }
+        return self.agreed.detachedPlans.sorted { $0.key < $1.key }.map { name, detached in
+            LiveState.DetachedPlan(
+                name: name, epoch: detached.epoch,
+                changes: detached.notes.map {
+                    SharedChange(
+                        $0, at: self.clock.wall(), agreement.replica, detached.origin, forced: $0.forced,
+                        evidence: "detached")
+                })
+        }
+    }
+
     /// Takes on what the process before did alone and could not propose. Call behind the inheritance of its live weights.
-    func inheritDetached(_ inherited: [LiveState.Detached]) {
+    func inheritDetached(_ live: LiveState) {
         // Who shares with nobody has nobody to propose it to: the weights are live as ever.
         guard self.agreement != nil else { return }
-        for entry in inherited {
+        for entry in live.detached ?? [] {
             let change = entry.change
-            let note = Transition.Note(
-                what: change.what, subject: change.subject, detail: change.detail, reason: change.reason,
-                before: change.before, after: change.after)
             guard
                 let detached = AgreedStanding.Detached(
-                    base: entry.base, note, ChangeOrigin(change.door, who: change.who))
+                    base: entry.base, Transition.Note(change), ChangeOrigin(change.door, who: change.who))
             else { continue }
             self.agreed.detached[change.subject] = detached
         }
-        self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
+        for plan in live.detachedPlans ?? [] {
+            guard let last = plan.changes.last else { continue }
+            self.agreed.detachedPlans[plan.name] = AgreedStanding.DetachedPlan(
+                epoch: plan.epoch, notes: plan.changes.map { Transition.Note($0) },
+                origin: ChangeOrigin(last.door, who: last.who))
+        }
+        self.detach(Set(self.agreed.detached.keys), plans: Set(self.agreed.detachedPlans.keys))
     }
 
     /// The others can be asked again: what was done alone is proposed to them, unless they have changed it since.
     private func settleDetached() async {
-        guard let agreement, !self.agreed.detached.isEmpty || !self.agreed.detachedPlans.isEmpty,
-            await agreement.obstacle() == nil
+        // Without a file it is not known yet which plan a route is of.
+        guard let agreement, self.state.configuration != nil,
+            !self.agreed.detached.isEmpty || !self.agreed.detachedPlans.isEmpty, await agreement.obstacle() == nil
         else { return }
         await self.settleDetachedPlans(agreement)
         let waiting = Set(self.agreed.detachedPlans.keys.flatMap { self.state.plans[$0]?.plan.routes ?? [] })
         for (route, detached) in self.agreed.detached.sorted(by: { $0.key < $1.key }) where !waiting.contains(route) {
-            let present = self.state.shared?.weights[route]
+            let present = self.state.shared?.weights[route]?.overFile
             let aim = detached.change.edit.routes[route].flatMap { $0 }
             let isThere = present?.weights == aim?.weights && present?.fileWeights == aim?.fileWeights
             // What is so already was proposed and not answered, or somebody else's thought as well.
-            if !isThere, present == detached.base {
+            if !isThere, present == detached.base?.overFile {
                 var note = detached.change.note
                 note.detail += " (was in force on \(agreement.replica) alone)"
                 let change = SharedChange(
@@ -296,7 +327,7 @@ extension TablePublisher {
         await self.settleDetached()
     }
 
-    /// Likewise; only at one's turn.
+    /// Puts the present document in force; only at one's turn.
     func adoptInTurn() async {
         guard let agreement, let document = await agreement.document,
             document != self.agreed.document || self.agreed.change.isEmpty,
@@ -373,6 +404,19 @@ extension TablePublisher {
         await self.agreement?.applied(
             sequence: self.agreed.sequence, generation: self.state.generation,
             fingerprint: self.state.configuration?.fingerprint ?? "")
+    }
+}
+
+extension LiveState.Weights {
+    /// nil: they are the file's own.
+    fileprivate var overFile: LiveState.Weights? { self.weights == self.fileWeights ? nil : self }
+}
+
+extension Transition.Note {
+    fileprivate init(_ change: SharedChange) {
+        self.init(
+            what: change.what, subject: change.subject, detail: change.detail, reason: change.reason,
+            before: change.before, after: change.after, forced: change.forced)
     }
 }
 

@@ -266,6 +266,12 @@ extension RoutingState {
             if isChanged, standing.ownsWeights { Self.findPlace(of: &standing.state, in: spec.plan) }
             if standing.ownsWeights, self.keepWeights(of: standing, configuration, isSamePlan: !isChanged) {
                 isChanged = true
+            } else if let record = self.shared?.plans[spec.plan.name], !self.detachedPlans.contains(spec.plan.name),
+                record.fingerprint == standing.fingerprint, standing.state.pause == .fileChanged
+            {
+                // The file that all have is here again.
+                standing = Self.following(record, instead: standing, at: now)
+                isChanged = false
             }
             // Also where it is paused already: whoever resumes it must know that it is another plan now.
             if isChanged, standing.state.phase.isActive, standing.state.pause != .fileChanged {
@@ -349,7 +355,8 @@ extension RoutingState {
         for route in configuration.table.routes where standing.plan.routes.contains(route.name) {
             guard let file = route.split?.weights else { continue }
             let present = self.routeIndices[route.name].flatMap { self.spec.routes[$0].split?.weights }
-            let known = self.live[route.name]?.fileWeights ?? self.fileWeights(of: route.name)
+            let agreed = self.detached.contains(route.name) ? nil : self.shared?.weights[route.name]
+            let known = (agreed ?? self.live[route.name])?.fileWeights ?? self.fileWeights(of: route.name)
             guard let known else {
                 // No file was in force before, and no weights over it were kept: then the plan's were the file's own.
                 if self.configuration == nil, self.keepShare(of: standing, route, mayRise: isSamePlan) {
@@ -359,9 +366,9 @@ extension RoutingState {
             }
             guard known != file else { continue }
             isChanged = true
-            guard let weights = self.live[route.name]?.weights ?? present,
-                Set(weights.keys).isSubset(of: Set(file.keys))
-            else { continue }
+            guard let before = agreed?.weights ?? self.live[route.name]?.weights ?? present else { continue }
+            let weights = LiveState.Weights(route: route.name, weights: before, fileWeights: known).weights(over: file)
+            guard Set(weights.keys).isSubset(of: Set(file.keys)) else { continue }
             self.live[route.name] = LiveState.Weights(route: route.name, weights: weights, fileWeights: file)
         }
         return isChanged

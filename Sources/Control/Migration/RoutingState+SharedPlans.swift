@@ -20,11 +20,25 @@ extension RoutingState {
         }
     }
 
-    /// Where a plan stands by what all have agreed on. What only this process measures goes on within the same run: how long the
-    /// stage was held, and since when it has known of a way back.
     private func standing(
         _ record: PlanRecord, instead present: PlanStanding, at now: UInt64, wall: UInt64
     ) -> PlanStanding {
+        var next = Self.following(record, instead: present, at: now)
+        // Here it is another plan, or its routes have another split: whoever leads tells all, and until then nobody here takes it for
+        // what it is not.
+        let isOther = record.fingerprint != present.fingerprint
+        if isOther || self.splitsDiffer(next.plan), next.ownsWeights {
+            if isOther { Self.findPlace(of: &next.state, in: next.plan) }
+            if next.state.phase.isActive, next.state.pause != .fileChanged {
+                _ = self.pause(&next, at: now, wall: wall)
+            }
+        }
+        return next
+    }
+
+    /// Where a plan stands by what all have agreed on. What only this process measures goes on within the same run: how long the
+    /// stage was held, and since when it has known of a way back.
+    static func following(_ record: PlanRecord, instead present: PlanStanding, at now: UInt64) -> PlanStanding {
         var next = present
         next.state = record.state(of: present.plan, now: Int64(clamping: now))
         next.since = record.since
@@ -41,13 +55,6 @@ extension RoutingState {
                 next.state.retreat?.began = way.began
                 next.state.retreat?.alerted = way.alerted
                 next.state.retreat?.blockedSince = way.blockedSince
-            }
-        }
-        // Here it is another plan: whoever leads tells all, and until then nobody here takes it for what it is not.
-        if record.fingerprint != present.fingerprint, next.ownsWeights {
-            Self.findPlace(of: &next.state, in: next.plan)
-            if next.state.phase.isActive, next.state.pause != .fileChanged {
-                _ = self.pause(&next, at: now, wall: wall)
             }
         }
         return next

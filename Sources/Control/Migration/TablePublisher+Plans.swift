@@ -125,7 +125,7 @@ extension TablePublisher {
             return .made(agreed: nil)
         }
         // Also where this replica's file alone has changed where it stands: whoever leads tells all.
-        edit.migrations[change.name] = .some(PlanRecord(standing).json)
+        edit.put(standing, of: next)
         var changes = transition.notes.map { note in
             SharedChange(
                 note, at: self.clock.wall(), agreement.replica, origin, forced: note.forced || change.isForced,
@@ -231,14 +231,14 @@ extension TablePublisher {
                 self.reattach(name, [])
                 continue
             }
-            if isUnderWay {
+            // A process that ended before it heard so had told all of it.
+            let isTold = record.map { PlanRecord(standing).isSameStep(as: $0) } ?? false
+            if isUnderWay, !isTold {
                 var edit = SharedEdit()
-                edit.migrations[name] = .some(PlanRecord(standing).json)
-                for route in standing.plan.routes {
-                    guard let change = self.agreed.detached[route]?.change else { continue }
-                    edit.routes.merge(change.edit.routes) { _, new in new }
-                }
-                let changes = detached.notes.map { note in
+                edit.put(standing, of: self.state)
+                let routes = standing.plan.routes.compactMap { self.agreed.detached[$0]?.change.note }
+                let notes = detached.notes + routes.filter { note in !detached.notes.contains { $0.subject == note.subject } }
+                let changes = notes.map { note in
                     var note = note
                     note.detail += " (was in force on \(agreement.replica) alone)"
                     return SharedChange(
@@ -247,7 +247,7 @@ extension TablePublisher {
                 let proposal = try? await agreement.propose(edit, changes, decidedOn: self.agreed.sequence)
                 // Otherwise it is settled with the next document.
                 guard case .agreed = proposal else { continue }
-            } else {
+            } else if !isTold {
                 self.enter(
                     .cluster, detail: "what went back here alone gives way to what the others agreed on meanwhile",
                     subject: name)

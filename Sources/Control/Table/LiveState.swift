@@ -36,6 +36,15 @@ package struct LiveState: Sendable, Equatable, Codable {
         package var change: SharedChange
     }
 
+    /// A plan's way back on this replica alone, likewise.
+    package struct DetachedPlan: Sendable, Equatable, Codable {
+        package var name: String
+        /// The run that it went back in.
+        package var epoch: UInt64
+        /// What is to be told of it, oldest first.
+        package var changes: [SharedChange]
+    }
+
     package var generation: UInt64 = 0
     package var weights: [Weights] = []
     package var administrative: [AdministrativeState] = []
@@ -49,6 +58,8 @@ package struct LiveState: Sendable, Equatable, Codable {
     package var plans: [PlanRecord]?
     /// nil: nothing, or from a version that did not hand it over.
     package var detached: [Detached]?
+    /// Likewise.
+    package var detachedPlans: [DetachedPlan]?
 
     package init() {}
 }

@@ -84,6 +84,10 @@ package struct RoutingState: Sendable {
         return self.configuration?.table.routes[index].split?.weights
     }
 
+    func fileSplit(of route: String) -> [SplitEntry]? {
+        self.routeIndices[route].flatMap { self.configuration?.table.routes[$0].split }
+    }
+
     /// What the next process must know, so that nothing that operators did is lost.
     package var liveState: LiveState {
         var state = LiveState()
@@ -172,7 +176,7 @@ package struct RoutingState: Sendable {
     /// Lays operators' weights over a file's. Tells of those that have ended.
     private mutating func layLive(over spec: inout TableSpec, _ indices: [String: Int]) -> [Transition.Note] {
         var ended: [Transition.Note] = []
-        for weights in self.candidates.values.sorted(by: { $0.route < $1.route }) {
+        for weights in self.candidates(over: spec.routes).values.sorted(by: { $0.route < $1.route }) {
             let before = self.live[weights.route]
             guard let cause = weights.lay(over: &spec.routes, at: indices[weights.route]) else {
                 self.live[weights.route] = weights
@@ -414,6 +418,12 @@ extension LiveState.Weights {
     /// Whether the file still says what these were set over.
     func stand(over file: [String: UInt32]) -> Bool {
         file == self.fileWeights && self.weights.keys.allSatisfy { file[$0] != nil }
+    }
+
+    /// As they are laid over another file, which may have members more that get nothing, and lack those that got nothing.
+    func weights(over file: [String: UInt32]) -> [String: UInt32] {
+        let kept = self.weights.filter { $0.value > 0 || file[$0.key] != nil }
+        return file.filter { $0.value == 0 }.merging(kept) { _, own in own }
     }
 
     /// Lays these weights over the route at `index`, if they still stand. Else answers why they have ended: the file's author

@@ -275,6 +275,7 @@ package actor TablePublisher {
         let debts = self.registry.rateDebts(of: self.table.routes, now: self.clock.monotonic() &* 1_000_000)
         if !debts.tables.isEmpty { live.limits = debts }
         live.detached = self.detachedToHandOver
+        live.detachedPlans = self.detachedPlansToHandOver
         return live
     }
 
@@ -293,7 +294,7 @@ package actor TablePublisher {
         guard let (next, transition) = try? self.applying(.inherit(live, as: what)) else { return }
         self.state = next
         self.table = RoutingTable(spec: next.spec, generation: next.generation, registry: self.registry)
-        if let detached = live.detached { self.inheritDetached(detached) }
+        self.inheritDetached(live)
         self.settle(transition)
         self.enter(transition, origin)
     }

@@ -1,4 +1,5 @@
 @testable import Control
+import Ledger
 import Migration
 import RoutesFile
 import Synchronization
@@ -8,13 +9,13 @@ import Traffic
 /// Plans where replicas share what is live: one of them takes the steps, by what all have counted.
 @Suite("Plans among replicas", .serialized) struct PlanAgreementTests {
     /// A replica with what makes its plans run; ticks come from the test.
-    private struct Planner: Sendable {
+    struct Planner: Sendable {
         let replica: Replica
         let exchange: PlanExchange
         let engine: MigrationEngine
 
-        init(_ name: String, in cluster: MemoryCluster, lease: UInt64) {
-            self.replica = Replica(name, in: cluster, lease: lease, interval: 100)
+        init(_ name: String, in cluster: MemoryCluster, lease: UInt64, ledger: LedgerStore? = nil) {
+            self.replica = Replica(name, in: cluster, lease: lease, interval: 100, ledger: ledger)
             self.exchange = PlanExchange(agreement: self.replica.agreement)
             self.engine = MigrationEngine(
                 publisher: self.replica.publisher, dataPlane: self.replica.dataPlane, peers: self.exchange)
@@ -45,16 +46,30 @@ import Traffic
                 "move", event, origin: ChangeOrigin(.api, who: "ann"), ifMatch: [], dryRun: false, local: local)
         }
 
+        /// The file that all began with, or one with another split.
+        func load(
+            core: UInt32 = 1, gateway: UInt32 = 0, fingerprint: String = "same", stages: [PlanSpec.Stage]? = nil
+        ) async throws {
+            let configuration = PlanAgreementTests.configuration(
+                core: core, gateway: gateway, fingerprint: fingerprint, stages: stages)
+            _ = try await self.replica.publisher.load(configuration, origin: ChangeOrigin(.start))
+            for upstream in await self.replica.publisher.current.table.upstreams {
+                for endpoint in upstream.endpoints { endpoint.setOperational(.up, now: 0) }
+            }
+        }
+
         func words() async -> [String] {
             await self.replica.publisher.entries.filter { $0.subject == "move" }.map(\.detail)
         }
     }
 
-    private static func configuration() -> BalancerConfiguration {
-        var configuration = Sample.configuration(core: 1, gateway: 0)
+    static func configuration(
+        core: UInt32 = 1, gateway: UInt32 = 0, fingerprint: String = "same", stages: [PlanSpec.Stage]? = nil
+    ) -> BalancerConfiguration {
+        var configuration = Sample.configuration(core: core, gateway: gateway)
         var plan = PlanSpec(
             name: "move", routes: ["api"], from: "core", to: "gateway",
-            stages: [
+            stages: stages ?? [
                 .init(.share(50_000), hold: 0), .init(.share(250_000), hold: 0),
                 .init(.share(500_000), hold: 3_600_000),
             ])
@@ -63,11 +78,11 @@ import Traffic
         plan.gates.p99 = nil
         configuration.migrations = [MigrationSpec(plan: plan)]
         configuration.table.routes[0].migration = MigrationTraffic(name: "move", from: 0, to: 1)
-        configuration.fingerprint = "same"
+        configuration.fingerprint = fingerprint
         return configuration
     }
 
-    private static func with(
+    static func with(
         _ names: [String] = ["a", "b", "c"], lease: UInt64 = 60_000, live: LiveState? = nil,
         _ body: @escaping @Sendable ([Planner], MemoryCluster) async throws -> Void
     ) async throws {
@@ -81,10 +96,7 @@ import Traffic
                 }
                 group.addTask { await publisher.runCluster() }
                 await publisher.joinCluster()
-                _ = try await publisher.load(Self.configuration(), origin: ChangeOrigin(.start))
-                for upstream in await publisher.current.table.upstreams {
-                    for endpoint in upstream.endpoints { endpoint.setOperational(.up, now: 0) }
-                }
+                try await planner.load()
             }
             #expect(
                 await happens {
@@ -101,13 +113,13 @@ import Traffic
         }
     }
 
-    private static func leader(_ planners: [Planner]) async -> Int? {
+    static func leader(_ planners: [Planner]) async -> Int? {
         for index in planners.indices where await planners[index].leads { return index }
         return nil
     }
 
     /// Looks at all of them, until what is wanted is so.
-    private static func ticks(_ planners: [Planner], until isSo: @escaping @Sendable () async -> Bool) async -> Bool {
+    static func ticks(_ planners: [Planner], until isSo: @escaping @Sendable () async -> Bool) async -> Bool {
         await happens {
             for planner in planners { await planner.tick() }
             return await isSo()

@@ -1,0 +1,158 @@
+@testable import Control
+import Foundation
+import Ledger
+import Migration
+import Reactor
+import Synchronization
+import TestSupport
+import Testing
+import Traffic
+
+/// What a plan among replicas makes of files that say something else, and of what one of them did alone before it ended.
+extension PlanAgreementTests {
+    @Test("A file with another split moves nothing of a plan; with whoever leads it pauses for all, and `resume` settles it")
+    func otherSplit() async throws {
+        try await Self.with(["a", "b"]) { planners, _ in
+            let first = try #require(await Self.leader(planners))
+            let (leader, other) = (planners[first], planners[1 - first])
+            try await leader.act(.start(by: "ann"))
+            #expect(await happens { await other.phase == .running })
+            try await other.load(core: 1, gateway: 1, fingerprint: "new")
+            #expect(await other.replica.weights() == ["core": 950_000, "gateway": 50_000])
+            #expect(await other.standing?.state.pause == .fileChanged)
+            #expect(await other.words().contains { $0.hasPrefix("paused") })
+            #expect(await leader.phase == .running)
+            // The file that all had brings back where all stand.
+            try await other.load()
+            #expect(await other.phase == .running)
+            for planner in [other, leader] { try await planner.load(core: 1, gateway: 1, fingerprint: "new") }
+            #expect(
+                await Self.ticks(planners) {
+                    await other.replica.publisher.current.state.shared?.plans["move"]?.pause == "file-changed"
+                })
+            for planner in planners {
+                #expect(await planner.phase == .paused)
+                #expect(await planner.replica.weights() == ["core": 950_000, "gateway": 50_000])
+                #expect(await happens { await planner.words().contains { $0.contains("paused in stage 1") } })
+            }
+            try await other.act(.resume(by: "ann"))
+            for _ in 0..<3 { for planner in planners { await planner.tick() } }
+            for planner in planners {
+                #expect(await planner.phase == .running)
+                #expect(await planner.standing?.state.epoch == 1)
+                #expect(await planner.replica.weights()["gateway"] == 50_000)
+            }
+            // What the file says is what `stop --restore` brings.
+            try await leader.act(.stop(restore: true, by: "ann"))
+            for planner in planners {
+                #expect(await happens { await planner.replica.weights() == ["core": 1, "gateway": 1] })
+            }
+        }
+    }
+
+    @Test("A retreat is one also where a file that was loaded meanwhile gives the new side more", arguments: [false, true])
+    func retreatOverOtherSplit(stops: Bool) async throws {
+        try await Self.with(["a", "b"]) { planners, _ in
+            let first = try #require(await Self.leader(planners))
+            let (leader, other) = (planners[first], planners[1 - first])
+            try await leader.act(.start(by: "ann"))
+            #expect(await happens { await other.phase == .running })
+            try await other.load(core: 1, gateway: 1, fingerprint: "new")
+            try await leader.act(.retreat(by: "ann", reason: "bad"))
+            for planner in planners {
+                #expect(await happens { await planner.phase == .retreated })
+                #expect(await planner.replica.weights()["gateway"] == 0)
+            }
+            if stops { try await leader.act(.stop(restore: false, by: "ann")) }
+            // Neither another change of all nor the same file moves anything.
+            let drained = try await leader.replica.publisher.setAdministrative(
+                AdministrativeChange(state: .drain, addresses: [Sample.address(3301)], name: "x"),
+                origin: ChangeOrigin(.api))
+            #expect(drained.replicas == ReplicaCount(applied: 2, of: 2))
+            #expect(await other.replica.weights()["gateway"] == 0)
+            try await other.load(core: 1, gateway: 1, fingerprint: "new")
+            #expect(await other.replica.weights()["gateway"] == 0)
+            // Its author's next word goes before what stood over the one before.
+            try await other.load(core: 3, gateway: 1, fingerprint: "newer")
+            #expect(await other.replica.weights() == ["core": 3, "gateway": 1])
+        }
+    }
+
+    /// As a process lives: with what it kept, or what another handed over to it.
+    private static func life(
+        of planner: Planner, live: LiveState? = nil, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        let publisher = planner.replica.publisher
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if let live {
+                await publisher.inherit(live, origin: ChangeOrigin(.takeover))
+            } else {
+                await publisher.openLedger(isSuccessor: false)
+            }
+            group.addTask { await publisher.runCluster() }
+            await publisher.joinCluster()
+            try await planner.load()
+            try await body()
+            group.cancelAll()
+        }
+        await publisher.ledger?.store.close()
+    }
+
+    @Test(
+        "A retreat made alone outlives its process: the next one makes it the whole plan's, once, and no weight comes back",
+        arguments: [false, true])
+    func detachedPlanOutlives(takeover: Bool) async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        @Sendable func planner(in cluster: MemoryCluster) throws -> Planner {
+            let ledger =
+                takeover
+                ? nil : LedgerStore(path: folder + "/state.sqlite", thread: try BlockingThreads(named: "ledger"))
+            return Planner("c", in: cluster, lease: 600, ledger: ledger)
+        }
+        try await Self.with(["a", "b"], lease: 600) { planners, cluster in
+            try await planners[0].act(.start(by: "ann"))
+            let first = try planner(in: cluster)
+            let handedOver = LiveBox()
+            try await Self.life(of: first) {
+                #expect(await first.phase == .running)
+                first.replica.store.isDown = true
+                #expect(await happens { await first.replica.agreement.obstacle() != nil })
+                try await first.act(.retreat(by: "ann", reason: "bad"), local: true)
+                #expect(await first.replica.weights()["gateway"] == 0)
+                if takeover { handedOver.put(try await first.replica.publisher.beginHandOver()) }
+            }
+            #expect(await planners[0].phase == .running)
+            let second = try planner(in: cluster)
+            try await Self.life(of: second, live: handedOver.value) {
+                #expect(await second.replica.weights()["gateway"] == 0)
+                #expect(await second.phase == .retreated)
+                for planner in planners + [second] {
+                    #expect(await happens { await planner.phase == .retreated })
+                    #expect(await planner.replica.weights()["gateway"] == 0)
+                    #expect(await happens { await planner.words().contains { $0.contains("alone") } })
+                }
+                #expect(await happens { await second.replica.publisher.current.state.detached.isEmpty })
+                let told = await second.replica.journal(.cluster)
+                #expect(!told.contains { $0.detail.contains("gives way") })
+                try await planners[0].act(.start(by: "ann", force: true, reason: "mended"))
+                #expect(await happens { await second.replica.weights()["gateway"] == 50_000 })
+            }
+            guard !takeover else { return }
+            // What was settled is not settled again by the next one.
+            let third = try planner(in: cluster)
+            try await Self.life(of: third) {
+                #expect(await third.phase == .running)
+                #expect(await third.replica.publisher.current.state.detached.isEmpty)
+                #expect(await third.replica.weights()["gateway"] == 50_000)
+            }
+        }
+    }
+
+    /// What one process leaves to the next, as it goes over the socket.
+    private final class LiveBox: Sendable {
+        private let text = Mutex<Data?>(nil)
+        var value: LiveState? { self.text.withLock { $0 }.flatMap { try? JSONDecoder().decode(LiveState.self, from: $0) } }
+        func put(_ live: LiveState) { self.text.withLock { $0 = try? JSONEncoder().encode(live) } }
+    }
+}
