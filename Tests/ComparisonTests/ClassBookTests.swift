@@ -103,6 +103,25 @@ struct ClassBookTests {
         #expect(book.compared == 7 && book.results[.mismatch] == 2)
     }
 
+    @Test("What is said elsewhere counts for classes that were found, that are found later, and that an earlier process knew")
+    func agreed() {
+        var book = ClassBook(falseAlarm: 1.0 / 3_600)
+        let (a, b) = (self.value("$.a"), self.value("$.b"))
+        let keys = [a, b].map { ClassKey(route: "", template: "/", kind: .value, path: $0.path) }
+        book.record(route: "", template: "/", found: [a], recheck: ([], [a]), example: self.example)
+        #expect(book.standing == 1)
+        let changed = book.agree(on: [keys[0].number: "well", keys[1].number: "well"])
+        #expect(changed == [keys[0].number] && book.standing == 0)
+        let result = book.record(route: "", template: "/", found: [b], recheck: ([], [b]), example: self.example)
+        #expect(result == .noise && book.standing == 0)
+        let opened = book.agree(on: [keys[0].number: "", keys[1].number: "well"])
+        #expect(opened == [keys[0].number] && book.standing == 1)
+        book.restore(
+            keys[0], seen: 1, confirmed: 1, cleared: 0, rechecks: 1, repeated: 0, isReal: false,
+            acceptedFor: "before it was opened again", examples: [])
+        #expect(book.record(number: keys[0].number)?.acceptedFor == nil)
+    }
+
     @Test("What an operator accepts counts on, and is no mismatch until it is opened again")
     func accepted() throws {
         var book = ClassBook(falseAlarm: 1.0 / 3_600)

@@ -23,6 +23,7 @@ import Traffic
         func openClasses(migration: String) async -> [String] { [] }
         func unproven(migration: String) async -> [String] { [] }
         func note(seen: [SeenRequest], migration: String) async {}
+        func agree(on said: [String: String], of migration: String) async {}
     }
 
     /// Remembers which requests it was told of, and says that they prove nothing.
@@ -34,6 +35,7 @@ import Traffic
             self.told.map { "requests like \(String(decoding: $0.target, as: UTF8.self))" }
         }
         func note(seen: [SeenRequest], migration: String) async { if migration == "move" { self.told += seen } }
+        func agree(on said: [String: String], of migration: String) async {}
     }
 
     @Test("Who starts where nobody is left to compare with is warned, and where a stage was counted is not")

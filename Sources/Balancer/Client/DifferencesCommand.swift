@@ -55,7 +55,10 @@ struct DifferencesCommand: AsyncParsableCommand {
         }
         let body = try JSONEncoder().encode(Request(reason: self.reason ?? ""))
         let data = try await client.post("\(path)/\(verb.rawValue)", body: body)
-        try client.show(data, as: DifferenceClassBody.self) { Output.line("\($0.number) is \($0.state)".visible) }
+        try client.show(data, as: DifferenceClassBody.self) { body in
+            Output.line("\(body.number) is \(body.state)".visible)
+            if let replicas = body.replicas { Output.line(WeightCommand.tell(replicas)) }
+        }
     }
 
     private static func show(_ body: DifferencesBody) {

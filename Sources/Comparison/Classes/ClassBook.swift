@@ -68,6 +68,9 @@ package struct ClassBook: Sendable {
     package private(set) var results: [Result: UInt64] = [:]
     /// Of the present stage's run.
     package private(set) var stage = StageComparisons()
+    /// What is said of classes elsewhere, also of those that were not found here yet, by number: why one may stay; empty: it may not
+    /// any more.
+    package private(set) var agreed: [String: String] = [:]
 
     /// `falseAlarm`: the chance that any class of pure noise is ever called real.
     package init(falseAlarm: Double) { self.falseAlarm = falseAlarm }
@@ -166,6 +169,23 @@ package struct ClassBook: Sendable {
         return true
     }
 
+    /// Takes on what is said of classes elsewhere. Answers the numbers of those that are other than they were.
+    package mutating func agree(on said: [String: String]) -> [String] {
+        self.agreed = said
+        var changed: [String] = []
+        for place in self.records.indices {
+            let before = self.records[place].acceptedFor
+            self.obey(place)
+            if self.records[place].acceptedFor != before { changed.append(self.records[place].key.number) }
+        }
+        return changed
+    }
+
+    private mutating func obey(_ place: Int) {
+        guard let reason = self.agreed[self.records[place].key.number] else { return }
+        self.records[place].acceptedFor = reason.isEmpty ? nil : reason
+    }
+
     /// What an earlier process knew of a class. Once, in the order in which they were found; what has been found meanwhile is
     /// added to it.
     package mutating func restore(
@@ -184,6 +204,7 @@ package struct ClassBook: Sendable {
         self.records[place].confirmed += confirmed
         self.records[place].cleared += min(cleared, seen)
         self.records[place].acceptedFor = self.records[place].acceptedFor ?? acceptedFor
+        self.obey(place)
         for example in examples { self.records[place].examples.add(example) }
     }
 
@@ -256,6 +277,7 @@ package struct ClassBook: Sendable {
         let account = self.accountPlace(key.undirected)
         self.records.append(Record(key: key, account: account))
         self.places[key] = self.records.count - 1
+        self.obey(self.records.count - 1)
         return self.records.count - 1
     }
 

@@ -31,13 +31,14 @@ extension AdminAPI {
     ) async throws -> Response {
         let name = try Self.segment("name", context)
         let number = try Self.segment("class", context)
-        let plan = try await plane.compared(name)
-        guard plan.body(of: number) != nil,
-            await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil) ?? false
-        else { throw AdminFailure(status: .notFound, "the plan \"\(name)\" has no class \"\(number)\"") }
-        await plane.publisher.noteDifference(
-            "\(number) \(accepts ? "accepted" : "opened again")", of: name, reason: reason, origin: context.origin)
-        return try AdminJSON.response(try await plane.differenceClass(number, of: name))
+        // It may have been found by another replica alone.
+        _ = try await plane.differenceClass(number, of: name)
+        let replicas = try await plane.publisher.judge(
+            number, of: name, accepts: accepts, reason: reason, origin: context.origin)
+        _ = await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil)
+        var body = try await plane.differenceClass(number, of: name)
+        body.replicas = replicas
+        return try AdminJSON.response(body)
     }
 }
 

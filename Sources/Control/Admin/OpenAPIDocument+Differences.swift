@@ -37,8 +37,10 @@ extension OpenAPIDocument {
                 "403": {"$ref": "#/components/responses/Refused"},
                 "404": {"$ref": "#/components/responses/Refused"},
                 "413": {"$ref": "#/components/responses/Refused"},
+                "409": {"$ref": "#/components/responses/Refused"},
                 "415": {"$ref": "#/components/responses/Refused"},
-                "422": {"$ref": "#/components/responses/Refused"}}}},
+                "422": {"$ref": "#/components/responses/Refused"},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
             "/api/v1/migrations/{name}/differences/{class}/reopen": {"post": {
               "summary": "Take an acceptance back",
               "parameters": [
@@ -51,8 +53,10 @@ extension OpenAPIDocument {
                 "403": {"$ref": "#/components/responses/Refused"},
                 "404": {"$ref": "#/components/responses/Refused"},
                 "413": {"$ref": "#/components/responses/Refused"},
+                "409": {"$ref": "#/components/responses/Refused"},
                 "415": {"$ref": "#/components/responses/Refused"},
-                "422": {"$ref": "#/components/responses/Refused"}}}},
+                "422": {"$ref": "#/components/responses/Refused"},
+                "503": {"$ref": "#/components/responses/Refused"}}}},
         """
 
     static let differenceParameters = """
@@ -69,6 +73,7 @@ extension OpenAPIDocument {
                 "cleared": {"type": "integer"}, "rechecks": {"type": "integer"}, "repeated": {"type": "integer"},
                 "evidence": {"type": "number"}, "first": {"type": "string", "format": "date-time"},
                 "last": {"type": "string", "format": "date-time"}, "accepted": {"type": "string"},
+                "replicas": {"$ref": "#/components/schemas/Replicas"},
                 "examples": {"type": "array", "items": {"type": "object", "properties": {
                   "method": {"type": "string"}, "target": {"type": "string"}, "place": {"type": "string"},
                   "old": {"type": "string"}, "new": {"type": "string"},

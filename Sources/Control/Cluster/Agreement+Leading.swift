@@ -53,7 +53,8 @@ extension Agreement {
         guard now >= stale.since + Self.staleTime else { return }
         let names =
             edit.routes.filter { $0.value == nil }.keys.sorted()
-            + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted() + edit.migrations.keys.sorted()
+            + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted()
+            + Set(edit.migrations.keys).union(edit.differences.keys).sorted()
         let stay = edit.routes.filter { $0.value != nil }.keys.sorted()
         let details = [
             names.isEmpty ? nil : "no file has what was set over it any more: \(names.joined(separator: ", "))",

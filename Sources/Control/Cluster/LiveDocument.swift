@@ -47,6 +47,8 @@ package struct LiveDocument: Sendable, Equatable {
     package var endpoints: [EndpointKey: EndpointState] = [:]
     /// Where plans stand (`PlanRecord`), by name.
     package var migrations: [String: JSONValue] = [:]
+    /// What operators have said of classes of differences, by plan and number: why one may stay; empty: it may not any more.
+    package var differences: [String: [String: String]] = [:]
     /// The last changes, oldest first, each with its `sequence`.
     private(set) var recent: [JSONValue] = []
     private var others: [JSONMember] = []
@@ -62,10 +64,14 @@ package struct SharedEdit: Sendable, Equatable {
     package var endpoints: [EndpointKey: Administrative] = [:]
     /// nil: no such plan any more.
     package var migrations: [String: JSONValue?] = [:]
+    /// What is said of classes of differences, by plan and number; nil: no such plan any more.
+    package var differences: [String: [String: String]?] = [:]
 
     package init() {}
 
-    package var isEmpty: Bool { self.routes.isEmpty && self.endpoints.isEmpty && self.migrations.isEmpty }
+    package var isEmpty: Bool {
+        self.routes.isEmpty && self.endpoints.isEmpty && self.migrations.isEmpty && self.differences.isEmpty
+    }
 }
 
 /// Why a document is not taken on.
@@ -111,6 +117,9 @@ extension LiveDocument {
         for (name, plan) in edit.migrations {
             next.migrations[name] = plan.map { PlanRecord.merged($0, over: self.migrations[name]) }
         }
+        for (name, said) in edit.differences {
+            next.differences[name] = said.map { (self.differences[name] ?? [:]).merging($0) { _, new in new } }
+        }
         if let term { next.term = term }
         for change in self.numbered(changes) {
             next.sequence = change.sequence
@@ -130,11 +139,15 @@ extension LiveDocument {
             kept += 1
         }
         self.recent.removeFirst(self.recent.count - kept)
-        guard bytes > Self.recentBytes || self.routes.count + self.endpoints.count > Self.fewEntries else { return }
+        let entries = self.routes.count + self.endpoints.count + self.judgements
+        guard bytes > Self.recentBytes || entries > Self.fewEntries else { return }
         // The last one stays whatever it weighs: replicas are told by it.
         var excess = self.json.bytes.count - Self.sizeLimit
         while excess > 0, self.recent.count > 1 { excess -= self.recent.removeFirst().bytes.count + 1 }
     }
+
+    /// Of how many classes of differences something is said.
+    var judgements: Int { self.differences.values.reduce(0) { $0 + $1.count } }
 
     /// Those after a number, oldest first, and whether that is all there were. What a newer version wrote and this one cannot
     /// read is left out.
@@ -190,13 +203,17 @@ extension LiveDocument {
                 let members = [("administrative", JSONValue.text(state.administrative.word))]
                 return (name, JSONValue.object(members + state.others.map { ($0.name, $0.value) }))
             }
-        let members: [(String, JSONValue)] = [
+        let differences = self.differences.sorted { $0.key < $1.key }.map { name, said in
+            (name, JSONValue.object(said.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) }))
+        }
+        var members: [(String, JSONValue)] = [
             ("format", .number(self.format)), ("minimum", .number(self.minimum)), ("term", .number(self.term)),
             ("sequence", .number(self.sequence)), ("change", .text(self.change)), ("routes", .object(routes)),
             ("endpoints", .object(endpoints)),
             ("migrations", .object(self.migrations.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
             ("recent", JSONValue(.array(self.recent))),
         ]
+        if !differences.isEmpty { members.append(("differences", .object(differences))) }
         return .object(members + self.others.map { ($0.name, $0.value) })
     }
 }
@@ -251,6 +268,10 @@ extension LiveDocument {
                     }
                     document.migrations[plan.name] = plan.value
                 }
+            case "differences":
+                for plan in try Self.members(member.value, "$.differences") {
+                    document.differences[plan.name] = try Self.judgements(plan.value, "$.differences.\(plan.name)")
+                }
             case "recent": document.recent = try Self.recent(member.value, upTo: value)
             default: document.others.append(member)
             }
@@ -304,6 +325,19 @@ extension LiveDocument {
         }
         guard !weights.isEmpty else { throw self.damaged(path, "names no upstream") }
         return weights
+    }
+
+    private static func judgements(
+        _ value: JSONValue, _ path: String
+    ) throws(DocumentFailure) -> [String: String] {
+        var said: [String: String] = [:]
+        for member in try self.members(value, path) {
+            guard member.name.hasPrefix("d-"), member.name.utf8.count == 10,
+                member.name.dropFirst(2).allSatisfy({ $0.isHexDigit && !$0.isUppercase })
+            else { throw self.damaged("\(path).\(member.name)", "expected the number of a class of differences") }
+            said[member.name] = try self.string(member.value, "\(path).\(member.name)")
+        }
+        return said
     }
 
     private static func endpoint(_ member: JSONMember) throws(DocumentFailure) -> (EndpointKey, EndpointState) {

@@ -167,6 +167,14 @@ package actor ComparisonService {
         return true
     }
 
+    /// Takes on what all replicas have agreed on of a plan's classes, by number: why one may stay; empty: it may not any more.
+    package func agree(on said: [String: String], of migration: String) async {
+        guard let present = self.plans[migration]?.book.agreed, present != said else { return }
+        await self.restore(migration)
+        guard let changed = self.plans[migration]?.book.agree(on: said) else { return }
+        self.plans[migration]?.changed.formUnion(changed)
+    }
+
     // MARK: the ledger
 
     /// What an earlier process knew, once. All who come meanwhile wait for it: what was accepted must not be found anew.

@@ -42,6 +42,8 @@ package struct DifferenceClassBody: Codable, Sendable {
     package var accepted: String?
     /// Redacted; only where one class was asked for.
     package var examples: [Example]?
+    /// Of the replicas that are there, how many know what was just said of it; nil: there are no others, or nothing was said.
+    package var replicas: ReplicaCount?
 
     package struct Example: Codable, Sendable {
         package var method: String

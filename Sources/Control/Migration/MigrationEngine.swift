@@ -76,6 +76,9 @@ package actor MigrationEngine {
         await self.noteTerm()
         let counts = await self.dataPlane.stageCounts()
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
+            if let said = view.state.shared?.differences[standing.plan.name] {
+                await self.mirror?.agree(on: said, of: standing.plan.name)
+            }
             let reading = await self.look(at: standing, counts, view.table)
             self.readings[standing.plan.name] = reading
             // A process that is killed now must not find its old side quiet at the next start.

@@ -35,6 +35,8 @@ package protocol MirrorEvidence: Sendable {
     func unproven(migration: String) async -> [String]
     /// Some of the requests that the plan's routes had, of each kind the first in an hour.
     func note(seen: [SeenRequest], migration: String) async
+    /// What all replicas have agreed on of classes of differences, by number: why one may stay; empty: it may not any more.
+    func agree(on said: [String: String], of migration: String) async
 }
 
 /// What this process has counted of one run of a plan's stage.

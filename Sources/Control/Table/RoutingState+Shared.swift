@@ -8,6 +8,8 @@ package struct SharedLive: Sendable, Equatable {
     package var weights: [String: LiveState.Weights] = [:]
     package var endpoints: [EndpointKey: Administrative] = [:]
     package var plans: [String: PlanRecord] = [:]
+    /// What operators have said of classes of differences (`LiveDocument.differences`).
+    package var differences: [String: [String: String]] = [:]
 
     package init() {}
 
@@ -18,6 +20,7 @@ package struct SharedLive: Sendable, Equatable {
         }
         self.endpoints = document.endpoints.mapValues(\.administrative)
         self.plans = document.migrations.compactMapValues { PlanRecord($0) }
+        self.differences = document.differences
     }
 }
 
@@ -162,6 +165,7 @@ extension RoutingState {
             edit.routes[route] = LiveDocument.Split(weights: weights.weights, fileWeights: weights.fileWeights)
         }
         for name in shared.plans.keys where self.plans[name] == nil { edit.migrations[name] = .some(nil) }
+        for name in shared.differences.keys where self.plans[name] == nil { edit.differences[name] = .some(nil) }
         guard !shared.endpoints.isEmpty else { return edit }
         let present = Set(self.spec.endpointKeys)
         let found = Set(

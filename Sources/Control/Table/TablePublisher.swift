@@ -235,14 +235,6 @@ package actor TablePublisher {
         return try question.answer(self.table, now: self.clock.monotonic())
     }
 
-    /// An operator has judged a class of differences of a plan.
-    func noteDifference(_ detail: String, of migration: String, reason: String, origin: ChangeOrigin) async {
-        await self.turnstile.enter()
-        defer { self.turnstile.leave() }
-        self.enter(.difference, detail: detail, origin: origin, subject: migration, reason: reason)
-        await self.mendLedger()
-    }
-
     // MARK: what is gone
 
     /// Forgets, now and then, what tables have not named for a while. Without this only the next change would.
