@@ -40,6 +40,8 @@ package struct RetirementVerdict: Sendable, Equatable {
         package var classes: [String] = []
         /// Templates seen in the last 30 days that were neither compared nor answered by the new side 20 times.
         package var unproven: [String] = []
+        /// Replicas of which it is not known what they need, in words.
+        package var unheard: [String] = []
         /// Requests at once at the peak of seven days, and what the new side without its largest endpoint takes.
         package var peak: Double
         package var capacity: Double
@@ -63,6 +65,7 @@ package struct RetirementVerdict: Sendable, Equatable {
         case onlyRoute(String)
         case differenceClass(String)
         case unproven(String)
+        case unheard(String)
         case capacity(peak: Double, allowed: Double)
     }
 
@@ -79,6 +82,7 @@ package struct RetirementVerdict: Sendable, Equatable {
         obstacles += facts.onlyRoutes.map(Obstacle.onlyRoute)
         obstacles += facts.classes.map(Obstacle.differenceClass)
         obstacles += facts.unproven.map(Obstacle.unproven)
+        obstacles += facts.unheard.map(Obstacle.unheard)
         let allowed = facts.capacity * facts.headroom
         // Not `>`: what cannot be compared is not proven either.
         if !(facts.peak <= allowed) { obstacles.append(.capacity(peak: facts.peak, allowed: allowed)) }

@@ -21,7 +21,9 @@ import Traffic
             return sums
         }
         func openClasses(migration: String) async -> [String] { [] }
-        func unproven(migration: String) async -> [String] { [] }
+        func unproven(
+            migration: String, asked: Set<SeenKinds.Key>
+        ) async -> [SeenKinds.Key: SeenKinds.Kind] { [:] }
         func note(seen: [SeenRequest], migration: String) async {}
         func agree(on said: [String: String], of migration: String) async {}
     }
@@ -31,8 +33,14 @@ import Traffic
         private var told: [SeenRequest] = []
         func sums(migration: String, epoch: UInt64) async -> MirrorSums? { nil }
         func openClasses(migration: String) async -> [String] { [] }
-        func unproven(migration: String) async -> [String] {
-            self.told.map { "requests like \(String(decoding: $0.target, as: UTF8.self))" }
+        func unproven(
+            migration: String, asked: Set<SeenKinds.Key>
+        ) async -> [SeenKinds.Key: SeenKinds.Kind] {
+            Dictionary(
+                self.told.map { request in
+                    let template = String(decoding: request.target, as: UTF8.self)
+                    return (SeenKinds.Key(route: request.route, template: template), SeenKinds.Kind(last: 1))
+                }, uniquingKeysWith: { first, _ in first })
         }
         func note(seen: [SeenRequest], migration: String) async { if migration == "move" { self.told += seen } }
         func agree(on said: [String: String], of migration: String) async {}

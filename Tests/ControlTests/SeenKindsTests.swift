@@ -9,7 +9,7 @@ import Testing
     func proofs() {
         var kinds = SeenKinds()
         let now = 100 * Self.day
-        func unproven(_ at: UInt64) -> [String] { kinds.unproven(at: at) { _ in true } }
+        func unproven(_ at: UInt64) -> [String] { SeenKinds.words(kinds.unproven(at: at) { _ in true }) }
         kinds.note(self.key("/a"), isAnswered: false, at: now)
         for _ in 0..<19 { kinds.note(self.key("/b"), isAnswered: true, at: now + 1) }
         #expect(unproven(now) == ["requests like /b of route api", "requests like /a of route api"])
@@ -26,7 +26,7 @@ import Testing
         var kinds = SeenKinds()
         for number in 0..<SeenKinds.limit + 10 { kinds.note(self.key("/\(number)"), isAnswered: false, at: 1) }
         #expect(kinds.all.count == SeenKinds.limit)
-        let words = kinds.unproven(at: 2) { _ in true }
+        let words = SeenKinds.words(kinds.unproven(at: 2) { _ in true })
         #expect(words.count == 21 && words.last == "requests of \(SeenKinds.limit - 20) further kinds")
         kinds.note(self.key("/late"), isAnswered: false, at: 31 * Self.day)
         #expect(kinds.all.count == 1)

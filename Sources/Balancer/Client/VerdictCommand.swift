@@ -21,6 +21,9 @@ struct VerdictCommand: AsyncParsableCommand {
             if let quiet = body.quietSeconds {
                 Output.line("nothing has needed it for \(Wording.duration(seconds: quiet))")
             }
+            if let replicas = body.replicas {
+                Output.line("by what is known of \(replicas.joined(separator: ", "))".visible)
+            }
             guard !body.needs.isEmpty else { return }
             var table = TextTable("ROUTE", "REQUESTS", "CAUSE", "LAST", "COUNT", "A DAY")
             for need in body.needs {

@@ -152,6 +152,7 @@ package actor PlanExchange: PlanPeers {
         sample.lead = part.lead
         sample.needs = part.needs
         sample.lastNeed = part.lastNeed
+        sample.retirement = part.retirement
         self.own[key] = sample
         let book = self.books[run] ?? SampleBook()
         let others = book.others(than: (key.replica, key.instance), fingerprint: part.fingerprint)
@@ -160,7 +161,8 @@ package actor PlanExchange: PlanPeers {
         return PeerSums(
             others: others,
             remarks: book.remarks(present: present, fingerprint: part.fingerprint, began: began, at: later),
-            ages: book.ages(at: later), lead: book.lead, needed: book.needed, lastNeed: book.lastNeed)
+            ages: book.ages(at: later), lead: book.lead, needed: book.needed, lastNeed: book.lastNeed,
+            own: (replica: key.replica, retirement: part.retirement))
     }
 
     package func forget(_ migration: String) {

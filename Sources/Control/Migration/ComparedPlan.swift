@@ -82,9 +82,9 @@ struct ComparedPlan {
             SeenKinds.Key(route: request.route, template: template), isAnswered: request.isAnsweredByNew, at: wall)
     }
 
-    /// What nothing proves, in words.
-    func unproven(at wall: UInt64) -> [String] {
-        self.kinds.unproven(at: wall) { self.routes.contains($0.route) }
+    /// What nothing proves, and what is known of those that others ask for.
+    func unproven(at wall: UInt64, asked: Set<SeenKinds.Key>) -> [SeenKinds.Key: SeenKinds.Kind] {
+        self.kinds.unproven(at: wall, asked: asked) { self.routes.contains($0.route) }
     }
 
     /// The template of a request, of a bounded number for each route.

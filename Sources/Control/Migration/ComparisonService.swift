@@ -285,9 +285,11 @@ extension ComparisonService: MirrorEvidence {
         return sums
     }
 
-    package func unproven(migration: String) async -> [String] {
+    package func unproven(
+        migration: String, asked: Set<SeenKinds.Key>
+    ) async -> [SeenKinds.Key: SeenKinds.Kind] {
         await self.restore(migration)
-        return self.plans[migration]?.unproven(at: self.clock.wall()) ?? []
+        return self.plans[migration]?.unproven(at: self.clock.wall(), asked: asked) ?? [:]
     }
 
     package func note(seen: [SeenRequest], migration: String) {

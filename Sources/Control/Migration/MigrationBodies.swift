@@ -165,4 +165,6 @@ package struct VerdictBody: Sendable, Codable {
     package var quietSeconds: Double?
     package var wantedSeconds: Double
     package var needs: [Need]
+    /// Whose requests and comparisons it is told of; nil: there are no other replicas, or nothing is exchanged of the plan.
+    package var replicas: [String]?
 }

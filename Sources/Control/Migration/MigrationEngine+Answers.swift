@@ -60,14 +60,21 @@ extension MigrationEngine {
         guard let standing = view.state.plans[name] else { throw .notFound("no migration \"\(name)\"") }
         let (plan, wall) = (standing.plan, self.clock.wall())
         let since = standing.fullSince ?? wall
-        let rows = self.needs.rows(of: NeedBook.routes(of: plan, in: view.table.spec), since: since)
-        let others = self.readings[name]?.peers?.lastNeed ?? 0
+        let peers = self.readings[name]?.peers
+        let own = await self.retirement(of: standing, view.table, limit: peers == nil ? .max : RetirementSample.limit)
+        let known = RetirementSums(
+            [(replica: peers?.own.replica ?? "", sample: own)]
+                + (peers?.others ?? []).compactMap { sample in
+                    sample.retirement.map { (replica: sample.replica, sample: $0) }
+                })
+        let rows = known.needs.filter { $0.last >= since }
+        let others = peers?.lastNeed ?? 0
         let quiet = wall - min(wall, max(since, rows.first?.last ?? 0, others))
         let hold = plan.stages.last.flatMap { $0.kind == .retire ? $0.hold : nil } ?? 0
         let headroom = Double((view.state.configuration?.guardSpec ?? GuardSpec()).headroom) / 100
         var facts = RetirementVerdict.Facts(
             share: self.liveShare(standing, view.table.spec), quiet: Int64(clamping: quiet), hold: hold,
-            peak: self.peaks[name]?.peak ?? 0, capacity: Self.capacity(of: plan.to, view.table), headroom: headroom)
+            peak: known.peak, capacity: Self.capacity(of: plan.to, view.table), headroom: headroom)
         facts.needs = rows.compactMap { row in
             RetirementVerdict.Cause(rawValue: row.cause).map { cause in
                 RetirementVerdict.Need(
@@ -79,8 +86,9 @@ extension MigrationEngine {
         facts.onlyRoutes = view.table.spec.routes.filter { route in
             !plan.routes.contains(route.name) && Self.leadsOnly(to: plan.from, route)
         }.map(\.name)
-        facts.classes = await self.mirror?.openClasses(migration: name) ?? []
-        facts.unproven = await self.mirror?.unproven(migration: name) ?? []
+        facts.classes = known.open
+        facts.unproven = known.unproven
+        facts.unheard = self.unheard(of: name, plan)
         let verdict = RetirementVerdict(facts)
         return VerdictBody(
             migration: name, from: plan.from, verdict: verdict.isRetirable ? "retirable" : "needed",
@@ -92,7 +100,28 @@ extension MigrationEngine {
                     route: need.route, template: need.template, cause: need.cause.rawValue,
                     last: Timestamp.iso8601(wall - min(wall, UInt64(clamping: need.age))), count: need.count,
                     perDay: (need.perDay * 100).rounded() / 100)
-            })
+            }, replicas: peers.map { Set([$0.own.replica] + $0.others.map(\.replica)).sorted() })
+    }
+
+    /// What this replica knows of who needs the old side, the latest `limit` of each kind.
+    func retirement(of standing: PlanStanding, _ table: RoutingTable, limit: Int) async -> RetirementSample {
+        let (name, others) = (standing.plan.name, self.readings[standing.plan.name]?.peers?.others ?? [])
+        let asked = others.flatMap { $0.retirement?.kinds ?? [] }.map {
+            SeenKinds.Key(route: $0.route, template: $0.template)
+        }
+        let rows = self.needs.rows(
+            of: NeedBook.routes(of: standing.plan, in: table.spec), since: standing.fullSince ?? self.clock.wall())
+        return RetirementSample(
+            needs: rows, kinds: await self.mirror?.unproven(migration: name, asked: Set(asked)) ?? [:],
+            open: await self.mirror?.openClasses(migration: name) ?? [], peak: self.peaks[name]?.peak ?? 0,
+            limit: limit)
+    }
+
+    /// Replicas of which nobody knows here what they have needed, in words.
+    private func unheard(of name: String, _ plan: PlanSpec) -> [String] {
+        guard let reading = self.readings[name], reading.isShared else { return [] }
+        guard !reading.isAlone else { return ["the other replicas cannot be asked"] }
+        return reading.peers?.remarks ?? []
     }
 
     /// The least that a route of the plan gives the new side.
@@ -127,6 +156,7 @@ extension MigrationEngine {
             "route \(route) leads to \(plan.from) alone and would answer 503: give it another upstream, or take it out"
         case .differenceClass(let number):
             "difference \(number) is open or real: mend it, or accept it"
+        case .unheard(let what): "\(what): whether it is needed there is not known"
         case .unproven(let kind): "\(kind) were neither compared nor answered by \(plan.to) often enough"
         case .capacity(let peak, let allowed):
             "without one of its endpoints \(plan.to) would have \(Wording.rounded(peak, 1)) requests at once at the peak, and "

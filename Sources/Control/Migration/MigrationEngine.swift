@@ -264,7 +264,8 @@ package actor MigrationEngine {
         let (plan, state) = (standing.plan, standing.state)
         var reading = reading
         reading.isShared = true
-        guard standing.counts else {
+        // Once it is complete nothing is judged any more, and still all have to know who needs the old side.
+        guard standing.counts || standing.watchesOldSide else {
             await peers.forget(plan.name)
             let others = await peers.standing()
             reading.follow(others, ledTerm: self.ledTerm)
@@ -277,6 +278,9 @@ package actor MigrationEngine {
         let rows = self.needs.rows(of: NeedBook.routes(of: plan, in: table.spec), since: 0)
         part.needs = rows.reduce(0) { $0 &+ $1.count }
         part.lastNeed = rows.first?.last ?? 0
+        if standing.watchesOldSide {
+            part.retirement = await self.retirement(of: standing, table, limit: RetirementSample.limit)
+        }
         let sums = await peers.exchange(part)
         // Behind it: whoever comes to lead has to hear first what all have counted.
         let others = await peers.standing()

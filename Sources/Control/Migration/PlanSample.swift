@@ -79,6 +79,8 @@ struct PlanSample: Sendable, Equatable, Codable {
     /// Requests that needed the old side, and milliseconds since 1970 of the last one.
     var needs: UInt64?
     var lastNeed: UInt64?
+    /// nil: the old side may still be needed.
+    var retirement: RetirementSample?
 
     init(replica: String, instance: String, fingerprint: String) {
         self.replica = replica
@@ -94,11 +96,17 @@ struct PlanSample: Sendable, Equatable, Codable {
         self = sample
     }
 
+    /// Who needs the old side is told as far as there is room: what was counted is what decides.
     var text: [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Nothing that it has cannot be encoded.
-        return (try? encoder.encode(self)).map { Array($0) } ?? Array("{}".utf8)
+        var sample = self
+        while true {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            // Nothing that it has cannot be encoded.
+            let text = (try? encoder.encode(sample)).map { Array($0) } ?? Array("{}".utf8)
+            guard text.count > Self.sizeLimit, let retirement = sample.retirement, !retirement.isEmpty else { return text }
+            sample.retirement = retirement.shortened
+        }
     }
 
     /// No more went wrong than there was, and all of it can be added up.
@@ -117,7 +125,7 @@ struct PlanSample: Sendable, Equatable, Codable {
         let arms = Array(self.routes.values) + Array((self.copies ?? [:]).values)
         guard self.routes.count <= Self.routeLimit, self.copies?.count ?? 0 <= Self.routeLimit,
             arms.allSatisfy({ isSound($0.to) && isSound($0.from) }), isSound(self.latency.to),
-            isSound(self.latency.from), self.lead?.held ?? 0 >= 0
+            isSound(self.latency.from), self.lead?.held ?? 0 >= 0, self.retirement?.isSound ?? true
         else { return false }
         let compared = self.comparisons ?? Comparisons()
         return compared.n < UInt64(1) << 48 && compared.standing <= compared.n

@@ -31,8 +31,9 @@ package protocol MirrorEvidence: Sendable {
     func sums(migration: String, epoch: UInt64) async -> MirrorSums?
     /// Numbers of the classes of differences that are real, or open above what is allowed.
     func openClasses(migration: String) async -> [String]
-    /// Kinds of requests seen in the last 30 days that were neither compared nor answered by the new side 20 times, in words.
-    func unproven(migration: String) async -> [String]
+    /// Kinds of requests seen in the last 30 days that were neither compared nor answered by the new side 20 times; and of those that
+    /// other replicas ask for, what is known here.
+    func unproven(migration: String, asked: Set<SeenKinds.Key>) async -> [SeenKinds.Key: SeenKinds.Kind]
     /// Some of the requests that the plan's routes had, of each kind the first in an hour.
     func note(seen: [SeenRequest], migration: String) async
     /// What all replicas have agreed on of classes of differences, by number: why one may stay; empty: it may not any more.
@@ -51,6 +52,8 @@ package struct PlanPart: Sendable {
     /// Requests that needed the old side, and milliseconds since 1970 of the last one.
     var needs: UInt64 = 0
     var lastNeed: UInt64 = 0
+    /// Where the old side should not be needed any more.
+    var retirement: RetirementSample?
 }
 
 /// What the other processes have counted of it.
@@ -64,6 +67,8 @@ package struct PeerSums: Sendable {
     /// Grows when one of them has needed the old side.
     var needed: UInt64 = 0
     var lastNeed: UInt64 = 0
+    /// What this process has told of the old side, and its name.
+    var own: (replica: String, retirement: RetirementSample?) = ("", nil)
 }
 
 /// How this replica stands among the others.

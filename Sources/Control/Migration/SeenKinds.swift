@@ -1,5 +1,5 @@
 /// The kinds of requests that a plan has seen lately, and what proves of each that the new side answers it as the old one does.
-struct SeenKinds: Sendable {
+package struct SeenKinds: Sendable {
     /// Kinds that are kept; what is beyond counts as the last of its route (`PathTemplate.rest`) or not at all.
     static let limit = 4_096
     /// Milliseconds after which a kind that nobody asked for is forgotten.
@@ -9,12 +9,12 @@ struct SeenKinds: Sendable {
     /// Kinds that are told one by one.
     private static let shown = 20
 
-    struct Key: Hashable, Sendable {
+    package struct Key: Hashable, Sendable {
         var route: String
         var template: String
     }
 
-    struct Kind: Sendable, Equatable {
+    package struct Kind: Sendable, Equatable {
         /// Milliseconds since 1970.
         var last: UInt64
         var answered: UInt64 = 0
@@ -83,10 +83,22 @@ struct SeenKinds: Sendable {
 
     mutating func putBack(_ keys: Set<Key>) { self.changed.formUnion(keys) }
 
-    /// What was seen in the last 30 days and nothing proves, the latest first, in words.
-    func unproven(at wall: UInt64, of isWanted: (Key) -> Bool) -> [String] {
-        let found = self.all.filter { isWanted($0.key) && $0.value.last + Self.memory > wall && !$0.value.isProven }
-            .sorted { ($1.value.last, $0.key.route, $0.key.template) < ($0.value.last, $1.key.route, $1.key.template) }
+    /// What was seen in the last 30 days and nothing proves, and what is known of those that others ask for.
+    func unproven(at wall: UInt64, asked: Set<Key> = [], of isWanted: (Key) -> Bool) -> [Key: Kind] {
+        self.all.filter { key, kind in
+            isWanted(key) && kind.last + Self.memory > wall && (!kind.isProven || asked.contains(key))
+        }
+    }
+
+    static func latest(_ kinds: [Key: Kind]) -> [(key: Key, value: Kind)] {
+        kinds.sorted {
+            ($1.value.last, $0.key.route, $0.key.template) < ($0.value.last, $1.key.route, $1.key.template)
+        }
+    }
+
+    /// The latest first.
+    static func words(_ kinds: [Key: Kind]) -> [String] {
+        let found = Self.latest(kinds)
         let words = found.prefix(Self.shown).map { "requests like \($0.key.template) of route \($0.key.route)" }
         let rest = found.count - words.count
         return words + (rest > 0 ? ["requests of \(rest) further kinds"] : [])

@@ -11,7 +11,9 @@ import Traffic
         private(set) var said: [String: String] = [:]
         func sums(migration: String, epoch: UInt64) async -> MirrorSums? { nil }
         func openClasses(migration: String) async -> [String] { [] }
-        func unproven(migration: String) async -> [String] { [] }
+        func unproven(
+            migration: String, asked: Set<SeenKinds.Key>
+        ) async -> [SeenKinds.Key: SeenKinds.Kind] { [:] }
         func note(seen: [SeenRequest], migration: String) async {}
         func agree(on said: [String: String], of migration: String) async { self.said = said }
     }
