@@ -93,6 +93,11 @@ void copenssl_bio_free(BIO *bio) { BIO_free(bio); }
 
 // Errors
 
+/// Empties the queue, which mostly is empty: the library's own function goes through all its places, 840 instructions each time.
+static void clear_errors(void) {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 static void describe(char *text, size_t size) {
     unsigned long code = ERR_peek_last_error();
     const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
@@ -149,7 +154,7 @@ static void on_message(
 }
 
 static SSL *session_new(SSL_CTX *context, BIO *bio) {
-    ERR_clear_error();
+    clear_errors();
     SSL *ssl = SSL_new(context);
     if (ssl == NULL) return NULL;
     BIO_up_ref(bio);
@@ -216,11 +221,11 @@ static void forget_exchange(SSL *ssl) {
     if (SSL_get_tmp_key(ssl, &key) == 1 && key != NULL) empty(key);
     key = NULL;
     if (SSL_get_peer_tmp_key(ssl, &key) == 1 && key != NULL) empty(key);
-    ERR_clear_error();
+    clear_errors();
 }
 
 copenssl_result copenssl_handshake(SSL *ssl) {
-    ERR_clear_error();
+    clear_errors();
     int returned = SSL_do_handshake(ssl);
     if (returned != 1) return result_of(ssl, returned);
     forget_exchange(ssl);
@@ -228,17 +233,23 @@ copenssl_result copenssl_handshake(SSL *ssl) {
 }
 
 copenssl_result copenssl_read(SSL *ssl, void *room, size_t size, size_t *count) {
+    const copenssl_io *io = BIO_get_data(SSL_get_rbio(ssl));
     size_t total = 0;
     copenssl_result result = COPENSSL_DONE;
     while (total < size) {
         size_t got = 0;
-        ERR_clear_error();
+        clear_errors();
         int returned = SSL_read_ex(ssl, (uint8_t *)room + total, size - total, &got);
         if (returned != 1) {
             result = result_of(ssl, returned);
             break;
         }
         total += got;
+        // Without another byte the library could only say that it wants more; whether an end is a clean one it has to say itself.
+        if (io->input_count == 0 && !io->input_ended && SSL_has_pending(ssl) == 0) {
+            result = COPENSSL_WANTS;
+            break;
+        }
     }
     *count = total;
     return result;
@@ -252,7 +263,7 @@ bool copenssl_write(SSL *ssl, const void *bytes, size_t count) {
     size_t total = 0;
     while (total < count) {
         size_t written = 0;
-        ERR_clear_error();
+        clear_errors();
         if (SSL_write_ex(ssl, (const uint8_t *)bytes + total, count - total, &written) != 1) return false;
         total += written;
     }
@@ -260,9 +271,9 @@ bool copenssl_write(SSL *ssl, const void *bytes, size_t count) {
 }
 
 void copenssl_shutdown(SSL *ssl) {
-    ERR_clear_error();
+    clear_errors();
     (void)SSL_shutdown(ssl);
-    ERR_clear_error();
+    clear_errors();
 }
 
 int copenssl_version(const SSL *ssl) { return SSL_version(ssl); }
@@ -338,12 +349,12 @@ void copenssl_tickets_set(copenssl_tickets *tickets, const uint8_t *keys, size_t
 }
 
 bool copenssl_random(uint8_t *room, size_t count) {
-    ERR_clear_error();
+    clear_errors();
     return count <= INT32_MAX && RAND_bytes(room, (int)count) == 1;
 }
 
 bool copenssl_digest(const void *bytes, size_t count, uint8_t digest[32]) {
-    ERR_clear_error();
+    clear_errors();
     return EVP_Digest(bytes, count, digest, NULL, EVP_sha256(), NULL) == 1;
 }
 
@@ -353,7 +364,7 @@ struct copenssl_mac {
 };
 
 copenssl_mac *copenssl_mac_new(const uint8_t key[32]) {
-    ERR_clear_error();
+    clear_errors();
     copenssl_mac *mac = calloc(1, sizeof *mac);
     EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
     if (mac != NULL && algorithm != NULL) mac->context = EVP_MAC_CTX_new(algorithm);
@@ -376,7 +387,7 @@ void copenssl_mac_free(copenssl_mac *mac) {
 }
 
 bool copenssl_mac_make(copenssl_mac *mac, const void *bytes, size_t count, uint8_t code[32]) {
-    ERR_clear_error();
+    clear_errors();
     size_t length = 0;
     // Without parameters: the digest stays, and nothing is fetched.
     return EVP_MAC_init(mac->context, mac->key, 32, NULL) == 1 && EVP_MAC_update(mac->context, bytes, count) == 1
@@ -461,7 +472,7 @@ static int on_ticket(
     good = good && EVP_CipherInit_ex(cipher, held->cipher, NULL, key + 48, vector, encrypts) == 1;
     OPENSSL_cleanse(key, sizeof key);
     if (!good) {
-        ERR_clear_error();
+        clear_errors();
         return 0;
     }
     if (encrypts) return 1;
@@ -551,7 +562,7 @@ static bool fail(SSL_CTX *context, const char *what, char *text, size_t size) {
     char reason[256];
     describe(reason, sizeof reason);
     snprintf(text, size, "%s: %s", what, reason);
-    ERR_clear_error();
+    clear_errors();
     SSL_CTX_free(context);
     return false;
 }
@@ -581,7 +592,7 @@ static STACK_OF(X509) *read_certificates(OSSL_LIB_CTX *library, const char *pem,
     BIO_free(bio);
     // The end of the file is an error to the library.
     if (all != NULL && sk_X509_num(all) > 0 && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-        ERR_clear_error();
+        clear_errors();
     return all;
 }
 
@@ -611,7 +622,7 @@ static bool trust(
     }
     BIO_free(bio);
     if (lists == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) return false;
-    ERR_clear_error();
+    clear_errors();
     // Of the whole chain: an authority in between may be revoked as well.
     return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
 }
@@ -620,7 +631,7 @@ SSL_CTX *copenssl_server_new(
     OSSL_LIB_CTX *library, copenssl_listener *listener, const copenssl_server_options *options, char *text, size_t size) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_indices);
-    ERR_clear_error();
+    clear_errors();
     SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_server_method());
     if (context == NULL) return fail(NULL, "TLS", text, size), NULL;
     set_common(context);
@@ -674,7 +685,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session) {
 
 SSL_CTX *copenssl_client_new(
     OSSL_LIB_CTX *library, const copenssl_client_options *options, char *text, size_t size) {
-    ERR_clear_error();
+    clear_errors();
     SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_client_method());
     if (context == NULL) return fail(NULL, "TLS", text, size), NULL;
     set_common(context);
@@ -704,14 +715,14 @@ static bool explain(const char *what, char *text, size_t size) {
     char reason[256];
     describe(reason, sizeof reason);
     snprintf(text, size, "%s: %s", what, reason);
-    ERR_clear_error();
+    clear_errors();
     return false;
 }
 
 bool copenssl_use(
     SSL_CTX *context, OSSL_LIB_CTX *library, const char *chain, size_t chain_count, const char *key, size_t key_count,
     const uint8_t *staple_bytes, size_t staple_count, char *text, size_t size) {
-    ERR_clear_error();
+    clear_errors();
     STACK_OF(X509) *all = read_certificates(library, chain, chain_count);
     if (all == NULL || sk_X509_num(all) == 0 || ERR_peek_error() != 0) {
         free_certificates(all);
@@ -812,7 +823,7 @@ static void read_names(X509 *leaf, copenssl_certificate *certificate) {
 bool copenssl_inspect(
     const char *chain, size_t chain_count, const char *key, size_t key_count, copenssl_certificate *certificate, char *text,
     size_t size) {
-    ERR_clear_error();
+    clear_errors();
     memset(certificate, 0, sizeof *certificate);
     STACK_OF(X509) *all = read_certificates(NULL, chain, chain_count);
     if (all == NULL || sk_X509_num(all) == 0 || ERR_peek_error() != 0) {
@@ -851,7 +862,7 @@ bool copenssl_inspect(
         EVP_PKEY_free(private_key);
         if (!good) {
             free_certificates(all);
-            ERR_clear_error();
+            clear_errors();
             snprintf(text, size, "is not the key of the certificate");
             return false;
         }
@@ -880,12 +891,12 @@ bool copenssl_staple_times(const uint8_t *bytes, size_t count, int64_t *begins, 
     }
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(response);
-    ERR_clear_error();
+    clear_errors();
     return good;
 }
 
 bool copenssl_revoked_ends(const char *pem, size_t count, int64_t *ends) {
-    ERR_clear_error();
+    clear_errors();
     BIO *bio = count > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)count);
     bool found = false;
     *ends = INT64_MAX;
@@ -899,15 +910,15 @@ bool copenssl_revoked_ends(const char *pem, size_t count, int64_t *ends) {
         X509_CRL_free(list);
     }
     BIO_free(bio);
-    ERR_clear_error();
+    clear_errors();
     return found;
 }
 
 size_t copenssl_count_certificates(const char *pem, size_t count) {
-    ERR_clear_error();
+    clear_errors();
     STACK_OF(X509) *all = read_certificates(NULL, pem, count);
     size_t found = all == NULL || ERR_peek_error() != 0 ? 0 : (size_t)sk_X509_num(all);
     free_certificates(all);
-    ERR_clear_error();
+    clear_errors();
     return found;
 }
