@@ -79,7 +79,12 @@ extension Agreement {
     /// Why no plan may give its new side more; empty: nothing is against it.
     package var holds: [String] {
         let now = self.clock.monotonic()
-        return self.picture.holds(at: now, hasLeader: self.leader != nil || self.leadingTerm != nil)
+        var holds = self.picture.holds(at: now, hasLeader: self.leader != nil || self.leadingTerm != nil)
+        // Others may have gone back alone meanwhile, and what they told before, or only now arrives, does not say so.
+        if let regained, now < regained + self.store.lease {
+            holds.append("the store answers again for \((now - min(now, regained)) / 1_000) s only")
+        }
+        return holds
     }
 
     /// Why changes cannot be agreed on; nil: they can. Milliseconds since 1970.

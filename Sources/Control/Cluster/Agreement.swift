@@ -51,6 +51,8 @@ package actor Agreement {
     private(set) var own: Presence
     /// When the store was asked last what it then answered; nil: never.
     private(set) var contact: UInt64?
+    /// When it answered again after a silence of a lease; nil: there was none.
+    private(set) var regained: UInt64?
     private(set) var failure: StoreFailure?
     private(set) var conflicts: UInt64 = 0
     private var wasReachable = false
@@ -503,6 +505,7 @@ package actor Agreement {
     }
 
     private func answered(asked: UInt64) {
+        if let contact, asked >= contact + self.store.lease { self.regained = asked }
         self.contact = max(self.contact ?? 0, asked)
         self.failure = nil
     }

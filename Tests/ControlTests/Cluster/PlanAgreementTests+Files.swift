@@ -78,6 +78,32 @@ extension PlanAgreementTests {
         }
     }
 
+    @Test("After a silence of the store nothing rises before all can have told what they did alone")
+    func silence() async throws {
+        try await Self.with(["a", "b"], lease: 2_000) { planners, cluster in
+            let first = try #require(await Self.leader(planners))
+            let (leader, other) = (planners[first], planners[1 - first])
+            try await leader.act(.start(by: "ann"))
+            for planner in planners { planner.replica.store.isDown = true }
+            cluster.depose()
+            for planner in planners {
+                #expect(await happens { await planner.replica.agreement.obstacle() != nil })
+            }
+            #expect(await leader.replica.agreement.holds.contains { $0.hasPrefix("the store answers again") } == false)
+            try await leader.act(.retreat(by: "ann", reason: "bad"), local: true)
+            // As whoever leads next knows the new side: well.
+            other.count(epoch: 1, new: (0, 3_000), old: (0, 57_000))
+            other.replica.store.isDown = false
+            #expect(await Self.ticks([other]) { await other.leads })
+            #expect(await other.replica.agreement.holds.contains { $0.hasPrefix("the store answers again") })
+            await other.tick()
+            #expect(await other.stage == 0)
+            leader.replica.store.isDown = false
+            #expect(await happens { await other.phase == .retreated })
+            #expect(await other.stage == 0)
+        }
+    }
+
     /// As a process lives: with what it kept, or what another handed over to it.
     private static func life(
         of planner: Planner, live: LiveState? = nil, _ body: @escaping @Sendable () async throws -> Void
