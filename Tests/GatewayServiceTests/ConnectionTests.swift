@@ -43,6 +43,38 @@ struct ConnectionTests {
         }
     }
 
+    /// Who asks for another protocol gets an answer, and none for what follows, of which nobody can say whose it is.
+    @Test(arguments: [
+        ("CONNECT h:443", "", "404 Not Found"), ("CONNECT /blockindex", "", "404 Not Found"),
+        // What would be 200 for every other method.
+        ("CONNECT /x/", "", "404 Not Found"), ("CONNECT /favicon.png", "Content-Length: 9\r\n", "404 Not Found"),
+        ("GET /blockindex", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n", "200 OK"),
+        ("GET /blockindex", "Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n", "200 OK"),
+        ("HEAD /nope", "Upgrade: websocket\r\nConnection:upgrade\r\n", "404 Not Found"),
+    ])
+    func anotherProtocolIsTheEnd(request: String, fields: String, status: String) async throws {
+        try await RunningServer.run { server async throws in
+            let head = "\(request) HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"
+            for pieces in [[head + Self.get], [head, Self.get], [Self.get + head + Self.get]] {
+                let answer = try await server.exchange(pieces[0], pieces.count > 1 ? pieces[1] : "")
+                let before = pieces[0].hasPrefix(Self.get) ? 1 : 0
+                #expect(answer.ranges(of: "Good!").count == before)
+                #expect(answer.ranges(of: "HTTP/1.1 ").count == before + 1)
+                #expect(answer.contains("HTTP/1.1 \(status)\r\n"))
+                #expect(answer.ranges(of: "\r\nConnection: close\r\n").count == 1)
+            }
+        }
+    }
+
+    /// An upgrade that the client does not ask this hop for is nothing.
+    @Test func anUpgradeOfSomebodyElseIsNone() async throws {
+        try await RunningServer.run { server async throws in
+            let asked = "GET /blockindex HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\n\r\n"
+            let answer = try await server.exchange(asked + asked + Self.last)
+            #expect(answer.ranges(of: "HTTP/1.1 200 OK\r\n").count == 2)
+        }
+    }
+
     @Test(arguments: ["Connection: closed", "Connection: TE", "Connection: keep-alive, TE"])
     func otherWishesKeepTheConnection(field: String) async throws {
         try await RunningServer.run { server async throws in
@@ -233,7 +265,7 @@ struct ConnectionTests {
             try await server.connect().executeThenClose { inbound, outbound in
                 var reader = ResponseReader(inbound)
                 // Made, kept and read, known by its bytes, kept and seen by the codec.
-                for extra in ["", "", "", "Origin: *\r\n"] {
+                for extra in ["", "", "", "Origin: *\r\n", RunningServer.manyFields] {
                     try await outbound.write(
                         ByteBuffer(string: "\(request) HTTP/1.1\r\nHost: h\r\n\(extra)\r\n"))
                     let head =
@@ -262,6 +294,18 @@ struct ConnectionTests {
                     \r
 
                     """)
+        }
+    }
+
+    /// Nothing is said of a body that cannot be read when its request has had its answer.
+    @Test(arguments: ["Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", "Transfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\n\r\n"])
+    func oneRequestHasOneAnswer(rest: String) async throws {
+        try await RunningServer.run { server async throws in
+            let answer = try await server.exchange("POST /nope HTTP/1.1\r\nHost: h\r\n\(rest)")
+            #expect(answer.ranges(of: "HTTP/1.1 ").count == 1)
+            #expect(answer.hasPrefix("HTTP/1.1 404 "))
+            let metrics = try await server.send("GET", "/metrics").body
+            #expect(!metrics.contains(#"gateway_requests_total{route="none",status="400"}"#))
         }
     }
 

@@ -10,6 +10,9 @@ import Testing
 
 /// A server on a port of its own, and a way to talk to it in plain bytes.
 struct RunningServer: Sendable {
+    /// Fields that mean nothing, and so many of them that the codec has to see them.
+    static let manyFields = String(repeating: "A: b\r\n", count: 65)
+
     let port: Int
     /// Tells it to stop, as SIGTERM does.
     let stop: @Sendable () async -> Void

@@ -27,6 +27,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
     private var owesContinue = false
     /// What came was no HTTP.
     private var isBroken = false
+    /// What is said of that is not sent: the connection ends without another word.
+    private var isHushed = false
     private var isStopping = false
     /// A piece of a body, until it is known what comes after it: the last one leaves together with the end, so that a client
     /// that has the whole answer finds the next one's turn come.
@@ -168,11 +170,14 @@ final class ExchangeHandler: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(let head):
-            isAnswering = true
             // Every answer of ours has a date; what is said of broken input has none.
             if isBroken, head.status == .badRequest, !head.headers.contains(name: "Date") {
+                // A request whose answer went before its body was read has had it.
+                isHushed = state.isReading && state.outstanding == 0
+                if isHushed { promise?.succeed(); return }
                 answers.ledger.record(refusal: .badRequest)
             }
+            isAnswering = true
             // Said because the process is about to end: nobody behind this handler does anything about it.
             isLast = !answers.isOpen && head.headers["Connection"].contains("close")
             context.write(data, promise: promise)
@@ -180,6 +185,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
             writePiece(context)
             piece = (data, promise)
         case .end:
+            if isHushed { promise?.succeed(); return }
             writePiece(context)
             isAnswering = false
             if state.outstanding > 0 { state.outstanding -= 1 }
@@ -201,8 +207,11 @@ final class ExchangeHandler: ChannelDuplexHandler {
 extension ExchangeHandler: Sendable {}
 
 extension HTTPRequestHead {
-    /// Whether the client wants the connection to end after this request, or is too old to have it kept without a word.
+    /// Whether the client wants the connection to end after this request, or is too old to have it kept without a word. Also
+    /// when it asks for another protocol (RFC 9110, sections 7.8 and 9.3.6): none is spoken here, and the codec reads nothing
+    /// that follows.
     fileprivate var isLast: Bool {
+        if method == .CONNECT || asksForUpgrade { return true }
         var isKept = false
         for value in headers["Connection"] {
             for option in value.split(separator: ",") {
@@ -212,6 +221,11 @@ extension HTTPRequestHead {
             }
         }
         return version.minor == 0 && !isKept
+    }
+
+    /// In every form in which the codec could take it for one.
+    private var asksForUpgrade: Bool {
+        headers.contains(name: "Upgrade") && headers["Connection"].contains { $0.lowercased().contains("upgrade") }
     }
 
     fileprivate var expectsContinue: Bool {

@@ -100,7 +100,7 @@ package struct GatewayResponder: HTTPResponder {
             reply = kept.body
             left = kept.left
         } else {
-            reply = await self.reply(target, isRead: isRead)
+            reply = await self.reply(target, request.method)
             if case .route(let route) = reply.route, route.isCached { left = freshFor ?? .zero }
         }
         if isRead, reply.status == .ok {
@@ -122,7 +122,10 @@ package struct GatewayResponder: HTTPResponder {
         return (reply, reply.response(to: request, varyEncoding: true, isLast: isLast, over: channel))
     }
 
-    private func reply(_ target: String, isRead: Bool) async -> Reply {
+    private func reply(_ target: String, _ method: HTTPRequest.Method) async -> Reply {
+        // Any answer of 200 would open a tunnel (RFC 9110, section 9.3.6).
+        if method == .connect { return .notFound }
+        let isRead = method == .get || method == .head
         let path = RequestTarget.path(target)
         // Before the API, and for every method: the documentation owns whatever ends in a slash.
         if path.utf8.last == UInt8(ascii: "/") { return documentation.page }
