@@ -195,6 +195,48 @@ struct MemoryTests {
         #expect(ShortcutHandler.Worth.stopped.rawValue < ShortcutHandler.Worth.resting.rawValue)
     }
 
+    /// Answers of any size, whichever way they go, that are not taken: who takes nothing has stopped, and who takes all rests.
+    @Test(arguments: [true, false])
+    func whoTakesNoAnswerHasStopped(isKept: Bool) throws {
+        /// A kernel that takes nothing until it is told to.
+        final class FullSocket: ChannelOutboundHandler {
+            typealias OutboundIn = ByteBuffer
+            var isFull = true
+            func flush(context: ChannelHandlerContext) { if !isFull { context.flush() } }
+        }
+        let channel = EmbeddedChannel()
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
+        let (socket, state) = (FullSocket(), ConnectionState())
+        let all = Connections(budget: MemoryBudget(1 << 20), limit: 10)
+        let connections = all.on(channel.embeddedEventLoop)
+        let kept = KeptAnswers(
+            cache: nil, fixed: ["/livez": Operations.alive], ledger: Ledger(metrics: GatewayMetrics(upSince: 0), log: nil),
+            drain: Drain(.zero), identity: nil)
+        let handler = ShortcutHandler(
+            kept.answers(on: channel.embeddedEventLoop), connections, state, ConnectionLimits(GatewayConfiguration()))
+        try channel.pipeline.syncOperations.addHandlers(socket, handler)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        if isKept {
+            try channel.writeInbound(ByteBuffer(string: "GET /livez HTTP/1.1\r\n\r\n"))
+        } else {
+            state.heads = 1
+            channel.writeAndFlush(ByteBuffer(string: "Good!"), promise: nil)
+        }
+        #expect(handler.unsentBytes > 0)
+        #expect(handler.worth(before: .distantPast) == nil)
+        #expect(handler.worth(before: .distantFuture) == .stopped)
+        // More to be sent is nothing taken.
+        let last = handler.lastTaken
+        channel.writeAndFlush(ByteBuffer(string: "more"), promise: nil)
+        handler.noteTaken()
+        #expect(handler.lastTaken == last)
+        socket.isFull = false
+        channel.flush()
+        #expect(handler.unsentBytes == 0)
+        #expect(handler.worth(before: .distantFuture) == .resting)
+        #expect(handler.worth(before: .distantPast) == .resting)
+    }
+
     /// Many that come at once find the same order as one after the other: those that never asked first, the oldest first, and
     /// nobody who has said something since all were looked at.
     @Test func theOrderInWhichConnectionsGiveWay() throws {
@@ -239,6 +281,24 @@ struct MemoryTests {
             try open(asks: false)
             #expect(areOpen().last == false)
         }
+        // Whoever comes to rest says so, and gives way to the next one; that one has asked for nothing, and to the next again.
+        clients[8].state.outstanding = 0
+        clients[8].channel.flush()
+        for _ in 0..<3 {
+            try open(asks: false)
+            #expect(!areOpen()[8] && areOpen().last == true)
+            #expect(areOpen().filter { $0 }.count == 64)
+        }
+        // The one that is left of these asks, and is answered.
+        let newest = try #require(clients.last)
+        newest.state.heads = 1
+        newest.state.outstanding = 1
+        try open(asks: true)
+        #expect(areOpen().suffix(2) == [true, false])
+        newest.state.outstanding = 0
+        newest.channel.flush()
+        try open(asks: true)
+        #expect(areOpen().suffix(3) == [false, false, true])
         for client in clients { _ = try? client.channel.finish(acceptAlreadyClosed: true) }
     }
 

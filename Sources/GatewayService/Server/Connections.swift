@@ -98,17 +98,18 @@ final class LoopConnections {
     private let all: Connections
     private let loop: any EventLoop
     private var handlers: [ObjectIdentifier: ShortcutHandler] = [:]
-    /// Those with large bodies that have not gone out.
+    /// Those whose answers have not gone out.
     private var sending: [ObjectIdentifier: ShortcutHandler] = [:]
     private var isLookDue = false
     /// Who gives way next, the next one last: those that were of least use when all were looked at.
     private var spare: [Spare] = []
     private var lookedAt = NIODeadline.now()
-    /// The last look found nobody.
+    /// The last look found nobody: those that have come to rest since then say so, and those that come are noted.
     private var areAllAtWork = false
-    /// Those that took another one's place since that look, in their order, and how many of them have been asked what they are worth.
-    private var arrived: [ObjectIdentifier] = []
-    private var arrivedFrom = 0
+    /// Those that have come since that look, as far as they may be of little use, in their order.
+    private var arrived = Notes()
+    /// Those that have come to rest since a look that found nobody, in their order.
+    private var rested = Notes()
 
     /// A connection that may give way, as it was when it was looked at.
     private struct Spare {
@@ -119,6 +120,33 @@ final class LoopConnections {
         /// Whether it goes before the other one.
         func isLess(than other: Spare) -> Bool {
             (worth.rawValue, lastActivity) < (other.worth.rawValue, other.lastActivity)
+        }
+    }
+
+    /// Connections that were noted since a look, each of them to be asked once.
+    private struct Notes {
+        /// Beyond so many a look at all is no more work.
+        private static let most = 1024
+
+        private var connections: [ObjectIdentifier] = []
+        private var next = 0
+
+        /// - Returns: false when there is no more room.
+        mutating func add(_ handler: ShortcutHandler) -> Bool {
+            guard connections.count < Self.most else { return false }
+            connections.append(ObjectIdentifier(handler))
+            return true
+        }
+
+        mutating func take() -> ObjectIdentifier? {
+            guard next < connections.count else { return nil }
+            defer { next += 1 }
+            return connections[next]
+        }
+
+        mutating func removeAll() {
+            connections.removeAll(keepingCapacity: true)
+            next = 0
         }
     }
 
@@ -139,12 +167,27 @@ final class LoopConnections {
     func open(_ handler: ShortcutHandler) -> Bool {
         let isRoom = all.opened()
         handlers[ObjectIdentifier(handler)] = handler
-        if isRoom { return true }
+        if isRoom {
+            // It has asked for nothing yet, and the look did not see it.
+            if areAllAtWork || !spare.isEmpty, !arrived.add(handler) { forgetLook() }
+            return true
+        }
         all.countCut()
         guard let victim = leastUseful(besides: handler) else { return false }
         victim.cut()
-        arrived.append(ObjectIdentifier(handler))
+        if !arrived.add(handler) { forgetLook() }
         return true
+    }
+
+    /// A connection has nothing to do any more. Told by those that were at work.
+    func rests(_ handler: ShortcutHandler) {
+        if areAllAtWork, !rested.add(handler) { forgetLook() }
+    }
+
+    /// The next one that needs another one's place looks at all of them.
+    private func forgetLook() {
+        spare.removeAll(keepingCapacity: true)
+        areAllAtWork = false
     }
 
     /// Looking at all connections for each new one would be much work for whoever opens many. A look finds the next few, too;
@@ -162,10 +205,14 @@ final class LoopConnections {
                 return next.handler
             }
         }
-        if areAllAtWork, now - lookedAt < Self.lookInterval { return silentNewcomer(now) }
+        if areAllAtWork {
+            if let other = silentNewcomer(now) ?? restedSince(now) { return other }
+            // Nothing but time makes one that stands still a stopped one: it is noticed so much later at most.
+            if now - lookedAt < Self.lookInterval { return nil }
+        }
         lookedAt = now
-        arrived.removeAll(keepingCapacity: true)
-        arrivedFrom = 0
+        arrived.removeAll()
+        rested.removeAll()
         spare = handlers.values.compactMap { other in
             guard other !== newest, let worth = other.worth(before: now - Self.patience) else { return nil }
             return Spare(handler: other, worth: worth, lastActivity: other.lastActivity)
@@ -176,12 +223,23 @@ final class LoopConnections {
         return spare.popLast()?.handler
     }
 
-    /// Of those that came since the look the first that has still asked for nothing. Each is asked once.
+    /// Of those that came since the look the first that has still asked for nothing.
     private func silentNewcomer(_ now: NIODeadline) -> ShortcutHandler? {
-        while arrivedFrom < arrived.count {
-            let newcomer = handlers[arrived[arrivedFrom]]
-            arrivedFrom += 1
-            if let newcomer, newcomer.worth(before: now - Self.patience) == .nothing { return newcomer }
+        while let next = arrived.take() {
+            guard let newcomer = handlers[next] else { continue }
+            switch newcomer.worth(before: now - Self.patience) {
+            case .nothing: return newcomer
+            case .stopped, .resting: rests(newcomer)
+            case nil: break
+            }
+        }
+        return nil
+    }
+
+    /// Of those that have come to rest since the look the first that still has nothing to do.
+    private func restedSince(_ now: NIODeadline) -> ShortcutHandler? {
+        while let next = rested.take() {
+            if let other = handlers[next], other.worth(before: now - Self.patience) != nil { return other }
         }
         return nil
     }
@@ -192,6 +250,7 @@ final class LoopConnections {
         all.closed()
     }
 
+    /// It is watched until ``hasSent(_:)``, see ``ShortcutHandler/noteTaken()``.
     func beginsToSend(_ handler: ShortcutHandler) {
         guard handlers[ObjectIdentifier(handler)] != nil else { return }
         sending[ObjectIdentifier(handler)] = handler

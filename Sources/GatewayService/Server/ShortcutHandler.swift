@@ -59,10 +59,14 @@ final class ShortcutHandler: ChannelDuplexHandler {
     private var unread = 0
     /// The memory for it, once it is much.
     private var headLease: MemoryLease?
-    /// Large bodies that have not gone out.
+    /// Large bodies that have not gone out, and whose memory is held as long.
     private var sending = 0
-    /// What waits to be sent, when it was looked at last, and when it last became less.
-    private var waiting = 0
+    /// What waits to be sent is looked at until it has gone out.
+    private var isWatched = false
+    /// How much the channel has been given to send, in bytes.
+    private var given = 0
+    /// How much of it had gone out when that was looked at last, and when there was more of it than before.
+    private var taken = 0
     private(set) var lastTaken = NIODeadline.now()
     private var context: ChannelHandlerContext?
     private var idleCheck: Scheduled<Void>?
@@ -129,8 +133,9 @@ final class ShortcutHandler: ChannelDuplexHandler {
         if !didAnswer {
             var rest = response
             rest.moveReaderIndex(forwardBy: sent)
-            mayWait = true
-            context.writeAndFlush(wrapOutboundOut(rest), promise: nil)
+            give(rest, context)
+            context.flush()
+            settle(context)
         }
         return true
     }
@@ -167,9 +172,8 @@ final class ShortcutHandler: ChannelDuplexHandler {
                         to: buffer.readableBytesSpan, length: length, target: target, accepting: accepted)
                 {
                     buffer.moveReaderIndex(forwardBy: length)
-                    context.write(wrapOutboundOut(response), promise: nil)
+                    give(response, context)
                     didWrite = true
-                    mayWait = true
                     hasShortcut = true
                 } else if state.outstanding == 0, let request = buffer.readSlice(length: length) {
                     passOn(context, request)
@@ -184,7 +188,22 @@ final class ShortcutHandler: ChannelDuplexHandler {
             }
         }
         if buffer.readableBytes > 0 { held = buffer }
-        if didWrite { context.flush() }
+        guard didWrite else { return }
+        context.flush()
+        settle(context)
+    }
+
+    /// Hands bytes to the channel's queue of writes.
+    private func give(_ bytes: ByteBuffer, _ context: ChannelHandlerContext, promise: EventLoopPromise<Void>? = nil) {
+        given += bytes.readableBytes
+        mayWait = true
+        context.write(wrapOutboundOut(bytes), promise: promise)
+    }
+
+    /// After something was sent or read: what the kernel has not taken is watched, and who has nothing to do says so.
+    private func settle(_ context: ChannelHandlerContext) {
+        if !isClear(context) { return watch(context) }
+        if !isWatched, state.outstanding == 0, !state.isReading, headTimer == nil { connections.rests(self) }
     }
 
     /// Those behind tell whether this is the middle of a head: no request is under way, and none begins with it.
@@ -237,6 +256,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
         guard didPassOn else { return }
         didPassOn = false
         context.fireChannelReadComplete()
+        settle(context)
     }
 
     func read(context: ChannelHandlerContext) {
@@ -282,8 +302,12 @@ final class ShortcutHandler: ChannelDuplexHandler {
         lastActivity = .now()
         // There is more to be sent than was known of.
         unsent = 0
-        mayWait = true
-        context.write(data, promise: promise)
+        give(unwrapOutboundIn(data), context, promise: promise)
+    }
+
+    func flush(context: ChannelHandlerContext) {
+        context.flush()
+        settle(context)
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
@@ -313,7 +337,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
     /// - Parameter limit: what has not moved since then has stopped.
     func worth(before limit: NIODeadline) -> Worth? {
         guard let context, !isWorking, !isCut else { return nil }
-        if sending > 0 { return lastTaken < limit ? .stopped : nil }
+        if isWatched { return lastTaken < limit ? .stopped : nil }
         if state.isReading || headTimer != nil, hasAsked { return lastActivity < limit ? .stopped : nil }
         guard state.outstanding == 0, unsentBytes(context) == 0 else { return nil }
         return hasAsked ? .resting : .nothing
@@ -325,12 +349,40 @@ final class ShortcutHandler: ChannelDuplexHandler {
     /// Whether it has ever asked for anything.
     private var hasAsked: Bool { state.heads > 0 || hasShortcut }
 
+    /// Begins to look at what is taken.
+    private func watch(_ context: ChannelHandlerContext) {
+        guard !isWatched else { return }
+        isWatched = true
+        lastTaken = .now()
+        taken = given - unsentBytes(context)
+        connections.beginsToSend(self)
+        // Of large bodies those who send them tell the end.
+        if sending == 0 { awaitTaken(context) }
+    }
+
     /// Notes whether something has been taken since the last look.
     func noteTaken() {
         guard let context else { return }
         let left = unsentBytes(context)
-        if left < waiting { lastTaken = .now() }
-        waiting = left
+        if given - left > taken { lastTaken = .now() }
+        taken = given - left
+    }
+
+    private func awaitTaken(_ context: ChannelHandlerContext) {
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        sent.futureResult.whenSuccess { bound.value.endWatch() }
+        // Ends when everything before it has gone out.
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+    }
+
+    /// Everything has gone out that there was to send; perhaps there is more by now.
+    private func endWatch() {
+        guard isWatched, sending == 0, let context else { return }
+        if unsentBytes(context) > 0 { return awaitTaken(context) }
+        isWatched = false
+        connections.hasSent(self)
+        settle(context)
     }
 
     /// Ends the connection at once. What the kernel still holds goes too: nobody reads it.
@@ -347,12 +399,8 @@ final class ShortcutHandler: ChannelDuplexHandler {
     ) {
         switch event {
         case is BodyBegins:
-            if sending == 0 {
-                lastTaken = .now()
-                waiting = 0
-                connections.beginsToSend(self)
-            }
             sending += 1
+            watch(context)
             promise?.succeed()
         case let end as BodyEnds:
             let sent = context.eventLoop.makePromise(of: Void.self)
@@ -369,9 +417,7 @@ final class ShortcutHandler: ChannelDuplexHandler {
 
     private func hasSent() {
         sending -= 1
-        guard sending == 0 else { return }
-        waiting = 0
-        connections.hasSent(self)
+        endWatch()
     }
 
     private func unsentBytes(_ context: ChannelHandlerContext) -> Int {
