@@ -175,7 +175,7 @@ struct CacheTests {
                 let length = target.readableBytes
                 let response = copies.response(
                     to: target.readableBytesSpan, length: length, target: 0..<length)
-                #expect((response?.readableBytes ?? 0) > 60_000)
+                #expect((response?.bytes.readableBytes ?? 0) > 60_000)
             }
             return copies.held
         }.get()
@@ -197,10 +197,10 @@ struct CacheTests {
         try await loop.submit {
             let copies = try #require(answers.answers(on: loop))
             func read(_ bytes: ByteBuffer) -> ByteBuffer? {
-                copies.response(to: bytes.readableBytesSpan, length: request.readableBytes, target: 4..<6)
+                copies.response(to: bytes.readableBytesSpan, length: request.readableBytes, target: 4..<6)?.bytes
             }
             func known(_ bytes: ByteBuffer) -> ByteBuffer? {
-                copies.response(toKnown: bytes.readableBytesSpan, at: .now())
+                copies.response(toKnown: bytes.readableBytesSpan, at: .now())?.bytes
             }
             store("1")
             #expect(known(request) == nil)
@@ -227,6 +227,56 @@ struct CacheTests {
         try await loop.submit {
             let copies = try #require(answers.answers(on: loop))
             #expect(copies.response(toKnown: request.readableBytesSpan, at: .now()) == nil)
+        }.get()
+    }
+
+    /// A loop has no copy of a large body, only its head: the cache alone decides how long there is one to go with it.
+    @Test func aLoopHoldsNoLargeBody() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let cache = ResponseCache<Reply>(lifetime: .seconds(60))
+        let answers = KeptAnswers(
+            cache: cache, fixed: [:], ledger: Ledger(metrics: GatewayMetrics(), log: nil), drain: Drain(.zero),
+            identity: nil, codings: [.zstd])
+        let budget = MemoryBudget(1 << 30)
+        let request = ByteBuffer(string: "GET /a HTTP/1.1\r\nHost: h\r\nAccept-Encoding: zstd\r\n\r\n")
+        try await loop.submit {
+            let copies = try #require(answers.answers(on: loop))
+            func read() -> KeptAnswers.Ready? {
+                copies.response(
+                    to: request.readableBytesSpan, length: request.readableBytes, target: 4..<6, accepting: 43..<47)
+            }
+            func store(_ count: Int, form: Int?, tag: String? = nil) {
+                var body = Body(String(repeating: "a", count: count))
+                body.lease = budget.charge(body.storage)
+                body.forms = EncodedForms()
+                body.tag = tag
+                var encoded = form.map { Body(String(repeating: "z", count: $0)) }
+                encoded?.tag = tag
+                body.forms?[.zstd] = encoded.map { .made($0) } ?? .useless
+                cache.store(Reply.ok(Reply.json, body, .route(.blockIndex)), for: "/a", now: .now)
+            }
+            // A form that is as long as the other body, another tag, no form: the head is always that of the body.
+            for (count, form, tag) in [
+                (700_000, 300_000, nil), (700_000, 200_000, nil), (300_000, nil, nil), (700_000, 300_000, nil),
+                (700_000, 300_000, "one"), (700_000, 300_000, "two"),
+            ] as [(Int, Int?, String?)] {
+                store(count, form: form, tag: tag)
+                for _ in 0..<3 {
+                    let ready = try #require(copies.response(toKnown: request.readableBytesSpan, at: .now()) ?? read())
+                    let head = String(buffer: ready.bytes)
+                    #expect(head.hasSuffix("\r\n\r\n"))
+                    #expect(ready.body?.count == form ?? count)
+                    #expect(head.contains("\r\nContent-Length: \(form ?? count)\r\n"))
+                    #expect(head.contains("\r\nContent-Encoding: zstd\r\n") == (form != nil))
+                    #expect(head.contains("\r\nETag: ") == (tag != nil))
+                    if let tag { #expect(head.contains("\r\nETag: \"\(tag)\"\r\n")) }
+                }
+            }
+            #expect(copies.held < 10_000)
+            cache.shrink(by: .max)
+            #expect(budget.used == 0)
+            #expect(copies.response(toKnown: request.readableBytesSpan, at: .now()) == nil)
+            #expect(read() == nil)
         }.get()
     }
 

@@ -12,8 +12,18 @@ final class KeptAnswers: Sendable {
         let isHit: Bool
     }
 
+    /// An answer that lies ready.
+    struct Ready {
+        /// The response from the first byte to the last, or its head.
+        var bytes: ByteBuffer
+        /// The body that follows the head, when it is too large for loops to have copies of it.
+        var body: Body?
+    }
+
     /// The largest body of which a loop keeps copies of its own.
     private static let copiedBody = 64 * 1024
+    /// The same for answers to an origin: there may be as many copies as origins.
+    private static let copiedToOrigin = 4 * 1024
 
     private let cache: ResponseCache<Reply>?
     private let fixed: [String: Reply]
@@ -57,12 +67,11 @@ final class KeptAnswers: Sendable {
         }
     }
 
-    /// The whole response to a plain GET, from the first byte to the last, and how long it may be given again. nil also
-    /// when it is kept, and not in the form that the client likes best.
+    /// The response to a plain GET, and how long it may be given again. nil also when it is kept, and not in the form that
+    /// the client likes best.
     func whole(
-        for target: [UInt8], as coding: ContentCoding? = nil
-    ) -> (response: ByteBuffer, until: NIODeadline, count: Count)? {
-        let target = String(decoding: target, as: UTF8.self)
+        for target: String, as coding: ContentCoding? = nil, from origin: String = ""
+    ) -> (response: Ready, large: LargeHead?, until: NIODeadline, count: Count)? {
         var reply: Reply
         var until = NIODeadline.distantFuture
         let isHit: Bool
@@ -79,14 +88,44 @@ final class KeptAnswers: Sendable {
         } else {
             return nil
         }
-        guard let body = reply.body, body.count <= Self.copiedBody else { return nil }
+        guard let body = reply.body else { return nil }
+        let isCopied = body.count <= (origin.isEmpty ? Self.copiedBody : Self.copiedToOrigin)
         var response = ByteBuffer()
-        response.reserveCapacity(512 + body.count)
+        response.reserveCapacity(512 + (isCopied ? body.count : 0))
         response.writeStaticString("HTTP/1.1 200 OK\r\n")
-        for (name, value) in fields(of: reply, origin: nil) { response.writeString("\(name): \(value)\r\n") }
+        for (name, value) in fields(of: reply, origin: origin) { response.writeString("\(name): \(value)\r\n") }
         response.writeStaticString("\r\n")
-        for piece in body.pieces { response.writeImmutableBuffer(piece) }
-        return (response, until, Count(route: metrics.index(of: reply.route), isHit: isHit))
+        if isCopied { for piece in body.pieces { response.writeImmutableBuffer(piece) } }
+        let large = isCopied ? nil : LargeHead(count: body.count, tag: body.tag, isEncoded: reply.coding != nil)
+        return (
+            Ready(bytes: response, body: isCopied ? nil : body), large, until,
+            Count(route: metrics.index(of: reply.route), isHit: isHit)
+        )
+    }
+
+    /// The body of a large answer that goes with a head made before; nil when the answer is another one by now, or none.
+    ///
+    /// - Parameters:
+    ///   - coding: the form that the client likes best.
+    ///   - head: of the answer for which the head was made.
+    func body(for target: String, as coding: ContentCoding?, behind head: LargeHead) -> Body? {
+        guard let kept = cache?.entry(for: target, now: .now)?.body, let plain = kept.body else { return nil }
+        var body = plain
+        if let coding, let forms = plain.forms {
+            switch forms[coding] {
+            case .made(let form): body = form
+            case .useless: break
+            case nil: return nil
+            }
+        }
+        return body.count == head.count && body.tag == head.tag && (body.count < plain.count) == head.isEncoded ? body : nil
+    }
+
+    /// All that a head says of its body.
+    struct LargeHead {
+        let count: Int
+        let tag: String?
+        let isEncoded: Bool
     }
 
     func count(_ count: Count) {

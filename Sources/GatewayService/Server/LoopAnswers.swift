@@ -10,8 +10,12 @@ final class LoopAnswers {
     private struct Entry {
         var hash: UInt64 = 0
         var target: [UInt8] = []
+        var origin: [UInt8] = []
         var coding: ContentCoding?
+        /// The whole response, or its head.
         var response = ByteBuffer()
+        /// What the head is of, when that is all there is.
+        var large: KeptAnswers.LargeHead?
         var second = Int.min
         var until = NIODeadline.distantFuture
         var count: KeptAnswers.Count?
@@ -54,7 +58,7 @@ final class LoopAnswers {
 
     /// The response to bytes that are, from the first to the last, those of a request that was answered in this second; nil
     /// for all others. Who sends such a request again spares us reading it.
-    func response(toKnown bytes: RawSpan, at now: NIODeadline) -> ByteBuffer? {
+    func response(toKnown bytes: RawSpan, at now: NIODeadline) -> KeptAnswers.Ready? {
         guard answers.isOpen, bytes.byteCount <= Self.requestLimit else { return nil }
         let hash = bytes.quickHash
         let index = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
@@ -62,10 +66,18 @@ final class LoopAnswers {
         let place = requests[index].place
         guard entries[place].number == requests[index].number, now <= entries[place].until,
             entries[place].second == DateText.HeaderClock.second(), bytes.holdsAll(of: requests[index].bytes),
-            let count = entries[place].count
+            let count = entries[place].count, let ready = ready(at: place)
         else { return nil }
         answers.count(count)
-        return entries[place].response
+        return ready
+    }
+
+    /// The copy, or the head that is there and the body that is in the cache, if it is still there.
+    private func ready(at place: Int) -> KeptAnswers.Ready? {
+        guard let large = entries[place].large else { return KeptAnswers.Ready(bytes: entries[place].response) }
+        let target = String(decoding: entries[place].target, as: UTF8.self)
+        guard let body = answers.body(for: target, as: entries[place].coding, behind: large) else { return nil }
+        return KeptAnswers.Ready(bytes: entries[place].response, body: body)
     }
 
     /// The response to a plain GET of the target at `range`; nil when none is kept.
@@ -73,9 +85,11 @@ final class LoopAnswers {
     /// - Parameters:
     ///   - length: where the request ends.
     ///   - accepted: where the value of `Accept-Encoding` lies.
+    ///   - origin: where the value of `Origin` lies.
     func response(
-        to bytes: RawSpan, length: Int, target range: Range<Int>, accepting accepted: Range<Int> = 0..<0
-    ) -> ByteBuffer? {
+        to bytes: RawSpan, length: Int, target range: Range<Int>, accepting accepted: Range<Int> = 0..<0,
+        from origin: Range<Int> = 0..<0
+    ) -> KeptAnswers.Ready? {
         guard answers.isOpen else { return nil }
         // FNV-1a: what a target hashes to decides about speed alone.
         var hash: UInt64 = 14_695_981_039_346_656_037
@@ -85,24 +99,30 @@ final class LoopAnswers {
         let coding =
             accepted.isEmpty ? nil : ContentCoding.preferred(in: bytes, accepted, of: answers.codings)
         hash &+= coding?.salt ?? 0
+        for index in origin {
+            hash = (hash ^ UInt64(bytes.byte(index))) &* 1_099_511_628_211
+        }
         let place = Int(truncatingIfNeeded: hash ^ hash >> 32) & (Self.places - 1)
         let second = DateText.HeaderClock.second()
         if entries[place].hash == hash, entries[place].coding == coding, entries[place].second == second,
             NIODeadline.now() <= entries[place].until,
-            bytes.holds(entries[place].target, at: range), let count = entries[place].count
+            bytes.holds(entries[place].target, at: range), bytes.holds(entries[place].origin, at: origin), let count = entries[place].count,
+            let ready = ready(at: place)
         {
             answers.count(count)
             if length == bytes.byteCount { know(bytes, place) }
-            return entries[place].response
+            return ready
         }
         let target = bytes.withUnsafeBytes { Array($0[range]) }
-        guard let whole = answers.whole(for: target, as: coding) else { return nil }
+        let asker = bytes.withUnsafeBytes { Array($0[origin]) }
+        let whole = answers.whole(
+            for: String(decoding: target, as: UTF8.self), as: coding, from: String(decoding: asker, as: UTF8.self))
+        guard let whole else { return nil }
         answers.count(whole.count)
         keep(
             Entry(
-                hash: hash, target: target, coding: coding, response: whole.response, second: second,
-                until: whole.until,
-                count: whole.count), at: place)
+                hash: hash, target: target, origin: asker, coding: coding, response: whole.response.bytes, large: whole.large,
+                second: second, until: whole.until, count: whole.count), at: place)
         if length == bytes.byteCount, entries[place].hash == hash { know(bytes, place) }
         return whole.response
     }
@@ -143,7 +163,7 @@ final class LoopAnswers {
         entries[place] = Entry()
     }
 
-    private static func size(_ entry: Entry) -> Int { entry.response.storageCapacity + entry.target.count }
+    private static func size(_ entry: Entry) -> Int { entry.response.storageCapacity + entry.target.count + entry.origin.count }
 
     private func scheduleSweep() {
         isSweepDue = true

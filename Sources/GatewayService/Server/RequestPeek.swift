@@ -8,9 +8,11 @@ enum RequestPeek: Equatable {
     /// A whole request without a body.
     ///
     /// - `target`: where the raw target lies.
-    /// - `isPlain`: a GET without a condition, an origin, or a wish about the connection other than to keep it.
+    /// - `isPlain`: a GET without a condition, or a wish about the connection other than to keep it.
     /// - `accepted`: where the codings lie that the client accepts; empty when it says nothing of them.
-    case request(length: Int, target: Range<Int>, isPlain: Bool, accepted: Range<Int> = 0..<0)
+    /// - `origin`: where the origin lies that asks; empty when the request names none.
+    case request(
+        length: Int, target: Range<Int>, isPlain: Bool, accepted: Range<Int> = 0..<0, origin: Range<Int> = 0..<0)
 
     /// Looks at the request that begins at `start`.
     static func look(_ bytes: RawSpan, from start: Int) -> RequestPeek {
@@ -22,12 +24,17 @@ enum RequestPeek: Equatable {
             try cursor.expect("HTTP/1.1\r\n", bytes)
             var isPlain = bytes.isGet(method)
             var accepted = 0..<0
+            var origin: Range<Int>?
             var fields = 0
             while let (name, value) = try cursor.field(bytes) {
                 fields += 1
                 if fields > mostFields { isPlain = false }
                 switch name.count {
-                case 6 where bytes.matches(name, "origin"), 13 where bytes.matches(name, "if-none-match"):
+                case 6 where bytes.matches(name, "origin"):
+                    // Two of them are one value, and what is not of plain text has a form that only the codec knows.
+                    if origin != nil || value.count > longestOrigin || !bytes.areVisible(value) { isPlain = false }
+                    origin = value
+                case 13 where bytes.matches(name, "if-none-match"):
                     isPlain = false
                 case 15 where bytes.matches(name, "accept-encoding"):
                     // Two such fields are one list: left to those who can join them.
@@ -40,7 +47,9 @@ enum RequestPeek: Equatable {
                 default: break
                 }
             }
-            return .request(length: cursor.position - start, target: target, isPlain: isPlain, accepted: accepted)
+            return .request(
+                length: cursor.position - start, target: target, isPlain: isPlain, accepted: accepted,
+                origin: origin ?? 0..<0)
         } catch {
             return error == .end ? .incomplete : .unclear
         }
@@ -48,6 +57,9 @@ enum RequestPeek: Equatable {
 
     /// The codec has a limit of its own, which is several times this one.
     private static let mostFields = 64
+
+    /// Longer ones are no page's, and copies of answers to them would only take room.
+    private static let longestOrigin = 256
 
     private enum Stop: Error {
         case end, unexpected
@@ -161,6 +173,11 @@ extension RawSpan {
             return false
         }
         return true
+    }
+
+    /// Whether all bytes are 0x21 to 0x7E.
+    fileprivate func areVisible(_ range: Range<Int>) -> Bool {
+        range.allSatisfy { byte($0) > 0x20 && byte($0) < 0x7F }
     }
 
     fileprivate func isGet(_ range: Range<Int>) -> Bool {
