@@ -115,7 +115,10 @@ COPY --from=build-gateway /out/ /opt/otv/
 COPY LICENSE /usr/share/doc/otv/LICENSE
 # That of the page's files, which are in the program.
 COPY Sources/CSwaggerUI/Assets/LICENSE /usr/share/doc/otv/LICENSE.swagger-ui
+# The driver's counters are read by nobody. A killed process leaves them in /dev/shm, and the next one of its number, which in a
+# container is the same, would begin its log with a warning of the driver's that is no JSON.
 ENV PATH=/opt/otv:$PATH \
+    MONGOC_DISABLE_SHM=1 \
     SWIFT_BACKTRACE=enable=yes,swift-backtrace=/opt/otv/swift-backtrace-static,interactive=no,color=no,threads=all,sanitize=no
 
 FROM runtime-gateway AS final-gateway
