@@ -98,7 +98,8 @@ import Traffic
         await rig.tick()
         let verdict = try await rig.engine.verdict("move")
         #expect(
-            verdict.obstacles.contains("requests like /a were neither compared nor answered by gateway often enough"),
+            verdict.obstacles.contains(
+                "requests like /a of route api were neither compared nor answered by gateway often enough"),
             "\(verdict.obstacles)")
         #expect(rig.bench.registry.mirrorRecord("move").seen.take().isEmpty)
     }

@@ -111,10 +111,11 @@ extension MigrationEngine {
         }
         let rows = self.needs.rows(
             of: NeedBook.routes(of: standing.plan, in: table.spec), since: standing.fullSince ?? self.clock.wall())
-        return RetirementSample(
+        let sample = RetirementSample(
             needs: rows, kinds: await self.mirror?.unproven(migration: name, asked: Set(asked)) ?? [:],
             open: await self.mirror?.openClasses(migration: name) ?? [], peak: self.peaks[name]?.peak ?? 0,
             limit: limit)
+        return limit == .max ? sample : sample.told
     }
 
     /// Replicas of which nobody knows here what they have needed, in words.

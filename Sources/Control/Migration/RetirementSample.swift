@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Ledger
 import Migration
 
@@ -5,6 +6,8 @@ import Migration
 struct RetirementSample: Sendable, Equatable, Codable {
     /// Of each list, what is told to others.
     static let limit = 50
+    /// Bytes of it: in Kubernetes the samples of all plans of a replica are one object.
+    private static let sizeLimit = 16 << 10
     /// Bytes of a name in it.
     private static let nameLimit = 1_024
 
@@ -65,6 +68,13 @@ struct RetirementSample: Sendable, Equatable, Codable {
         return self.needs.count <= Self.limit && self.kinds.count <= Self.limit && self.open.count <= Self.limit
             && names.allSatisfy { $0.utf8.count <= Self.nameLimit } && self.needs.allSatisfy { $0.count < limit }
             && self.kinds.allSatisfy { $0.answered < limit && $0.compared < limit } && self.peak.isFinite
+    }
+
+    /// As it is told to others, whatever requests are called.
+    var told: RetirementSample {
+        var next = self
+        while !next.isEmpty, (try? JSONEncoder().encode(next).count) ?? 0 > Self.sizeLimit { next = next.shortened }
+        return next
     }
 
     /// Half of each list, the latest of it.

@@ -103,6 +103,7 @@ import Traffic
         }
         sample.retirement = RetirementSample(needs: needs, kinds: kinds, open: [], peak: 1, limit: RetirementSample.limit)
         let told = try #require(PlanSample(sample.text))
-        #expect(told.retirement?.needs.isEmpty == false && told.retirement?.peak == 1)
+        #expect(told.retirement?.needs.count == 25 && told.retirement?.peak == 1)
+        #expect(sample.retirement?.told.needs.count == 6)
     }
 }
