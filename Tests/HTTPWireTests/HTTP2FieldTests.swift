@@ -55,6 +55,10 @@ import Testing
             self.write([(":method", method)] + Self.get.dropFirst() + fields, isEnd: isEnd)?.head
         }
         #expect(head("POST", isEnd: true)?.contains("Content-Length: 0\r\n") == true)
+        // A length that the client has given is not said again.
+        #expect(
+            head("POST", [("content-length", "0")], isEnd: true)
+                == "POST /a?b HTTP/1.1\r\nHost: h\r\ncontent-length: 0\r\n\r\n")
         #expect(head("GET", isEnd: true)?.contains("Content-Length") == false)
         #expect(head("POST", isEnd: false)?.contains("Transfer-Encoding: chunked\r\n") == true)
         #expect(head("POST", [("content-length", "7")], isEnd: false)?.contains("Transfer-Encoding") == false)
@@ -176,6 +180,20 @@ import Testing
         #expect(write([(":path", "/")]) == nil)
         #expect(write([("X", "1")]) == nil)
         #expect(write([("x", String(repeating: "y", count: 300))]) == nil)
+    }
+
+    @Test(arguments: [(99, true), (100, true), (101, false)])
+    func trailersHaveAHundredFieldsAtMost(count: Int, arePassed: Bool) {
+        let frames = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: BodyFrames.room(trailerLimit: 4_096), alignment: 8)
+        defer { frames.deallocate() }
+        var writer = TrailerFields(frames: frames, limit: 4_096)
+        let name = Array("x".utf8)
+        for _ in 0..<count {
+            let isTaken = name.withUnsafeBytes { writer.add($0, $0, rules: TrailerRules()) }
+            #expect(isTaken)
+        }
+        #expect(writer.finish() == (arePassed ? count * "x: x\r\n".utf8.count : nil))
     }
 
     @Test func linesComeBackAsFields() {

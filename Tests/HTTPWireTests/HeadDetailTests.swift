@@ -57,6 +57,17 @@ struct HeadDetailTests {
         }
     }
 
+    @Test("A client of HTTP/1.0 that asks to be kept is kept, whatever else the field names")
+    func keptOldVersion() throws {
+        for fields in [
+            "Connection: keep-alive\r\n", "Connection: Keep-Alive, X\r\n", "Connection: X, keep-alive\r\n",
+            "Connection: X\r\nConnection: keep-alive\r\n",
+        ] {
+            #expect(try self.request("GET / HTTP/1.0", fields).head.persistent, "\(fields)")
+        }
+        #expect(try !self.request("GET / HTTP/1.0", "Connection: X\r\n").head.persistent)
+    }
+
     @Test("Of several Max-Forwards the least counts; what is no number says nothing, and no number is too large")
     func maxForwards() throws {
         for (values, expected) in [

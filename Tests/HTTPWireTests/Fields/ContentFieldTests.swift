@@ -41,6 +41,9 @@ struct ContentFieldTests {
     @Test("A response's fields, in any case")
     func responses() throws {
         #expect(try self.content("content-type: Text/HTML; charset=utf-8\r\n").type == "Text/HTML")
+        for parameters in ["", ";charset=utf-8", " ;charset=utf-8", "\t; charset=utf-8"] {
+            #expect(try self.content("Content-Type: text/html\(parameters)\r\n").type == "text/html")
+        }
         #expect(try self.content("Content-Type: text/html\r\nContent-Type: text/css\r\n").type == nil)
         #expect(try self.content("").type == nil)
         #expect(try self.content("Content-Encoding: gzip\r\n").content.isEncoded)
@@ -156,6 +159,7 @@ struct ContentFieldTests {
             ("br;q=0.5, identity;q=0.5", true, false), ("br, identity;q=0", true, true), ("br, *;q=0", true, true),
             ("*", true, false), ("br;q=0.2, *;q=0.3", false, false), ("identity;q=0", false, true),
             ("*;q=0", false, true), ("", false, false), ("gzip", false, false),
+            ("br, *;q=0, identity;q=0.5", true, false), ("br, identity;q=0, *;q=0.5", true, true),
         ])
     func identity(value: String, isCoded: Bool, refuses: Bool) throws {
         let bytes = Parsing.bytes("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: \(value)\r\n\r\n")
@@ -164,5 +168,11 @@ struct ContentFieldTests {
         var choice = CodingChoice(identity: AcceptEncoding.identityWeight(table.list, bytes.span))
         #expect(choice.refusesIdentity == refuses)
         #expect(choice.offer(AcceptEncoding.weight(of: "br", table.list, bytes.span)) == isCoded)
+        // Who asks for an explanation has the value alone: it is read alike.
+        let alone = Array(value.utf8)
+        let whole = ByteRange(lower: 0, upper: UInt32(alone.count))
+        var told = CodingChoice(identity: AcceptEncoding.identityWeight(in: whole, alone.span))
+        #expect(told.refusesIdentity == refuses)
+        #expect(told.offer(AcceptEncoding.weight(of: "br", in: whole, alone.span)) == isCoded)
     }
 }
