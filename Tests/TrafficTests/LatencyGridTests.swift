@@ -39,4 +39,22 @@ struct LatencyGridTests {
         arm.merge(other)
         #expect(arm.samples == 7 && arm.errors == 2 && arm.clientErrors == 1 && arm.cancelled == 1)
     }
+
+    @Test("What two workers counted in a stage is summed side by side")
+    func stages() {
+        func counts(_ first: UInt64) -> StageCounts {
+            var counts = StageCounts(route: "api", epoch: 1)
+            (counts.old.samples, counts.old.errors) = (first, first + 1)
+            (counts.new.samples, counts.new.errors) = (first + 2, first + 3)
+            for _ in 0..<first { counts.oldDurations.record(microseconds: 10) }
+            for _ in 0..<first + 1 { counts.newDurations.record(microseconds: 1_000_000) }
+            return counts
+        }
+        var sum = counts(10)
+        sum.merge(counts(20))
+        #expect(sum.old.samples == 30 && sum.old.errors == 32 && sum.new.samples == 34 && sum.new.errors == 36)
+        let (fast, slow) = (LatencyGrid.index(microseconds: 10), LatencyGrid.index(microseconds: 1_000_000))
+        #expect(sum.oldDurations.counts[fast] == 30 && sum.oldDurations.counts[slow] == 0)
+        #expect(sum.newDurations.counts[slow] == 32 && sum.newDurations.counts[fast] == 0)
+    }
 }
