@@ -108,6 +108,8 @@ final class FakeProbeTransport: ProbeTransport {
         var address: SocketAddress
         var request: [UInt8]
         var milliseconds: UInt32
+        /// The name that is asked for and demanded by TLS; nil: plain.
+        var secureName: String?
     }
 
     private struct State {
@@ -134,7 +136,8 @@ final class FakeProbeTransport: ProbeTransport {
     ) async -> DialResult {
         if let body = self.state.withLock({ $0.beforeAnswer.take() }) { await body() }
         return self.state.withLock {
-            $0.calls.append(Call(address: address, request: request, milliseconds: milliseconds))
+            $0.calls.append(
+                Call(address: address, request: request, milliseconds: milliseconds, secureName: tls?.name))
             return $0.answers[address]
                 ?? DialResult(end: .complete, bytes: Array("HTTP/1.1 200 OK\r\n\r\n".utf8), microseconds: 900)
         }

@@ -103,6 +103,17 @@ import Traffic
         #expect(await rig.publisher.entries.last?.forced == true)
     }
 
+    @Test("A side fails more than the others by share, however few requests it has beside theirs")
+    func shareOfFailures() async throws {
+        let rig = Rig()
+        try await rig.load()
+        rig.bench.time.advance(100_000)
+        rig.count(core: (89_910, 90), gateway: (999, 1))
+        #expect(await rig.refusal(80, 20) == nil)
+        rig.count(core: (89_910, 90), gateway: (970, 30))
+        #expect(await rig.refusal(50, 50) == [.failing])
+    }
+
     @Test("What leads back is never refused")
     func retreats() async throws {
         let rig = Rig()

@@ -101,6 +101,23 @@ struct HealthMonitorTests {
         #expect(rig.endpoint.operational == .up)
     }
 
+    @Test("A reload that changes an upstream's TLS changes that of its probes")
+    func reloadTLS() async {
+        let rig = Rig()
+        var table = Sample.table()
+        await rig.apply(table)
+        for name in ["one.example", "two.example", nil] as [String?] {
+            table.upstreams[0].tls = name.map {
+                var tls = UpstreamTLS()
+                tls.serverName = $0
+                return tls
+            }
+            await rig.apply(table)
+            await rig.probe()
+            #expect(rig.transport.calls.last?.secureName == name)
+        }
+    }
+
     @Test("An endpoint that served without probes is not taken out by the first one that fails")
     func firstProbe() async {
         let rig = Rig()

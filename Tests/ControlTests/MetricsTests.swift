@@ -38,12 +38,15 @@ struct MetricsTests {
         bench.dataPlane.state.withLock { $0.workers = [first, second] }
         bench.time.advance(1_500)
         let key = EndpointKey(upstream: "core", address: Sample.address(3300))
+        // Of an endpoint that no probe has answered yet nothing is told.
+        let fresh = EndpointKey(upstream: "gateway", address: Sample.address(3301))
         let result = ProbeResult(at: 1, wallClock: 1, cause: .ok, status: 200, microseconds: 1_250)
         return MetricsPage(
             workers: await bench.dataPlane.snapshots(), view: await bench.publisher.current,
             probes: [
                 key: ProbeRecord(
-                    results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: "")
+                    results: [result], counts: [.ok: 7, .refused: 1], lastMicroseconds: 1_250, outlook: ""),
+                fresh: ProbeRecord(results: [], counts: [:], lastMicroseconds: 0, outlook: ""),
             ],
             report: ReloadReport(at: 0, ok: true, problems: [], needsRestart: [], successes: 2, failures: 1),
             admin: AdminConnections.Counts(active: 3, refused: 7), logLinesDropped: 4,

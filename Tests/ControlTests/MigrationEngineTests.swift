@@ -464,4 +464,16 @@ import Traffic
         #expect(abs((errors.advance?.evidence ?? 0) - 4.2945) < 0.001 && errors.advance?.threshold == 2.9957)
         #expect(body.next.contains("stage 2 of 4 (25 %)"), "\(body.next)")
     }
+
+    @Test("A plan's rate is that of its routes together, and of no others")
+    func rate() async {
+        let bench = Bench()
+        let window = TrafficWindow(length: 2_000, routes: ["api": 10, "more": 30, "other": 1_000])
+        let engine = MigrationEngine(
+            publisher: bench.publisher, dataPlane: bench.dataPlane, clock: bench.time.clock, traffic: { window })
+        let plan = PlanSpec(
+            name: "move", routes: ["api", "more"], from: "core", to: "gateway",
+            stages: [.init(.share(500_000), hold: 0)])
+        #expect(await engine.rate(of: plan) == 20)
+    }
 }

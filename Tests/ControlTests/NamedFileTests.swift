@@ -44,6 +44,21 @@ struct NamedFileTests {
         }
     }
 
+    @Test("What is told of a certificate is what its file says")
+    func told() throws {
+        let pair = try Self.made.get().make("told", names: ["a.example"])
+        let outcome = NamedFiles.read(self.configuration(pair.certificate, pair.key), now: Int64(time(nil)))
+        var record = try #require(outcome.certificates.first)
+        record.stapleUntil = 1_000_000_000
+        let shown = try #require(CertificatesBody([record], problems: []).certificates.first)
+        #expect(record.facts.notBefore < record.facts.notAfter)
+        #expect(shown.notBefore == Timestamp.iso8601(UInt64(record.facts.notBefore) * 1_000))
+        #expect(shown.notAfter == Timestamp.iso8601(UInt64(record.facts.notAfter) * 1_000))
+        #expect(shown.stapledUntil == "2001-09-09T01:46:40.000Z")
+        #expect(shown.names == ["a.example"] && shown.fingerprint == record.facts.fingerprint)
+        #expect(shown.certificate == pair.certificate && shown.key == pair.key && shown.listeners == record.listeners)
+    }
+
     @Test("What is wrong is said of the file that it is wrong with")
     func places() throws {
         let made = try Self.made.get()

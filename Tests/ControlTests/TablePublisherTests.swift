@@ -28,6 +28,17 @@ struct TablePublisherTests {
         #expect(await bench.publisher.current.etag == before)
     }
 
+    @Test("An operator's judgement of a difference is in the journal, with whose and why")
+    func difference() async throws {
+        let bench = Bench()
+        _ = try await bench.load(Sample.configuration())
+        await bench.publisher.noteDifference(
+            "c1 accepted", of: "move", reason: "a field's order", origin: ChangeOrigin(.api, who: "ann"))
+        let entry = try #require(await bench.publisher.entries.last)
+        #expect(entry.what == .difference && entry.subject == "move" && entry.detail == "c1 accepted")
+        #expect(entry.reason == "a field's order" && entry.who == "ann")
+    }
+
     @Test("What is gone is forgotten after its grace although nothing changes any more")
     func forgetting() async throws {
         let bench = Bench()

@@ -91,6 +91,9 @@ struct Replica: Sendable {
                 UndoRequest(.change(sequence), reason: "no"), origin: ChangeOrigin(.api))
             #expect(undone.replicas == ReplicaCount(applied: 3, of: 3))
             #expect(await replicas[0].weights() == ["core": 90, "gateway": 10])
+            for replica in replicas {
+                #expect(await replica.publisher.entries.last { $0.reason == "no" }?.undoes == ids.first)
+            }
             let kept = try LiveDocument(#require(cluster.document).bytes)
             #expect(kept.routes.isEmpty)
             let drained = try await replicas[2].publisher.setAdministrative(
@@ -301,6 +304,21 @@ struct Replica: Sendable {
         }
     }
 
+    @Test("A replica whose lease has run out is known and not there")
+    func lost() async throws {
+        try await Self.with { replicas, cluster in
+            replicas[2].store.isDown = true
+            for replica in replicas.prefix(2) {
+                #expect(
+                    await happens {
+                        cluster.lose("c")
+                        return await replica.agreement.present.present == ["a", "b"]
+                    })
+                #expect(await replica.agreement.present.known == 3)
+            }
+        }
+    }
+
     @Test("A damaged document, or one from the future: the table stays, changes are refused, until it is good again")
     func damaged() async throws {
         try await Self.with(["a", "b"]) { replicas, cluster in
@@ -315,9 +333,15 @@ struct Replica: Sendable {
                     #expect(await !replica.agreement.figures.isReachable)
                 }
                 #expect(cluster.document?.bytes == Array(bad.utf8))
+                // Each tells the others of it, and that it is over.
+                for replica in replicas {
+                    #expect(await happens { cluster.presence(replica.name)?.trouble?.isEmpty == false })
+                }
                 cluster.write(good)
-                #expect(await happens { await replicas[1].agreement.fault == nil })
-                #expect(await happens { await replicas[0].agreement.fault == nil })
+                for replica in replicas {
+                    #expect(await happens { await replica.agreement.fault == nil })
+                    #expect(await happens { cluster.presence(replica.name)?.trouble == nil })
+                }
                 _ = try await replicas[1].set(["core": 5], ifMatch: [])
             }
             _ = try await replicas[1].set(["core": 6])

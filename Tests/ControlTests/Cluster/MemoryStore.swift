@@ -54,6 +54,14 @@ final class MemoryCluster: Sendable {
         }
     }
 
+    /// A replica's lease has run out.
+    func lose(_ replica: String) {
+        self.change { state in
+            state.presences[replica] = nil
+            return .gone(replica: replica, revision: state.revision)
+        }
+    }
+
     func depose() {
         self.change { state in
             state.leader = nil

@@ -211,6 +211,18 @@ struct DNSMessageTests {
         #expect(response.isTruncated && response.answers.isEmpty)
     }
 
+    @Test(
+        "A response's code is told by its registered name",
+        arguments: [
+            (UInt8(0), "NOERROR"), (1, "FORMERR"), (2, "SERVFAIL"), (3, "NXDOMAIN"), (4, "NOTIMP"), (5, "REFUSED"),
+            (6, "RCODE 6"), (15, "RCODE 15"),
+        ])
+    func codes(value: UInt8, words: String) throws {
+        var message = DNSBytes(id: SampleResponse.id, try SampleResponse.question())
+        message.bytes[3] |= value
+        #expect(try SampleResponse.parse(message.bytes).code.words == words)
+    }
+
     @Test("An address of the wrong length is refused", arguments: [(UInt16(1), 3), (1, 5), (28, 4), (28, 17), (33, 6)])
     func badRecord(type: UInt16, length: Int) throws {
         var message = DNSBytes(id: SampleResponse.id, try SampleResponse.question(), answers: 1)

@@ -111,14 +111,15 @@ final class FakeAPIServer: Sendable {
 struct EndpointSliceSourceTests {
     /// Runs a source against the server for as long as `body` takes.
     private func follow(
-        _ server: FakeAPIServer, tokenFile: String? = nil, _ body: (Listening) async throws -> Void
+        _ server: FakeAPIServer, tokenFile: String? = nil, clock: ControlClock = .system,
+        _ body: (Listening) async throws -> Void
     ) async throws {
         var lookup = EndpointSliceLookup(service: "gateway", port: .name("http"))
         lookup.namespace = "here"
         lookup.server = server.url
         lookup.tokenFile = tokenFile
         let source = EndpointSliceSource(
-            lookup, access: ClusterAccess(lookup, environment: [:], directory: "/nonexistent"), clock: .system)
+            lookup, access: ClusterAccess(lookup, environment: [:], directory: "/nonexistent"), clock: clock)
         let listening = Listening()
         let running = Task { await source.run(listening.listener) }
         do {
@@ -295,6 +296,29 @@ struct EndpointSliceSourceTests {
             #expect(listening.failures.first == "listing is answered by 403 Forbidden")
             #expect(listening.failures.last == "the list has no resource version")
         }
+    }
+
+    @Test("Behind a watch that held for a while the waits begin anew, and the next watch follows at once")
+    func longWatch() async throws {
+        let time = ManualClock()
+        let waits = Mutex<[UInt64]>([])
+        let clock = ControlClock(
+            monotonic: time.clock.monotonic, wall: time.clock.wall,
+            sleep: { milliseconds in waits.withLock { $0.append(milliseconds) } })
+        let server = try FakeAPIServer(
+            list: { number in number < 4 ? (503, "{}") : (200, Slices.list(10, [Slices.slice("a", 5, hosts: [1])])) },
+            watch: { number, watch in
+                if number == 1 { return watch.refuse(500) }
+                watch.begin()
+                if number > 1 { return watch.hold() }
+                time.advance(1_000)
+                watch.end()
+            })
+        try await self.follow(server, clock: clock) { listening in
+            #expect(await happens { listening.failures.count == 5 && waits.withLock { $0.count } == 5 })
+        }
+        let longest: [UInt64] = [200, 400, 800, 1_600, 200]
+        for (wait, most) in zip(waits.withLock { $0 }, longest) { #expect(wait >= most / 2 && wait <= most) }
     }
 
     @Test("The token is read again for each request")
