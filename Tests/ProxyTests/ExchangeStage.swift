@@ -11,6 +11,8 @@ final class ExchangeStage {
     let counters = CounterRegistry()
     let core: WorkerCore
     let client: FakeClient
+    /// What listeners report.
+    let troubles: AsyncStream<ListenerTrouble>
     let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 1)
     private let loop: EventLoop
     private static let limits = HeadLimits(requestLine: 1_024, bytes: 8_192, count: 100)
@@ -26,7 +28,8 @@ final class ExchangeStage {
         spec.routes = [RouteSpec(name: "all", action: .split([SplitEntry(upstream: "core", weight: 1)]))]
         change(&spec)
         let table = RoutingTable(spec: spec, generation: 1, registry: self.registry)
-        let (_, trouble) = AsyncStream<ListenerTrouble>.makeStream()
+        let (troubles, trouble) = AsyncStream<ListenerTrouble>.makeStream()
+        self.troubles = troubles
         self.core = WorkerCore(
             index: 0, loop: self.loop, admission: Admission(accessLog: log, ceiling: 10, trouble: trouble),
             plan: TablePlan(table, registry: self.counters, previous: nil), pacing: TurnPacing(spacing: 0), seed: 1)

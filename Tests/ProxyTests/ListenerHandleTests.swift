@@ -1,3 +1,4 @@
+import Glibc
 import HTTP2
 import HTTPWire
 import Reactor
@@ -128,6 +129,34 @@ import Traffic
         let rows = rig.core.snapshot(names: rig.stage.counters.names).listeners
         #expect(rows.first { $0.listener == "other" }?.denied == 1)
         #expect(rows.first { $0.listener == "public" }?.denied == 0)
+    }
+
+    @Test("A trouble that lasts is told once, and counted each time; its end is told")
+    func trouble() async throws {
+        let stage = try ExchangeStage()
+        defer { stage.core.dismantle() }
+        let address = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: 0)
+        var socket = try Socket.listen(on: address)
+        let descriptor = socket.release()
+        stage.core.serve(
+            ListenerPlan(plain: ListenerSpec(name: "public", address: address)), identifier: 3,
+            socket: Socket(owning: descriptor))
+        let handle = try #require(stage.core.listeners.first)
+        // Linux: a listening socket that is shut down accepts no more.
+        try #require(shutdown(descriptor, Int32(SHUT_RDWR)) == 0)
+        for count in 1...3 {
+            handle.ready(.input)
+            #expect(stage.core.counts.acceptFailures == UInt64(count))
+        }
+        try #require(listen(descriptor, 8) == 0)
+        handle.ready(.input)
+        stage.core.admission.report(ListenerTrouble(listener: "last", worker: 0, cause: nil))
+        var told: [String] = []
+        for await trouble in stage.troubles {
+            told.append("\(trouble.listener) \(trouble.cause?.operation ?? "well")")
+            if trouble.listener == "last" { break }
+        }
+        #expect(told == ["public accept", "public well", "last well"])
     }
 
     @Test("What HTTP/2 clients may do is what the table says, and endpoints may do more")

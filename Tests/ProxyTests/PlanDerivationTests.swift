@@ -253,6 +253,24 @@ import Traffic
         #expect(!isKept { $0.routes[0].timeouts.connect = 7 })
     }
 
+    @Test("Upstreams speak TLS as their own table says; what stays the same is made once")
+    func upstreamTLS() {
+        func plan(_ name: String?, previous: TablePlan?) -> TablePlan {
+            let table = RoutingTable(
+                spec: self.spec { spec in
+                    spec.upstreams[1].tls = UpstreamTLS()
+                    spec.upstreams[1].tls?.serverName = name
+                }, generation: 1, registry: self.registry)
+            let plan = TablePlan(table, registry: self.counters, previous: previous)
+            self.kept.plans.append(plan)
+            return plan
+        }
+        let first = plan("one.example", previous: nil)
+        #expect(first.upstreamTLS[0] == nil && first.upstreamTLS[1]?.spec.serverName == "one.example")
+        #expect(plan("one.example", previous: first).upstreamTLS[1] === first.upstreamTLS[1])
+        #expect(plan("two.example", previous: first).upstreamTLS[1]?.spec.serverName == "two.example")
+    }
+
     @Test(
         "Of the requests without a word on tracing the share is chosen that the file says",
         arguments: [

@@ -31,6 +31,40 @@ import Testing
         #expect(eventually { received.value == size }, "\(received.value) of \(size) bytes")
     }
 
+    @Test("An upstream that sends more than its answer while the upload goes on gets no other request there")
+    func surplus() throws {
+        let answered = Progress()
+        let sent = Progress()
+        let closed = Progress()
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            var request = try reader.head()
+            guard request.start.hasPrefix("POST") else {
+                connection.send("HTTP/1.1 204 None\r\n\r\n")
+                return
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            _ = eventually { answered.value > 0 }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+            sent.add(1)
+            try reader.body(of: &request, seconds: 60)
+            upstream.record(request)
+            if connection.readAll(seconds: 60).end != .timeout { closed.add(1) }
+        }
+        let balancer = try BalancerProcess(before: upstream)
+        let connection = try balancer.connect()
+        connection.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nbegin")
+        var reader = MessageReader(connection)
+        #expect(try reader.message().text == "ok")
+        answered.add(1)
+        #expect(eventually { sent.value > 0 })
+        // The one worker has read it before it answers this.
+        #expect(try balancer.request("/").status == 204)
+        connection.send(" end")
+        #expect(eventually { upstream.requests.first?.text == "begin end" })
+        #expect(eventually(seconds: 10) { closed.value == 1 })
+    }
+
     @Test("A client that uploads steadily is not cut by the idle limits, though the answer has begun")
     func steadyUpload() throws {
         let pieces = 30

@@ -77,6 +77,7 @@ import Testing
             page.contains(#"balancer_tls_handshakes_total{listener="public",version="TLSv1.3",resumed="false"} 2"#),
             "\(page.split(separator: "\n").filter { $0.contains("tls") })")
         #expect(page.contains(#"balancer_tls_handshakes_total{listener="public",version="TLSv1.2",resumed="false"} 1"#))
+        #expect(page.contains(#"balancer_tls_handshake_duration_seconds_count{listener="public"} 3"#))
         #expect(page.contains(#"balancer_tls_handshake_failures_total{listener="public",reason="no-shared-cipher"} 1"#))
         #expect(balancer.stop() == 0)
     }
