@@ -352,6 +352,16 @@ import Traffic
         #expect(await rig.server.askAgain(pair.request) == nil)
     }
 
+    @Test("What is earned between two requests is kept, however little it is")
+    func earned() async throws {
+        let old = try ScriptedUpstream.plain("x")
+        let new = try ScriptedUpstream.plain("x")
+        let rig = try await MirrorRig(old.port, new.port) { route, _ in route.migration?.mirror.perSecond = 10 }
+        // A second's worth at once, and then one for each 100 ms, while each request earns a part of one.
+        let areCopied = try eventually { try rig.request().status == 200 && rig.compared.count >= 15 }
+        #expect(areCopied)
+    }
+
     @Test("An answer that the client did not get whole is compared with nothing")
     func cutAnswer() async throws {
         let old = try ScriptedUpstream { connection, _ in

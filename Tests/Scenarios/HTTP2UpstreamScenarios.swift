@@ -299,7 +299,8 @@ import Testing
         let peer = try HTTP2Peer(balancer)
         let streams = (0..<8).map { peer.request("/", method: $0 < 4 ? "GET" : "POST") }
         for stream in streams {
-            let answer = try peer.answer(stream)
+            // Not the ten seconds that SETTINGS have elsewhere.
+            let answer = try peer.answer(stream, seconds: 5)
             #expect(answer.status == "504", "\(answer)")
         }
         #expect(upstream.connections == 1)
