@@ -45,7 +45,7 @@ struct ShortcutTests {
     /// Two origins are one list, and what is not plain text has a form that only the codec knows.
     @Test func originsOfAllKinds() {
         for (fields, origin, isPlain) in [
-            ("ORIGIN:  https://a.b\t", "https://a.b", true), ("Origin: null", "null", true), ("Origin:", "", true),
+            ("ORIGIN: \t https://a.b", "https://a.b", true), ("Origin: a\t", "a", false), ("Origin: null", "null", true), ("Origin:", "", true), ("Origin: \t", "", true),
             ("Origin:\r\nOrigin: a", "a", false), ("Origin: a\r\nOrigin: a", "a", false),
             ("Origin: a b", "a b", false), ("Origin: ä", "ä", false),
             ("Origin: " + String(repeating: "o", count: 256), String(repeating: "o", count: 256), true),

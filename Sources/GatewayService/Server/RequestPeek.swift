@@ -31,8 +31,13 @@ enum RequestPeek: Equatable {
                 if fields > mostFields { isPlain = false }
                 switch name.count {
                 case 6 where bytes.matches(name, "origin"):
-                    // Two of them are one value, and what is not of plain text has a form that only the codec knows.
-                    if origin != nil || value.count > longestOrigin || !bytes.areVisible(value) { isPlain = false }
+                    // Two of them are one value, and what is not of plain text has a form that only the codec knows. Blanks
+                    // behind it are said again.
+                    if origin != nil || value.count > longestOrigin || !bytes.areVisible(value)
+                        || bytes.byte(value.upperBound) != UInt8(ascii: "\r")
+                    {
+                        isPlain = false
+                    }
                     origin = value
                 case 13 where bytes.matches(name, "if-none-match"):
                     isPlain = false
