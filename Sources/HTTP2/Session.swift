@@ -3,7 +3,10 @@
 /// The carrier gives it each frame (`receive`) and does what the answer says; control frames are written to `out`, which has
 /// `FrameWriter.controlRoom` free. A `ConnectionFault` ends the connection: the carrier calls `fail` and closes. `now` is in
 /// milliseconds.
-package struct Session: Sendable {
+///
+/// It is never copied: a carrier that only looks at it would otherwise copy it first, with all that it refers to, twenty times a
+/// request.
+package struct Session: ~Copyable, Sendable {
     /// Which side we are. Streams are the client's to open: nothing is ever pushed.
     package enum Role: Sendable {
         case server, client

@@ -24,7 +24,7 @@ package struct Stream: Sendable {
 
 /// The streams of one connection, each in a slot that stays its own until it is done, and what is remembered of those that were
 /// reset.
-package struct StreamTable: Sendable {
+package struct StreamTable: ~Copyable, Sendable {
     /// By slot, 0: free. Beside the streams, so that finding one reads few lines of memory.
     private var identifiers: ContiguousArray<UInt32> = []
     private var streams: ContiguousArray<Stream> = []

@@ -43,7 +43,7 @@ enum Bytes {
 }
 
 /// A session with a client on the other side of it, whose bytes come in pieces.
-struct Peer {
+struct Peer: ~Copyable {
     var session: Session
     var now: UInt64 = 1_000
     /// What the session has written, as frames.

@@ -13,7 +13,7 @@ import Testing
     @Test func itBeginsWithItsPrefaceAndRefusesPushes() throws {
         var peer = Peer(role: .client, greeted: false)
         try peer.write { session, _, out throws(ConnectionFault) in session.begin(into: &out) }
-        #expect(peer.hasPreface)
+        #expect(peer.hasPreface == true)
         #expect(peer.written.first == .settings(entries: 9..<27))
         #expect(peer.written.last == .windowUpdate(stream: 0, increment: 4 << 20 - 65_535))
         peer.send(Bytes.settings() + Bytes.frame(FrameType.pushPromise, flags: 4, stream: 1, [0, 0, 0, 2, 0x82]))
@@ -29,9 +29,9 @@ import Testing
 
     @Test func webSocketsCannotBeTakenBack() {
         var peer = Peer(role: .client)
-        #expect(!peer.session.peerTakesConnect)
+        #expect(peer.session.peerTakesConnect == false)
         peer.send(Bytes.settings([(8, 1)]))
-        #expect(peer.session.peerTakesConnect)
+        #expect(peer.session.peerTakesConnect == true)
         peer.send(Bytes.settings([(8, 0)]))
         #expect(peer.fault == ConnectionFault(.protocolError))
     }
@@ -103,8 +103,8 @@ import Testing
         #expect(peer.open() != nil)
         #expect(peer.open() == nil)
         peer.send(Bytes.settings([(3, 0)]))
-        #expect(!peer.session.hasRoomForStream)
-        #expect(peer.session.takesStreams)
+        #expect(peer.session.hasRoomForStream == false)
+        #expect(peer.session.takesStreams == true)
         #expect(peer.fault == nil)
     }
 
@@ -152,7 +152,7 @@ import Testing
                 return
             }
             peer.detach(0)
-            #expect(peer.session.streams.isEmpty)
+            #expect(peer.session.streams.isEmpty == true)
         }
     }
 
@@ -209,7 +209,7 @@ import Testing
         }
         #expect(peer.written == [.reset(stream: 1, code: .cancel)])
         peer.detach(0)
-        #expect(peer.session.streams.isEmpty)
+        #expect(peer.session.streams.isEmpty == true)
         peer.steps = []
         for _ in 0..<100 { peer.send(Bytes.data(1, 16_384)) }
         peer.send(self.answer(1, isEnd: true))
@@ -230,7 +230,7 @@ import Testing
         }
         peer.detach(slot)
         #expect(peer.written.isEmpty)
-        #expect(peer.session.streams.isEmpty)
+        #expect(peer.session.streams.isEmpty == true)
         #expect(peer.open().map { peer.session.streams[$0].identifier } == 3)
     }
 
@@ -241,7 +241,7 @@ import Testing
             try session.reset(0, .cancel, isCharged: false, now: now, into: &out)
         }
         peer.detach(0)
-        #expect(peer.session.streams.isEmpty)
+        #expect(peer.session.streams.isEmpty == true)
     }
 
     /// Which streams were reset is not remembered without end, and late frames of theirs are nobody's fault.
@@ -261,7 +261,7 @@ import Testing
         _ = peer.open()
         peer.send(self.answer(1, isEnd: true))
         peer.detach(0)
-        #expect(peer.session.streams.isEmpty)
+        #expect(peer.session.streams.isEmpty == true)
         peer.send(Bytes.data(1, 1))
         #expect(peer.fault == ConnectionFault(.streamClosed))
     }
@@ -322,9 +322,9 @@ import Testing
         for _ in 0..<3 { _ = peer.open() }
         peer.send(Bytes.frame(FrameType.goAway, Bytes.word(3) + Bytes.word(0)))
         #expect(peer.steps == [.leaving(last: 3)])
-        #expect(!peer.session.takesStreams)
+        #expect(peer.session.takesStreams == false)
         #expect(peer.open() == nil)
-        #expect(!peer.session.isOver)
+        #expect(peer.session.isOver == false)
         // Those below go on.
         peer.send(self.answer(1, isEnd: true))
         #expect(peer.fault == nil)
@@ -334,14 +334,14 @@ import Testing
             }
             peer.detach(slot)
         }
-        #expect(peer.session.isOver)
+        #expect(peer.session.isOver == true)
     }
 
     @Test func weLeaveWithoutNamingAStream() throws {
         var peer = Peer(role: .client)
         try peer.write { session, now, out throws(ConnectionFault) in session.warn(now: now, into: &out) }
         #expect(peer.written == [.goAway(last: 0, code: .noError)])
-        #expect(peer.session.isOver)
+        #expect(peer.session.isOver == true)
         #expect(peer.open() == nil)
         var other = Peer(role: .client)
         _ = other.open()

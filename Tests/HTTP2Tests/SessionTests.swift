@@ -88,7 +88,7 @@ import Testing
             peer.send(Bytes.headers(1))
             peer.session.ended(0)
             peer.detach(0)
-            #expect(peer.session.streams.isEmpty)
+            #expect(peer.session.streams.isEmpty == true)
             // These two may cross our END_STREAM.
             peer.send(Bytes.windowUpdate(1, 5) + Bytes.reset(1))
             #expect(peer.fault == nil)
@@ -177,12 +177,12 @@ import Testing
         peer.steps = []
         peer.send(Bytes.headers(7, isEnd: false) + Bytes.data(7, 10) + Bytes.headers(7))
         #expect(peer.fault == nil && peer.steps.count == 2)
-        #expect(!peer.session.isOver)
+        #expect(peer.session.isOver == false)
         for slot in 0..<2 {
             peer.session.ended(slot)
             peer.detach(slot)
         }
-        #expect(peer.session.isOver)
+        #expect(peer.session.isOver == true)
     }
 
     @Test func withoutAnAnswerTheSecondComesAfterASecond() throws {
@@ -192,7 +192,7 @@ import Testing
         peer.now = 2_000
         try peer.write { session, now, out throws(ConnectionFault) in try session.tick(now: now, into: &out) }
         #expect(peer.written.last == .goAway(last: 0, code: .noError))
-        #expect(peer.session.isOver)
+        #expect(peer.session.isOver == true)
     }
 
     // MARK: deadlines
@@ -237,6 +237,6 @@ import Testing
         peer.now = 76_000
         #expect(peer.session.deadline == 76_000)
         try peer.write { session, now, out throws(ConnectionFault) in try session.tick(now: now, into: &out) }
-        #expect(peer.session.isEnding)
+        #expect(peer.session.isEnding == true)
     }
 }

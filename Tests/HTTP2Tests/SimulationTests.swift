@@ -72,7 +72,7 @@ import Testing
             }
             peer.detach(slot)
         }
-        #expect(peer.session.streams.isEmpty, "a stream without an exchange stayed")
+        #expect(peer.session.streams.isEmpty == true, "a stream without an exchange stayed")
     }
 
     /// Ends some exchanges: with an answer, or reset.

@@ -20,9 +20,9 @@ package struct FieldLines {
     }
 
     private func lineEnd(from start: Int) -> Int {
-        var index = start
-        while index < self.bytes.count, self.bytes[index] != 0x0D { index += 1 }
-        return index
+        guard start < self.bytes.count else { return start }
+        let bytes = UnsafeRawBufferPointer(self.bytes).assumingMemoryBound(to: UInt8.self).span
+        return ByteScan.find(0x0D, in: bytes, start..<bytes.count)
     }
 
     /// The next field, in place.
