@@ -3,6 +3,7 @@
 //
 //     handshakes PORT PATH SECONDS new|resumed
 //
+// `x` and a number in place of SECONDS: so many connections, for a tool that counts what they cost.
 // Four clients at a time. Prints how many connections were answered with 200, and how many of them were resumed.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -22,7 +23,8 @@ static int port;
 static char request[512];
 static bool resumes;
 static double end;
-static atomic_long answered, resumed;
+static long limit;
+static atomic_long begun, answered, resumed;
 
 static double now(void) {
     struct timespec t;
@@ -42,7 +44,7 @@ static void *client(void *unused) {
     // Each its own context: the library's locks are not what is measured.
     SSL_CTX *context = make_context();
     SSL_SESSION *session = NULL;
-    while (now() < end) {
+    while (limit > 0 ? begun++ < limit : now() < end) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
         setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -88,7 +90,8 @@ int main(int count, char **words) {
     port = atoi(words[1]);
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", words[2]);
     resumes = strcmp(words[4], "resumed") == 0;
-    end = now() + atof(words[3]);
+    if (words[3][0] == 'x') limit = atol(words[3] + 1);
+    else end = now() + atof(words[3]);
     pthread_t threads[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) pthread_create(&threads[i], NULL, client, NULL);
     for (int i = 0; i < CLIENTS; i++) pthread_join(threads[i], NULL);

@@ -197,6 +197,22 @@ def floor(folder, upstream):
     return Running(folder, "floor", [binary, str(port), str(upstream)], port, PROXY_CPU)
 
 
+def tls_floor(folder, upstream, tls):
+    """What OpenSSL and the kernel cost a proxy that does nothing besides; HTTP/1.1 alone."""
+    port, name = free_port(), name_of("tls_floor", tls)
+    binary = os.path.join(folder, name)
+    subprocess.run(["gcc", "-O2", "-o", binary, os.path.join(HERE, "tls_floor.c"), "-lssl", "-lcrypto"], check=True)
+    return Running(folder, name, [binary, str(port), str(upstream), tls.chain, tls.key], port, PROXY_CPU)
+
+
+def handshakes(folder):
+    """The client that makes new connections."""
+    binary = os.path.join(folder, "handshakes")
+    subprocess.run(["gcc", "-O2", "-o", binary, os.path.join(HERE, "handshakes.c"), "-lssl", "-lcrypto", "-lpthread"],
+                   check=True)
+    return binary
+
+
 def nginx(folder, upstream, alone=False, tls=None):
     """`alone`: the one process is worker too, so that a tool which follows one process sees all of it."""
     port, name = free_port(), name_of("nginx", tls)

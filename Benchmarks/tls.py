@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures TLS toward clients beside nginx and HAProxy: processor time per request, per new connection, and memory of
-idle connections. Each proxy has one worker on processor 0; load and origin share processor 1, proxies take turns in every
+idle connections; and beside the floor, a C program that does nothing but what OpenSSL and the kernel must (HTTP/1.1 alone). Each proxy has one worker on processor 0; load and origin share processor 1, proxies take turns in every
 round, and ratios are medians of rounds. `bench.py` measures plain HTTP likewise.
 
     Benchmarks/tls.py [--rounds 3] [--seconds 3]
@@ -24,14 +24,7 @@ NAMES = {"1k": "TLS h1, 1 KiB", "64k": "TLS h1, 64 KiB", "h2 64x1": "TLS h2, 64 
          "ecdsa resumed": "resumed connection, ECDSA P-256", "rsa new": "new connection, RSA 2048"}
 
 
-PROXIES = {"balancer": proxies.balancer, "nginx": proxies.nginx, "haproxy": proxies.haproxy}
-
-
-def load_generator(folder):
-    binary = os.path.join(folder, "handshakes")
-    subprocess.run(["gcc", "-O2", "-o", binary, os.path.join(proxies.HERE, "handshakes.c"), "-lssl", "-lcrypto", "-lpthread"],
-                   check=True)
-    return binary
+PROXIES = {"balancer": proxies.balancer, "nginx": proxies.nginx, "haproxy": proxies.haproxy, "floor": proxies.tls_floor}
 
 
 def connect(client, running, seconds, resumed):
@@ -63,6 +56,11 @@ def securing():
     return lambda s: context.wrap_socket(s, server_hostname="localhost")
 
 
+def ratio(results, name):
+    """To the better of the peers, round by round."""
+    return statistics.median(ours / min(results["nginx"][i], results["haproxy"][i]) for i, ours in enumerate(results[name]))
+
+
 def row(name, running, measure, rounds):
     results = {proxy: [] for proxy in running}
     for number in range(rounds):
@@ -70,9 +68,9 @@ def row(name, running, measure, rounds):
         order = order[number % len(order):] + order[:number % len(order)]
         for proxy in order:
             results[proxy].append(measure(running[proxy]))
-    ratio = statistics.median(ours / min(results["nginx"][i], results["haproxy"][i]) for i, ours in enumerate(results["balancer"]))
     print(f"{NAMES[name]:34}" + "".join(f"  {proxy} {statistics.median(values):7.1f} us" for proxy, values in results.items())
-          + f"  ratio {ratio:.2f} (goal {GOALS[name]:.2f})", flush=True)
+          + f"  ratio {ratio(results, 'balancer'):.2f} (goal {GOALS[name]:.2f})"
+          + (f", floor {ratio(results, 'floor'):.2f}" if "floor" in results else ""), flush=True)
 
 
 def main():
@@ -83,7 +81,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="balancer-tls-") as folder:
         os.chmod(folder, 0o755)
-        client = load_generator(folder)
+        client = proxies.handshakes(folder)
         source = proxies.origin(folder, bench.BODIES)
         started = [source]
         try:
@@ -97,8 +95,10 @@ def main():
                             bench.load(proxy, target, 1, "https")
                         row(target, running, lambda proxy: bench.load(proxy, target, options.seconds, "https")["cpu"],
                             options.rounds)
+                    # The floor speaks no HTTP/2.
+                    speaking = {name: proxy for name, proxy in running.items() if name != "floor"}
                     for connections, each in ((64, 1), (8, 8)):
-                        row(f"h2 {connections}x{each}", running,
+                        row(f"h2 {connections}x{each}", speaking,
                             lambda proxy: streams(proxy, options.seconds, connections, each), options.rounds)
                     row("ecdsa resumed", running, lambda proxy: connect(client, proxy, options.seconds, True), options.rounds)
                 row(f"{kind} new", running, lambda proxy: connect(client, proxy, options.seconds, False), options.rounds)
