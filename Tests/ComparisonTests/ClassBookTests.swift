@@ -103,7 +103,9 @@ struct ClassBookTests {
         #expect(book.compared == 7 && book.results[.mismatch] == 2)
     }
 
-    @Test("What is said elsewhere counts for classes that were found, that are found later, and that an earlier process knew")
+    @Test(
+        "What is said elsewhere counts for classes that were found, that are found later, and that an earlier process knew"
+    )
     func agreed() {
         var book = ClassBook(falseAlarm: 1.0 / 3_600)
         let (a, b) = (self.value("$.a"), self.value("$.b"))

@@ -32,8 +32,9 @@ struct TablePublisherTests {
     func difference() async throws {
         let bench = Bench()
         _ = try await bench.load(Sample.configuration())
-        await bench.publisher.noteDifference(
-            "c1 accepted", of: "move", reason: "a field's order", origin: ChangeOrigin(.api, who: "ann"))
+        let replicas = try await bench.publisher.judge(
+            "c1", of: "move", accepts: true, reason: "a field's order", origin: ChangeOrigin(.api, who: "ann"))
+        #expect(replicas == nil, "there are no others")
         let entry = try #require(await bench.publisher.entries.last)
         #expect(entry.what == .difference && entry.subject == "move" && entry.detail == "c1 accepted")
         #expect(entry.reason == "a field's order" && entry.who == "ann")

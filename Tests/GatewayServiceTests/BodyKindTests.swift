@@ -94,8 +94,7 @@ struct BodyKindTests {
                 for (method, extra) in [
                     ("GET", ""), ("HEAD", ""), ("HEAD", RunningServer.manyFields), ("GET", RunningServer.manyFields),
                     ("GET", "Origin: *\r\n"),
-                ]
-                {
+                ] {
                     try await outbound.write(
                         ByteBuffer(string: "\(method) \(kind.path) HTTP/1.1\r\nHost: h\r\n\(extra)\r\n"))
                     let isBare = method == "HEAD" && kind.isBareForHead

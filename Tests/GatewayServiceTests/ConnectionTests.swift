@@ -298,7 +298,9 @@ struct ConnectionTests {
     }
 
     /// Nothing is said of a body that cannot be read when its request has had its answer.
-    @Test(arguments: ["Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", "Transfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\n\r\n"])
+    @Test(arguments: [
+        "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", "Transfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    ])
     func oneRequestHasOneAnswer(rest: String) async throws {
         try await RunningServer.run { server async throws in
             let answer = try await server.exchange("POST /nope HTTP/1.1\r\nHost: h\r\n\(rest)")

@@ -210,7 +210,8 @@ struct MemoryTests {
         let all = Connections(budget: MemoryBudget(1 << 20), limit: 10)
         let connections = all.on(channel.embeddedEventLoop)
         let kept = KeptAnswers(
-            cache: nil, fixed: ["/livez": Operations.alive], ledger: Ledger(metrics: GatewayMetrics(upSince: 0), log: nil),
+            cache: nil, fixed: ["/livez": Operations.alive],
+            ledger: Ledger(metrics: GatewayMetrics(upSince: 0), log: nil),
             drain: Drain(.zero), identity: nil)
         let handler = ShortcutHandler(
             kept.answers(on: channel.embeddedEventLoop), connections, state, ConnectionLimits(GatewayConfiguration()))

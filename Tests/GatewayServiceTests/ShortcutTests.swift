@@ -45,7 +45,8 @@ struct ShortcutTests {
     /// Two origins are one list, and what is not plain text has a form that only the codec knows.
     @Test func originsOfAllKinds() {
         for (fields, origin, isPlain) in [
-            ("ORIGIN: \t https://a.b", "https://a.b", true), ("Origin: a\t", "a", false), ("Origin: null", "null", true), ("Origin:", "", true), ("Origin: \t", "", true),
+            ("ORIGIN: \t https://a.b", "https://a.b", true), ("Origin: a\t", "a", false),
+            ("Origin: null", "null", true), ("Origin:", "", true), ("Origin: \t", "", true),
             ("Origin:\r\nOrigin: a", "a", false), ("Origin: a\r\nOrigin: a", "a", false),
             ("Origin: a b", "a b", false), ("Origin: ä", "ä", false),
             ("Origin: " + String(repeating: "o", count: 256), String(repeating: "o", count: 256), true),
@@ -149,7 +150,8 @@ struct ShortcutTests {
                     var answers: [(head: String, body: ByteBuffer)] = []
                     let page = "GET /candidates HTTP/1.1\r\nHost: h\r\nOrigin: *\r\n\(field)\r\n"
                     for (request, count) in [
-                        (plain, 1), (plain, 1), (plain, 1), (seen, 1), (plain + plain, 2), (page, 1), (page, 1), (plain, 1),
+                        (plain, 1), (plain, 1), (plain, 1), (seen, 1), (plain + plain, 2), (page, 1), (page, 1),
+                        (plain, 1),
                     ] {
                         try await outbound.write(ByteBuffer(string: request))
                         for _ in 0..<count {

@@ -35,7 +35,8 @@ extension TablePublisher {
         defer { self.turnstile.leave() }
         guard !self.state.isHandingOver else { throw .handingOver }
         for _ in 0..<Self.tries {
-            guard self.agreed.document?.edited(by: edit, changes: [change]).judgements ?? 0 <= Self.judgementLimit else {
+            guard self.agreed.document?.edited(by: edit, changes: [change]).judgements ?? 0 <= Self.judgementLimit
+            else {
                 throw .invalid([
                     ControlProblem(
                         path: "$", message: "of more than \(Self.judgementLimit) classes nothing can be said")

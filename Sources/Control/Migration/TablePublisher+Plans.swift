@@ -237,7 +237,8 @@ extension TablePublisher {
                 var edit = SharedEdit()
                 edit.put(standing, of: self.state)
                 let routes = standing.plan.routes.compactMap { self.agreed.detached[$0]?.change.note }
-                let notes = detached.notes + routes.filter { note in !detached.notes.contains { $0.subject == note.subject } }
+                let notes =
+                    detached.notes + routes.filter { note in !detached.notes.contains { $0.subject == note.subject } }
                 let changes = notes.map { note in
                     var note = note
                     note.detail += " (was in force on \(agreement.replica) alone)"

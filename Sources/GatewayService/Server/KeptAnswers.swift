@@ -118,7 +118,8 @@ final class KeptAnswers: Sendable {
             case nil: return nil
             }
         }
-        return body.count == head.count && body.tag == head.tag && (body.count < plain.count) == head.isEncoded ? body : nil
+        return body.count == head.count && body.tag == head.tag && (body.count < plain.count) == head.isEncoded
+            ? body : nil
     }
 
     /// All that a head says of its body.

@@ -106,7 +106,8 @@ final class LoopAnswers {
         let second = DateText.HeaderClock.second()
         if entries[place].hash == hash, entries[place].coding == coding, entries[place].second == second,
             NIODeadline.now() <= entries[place].until,
-            bytes.holds(entries[place].target, at: range), bytes.holds(entries[place].origin, at: origin), let count = entries[place].count,
+            bytes.holds(entries[place].target, at: range), bytes.holds(entries[place].origin, at: origin),
+            let count = entries[place].count,
             let ready = ready(at: place)
         {
             answers.count(count)
@@ -121,7 +122,8 @@ final class LoopAnswers {
         answers.count(whole.count)
         keep(
             Entry(
-                hash: hash, target: target, origin: asker, coding: coding, response: whole.response.bytes, large: whole.large,
+                hash: hash, target: target, origin: asker, coding: coding, response: whole.response.bytes,
+                large: whole.large,
                 second: second, until: whole.until, count: whole.count), at: place)
         if length == bytes.byteCount, entries[place].hash == hash { know(bytes, place) }
         return whole.response
@@ -163,7 +165,9 @@ final class LoopAnswers {
         entries[place] = Entry()
     }
 
-    private static func size(_ entry: Entry) -> Int { entry.response.storageCapacity + entry.target.count + entry.origin.count }
+    private static func size(_ entry: Entry) -> Int {
+        entry.response.storageCapacity + entry.target.count + entry.origin.count
+    }
 
     private func scheduleSweep() {
         isSweepDue = true

@@ -10,7 +10,9 @@ import Traffic
 
 /// What a plan among replicas makes of files that say something else, and of what one of them did alone before it ended.
 extension PlanAgreementTests {
-    @Test("A file with another split moves nothing of a plan; with whoever leads it pauses for all, and `resume` settles it")
+    @Test(
+        "A file with another split moves nothing of a plan; with whoever leads it pauses for all, and `resume` settles it"
+    )
     func otherSplit() async throws {
         try await Self.with(["a", "b"]) { planners, _ in
             let first = try #require(await Self.leader(planners))
@@ -50,7 +52,9 @@ extension PlanAgreementTests {
         }
     }
 
-    @Test("A retreat is one also where a file that was loaded meanwhile gives the new side more", arguments: [false, true])
+    @Test(
+        "A retreat is one also where a file that was loaded meanwhile gives the new side more",
+        arguments: [false, true])
     func retreatOverOtherSplit(stops: Bool) async throws {
         try await Self.with(["a", "b"]) { planners, _ in
             let first = try #require(await Self.leader(planners))
@@ -178,7 +182,9 @@ extension PlanAgreementTests {
     /// What one process leaves to the next, as it goes over the socket.
     private final class LiveBox: Sendable {
         private let text = Mutex<Data?>(nil)
-        var value: LiveState? { self.text.withLock { $0 }.flatMap { try? JSONDecoder().decode(LiveState.self, from: $0) } }
+        var value: LiveState? {
+            self.text.withLock { $0 }.flatMap { try? JSONDecoder().decode(LiveState.self, from: $0) }
+        }
         func put(_ live: LiveState) { self.text.withLock { $0 = try? JSONEncoder().encode(live) } }
     }
 }

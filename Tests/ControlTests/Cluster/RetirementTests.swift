@@ -15,7 +15,9 @@ import Traffic
         return verdicts
     }
 
-    @Test("Whichever replica is asked says the same, also of a plan that is complete; cut off, it says that it cannot know")
+    @Test(
+        "Whichever replica is asked says the same, also of a plan that is complete; cut off, it says that it cannot know"
+    )
     func verdict() async throws {
         try await PlanAgreementTests.with(["a", "b"], lease: 600) { planners, _ in
             for planner in planners {
@@ -59,7 +61,8 @@ import Traffic
     ) -> RetirementSample {
         RetirementSample(
             needs: [
-                NeedRow(route: "api", template: "/x", cause: "override", first: 10 - count, last: 10 + count, count: count)
+                NeedRow(
+                    route: "api", template: "/x", cause: "override", first: 10 - count, last: 10 + count, count: count)
             ],
             kinds: [
                 SeenKinds.Key(route: "api", template: "/k"): SeenKinds.Kind(
@@ -75,7 +78,9 @@ import Traffic
         ])
         #expect(two.needs.map(\.count) == [5] && two.needs.map(\.first) == [7] && two.needs.map(\.last) == [13])
         #expect(two.unproven.isEmpty && two.peak == 3 && two.open == ["d-1", "d-2"])
-        let one = RetirementSums([("a", Self.sample(count: 2, answered: 12)), ("a", Self.sample(count: 3, answered: 9))])
+        let one = RetirementSums([
+            ("a", Self.sample(count: 2, answered: 12)), ("a", Self.sample(count: 3, answered: 9)),
+        ])
         #expect(one.needs.map(\.count) == [3] && one.unproven == ["requests like /k of route api"])
         #expect(RetirementSums([("a", Self.sample()), ("b", Self.sample(compared: 1))]).unproven.isEmpty)
     }
@@ -101,7 +106,8 @@ import Traffic
         let needs = (0..<80).map {
             NeedRow(route: "api", template: "\($0)\(long)", cause: "weight", first: 1, last: 1, count: 1)
         }
-        sample.retirement = RetirementSample(needs: needs, kinds: kinds, open: [], peak: 1, limit: RetirementSample.limit)
+        sample.retirement = RetirementSample(
+            needs: needs, kinds: kinds, open: [], peak: 1, limit: RetirementSample.limit)
         let told = try #require(PlanSample(sample.text))
         #expect(told.retirement?.needs.count == 25 && told.retirement?.peak == 1)
         #expect(sample.retirement?.told.needs.count == 6)
