@@ -195,18 +195,32 @@ struct MemoryTests {
         #expect(ShortcutHandler.Worth.stopped.rawValue < ShortcutHandler.Worth.resting.rawValue)
     }
 
+    enum AnswerWay: CaseIterable, Sendable {
+        case kept, made
+        /// More of them than the socket has room for, in one piece.
+        case pipelined
+    }
+
     /// Answers of any size, whichever way they go, that are not taken: who takes nothing has stopped, and who takes all rests.
-    @Test(arguments: [true, false])
-    func whoTakesNoAnswerHasStopped(isKept: Bool) throws {
+    @Test(arguments: AnswerWay.allCases)
+    func whoTakesNoAnswerHasStopped(way: AnswerWay) throws {
         /// A kernel that takes nothing until it is told to.
         final class FullSocket: ChannelOutboundHandler {
             typealias OutboundIn = ByteBuffer
+            let channel: EmbeddedChannel
             var isFull = true
+            private var written = 0
+            init(_ channel: EmbeddedChannel) { self.channel = channel }
+            func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+                written += unwrapOutboundIn(data).readableBytes
+                if isFull, written > 64 << 10 { channel.isWritable = false }
+                context.write(data, promise: promise)
+            }
             func flush(context: ChannelHandlerContext) { if !isFull { context.flush() } }
         }
         let channel = EmbeddedChannel()
         defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
-        let (socket, state) = (FullSocket(), ConnectionState())
+        let (socket, state) = (FullSocket(channel), ConnectionState())
         let all = Connections(budget: MemoryBudget(1 << 20), limit: 10)
         let connections = all.on(channel.embeddedEventLoop)
         let kept = KeptAnswers(
@@ -217,9 +231,11 @@ struct MemoryTests {
             kept.answers(on: channel.embeddedEventLoop), connections, state, ConnectionLimits(GatewayConfiguration()))
         try channel.pipeline.syncOperations.addHandlers(socket, handler)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
-        if isKept {
-            try channel.writeInbound(ByteBuffer(string: "GET /livez HTTP/1.1\r\n\r\n"))
-        } else {
+        let request = "GET /livez HTTP/1.1\r\n\r\n"
+        switch way {
+        case .kept: try channel.writeInbound(ByteBuffer(string: request))
+        case .pipelined: try channel.writeInbound(ByteBuffer(string: String(repeating: request, count: 1_000) + "GE"))
+        case .made:
             state.heads = 1
             channel.writeAndFlush(ByteBuffer(string: "Good!"), promise: nil)
         }
@@ -232,7 +248,9 @@ struct MemoryTests {
         handler.noteTaken()
         #expect(handler.lastTaken == last)
         socket.isFull = false
+        channel.isWritable = true
         channel.flush()
+        guard way != .pipelined else { return }
         #expect(handler.unsentBytes == 0)
         #expect(handler.worth(before: .distantFuture) == .resting)
         #expect(handler.worth(before: .distantPast) == .resting)

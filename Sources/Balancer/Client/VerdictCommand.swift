@@ -22,7 +22,7 @@ struct VerdictCommand: AsyncParsableCommand {
                 Output.line("nothing has needed it for \(Wording.duration(seconds: quiet))")
             }
             if let replicas = body.replicas {
-                Output.line("by what is known of \(replicas.joined(separator: ", "))".visible)
+                Output.line("told by \(replicas.joined(separator: ", "))".visible)
             }
             guard !body.needs.isEmpty else { return }
             var table = TextTable("ROUTE", "REQUESTS", "CAUSE", "LAST", "COUNT", "A DAY")

@@ -35,7 +35,13 @@ extension AdminAPI {
         _ = try await plane.differenceClass(number, of: name)
         let replicas = try await plane.publisher.judge(
             number, of: name, accepts: accepts, reason: reason, origin: context.origin)
-        _ = await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil)
+        if replicas == nil {
+            _ = await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil)
+        } else {
+            // What all have agreed on by now: the others were waited for, and somebody may have said the opposite meanwhile.
+            let said = await plane.publisher.current.state.shared?.differences[name] ?? [:]
+            await plane.comparisons?.agree(on: said, of: name)
+        }
         var body = try await plane.differenceClass(number, of: name)
         body.replicas = replicas
         return try AdminJSON.response(body)

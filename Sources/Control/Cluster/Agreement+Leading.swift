@@ -82,7 +82,7 @@ extension Agreement {
         var holds = self.picture.holds(at: now, hasLeader: self.leader != nil || self.leadingTerm != nil)
         // Others may have gone back alone meanwhile, and what they told before, or only now arrives, does not say so.
         if let regained, now < regained + self.store.lease {
-            holds.append("the store answers again for \((now - min(now, regained)) / 1_000) s only")
+            holds.append("the store was silent, and has answered for only \((now - min(now, regained)) / 1_000) s")
         }
         return holds
     }

@@ -505,7 +505,8 @@ package actor Agreement {
     }
 
     private func answered(asked: UInt64) {
-        if let contact, asked >= contact + self.store.lease { self.regained = asked }
+        // Others were last answered up to an interval earlier, and may have been alone where this one was not quite.
+        if let contact, asked + self.store.interval >= contact + self.store.lease { self.regained = asked }
         self.contact = max(self.contact ?? 0, asked)
         self.failure = nil
     }

@@ -204,7 +204,9 @@ extension TablePublisher {
                 (weights: try file.unsettledAlone(), plans: try file.unsettledPlans())
             })
         else { return }
-        for entry in rows.plans.compactMap(LedgerRows.entry) {
+        // The process before has handed over what it knew itself, with the run that it was: the ledger would tell it once more.
+        let handedOver = Set(self.agreed.detachedPlans.keys)
+        for entry in rows.plans.compactMap(LedgerRows.entry) where !handedOver.contains(entry.subject) {
             // The run that it went back in is that in which the ledger has it.
             guard let record = self.state.inheritedPlans[entry.subject] else { continue }
             let note = Transition.Note(

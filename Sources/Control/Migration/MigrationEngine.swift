@@ -69,15 +69,18 @@ package actor MigrationEngine {
         let view = await self.publisher.current
         self.needs.add(await self.dataPlane.takeNeeds(), wall: self.clock.wall())
         guard !view.state.plans.isEmpty else {
-            self.readings = [:]
+            for name in self.readings.keys {
+                self.forget(name)
+                await self.peers?.forget(name)
+            }
             return
         }
         await self.tellSeen(view.table)
         await self.noteTerm()
         let counts = await self.dataPlane.stageCounts()
         for standing in view.state.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) {
-            if let said = view.state.shared?.differences[standing.plan.name] {
-                await self.mirror?.agree(on: said, of: standing.plan.name)
+            if let shared = view.state.shared {
+                await self.mirror?.agree(on: shared.differences[standing.plan.name] ?? [:], of: standing.plan.name)
             }
             let reading = await self.look(at: standing, counts, view.table)
             self.readings[standing.plan.name] = reading

@@ -141,6 +141,10 @@ extension RoutingState {
                 for member in aim.indices {
                     aim[member].weight = weights.weights[aim[member].upstream] ?? aim[member].weight
                 }
+            } else if owner != nil, shared.weights[name] != nil {
+                // They are of sides that the file here does not name: what the plan has put in force stays, for the file's own may
+                // be more.
+                continue
             }
             self.setSplit(of: index, to: aim, .weights, "", &transition)
         }

@@ -196,7 +196,7 @@ final class LoopConnections {
     private func leastUseful(besides newest: ShortcutHandler) -> ShortcutHandler? {
         let now = NIODeadline.now()
         while let next = spare.last, next.worth == .nothing || now - lookedAt < Self.lookInterval {
-            if next.worth != .nothing, let newcomer = silentNewcomer(now) { return newcomer }
+            if next.worth != .nothing, let newcomer = silentNewcomer(now, besides: newest) { return newcomer }
             spare.removeLast()
             if next.handler !== newest, handlers[ObjectIdentifier(next.handler)] != nil,
                 next.handler.lastActivity == next.lastActivity,
@@ -206,7 +206,7 @@ final class LoopConnections {
             }
         }
         if areAllAtWork {
-            if let other = silentNewcomer(now) ?? restedSince(now) { return other }
+            if let other = silentNewcomer(now, besides: newest) ?? restedSince(now, besides: newest) { return other }
             // Nothing but time makes one that stands still a stopped one: it is noticed so much later at most.
             if now - lookedAt < Self.lookInterval { return nil }
         }
@@ -223,10 +223,11 @@ final class LoopConnections {
         return spare.popLast()?.handler
     }
 
-    /// Of those that came since the look the first that has still asked for nothing.
-    private func silentNewcomer(_ now: NIODeadline) -> ShortcutHandler? {
+    /// Of those that came since the look the first that has still asked for nothing. A note may be of one that has closed, in
+    /// whose memory the newest is now.
+    private func silentNewcomer(_ now: NIODeadline, besides newest: ShortcutHandler) -> ShortcutHandler? {
         while let next = arrived.take() {
-            guard let newcomer = handlers[next] else { continue }
+            guard let newcomer = handlers[next], newcomer !== newest else { continue }
             switch newcomer.worth(before: now - Self.patience) {
             case .nothing: return newcomer
             case .stopped, .resting: rests(newcomer)
@@ -237,9 +238,11 @@ final class LoopConnections {
     }
 
     /// Of those that have come to rest since the look the first that still has nothing to do.
-    private func restedSince(_ now: NIODeadline) -> ShortcutHandler? {
+    private func restedSince(_ now: NIODeadline, besides newest: ShortcutHandler) -> ShortcutHandler? {
         while let next = rested.take() {
-            if let other = handlers[next], other.worth(before: now - Self.patience) != nil { return other }
+            if let other = handlers[next], other !== newest, other.worth(before: now - Self.patience) != nil {
+                return other
+            }
         }
         return nil
     }

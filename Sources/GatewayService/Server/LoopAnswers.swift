@@ -150,6 +150,9 @@ final class LoopAnswers {
     }
 
     private func keep(_ entry: Entry, at place: Int) {
+        // Origins are anybody's to make up: what has one displaces nothing of this second that has none.
+        let there = entries[place]
+        if !entry.origin.isEmpty, there.count != nil, there.origin.isEmpty, there.second == entry.second { return }
         remove(place)
         guard held + Self.size(entry) <= Self.bytes else { return }
         held += Self.size(entry)

@@ -219,7 +219,8 @@ final class ShortcutHandler: ChannelDuplexHandler {
                     hasShortcut = true
                     // Alone it goes past the channel; of many that come together, one call sends all.
                     if !didWrite, buffer.readableBytes == 0, let socket, isClear(context) {
-                        _ = send(response, past: socket, context)
+                        // Whoever had begun this request before was at work until now.
+                        if send(response, past: socket, context) { settle(context) }
                     } else {
                         give(response, from: 0, context)
                         didWrite = true
@@ -237,9 +238,9 @@ final class ShortcutHandler: ChannelDuplexHandler {
             }
         }
         if buffer.readableBytes > 0 { held = buffer }
-        guard didWrite else { return }
-        context.flush()
-        settle(context)
+        if didWrite { context.flush() }
+        // Also where the socket became full in the middle, and what was written has been flushed already.
+        if didWrite || !context.channel.isWritable { settle(context) }
     }
 
     /// Hands bytes to the channel's queue of writes.

@@ -82,6 +82,24 @@ extension PlanAgreementTests {
         }
     }
 
+    @Test("A file whose sides have other names, with whoever leads, moves nothing where the sides are the plan's")
+    func otherSides() async throws {
+        try await Self.with(["a", "b"]) { planners, _ in
+            let first = try #require(await Self.leader(planners))
+            let (leader, other) = (planners[first], planners[1 - first])
+            try await leader.act(.start(by: "ann"))
+            #expect(await happens { await other.phase == .running })
+            try await other.load(core: 1, gateway: 1, fingerprint: "half")
+            var shared = try #require(await other.replica.publisher.current.state.shared)
+            shared.weights["api"] = LiveState.Weights(
+                route: "api", weights: ["core2": 950_000, "gateway": 50_000], fileWeights: ["core2": 1, "gateway": 0])
+            var state = await other.replica.publisher.current.state
+            _ = try state.agree(on: shared, at: 1, wall: 1)
+            let entries = state.spec.routes.compactMap(\.split).first
+            #expect(entries?.weights == ["core": 950_000, "gateway": 50_000])
+        }
+    }
+
     @Test("After a silence of the store nothing rises before all can have told what they did alone")
     func silence() async throws {
         try await Self.with(["a", "b"], lease: 2_000) { planners, cluster in
@@ -93,13 +111,13 @@ extension PlanAgreementTests {
             for planner in planners {
                 #expect(await happens { await planner.replica.agreement.obstacle() != nil })
             }
-            #expect(await leader.replica.agreement.holds.contains { $0.hasPrefix("the store answers again") } == false)
+            #expect(await leader.replica.agreement.holds.contains { $0.hasPrefix("the store was silent") } == false)
             try await leader.act(.retreat(by: "ann", reason: "bad"), local: true)
             // As whoever leads next knows the new side: well.
             other.count(epoch: 1, new: (0, 3_000), old: (0, 57_000))
             other.replica.store.isDown = false
             #expect(await Self.ticks([other]) { await other.leads })
-            #expect(await other.replica.agreement.holds.contains { $0.hasPrefix("the store answers again") })
+            #expect(await other.replica.agreement.holds.contains { $0.hasPrefix("the store was silent") })
             await other.tick()
             #expect(await other.stage == 0)
             leader.replica.store.isDown = false
@@ -114,11 +132,8 @@ extension PlanAgreementTests {
     ) async throws {
         let publisher = planner.replica.publisher
         try await withThrowingTaskGroup(of: Void.self) { group in
-            if let live {
-                await publisher.inherit(live, origin: ChangeOrigin(.takeover))
-            } else {
-                await publisher.openLedger(isSuccessor: false)
-            }
+            if let live { await publisher.inherit(live, origin: ChangeOrigin(.takeover)) }
+            await publisher.openLedger(isSuccessor: live != nil)
             group.addTask { await publisher.runCluster() }
             await publisher.joinCluster()
             try await planner.load()
@@ -130,13 +145,14 @@ extension PlanAgreementTests {
 
     @Test(
         "A retreat made alone outlives its process: the next one makes it the whole plan's, once, and no weight comes back",
-        arguments: [false, true])
-    func detachedPlanOutlives(takeover: Bool) async throws {
+        arguments: Legacy.allCases)
+    func detachedPlanOutlives(legacy: Legacy) async throws {
+        let takeover = legacy != .ledger
         let folder = BalancerProcess.makeFolder()
         defer { BalancerProcess.removeFolder(folder) }
         @Sendable func planner(in cluster: MemoryCluster) throws -> Planner {
             let ledger =
-                takeover
+                legacy == .takeover
                 ? nil : LedgerStore(path: folder + "/state.sqlite", thread: try BlockingThreads(named: "ledger"))
             return Planner("c", in: cluster, lease: 600, ledger: ledger)
         }
@@ -161,6 +177,8 @@ extension PlanAgreementTests {
                     #expect(await happens { await planner.phase == .retreated })
                     #expect(await planner.replica.weights()["gateway"] == 0)
                     #expect(await happens { await planner.words().contains { $0.contains("alone") } })
+                    let told = await planner.words().filter { $0.contains("alone") }
+                    #expect(Set(told).count == told.count, "\(told)")
                 }
                 #expect(await happens { await second.replica.publisher.current.state.detached.isEmpty })
                 let told = await second.replica.journal(.cluster)
@@ -177,6 +195,11 @@ extension PlanAgreementTests {
                 #expect(await third.replica.weights()["gateway"] == 50_000)
             }
         }
+    }
+
+    /// Where the next process has it from.
+    enum Legacy: CaseIterable, Sendable {
+        case ledger, takeover, both
     }
 
     /// What one process leaves to the next, as it goes over the socket.

@@ -96,12 +96,17 @@ final class FakeAPIServer: Sendable {
     struct Watch: Sendable {
         let connection: RawConnection
 
-        func begin() { self.connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") }
+        // It says that the connection ends, or the next request might be sent on one that is about to close.
+        func begin() {
+            self.connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        }
         func send(_ text: String) {
             self.connection.send("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
         }
         func end() { self.connection.send("0\r\n\r\n") }
-        func refuse(_ status: Int) { self.connection.send("HTTP/1.1 \(status) Status\r\nContent-Length: 0\r\n\r\n") }
+        func refuse(_ status: Int) {
+            self.connection.send("HTTP/1.1 \(status) Status\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        }
         /// Until the peer leaves or a minute has passed.
         func hold() { _ = self.connection.readAll(seconds: 60) }
     }
