@@ -149,6 +149,10 @@ package actor PlanExchange: PlanPeers {
         var sample = PlanSample(
             replica: key.replica, instance: key.instance, fingerprint: part.fingerprint)
         sample.set(part.counts, part.mirror)
+        // Of a plan that is complete.
+        if part.counts.isEmpty, let before = self.own[key], before.fingerprint == part.fingerprint {
+            sample.keepCounts(of: before)
+        }
         sample.lead = part.lead
         sample.needs = part.needs
         sample.lastNeed = part.lastNeed

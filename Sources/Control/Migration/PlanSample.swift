@@ -152,6 +152,17 @@ struct PlanSample: Sendable, Equatable, Codable {
         self.classes = mirror.classes.prefix(Self.classLimit).map { DifferenceClass($0) }
     }
 
+    /// Takes on what the same process had counted before, where it has less of it now: its workers forget the counters of a run that
+    /// is over, and what was counted happened.
+    mutating func keepCounts(of before: PlanSample) {
+        self.routes = before.routes
+        self.latency = before.latency
+        guard self.comparisons?.n ?? 0 < before.comparisons?.n ?? 0 || self.copies == nil else { return }
+        self.copies = before.copies
+        self.comparisons = before.comparisons
+        self.classes = before.classes
+    }
+
     private static func pairs(_ grids: [LatencyGrid]) -> [[UInt64]] {
         grids.reduce(into: LatencyGrid()) { $0.merge($1) }.counts.enumerated().filter { $0.element > 0 }
             .map { [UInt64($0.offset), $0.element] }

@@ -22,13 +22,16 @@ struct SampleBook: Sendable {
     /// Grows when somebody has needed the old side.
     private(set) var needed: UInt64 = 0
 
-    /// One that is older than what is known tells nothing; nor does one that has less, whoever wrote it.
+    /// One that is older than what is known tells nothing. Of one that has counted less, whoever wrote it, all but that is news.
     mutating func heard(_ sample: PlanSample, at now: UInt64) {
+        var sample = sample
         let key = [sample.replica, sample.instance]
         if let present = self.entries[key] {
-            guard sample.sequence > present.sample.sequence, sample.newSamples >= present.sample.newSamples,
-                sample.oldSamples >= present.sample.oldSamples
-            else { return }
+            guard sample.sequence > present.sample.sequence else { return }
+            if sample.newSamples < present.sample.newSamples || sample.oldSamples < present.sample.oldSamples {
+                guard sample.fingerprint == present.sample.fingerprint else { return }
+                sample.keepCounts(of: present.sample)
+            }
             if sample.needs ?? 0 > present.sample.needs ?? 0 { self.needed += 1 }
         } else if self.entries.count >= Self.limit {
             return

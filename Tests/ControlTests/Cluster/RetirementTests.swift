@@ -19,7 +19,7 @@ import Traffic
         "Whichever replica is asked says the same, also of a plan that is complete; cut off, it says that it cannot know"
     )
     func verdict() async throws {
-        try await PlanAgreementTests.with(["a", "b"], lease: 600) { planners, _ in
+        try await PlanAgreementTests.with(["a", "b"], lease: 600) { planners, cluster in
             for planner in planners {
                 try await planner.load(fingerprint: "full", stages: [.init(.share(1_000_000), hold: 0)])
             }
@@ -33,6 +33,19 @@ import Traffic
                     }
                     return true
                 })
+            // Workers forget the counters of a run that is over.
+            let epoch = try #require(await planners[0].standing?.state.epoch)
+            for planner in planners { planner.count(epoch: epoch, new: (0, 10), old: (0, 0)) }
+            @Sendable func hasHeardAll() async -> Bool {
+                for planner in planners {
+                    guard await planner.engine.readings["move"]?.peers?.others.map(\.newSamples) == [10] else {
+                        return false
+                    }
+                }
+                return true
+            }
+            #expect(await PlanAgreementTests.ticks(planners, until: hasHeardAll))
+            for planner in planners { planner.replica.dataPlane.state.withLock { $0.stages = [] } }
             for (planner, count) in zip(planners, [2, 3] as [UInt64]) {
                 planner.replica.dataPlane.state.withLock {
                     $0.needs = [NeedCount(route: "api", template: "/x/*", cause: .override, count: count)]
@@ -46,6 +59,7 @@ import Traffic
             let both = try await Self.verdicts(planners)
             #expect(both[0].needs.map(\.last) == both[1].needs.map(\.last))
             #expect(both[0].obstacles == both[1].obstacles && both[0].replicas == both[1].replicas)
+            #expect(cluster.counters.values.allSatisfy { PlanSample($0)?.newSamples == 10 })
             planners[1].replica.store.isDown = true
             #expect(
                 await PlanAgreementTests.ticks([planners[1]]) {

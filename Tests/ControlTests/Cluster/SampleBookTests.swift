@@ -52,6 +52,13 @@ import Traffic
         book.heard(Self.sample("a", "1", sequence: 5, new: (3, 100)), at: 3)
         book.heard(Self.sample("a", "1", sequence: 6, new: (0, 1)), at: 4)
         #expect(Self.sums(book)?.new.samples == 100 && Self.sums(book)?.new.errors == 3)
+        var forgetful = Self.sample("a", "1", sequence: 7)
+        forgetful.needs = 1
+        forgetful.lastNeed = 5
+        forgetful.retirement = RetirementSample()
+        book.heard(forgetful, at: 4)
+        #expect(Self.sums(book)?.new.samples == 100 && book.lastNeed == 5 && book.needed == 1)
+        #expect(book.others(than: ("me", "1"), fingerprint: "p").map { $0.retirement != nil } == [true])
         // Anew, under the same name.
         book.heard(Self.sample("a", "2", sequence: 1, new: (1, 10)), at: 5)
         #expect(Self.sums(book)?.new.samples == 110 && Self.sums(book)?.new.errors == 4)
