@@ -342,25 +342,25 @@ package actor KubernetesStore: ClusterStore {
         return (parts.dropLast(2).joined(separator: "."), epoch, String(instance))
     }
 
-    /// What an earlier process of this name has told of the same runs stays beside it.
+    /// What an earlier process of this name has told of the same runs stays beside it, without its lists of who needed the old side.
     package func tell(counters: [CounterKey: [UInt8]]) async throws(StoreFailure) {
         let path = "\(self.coordination)/\(self.countersName)"
         let instances = Set(counters.keys.map(\.instance))
         let runs = Set(counters.keys.map { "\($0.migration).\($0.epoch)" })
+        let told = counters.compactMap { key, text in
+            (try? JSONReader.read(text)).map { ("\(key.migration).\(key.epoch).\(key.instance)", $0) }
+        }
         for _ in 0..<Self.journalTries {
             let (_, found) = try await self.client.call(.GET, path, as: Kubernetes.Object.self)
-            var samples: [(String, JSONValue)] = (found?.counters ?? []).filter { member in
+            let earlier = (found?.counters ?? []).filter { member in
                 guard let key = Self.key(member.name[...]), !instances.contains(key.instance) else { return false }
                 return runs.contains("\(key.migration).\(key.epoch)")
-            }.map { ($0.name, $0.value) }
-            for (key, text) in counters {
-                guard let sample = try? JSONReader.read(text) else { continue }
-                samples.append(("\(key.migration).\(key.epoch).\(key.instance)", sample))
             }
+            let samples = CountersAnnotation.samples(told: told, earlier: earlier.map { ($0.name, $0.value) })
             let metadata = Kubernetes.metadata(
                 self.countersName, label: Kubernetes.counters, cluster: self.cluster,
                 version: try found.map(Self.version),
-                annotation: (Kubernetes.counters, JSONValue.object(samples.sorted { $0.0 < $1.0 }).bytes),
+                annotation: (Kubernetes.counters, JSONValue.object(samples).bytes),
                 owner: self.owner)
             let body = Kubernetes.lease(
                 metadata, holder: self.replica, seconds: Self.seconds, transitions: 0, at: self.clock.wall())
