@@ -9,10 +9,10 @@ struct MigrationRig: Sendable {
     let bench = Bench()
     let engine: MigrationEngine
 
-    init(_ mirror: (any MirrorEvidence)? = nil) {
+    init(_ mirror: (any MirrorEvidence)? = nil, peers: (any PlanPeers)? = nil) {
         self.engine = MigrationEngine(
             publisher: self.bench.publisher, dataPlane: self.bench.dataPlane, clock: self.bench.time.clock,
-            mirror: mirror)
+            mirror: mirror, peers: peers)
     }
 
     static func configuration(

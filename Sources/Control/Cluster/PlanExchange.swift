@@ -160,13 +160,16 @@ package actor PlanExchange: PlanPeers {
         self.own[key] = sample
         let book = self.books[run] ?? SampleBook()
         let others = book.others(than: (key.replica, key.instance), fingerprint: part.fingerprint)
-        let present = await self.agreement.present.present.filter { $0 != key.replica }
+        let replicas = await self.agreement.picture.replicas(at: now).filter(\.isPresent).map(\.presence)
+        let present = Dictionary(
+            replicas.filter { $0.replica != key.replica }.map { ($0.replica, $0.instance) },
+            uniquingKeysWith: { first, _ in first })
         let (began, later) = (self.began[run] ?? now, self.clock.monotonic())
         return PeerSums(
             others: others,
-            remarks: book.remarks(present: present, fingerprint: part.fingerprint, began: began, at: later),
+            remarks: book.remarks(present: Array(present.keys), fingerprint: part.fingerprint, began: began, at: later),
             ages: book.ages(at: later), lead: book.lead, needed: book.needed, lastNeed: book.lastNeed,
-            own: (replica: key.replica, retirement: part.retirement))
+            own: (replica: key.replica, retirement: part.retirement), epoch: part.epoch, present: present)
     }
 
     package func forget(_ migration: String) {

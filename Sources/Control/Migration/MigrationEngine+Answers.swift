@@ -63,10 +63,9 @@ extension MigrationEngine {
         let peers = self.readings[name]?.peers
         let own = await self.retirement(of: standing, view.table, limit: peers == nil ? .max : RetirementSample.limit)
         let known = RetirementSums(
-            [(replica: peers?.own.replica ?? "", sample: own)]
-                + (peers?.others ?? []).compactMap { sample in
-                    sample.retirement.map { (replica: sample.replica, sample: $0) }
-                })
+            [(replica: peers?.own.replica ?? "", sample: own)] + (peers?.told(there: true) ?? []),
+            gone: peers?.told(there: false) ?? [],
+            accepted: Set((view.state.shared?.differences[name] ?? [:]).filter { !$0.value.isEmpty }.keys))
         let rows = known.needs.filter { $0.last >= since }
         let others = peers?.lastNeed ?? 0
         let quiet = wall - min(wall, max(since, rows.first?.last ?? 0, others))
@@ -88,7 +87,7 @@ extension MigrationEngine {
         }.map(\.name)
         facts.classes = known.open
         facts.unproven = known.unproven
-        facts.unheard = self.unheard(of: name, plan)
+        facts.unheard = self.unheard(of: standing, share: facts.share)
         let verdict = RetirementVerdict(facts)
         return VerdictBody(
             migration: name, from: plan.from, verdict: verdict.isRetirable ? "retirable" : "needed",
@@ -100,13 +99,14 @@ extension MigrationEngine {
                     route: need.route, template: need.template, cause: need.cause.rawValue,
                     last: Timestamp.iso8601(wall - min(wall, UInt64(clamping: need.age))), count: need.count,
                     perDay: (need.perDay * 100).rounded() / 100)
-            }, replicas: peers.map { Set([$0.own.replica] + $0.others.map(\.replica)).sorted() })
+            }, replicas: peers?.tellers)
     }
 
-    /// What this replica knows of who needs the old side, the latest `limit` of each kind.
+    /// What this replica knows of who needs the old side, the latest `limit` of each list.
     func retirement(of standing: PlanStanding, _ table: RoutingTable, limit: Int) async -> RetirementSample {
-        let (name, others) = (standing.plan.name, self.readings[standing.plan.name]?.peers?.others ?? [])
-        let asked = others.flatMap { $0.retirement?.kinds ?? [] }.map {
+        let (name, peers) = (standing.plan.name, self.readings[standing.plan.name]?.peers)
+        // What another tells that has proven it answers a question: asked for in turn, it would be told for ever.
+        let asked = (peers?.told(there: true) ?? []).flatMap(\.sample.kinds).filter { !$0.isProven }.map {
             SeenKinds.Key(route: $0.route, template: $0.template)
         }
         let rows = self.needs.rows(
@@ -118,11 +118,16 @@ extension MigrationEngine {
         return limit == .max ? sample : sample.told
     }
 
-    /// Replicas of which nobody knows here what they have needed, in words.
-    private func unheard(of name: String, _ plan: PlanSpec) -> [String] {
-        guard let reading = self.readings[name], reading.isShared else { return [] }
-        guard !reading.isAlone else { return ["the other replicas cannot be asked"] }
-        return reading.peers?.remarks ?? []
+    /// Replicas of which nobody knows here what they have needed, in words. Below a share of 100 nobody tells it.
+    private func unheard(of standing: PlanStanding, share: UInt32) -> [String] {
+        guard self.peers != nil else { return [] }
+        let reading = self.readings[standing.plan.name]
+        guard reading?.isAlone != true else { return ["the other replicas cannot be asked"] }
+        guard let sums = reading?.peers, sums.epoch == standing.state.epoch else {
+            return reading != nil && share < PlanSpec.fullWeight ? [] : ["the other replicas have not been heard yet"]
+        }
+        guard share >= PlanSpec.fullWeight else { return sums.remarks }
+        return sums.remarks + sums.silent.map { "\($0) has not told who needs \(standing.plan.from)" }
     }
 
     /// The least that a route of the plan gives the new side.

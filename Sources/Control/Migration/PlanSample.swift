@@ -104,7 +104,7 @@ struct PlanSample: Sendable, Equatable, Codable {
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             // Nothing that it has cannot be encoded.
             let text = (try? encoder.encode(sample)).map { Array($0) } ?? Array("{}".utf8)
-            guard text.count > Self.sizeLimit, let retirement = sample.retirement, !retirement.isEmpty else {
+            guard text.count > Self.sizeLimit, let retirement = sample.retirement, retirement.canBeShorter else {
                 return text
             }
             sample.retirement = retirement.shortened

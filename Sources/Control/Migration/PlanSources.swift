@@ -69,6 +69,32 @@ package struct PeerSums: Sendable {
     var lastNeed: UInt64 = 0
     /// What this process has told of the old side, and its name.
     var own: (replica: String, retirement: RetirementSample?) = ("", nil)
+    var epoch: UInt64 = 0
+    /// Of the other replicas that are there, which process it is.
+    var present: [String: String] = [:]
+
+    private func isThere(_ sample: PlanSample) -> Bool { self.present[sample.replica] == sample.instance }
+
+    /// What the others have told of the old side, of processes that are there or of those that were.
+    func told(there: Bool) -> [(replica: String, sample: RetirementSample)] {
+        self.others.compactMap { sample in
+            guard self.isThere(sample) == there, let retirement = sample.retirement else { return nil }
+            return (replica: sample.replica, sample: retirement)
+        }
+    }
+
+    /// Who has told of it, this one included.
+    var tellers: [String] {
+        Set([self.own.replica] + (self.told(there: true) + self.told(there: false)).map(\.replica)).sorted()
+    }
+
+    /// Replicas that are there and have told nothing of it: they have just begun, or their version does not know of it.
+    var silent: [String] {
+        let told = Set(self.told(there: true).map(\.replica))
+        return self.present.keys.filter { name in
+            !told.contains(name) && !self.remarks.contains { $0.hasPrefix("\(name) ") }
+        }.sorted()
+    }
 }
 
 /// How this replica stands among the others.

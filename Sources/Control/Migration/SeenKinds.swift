@@ -96,11 +96,11 @@ package struct SeenKinds: Sendable {
         }
     }
 
-    /// The latest first.
-    static func words(_ kinds: [Key: Kind]) -> [String] {
+    /// The latest first. `further`: how many there are besides.
+    static func words(_ kinds: [Key: Kind], further: UInt64 = 0) -> [String] {
         let found = Self.latest(kinds)
         let words = found.prefix(Self.shown).map { "requests like \($0.key.template) of route \($0.key.route)" }
-        let rest = found.count - words.count
+        let rest = UInt64(found.count - words.count) + further
         return words + (rest > 0 ? ["requests of \(rest) further kinds"] : [])
     }
 }
