@@ -1,5 +1,5 @@
 /// A kind of request that reached a side which should not be needed any more.
-package struct NeedRow: Sendable, Equatable {
+package struct NeedRow: Sendable, Equatable, Codable {
     package var route: String
     package var template: String
     package var cause: String

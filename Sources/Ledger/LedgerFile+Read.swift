@@ -41,7 +41,8 @@ extension LedgerFile {
     }
 
     /// What was changed here alone (`evidence` is `detached`, and no number of all replicas) and has not been settled since, oldest
-    /// first: no change of its subject came after it but others of this kind.
+    /// first: no change of its subject came after it but others of this kind. A plan's steps, which name no weights, are the affair of
+    /// the next function, although a plan may have a route's name.
     package func unsettledAlone() throws(LedgerFailure) -> [ChangeRow] {
         try self.rows(
             """
@@ -49,7 +50,7 @@ extension LedgerFile {
               AND NOT EXISTS (
                 SELECT 1 FROM change AS later
                   WHERE later.subject = change.subject AND later.sequence > change.sequence
-                    AND later.what IN ('weights', 'undo', 'cluster', 'migration')
+                    AND (later.what IN ('weights', 'undo', 'cluster') OR (later.what = 'migration' AND later.before <> ''))
                     AND later.state <> 'refused' AND later.state <> 'failed'
                     AND (later.evidence IS NOT 'detached' OR later.revision IS NOT NULL))
               ORDER BY sequence
@@ -66,7 +67,9 @@ extension LedgerFile {
               AND NOT EXISTS (
                 SELECT 1 FROM change AS later
                   WHERE later.subject = change.subject AND later.sequence > change.sequence
-                    AND (later.what = 'cluster' OR (later.evidence = 'detached' AND later.revision IS NOT NULL)))
+                    AND (later.what = 'cluster'
+                      OR (later.what = 'migration' AND later.before = ''
+                        AND later.evidence = 'detached' AND later.revision IS NOT NULL)))
               ORDER BY sequence
             """, [])
     }

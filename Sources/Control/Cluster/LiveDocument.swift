@@ -149,6 +149,16 @@ extension LiveDocument {
     /// Of how many classes of differences something is said.
     var judgements: Int { self.differences.values.reduce(0) { $0 + $1.count } }
 
+    /// The same as it is stored: of a control character six bytes are.
+    var judgementBytes: Int { self.said.bytes.count }
+
+    private var said: JSONValue {
+        .object(
+            self.differences.sorted { $0.key < $1.key }.map { name, said in
+                (name, JSONValue.object(said.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) }))
+            })
+    }
+
     /// Those after a number, oldest first, and whether that is all there were. What a newer version wrote and this one cannot
     /// read is left out.
     package func changes(after sequence: UInt64) -> (changes: [SharedChange], areAll: Bool) {
@@ -203,9 +213,6 @@ extension LiveDocument {
                 let members = [("administrative", JSONValue.text(state.administrative.word))]
                 return (name, JSONValue.object(members + state.others.map { ($0.name, $0.value) }))
             }
-        let differences = self.differences.sorted { $0.key < $1.key }.map { name, said in
-            (name, JSONValue.object(said.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) }))
-        }
         var members: [(String, JSONValue)] = [
             ("format", .number(self.format)), ("minimum", .number(self.minimum)), ("term", .number(self.term)),
             ("sequence", .number(self.sequence)), ("change", .text(self.change)), ("routes", .object(routes)),
@@ -213,7 +220,7 @@ extension LiveDocument {
             ("migrations", .object(self.migrations.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
             ("recent", JSONValue(.array(self.recent))),
         ]
-        if !differences.isEmpty { members.append(("differences", .object(differences))) }
+        if !self.differences.isEmpty { members.append(("differences", self.said)) }
         return .object(members + self.others.map { ($0.name, $0.value) })
     }
 }

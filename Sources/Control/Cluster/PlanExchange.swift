@@ -169,7 +169,7 @@ package actor PlanExchange: PlanPeers {
             others: others,
             remarks: book.remarks(present: Array(present.keys), fingerprint: part.fingerprint, began: began, at: later),
             ages: book.ages(at: later), lead: book.lead, needed: book.needed, lastNeed: book.lastNeed,
-            own: (replica: key.replica, retirement: part.retirement), epoch: part.epoch, present: present)
+            replica: key.replica, epoch: part.epoch, present: present)
     }
 
     package func forget(_ migration: String) {

@@ -63,7 +63,7 @@ extension MigrationEngine {
         let peers = self.readings[name]?.peers
         let own = await self.retirement(of: standing, view.table, limit: peers == nil ? .max : RetirementSample.limit)
         let known = RetirementSums(
-            [(replica: peers?.own.replica ?? "", sample: own)] + (peers?.told(there: true) ?? []),
+            [(replica: peers?.replica ?? "", sample: own)] + (peers?.told(there: true) ?? []),
             gone: peers?.told(there: false) ?? [],
             accepted: Set((view.state.shared?.differences[name] ?? [:]).filter { !$0.value.isEmpty }.keys))
         let rows = known.needs.filter { $0.last >= since }

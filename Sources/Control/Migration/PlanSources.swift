@@ -67,8 +67,8 @@ package struct PeerSums: Sendable {
     /// Grows when one of them has needed the old side.
     var needed: UInt64 = 0
     var lastNeed: UInt64 = 0
-    /// What this process has told of the old side, and its name.
-    var own: (replica: String, retirement: RetirementSample?) = ("", nil)
+    /// This replica's name.
+    var replica = ""
     var epoch: UInt64 = 0
     /// Of the other replicas that are there, which process it is.
     var present: [String: String] = [:]
@@ -85,7 +85,7 @@ package struct PeerSums: Sendable {
 
     /// Who has told of it, this one included.
     var tellers: [String] {
-        Set([self.own.replica] + (self.told(there: true) + self.told(there: false)).map(\.replica)).sorted()
+        Set([self.replica] + (self.told(there: true) + self.told(there: false)).map(\.replica)).sorted()
     }
 
     /// Replicas that are there and have told nothing of it: they have just begun, or their version does not know of it.

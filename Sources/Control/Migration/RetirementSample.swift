@@ -11,16 +11,6 @@ struct RetirementSample: Sendable, Equatable, Codable {
     /// Bytes of a name in it.
     private static let nameLimit = 1_024
 
-    struct Need: Sendable, Equatable, Codable {
-        var route: String
-        var template: String
-        var cause: String
-        /// Milliseconds since 1970.
-        var first: UInt64
-        var last: UInt64
-        var count: UInt64
-    }
-
     /// A kind of requests.
     struct Kind: Sendable, Equatable, Codable {
         var route: String
@@ -37,7 +27,7 @@ struct RetirementSample: Sendable, Equatable, Codable {
     }
 
     /// The latest first.
-    var needs: [Need] = []
+    var needs: [NeedRow] = []
     /// Those that nothing proves here, the latest first, and behind them what is known of those that others have not proven.
     var kinds: [Kind] = []
     /// Kinds that nothing proves here either and that there was no room for; nil: none.
@@ -52,11 +42,7 @@ struct RetirementSample: Sendable, Equatable, Codable {
     init(
         needs: [NeedRow], kinds: [SeenKinds.Key: SeenKinds.Kind], open: [String], peak: Double, limit: Int
     ) {
-        self.needs = needs.prefix(limit).map {
-            Need(
-                route: $0.route, template: $0.template, cause: $0.cause, first: $0.first, last: $0.last,
-                count: $0.count)
-        }
+        self.needs = Array(needs.prefix(limit))
         let found = SeenKinds.latest(kinds).map { key, kind in
             Kind(
                 route: key.route, template: key.template, last: kind.last, answered: kind.answered,
@@ -130,9 +116,7 @@ struct RetirementSums: Sendable {
         for (replica, sample) in there + gone {
             for need in sample.needs {
                 let key = NeedBook.Key(route: need.route, template: need.template, cause: need.cause)
-                var row = NeedRow(
-                    route: need.route, template: need.template, cause: need.cause, first: need.first,
-                    last: need.last, count: need.count)
+                var row = need
                 if let present = needs[key]?[replica] {
                     row.first = min(row.first, present.first)
                     row.last = max(row.last, present.last)

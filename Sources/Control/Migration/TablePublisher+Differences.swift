@@ -1,7 +1,9 @@
 /// What operators say of classes of differences.
 extension TablePublisher {
-    /// Classes of which all replicas know what was said, and the bytes of a reason as they share it; the journal has it whole.
+    /// Classes of which all replicas know what was said, bytes of all of it, and bytes of a reason as they share it; the journal has it
+    /// whole. A document that this filled would take no weights any more.
     private static let judgementLimit = 1_000
+    private static let judgementBytes = 128 << 10
     private static let sharedReason = 200
 
     /// A class of differences of a plan may stay, or may not any more. Where replicas share what is live, it is agreed on before it
@@ -35,11 +37,13 @@ extension TablePublisher {
         defer { self.turnstile.leave() }
         guard !self.state.isHandingOver else { throw .handingOver }
         for _ in 0..<Self.tries {
-            guard self.agreed.document?.edited(by: edit, changes: [change]).judgements ?? 0 <= Self.judgementLimit
-            else {
+            let next = self.agreed.document?.edited(by: edit, changes: [change])
+            guard next?.judgements ?? 0 <= Self.judgementLimit, next?.judgementBytes ?? 0 <= Self.judgementBytes else {
                 throw .invalid([
                     ControlProblem(
-                        path: "$", message: "of more than \(Self.judgementLimit) classes nothing can be said")
+                        path: "$",
+                        message: "nothing can be said of more than \(Self.judgementLimit) classes, nor in more than "
+                            + "\(Self.judgementBytes) bytes")
                 ])
             }
             let proposal = try await agreement.propose(edit, [change], decidedOn: self.agreed.sequence)

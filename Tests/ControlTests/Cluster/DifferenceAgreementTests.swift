@@ -59,6 +59,33 @@ import Traffic
         }
     }
 
+    @Test("What is said of differences is bounded in bytes as they are stored, and leaves room for everything else")
+    func bounded() async throws {
+        let configuration = PlanAgreementTests.configuration()
+        try await AgreementTests.with(["a", "b"], [configuration, configuration]) { replicas, cluster in
+            let origin = ChangeOrigin(.api, who: "ann")
+            let reason = String(repeating: "\u{1}", count: 200)
+            var taken = 0
+            do throws(ChangeRefused) {
+                for number in 0..<1_000 {
+                    _ = try await replicas[0].publisher.judge(
+                        "d-\(String(0x1000_0000 + number, radix: 16))", of: "move", accepts: true, reason: reason,
+                        origin: origin)
+                    taken += 1
+                }
+                Issue.record("all of it was taken")
+            } catch {
+                guard case .invalid = error else {
+                    Issue.record("\(error)")
+                    return
+                }
+            }
+            #expect(taken > 100 && taken < 120)
+            _ = try await replicas[1].set(["core": 60, "gateway": 40])
+            #expect(await happens { await replicas[0].weights() == ["core": 60, "gateway": 40] })
+        }
+    }
+
     @Test("A document whose words of differences are damaged is not taken on")
     func damaged() throws {
         var edit = SharedEdit()

@@ -171,7 +171,7 @@ import Traffic
         func exchange(_ part: PlanPart) -> PeerSums {
             var sums = self.sums
             sums.epoch = part.epoch
-            sums.own = ("a", part.retirement)
+            sums.replica = "a"
             return sums
         }
 
