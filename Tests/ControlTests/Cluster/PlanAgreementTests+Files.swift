@@ -15,10 +15,7 @@ extension PlanAgreementTests {
     )
     func otherSplit() async throws {
         try await Self.with(["a", "b"]) { planners, _ in
-            let first = try #require(await Self.leader(planners))
-            let (leader, other) = (planners[first], planners[1 - first])
-            try await leader.act(.start(by: "ann"))
-            #expect(await happens { await other.phase == .running })
+            let (leader, other) = try await Self.begin(planners)
             try await other.load(core: 1, gateway: 1, fingerprint: "new")
             #expect(await other.replica.weights() == ["core": 950_000, "gateway": 50_000])
             #expect(await other.standing?.state.pause == .fileChanged)
@@ -57,10 +54,7 @@ extension PlanAgreementTests {
         arguments: [false, true])
     func retreatOverOtherSplit(stops: Bool) async throws {
         try await Self.with(["a", "b"]) { planners, _ in
-            let first = try #require(await Self.leader(planners))
-            let (leader, other) = (planners[first], planners[1 - first])
-            try await leader.act(.start(by: "ann"))
-            #expect(await happens { await other.phase == .running })
+            let (leader, other) = try await Self.begin(planners)
             try await other.load(core: 1, gateway: 1, fingerprint: "new")
             try await leader.act(.retreat(by: "ann", reason: "bad"))
             for planner in planners {
@@ -85,10 +79,7 @@ extension PlanAgreementTests {
     @Test("A file whose sides have other names, with whoever leads, moves nothing where the sides are the plan's")
     func otherSides() async throws {
         try await Self.with(["a", "b"]) { planners, _ in
-            let first = try #require(await Self.leader(planners))
-            let (leader, other) = (planners[first], planners[1 - first])
-            try await leader.act(.start(by: "ann"))
-            #expect(await happens { await other.phase == .running })
+            let (_, other) = try await Self.begin(planners)
             try await other.load(core: 1, gateway: 1, fingerprint: "half")
             var shared = try #require(await other.replica.publisher.current.state.shared)
             shared.weights["api"] = LiveState.Weights(
@@ -103,9 +94,7 @@ extension PlanAgreementTests {
     @Test("After a silence of the store nothing rises before all can have told what they did alone")
     func silence() async throws {
         try await Self.with(["a", "b"], lease: 2_000) { planners, cluster in
-            let first = try #require(await Self.leader(planners))
-            let (leader, other) = (planners[first], planners[1 - first])
-            try await leader.act(.start(by: "ann"))
+            let (leader, other) = try await Self.begin(planners)
             for planner in planners { planner.replica.store.isDown = true }
             cluster.depose()
             for planner in planners {

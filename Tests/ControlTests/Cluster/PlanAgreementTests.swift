@@ -118,6 +118,15 @@ import Traffic
         return nil
     }
 
+    /// Of two, the one that leads starts the plan, and both have it under way.
+    static func begin(_ planners: [Planner]) async throws -> (leader: Planner, other: Planner) {
+        let first = try #require(await Self.leader(planners))
+        let (leader, other) = (planners[first], planners[1 - first])
+        try await leader.act(.start(by: "ann"))
+        #expect(await happens { await other.phase == .running })
+        return (leader, other)
+    }
+
     /// Looks at all of them, until what is wanted is so.
     static func ticks(_ planners: [Planner], until isSo: @escaping @Sendable () async -> Bool) async -> Bool {
         await happens {
@@ -172,9 +181,7 @@ import Traffic
     @Test("Whoever leads next goes on from there; the one before writes nothing more")
     func succession() async throws {
         try await Self.with(["a", "b"], lease: 900) { planners, cluster in
-            let first = try #require(await Self.leader(planners))
-            let (former, next) = (planners[first], planners[1 - first])
-            try await former.act(.start(by: "ann"))
+            let (former, next) = try await Self.begin(planners)
             for planner in planners { planner.count(epoch: 1, new: (0, 1_000), old: (0, 19_000)) }
             #expect(await Self.ticks(planners) { await former.stage == 1 })
             #expect(await happens { await next.stage == 1 })
@@ -197,10 +204,7 @@ import Traffic
     )
     func cutOff() async throws {
         try await Self.with(["a", "b"], lease: 600) { planners, cluster in
-            let first = try #require(await Self.leader(planners))
-            let (cut, other) = (planners[first], planners[1 - first])
-            try await cut.act(.start(by: "ann"))
-            #expect(await Self.ticks(planners) { await other.phase == .running })
+            let (cut, other) = try await Self.begin(planners)
             cut.replica.store.isDown = true
             cluster.depose()
             #expect(await happens { await cut.replica.agreement.obstacle() != nil })
@@ -230,10 +234,7 @@ import Traffic
     @Test("What went back alone gives way, once the others are in another run")
     func overtaken() async throws {
         try await Self.with(["a", "b"], lease: 600) { planners, cluster in
-            let first = try #require(await Self.leader(planners))
-            let (cut, other) = (planners[first], planners[1 - first])
-            try await cut.act(.start(by: "ann"))
-            #expect(await happens { await other.phase == .running })
+            let (cut, other) = try await Self.begin(planners)
             cut.replica.store.isDown = true
             cluster.depose()
             #expect(await happens { await cut.replica.agreement.obstacle() != nil })
@@ -257,9 +258,7 @@ import Traffic
     @Test("A hand on the weights pauses the plan on every replica, and any of them resumes it")
     func hand() async throws {
         try await Self.with(["a", "b"]) { planners, _ in
-            let first = try #require(await Self.leader(planners))
-            let (leader, other) = (planners[first], planners[1 - first])
-            try await leader.act(.start(by: "ann"))
+            let (_, other) = try await Self.begin(planners)
             _ = try await other.replica.set(["core": 99, "gateway": 1])
             for planner in planners {
                 #expect(await planner.phase == .paused)
