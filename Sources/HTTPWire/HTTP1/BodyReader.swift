@@ -9,8 +9,6 @@ package struct BodyPiece: Equatable, Sendable {
     /// Bytes of trailer lines in the frames, behind `BodyFrames.trailerOffset`; only at the end.
     package var trailerBytes: Int
 
-    // Each default that is left to another module is a call of its own, unless it is inlined there.
-    @inlinable @inline(__always)
     package init(data: Int = 0, consumed: Int = 0, isEnd: Bool = false, trailerBytes: Int = 0) {
         self.data = data
         self.consumed = consumed
