@@ -120,13 +120,15 @@ import Traffic
         stage.pool.adopt(spec, state: state)
         #expect(second.state == .closed && stage.pool.isShared && !stage.pool.dialsHTTP1)
         #expect(stage.pool.carriesUpgrades && stage.pool.counters.speaksHTTP2 == nil)
-        stage.pool.note(speaksHTTP2: false)
+        stage.pool.note(speaksHTTP2: false, now: 5_000)
         #expect(!stage.pool.isShared && stage.pool.counters.speaksHTTP2 == false)
+        #expect(!stage.pool.asksAgain(now: 5_999) && stage.pool.asksAgain(now: 6_000), "not more than once a second")
+        #expect(!stage.pool.asksAgain(now: 6_999) && stage.pool.asksAgain(now: 7_000))
         spec.speaks = .http2
         stage.pool.adopt(spec, state: state)
         #expect(stage.pool.isShared && !stage.pool.carriesUpgrades && stage.pool.counters.speaksHTTP2 == true)
-        stage.pool.note(speaksHTTP2: false)
-        #expect(stage.pool.isShared, "it is not asked")
+        stage.pool.note(speaksHTTP2: false, now: 8_000)
+        #expect(stage.pool.isShared && !stage.pool.asksAgain(now: 9_000), "it is not asked")
         spec.speaks = .http1
         stage.pool.adopt(spec, state: state)
         let (third, fourth) = (try idle(), try idle())

@@ -68,6 +68,27 @@ import Testing
         #expect(http2.connections == 1)
     }
 
+    @Test("gRPC asks an endpoint again that chose HTTP/1.1: it may be another program since")
+    func choosesAnew() throws {
+        let (old, http2, http1, balancer) = try self.started("auto", protocols: ["http/1.1"])
+        let peer = try HTTP2Peer(balancer)
+        let call = {
+            try peer.answer(
+                peer.request(
+                    "/a/b", method: "POST", fields: [("content-type", "application/grpc"), ("te", "trailers")]))
+        }
+        for _ in 0..<3 { #expect(try call().field("grpc-message") == "grpc-needs-http2") }
+        #expect(http1.requests.isEmpty)
+        old.stop()
+        let new = try TLSTerminator(
+            http1: http1.port, http2: http2.port, protocols: ["h2", "http/1.1"],
+            Self.certificates.get().make("up", names: ["localhost"]), port: old.port)
+        #expect(try eventually { try call().text == "/a/b" })
+        #expect(new.agreed == ["h2"] && http1.requests.isEmpty, "\(new.agreed)")
+        #expect(try balancer.request("/c").text == "/c")
+        #expect(new.agreed == ["h2"])
+    }
+
     @Test("Probes speak what the endpoint agrees on", arguments: ["http2", "auto", "http1"])
     func probes(_ setting: String) throws {
         let (terminator, http2, http1, balancer) = try self.started(

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 
 /// Speaks TLS in front of plain upstreams: what is agreed on by ALPN decides which of the two gets the bytes.
@@ -5,20 +6,25 @@ final class TLSTerminator {
     let port: UInt16
     private let program: Program
 
-    /// `protocols`: what it agrees on, the dearest first.
+    /// `protocols`: what it agrees on, the dearest first. `port`: of one that has stopped; 0: any.
     init(
-        http1: UInt16, http2: UInt16, protocols: [String], _ made: (certificate: String, key: String)
+        http1: UInt16, http2: UInt16, protocols: [String], _ made: (certificate: String, key: String), port: UInt16 = 0
     ) throws {
         let program = try Program(
             path: "/usr/bin/env",
             [
                 "python3", "-c", Self.script, "\(http1)", "\(http2)", protocols.joined(separator: ","),
-                made.certificate, made.key,
+                made.certificate, made.key, "\(port)",
             ])
         self.program = program
         self.port = try program.await { line in
             line.hasPrefix("port ") ? UInt16(line.dropFirst("port ".count)) : nil
         }
+    }
+
+    func stop() {
+        self.program.signal(SIGKILL)
+        _ = self.program.awaitExit()
     }
 
     /// What each connection has agreed on.
@@ -28,7 +34,7 @@ final class TLSTerminator {
 
     private static let script = #"""
         import asyncio, ssl, sys
-        http1, http2, protocols, certificate, key = sys.argv[1:6]
+        http1, http2, protocols, certificate, key, port = sys.argv[1:7]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         if protocols: context.set_alpn_protocols(protocols.split(","))
@@ -49,7 +55,7 @@ final class TLSTerminator {
             await asyncio.gather(pump(reader, near), pump(far, writer))
 
         async def main():
-            server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+            server = await asyncio.start_server(serve, "127.0.0.1", int(port), ssl=context)
             print("port", server.sockets[0].getsockname()[1], flush=True)
             await server.serve_forever()
 

@@ -73,7 +73,7 @@ final class EndpointOpening: EndpointConnection {
             self.state = .dialling
             return self.failed(TLSFailure(.alpn, "the endpoint does not agree on HTTP/2"))
         }
-        self.pool.note(speaksHTTP2: speaksHTTP2)
+        self.pool.note(speaksHTTP2: speaksHTTP2, now: self.core.now)
         let waiting = Array(self.waiting.compactMap { $0 })
         self.waiting = []
         self.count = 0

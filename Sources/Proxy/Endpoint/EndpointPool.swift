@@ -27,6 +27,8 @@ final class EndpointPool {
     private var spoken: EndpointProtocol
     /// What the last connection to an endpoint that may choose has come to; nil: there was none.
     private var speaksHTTP2: Bool?
+    /// When it was last asked, in milliseconds.
+    private var askedAt: UInt64 = 0
     /// Exchanges share connections.
     private(set) var isShared: Bool
     var requests: UInt64 = 0
@@ -167,10 +169,22 @@ final class EndpointPool {
     var offer: ProtocolOffer { self.spoken == .http2 ? .http2 : .either }
 
     /// What it has chosen.
-    func note(speaksHTTP2: Bool) {
+    func note(speaksHTTP2: Bool, now: UInt64) {
         guard self.spoken == .negotiated else { return }
         self.speaksHTTP2 = speaksHTTP2
         self.isShared = speaksHTTP2
+        self.askedAt = now
+    }
+
+    /// Milliseconds after which an endpoint that chose HTTP/1 is asked again for the sake of what cannot go over it.
+    private static let choiceHolds: UInt64 = 1_000
+
+    /// Whether one that chose HTTP/1 is asked again now: it may be another program since, and where nothing but gRPC comes nobody
+    /// else would ask.
+    func asksAgain(now: UInt64) -> Bool {
+        guard self.carriesUpgrades, !self.isFull, now &- self.askedAt >= Self.choiceHolds else { return false }
+        self.askedAt = now
+        return true
     }
 
     /// The oldest connection that takes one more: the others become idle, and end.

@@ -124,6 +124,7 @@ extension Exchange {
     private func approach(_ pool: EndpointPool) -> Approach {
         if pool.isShared { return self.approachShared(pool) }
         guard !self.isGRPC else {
+            if pool.asksAgain(now: self.core.now) { return self.dialIfAdmitted(pool) }
             // Its trailers and streams are beyond HTTP/1.
             self.report(.cancelled)
             self.reply(.unfitForGRPC)
