@@ -45,6 +45,13 @@ package struct FieldArray: ~Copyable {
 
     package mutating func removeAll() { self.count = 0 }
 
+    /// Bytes of all, as RFC 9113 6.5.2 counts them.
+    package var size: Int {
+        var size = 32 * self.count
+        for index in 0..<self.count { size += self.base[index].namelen + self.base[index].valuelen }
+        return size
+    }
+
     /// With a name that is known.
     package mutating func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
         self.append(name: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value: value)

@@ -61,6 +61,8 @@ package struct Session: ~Copyable, Sendable {
     package internal(set) var hasPeerSettings = false
     /// Streams at a time that the peer takes; it bounds a client only.
     var peerStreams = Int.max
+    /// Bytes of fields in one block that the server takes (6.5.2).
+    package internal(set) var peerFieldBytes = Int.max
     /// The server opens WebSockets (RFC 8441 3).
     package internal(set) var peerTakesConnect = false
     /// The stream that a client opens next.
@@ -317,6 +319,7 @@ package struct Session: ~Copyable, Sendable {
                 if try self.moveWindows(to: Int(value)) { opens = true }
             case 0x5:
                 guard value >= 16_384, value <= 16_777_215 else { throw ConnectionFault(.protocolError) }
+            case 0x6 where self.role == .client: self.peerFieldBytes = Int(value)
             case 0x8 where self.role == .client:
                 // It cannot be taken back (RFC 8441 3).
                 guard value <= 1, value == 1 || !self.peerTakesConnect else { throw ConnectionFault(.protocolError) }

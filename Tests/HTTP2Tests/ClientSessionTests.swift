@@ -36,6 +36,17 @@ import Testing
         #expect(peer.fault == ConnectionFault(.protocolError))
     }
 
+    @Test func whatServersSayThatTheyTakeOfFields() {
+        var peer = Peer(role: .client)
+        #expect(peer.session.peerFieldBytes == .max)
+        peer.send(Bytes.settings([(6, 8_192)]))
+        #expect(peer.session.peerFieldBytes == 8_192)
+        // A client's own word bounds nothing of ours.
+        var client = Peer()
+        client.send(Bytes.settings([(6, 8_192)]))
+        #expect(client.session.peerFieldBytes == .max)
+    }
+
     // MARK: blocks that are too large
 
     /// HEADERS of the stream and its CONTINUATIONs, the last of which ends the block.

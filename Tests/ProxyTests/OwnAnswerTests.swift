@@ -59,6 +59,7 @@ import Traffic
         Row(reason: .unauthorized, word: "unauthorized", status: 401),
         Row(reason: .authFailures, word: "auth-failures", status: 429),
         Row(reason: .authBusy, word: "auth-busy", status: 503, isPassing: true),
+        Row(reason: .headTooLarge, word: "too-large-for-endpoint", status: 431),
     ]
 
     @Test("Each reason has its word, its status, what it means for another attempt, and when to come again")

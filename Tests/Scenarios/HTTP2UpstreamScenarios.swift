@@ -100,6 +100,28 @@ import Testing
         #expect(upstream.connections == 1 && upstream.resets.isEmpty, "\(upstream.resets)")
         #expect(try eventually { try balancer.outstanding() == 0 })
     }
+
+    @Test("A request larger than the endpoint has said that it takes is refused here: its connection is shared")
+    func tooLarge() throws {
+        let upstream = try HTTP2Upstream.echoing(settings: [(6, 2_000)])
+        let balancer = try BalancerProcess(before: upstream)
+        // Its SETTINGS are known with its first answer.
+        #expect(try balancer.request("/a").text == "/a")
+        let long = String(repeating: "x", count: 2_000)
+        let refused = try balancer.request("/b", fields: "X-Long: \(long)\r\n")
+        #expect(
+            refused.status == 431 && refused.field("x-balancer-reason") == "too-large-for-endpoint", "\(refused.start)")
+        let peer = try HTTP2Peer(balancer)
+        #expect(try peer.answer(peer.request("/c", fields: [("x-long", long)])).status == "431")
+        // Small ones count 32 bytes more each.
+        let many = (0..<60).map { ("x\($0)", "") }
+        #expect(try peer.answer(peer.request("/d", fields: many)).status == "431")
+        let fitting = [("x-fits", String(repeating: "x", count: 1_000))]
+        #expect(try peer.answer(peer.request("/e", fields: fitting)).text == "/e")
+        #expect(upstream.requests.map(\.path) == ["/a", "/e"])
+        #expect(upstream.connections == 1 && upstream.resets.isEmpty)
+        #expect(try eventually { try balancer.outstanding() == 0 })
+    }
 }
 
 /// What goes wrong with them, and how they end.

@@ -38,9 +38,19 @@ extension HTTP2Endpoint {
             }
             self.core.http2.fields.append(name: name, value: value, isSecret: RequestLines.isSecret(name))
         }
+        guard self.takesFields(writtenAs: writer.count) else { return .unsuitable }
         guard self.writeBlock(slot, isEnd: isEnd) else { return .tooLarge }
         self.session.began(slot)
         return isEnd ? self.flow(slot) : self.send(slot, piece, data)
+    }
+
+    /// Whether the server takes as many fields as stand in the worker's memory, which are `count` bytes as lines. Some end the
+    /// connection where more come than they have said, with the requests of all clients that share it.
+    private func takesFields(writtenAs count: Int) -> Bool {
+        let limit = self.session.peerFieldBytes
+        // Names and values are less than their lines, and the names that lines do not have less than the last number.
+        let most = count + 32 * self.core.http2.fields.count + 64
+        return most <= limit || self.core.http2.fields.size <= limit
     }
 
     // MARK: answers

@@ -67,11 +67,11 @@ extension Exchange {
                 }
             }
         }
-        guard flow != .tooLarge else {
+        guard !flow.isRefused else {
             // Routes may add fields without end; a head that outgrows its room is refused, never cut.
             self.release(.closed)
             self.report(.cancelled)
-            return self.reply(.shortage)
+            return self.reply(flow == .tooLarge ? .shortage : .headTooLarge)
         }
         self.phase.sent()
         self.sentAt = self.core.nowMicroseconds

@@ -11,7 +11,8 @@ enum Flow {
     case gone
     /// A head outgrew its room: nothing of it was written.
     case tooLarge
-    /// It is no answer to what the client asked for: nothing of it was written.
+    /// It is no answer to what the client asked for, or a request larger than the endpoint has said that it takes: nothing of it
+    /// was written.
     case unsuitable
 
     var isRefused: Bool { self == .tooLarge || self == .unsuitable }

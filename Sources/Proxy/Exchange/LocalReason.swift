@@ -12,6 +12,7 @@ enum LocalReason: UInt8 {
         handshakeFailed, certificateInvalid, notNegotiated
     case streamReset, streamRefused, leftBehind, unfitForGRPC
     case addressDenied, rateLimited, unauthorized, authFailures, authBusy
+    case headTooLarge
 
     var word: StaticString {
         switch self {
@@ -42,6 +43,7 @@ enum LocalReason: UInt8 {
         case .shutdown: "shutdown"
         case .shortage: "limit"
         case .bodyTooSlow: "request-body-too-slow"
+        case .headTooLarge: "too-large-for-endpoint"
         case .answerTooLarge: "response-head-too-large"
         case .loop: "loop"
         case .noForwards, .traceRefused: "max-forwards"
@@ -78,6 +80,7 @@ enum LocalReason: UInt8 {
             .endpointDown, .truncated, .answerTooLarge, .handshakeFailed, .certificateInvalid, .notNegotiated,
             .streamReset, .streamRefused, .leftBehind, .unfitForGRPC:
             502
+        case .headTooLarge: 431
         case .loop: 508
         case .misdirected: 421
         case .noForwards: 200

@@ -68,9 +68,9 @@ final class MirrorHTTP2 {
         while let (name, value) = lines.fields.next() {
             self.core.http2.fields.append(name: name, value: value, isSecret: RequestLines.isSecret(name))
         }
-        guard let count = self.tables.deflater.encode(self.core.http2.fields, into: self.core.http2.block) else {
-            return false
-        }
+        guard self.core.http2.fields.size <= self.session.peerFieldBytes,
+            let count = self.tables.deflater.encode(self.core.http2.fields, into: self.core.http2.block)
+        else { return false }
         let identifier = self.session.streams[slot].identifier
         let room = FrameWriter.headersRoom(count)
         let start = self.outbox.count
