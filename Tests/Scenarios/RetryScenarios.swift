@@ -47,6 +47,28 @@ import Testing
         #expect(!first.requests.isEmpty && !second.requests.isEmpty, "the keys all went one way")
     }
 
+    @Test("Trailers go again with a request that has nothing else behind its head")
+    func trailers() throws {
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            let request = try reader.message(seconds: 60)
+            let isKnown = upstream.requests.contains { $0.start == request.start }
+            upstream.record(request)
+            if isKnown { connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") }
+        }
+        let balancer = try BalancerProcess(http2Before: upstream, keys: Self.eager)
+        let answer = try balancer.exchange(
+            "PUT /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\nX-Sum: 7\r\n\r\n"
+        )
+        #expect(answer.text.hasPrefix("HTTP/1.1 200 "), "\(answer.text)")
+        let peer = try HTTP2Peer(balancer)
+        let stream = peer.request("/2", method: "PUT", isEnd: false)
+        peer.send(peer.headers(stream, [("x-sum", "7")], isEnd: true))
+        #expect(try peer.answer(stream).status == "200")
+        #expect(upstream.requests.map { $0.start.prefix(6) } == ["PUT /1", "PUT /1", "PUT /2", "PUT /2"])
+        #expect(upstream.requests.allSatisfy { $0.body.isEmpty && $0.trailers.map { $0.lowercased() } == ["x-sum: 7"] })
+    }
+
     @Test("The log's attempts is one more than the retries, and the counter knows them")
     func attempts() throws {
         let failing = Locked(0)

@@ -12,6 +12,7 @@ extension Exchange {
         self.startBodyClock()
         self.requestBytes &+= UInt64(piece.data)
         guard !self.isBodyTooLarge else { return self.requestBroke(.bodyTooLarge) }
+        if piece.trailerBytes > 0 { self.keepTrailers(piece) }
         self.give(head, self.core.memory.fields.list, source, piece, data)
     }
 
@@ -118,6 +119,7 @@ extension Exchange {
         self.bodyDeadline = self.core.now + self.requestBodyIdle
         if self.phase.attempt == .collecting { return self.hold(piece, data) }
         guard let endpoint else { return }
+        if piece.trailerBytes > 0 { self.keepTrailers(piece) }
         let stream = self.endpointStream
         let flow = endpoint.with { $0.requestBody(piece, data, on: stream) }
         if flow == .waits { self.blockedSince = self.core.now }
@@ -128,6 +130,12 @@ extension Exchange {
         } else {
             self.arm()
         }
+    }
+
+    /// A request whose body is kept, be it because there is nothing of it, may go again: then with what stands behind it.
+    private func keepTrailers(_ piece: BodyPiece) {
+        guard self.phase.isUnanswered, UInt64(self.held.count) == self.requestBytes else { return }
+        self.heldTrailers.takeOver(piece, from: self.core.memory.frames, pool: &self.core.buffers)
     }
 
     /// Takes the body in, until it is whole or as much as is wanted.
