@@ -36,6 +36,24 @@ import Testing
         #expect(balancer.program.awaitExit() == 0)
     }
 
+    @Test("A client that answers no PING is given up, also while its answer goes out bit by bit")
+    func vanished() throws {
+        let upstream = try ScriptedUpstream { connection, _ in
+            var reader = MessageReader(connection)
+            _ = try reader.message()
+            connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while connection.send("1\r\nx\r\n") { usleep(100_000) }
+        }
+        let balancer = try BalancerProcess(http2Before: upstream, top: #""timeouts": {"http2Ping": "500ms"}"#)
+        let vanished = try HTTP2Peer(balancer)
+        vanished.reads = false
+        vanished.request()
+        #expect(vanished.read { !$0.pings.isEmpty })
+        // It has fifteen seconds for its answer.
+        vanished.read { _ in false }
+        #expect(vanished.goAways.count == 1 && vanished.end == .closed, "\(vanished.end as Any)")
+    }
+
     @Test("A listener that goes ends its connections gracefully")
     func listenerGone() throws {
         let upstream = try self.waiting()

@@ -99,7 +99,7 @@ final class HTTP2Client: ClientConnection, HTTP2Carrier {
         switch self.state {
         case .serving:
             var out = FrameWriter(self.core.http2.control)
-            self.session.moved(at: self.lastProgress)
+            self.notePeer()
             do throws(ConnectionFault) {
                 try self.session.tick(now: self.core.now, into: &out)
                 self.keep(out)
@@ -116,6 +116,18 @@ final class HTTP2Client: ClientConnection, HTTP2Carrier {
         case .lingering: self.close()
         case .closed: break
         }
+    }
+
+    /// Bytes on their way that may keep our question from a client for as long as it has for its answer.
+    private static let backlog = 16_384
+
+    /// A client that takes what stands before our question lives. What the kernel has only taken from us says nothing of it.
+    private func notePeer() {
+        let unacknowledged = self.channel.unacknowledged()
+        if self.pace.unacknowledged >= Self.backlog, unacknowledged < self.pace.unacknowledged {
+            self.session.moved(at: self.core.now)
+        }
+        self.pace.unacknowledged = unacknowledged
     }
 
     // MARK: ends

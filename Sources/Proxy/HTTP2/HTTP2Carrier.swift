@@ -175,7 +175,11 @@ extension HTTP2Carrier {
     /// The kernel takes bytes again.
     func drainChannel() {
         let (flow, moved) = self.channel.flush(pool: &self.core.buffers)
-        if moved > 0 { self.noteProgress() }
+        if moved > 0 {
+            self.noteProgress()
+            // It had no room before: the peer has taken what was in its way.
+            self.session.moved(at: self.core.now)
+        }
         switch flow {
         case .waits: break
         case .gone: self.wantTurn()

@@ -79,6 +79,8 @@ struct HTTP2Pace {
     /// Acknowledgements and resets: of this turn, and those that the kernel has not taken.
     var answers = 0
     var unsentAnswers = 0
+    /// Bytes that a client's kernel had not acknowledged when its deadline was last looked at.
+    var unacknowledged = 0
     /// Frames that came.
     var frames: UInt64 = 0
     /// When a stream's own deadline is due: one of its windows is used although it is small, or it has had long enough.
