@@ -79,6 +79,14 @@ import Testing
             opened?.head
                 == "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                 + "Sec-WebSocket-Accept: ab\r\nsec-websocket-protocol: chat\r\n\r\n")
+        let fields = [("sec-websocket-accept", "x"), ("content-length", "9"), ("x-a", "b")]
+        #expect(
+            self.write([(":status", "200")] + fields, webSocketAnswer: [0x61])?.head
+                == "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                + "Sec-WebSocket-Accept: a\r\nx-a: b\r\n\r\n")
+        #expect(
+            self.write([(":status", "403")] + fields, webSocketAnswer: [0x61])?.head
+                == "HTTP/1.1 403 Forbidden\r\nsec-websocket-accept: x\r\ncontent-length: 9\r\nx-a: b\r\n\r\n")
         #expect(self.write([(":status", "403")], webSocketAnswer: [0x61])?.head == "HTTP/1.1 403 Forbidden\r\n\r\n")
         #expect(self.write([(":status", "101")], webSocketAnswer: [0x61])?.verdict == .malformed(.badStatus))
     }

@@ -453,6 +453,31 @@ import Testing
         #expect(try eventually { try balancer.outstanding() == 0 })
     }
 
+    @Test("Of protocols HTTP/2 has a form for WebSockets alone: no other wish opens one, nor one without its key")
+    func others() throws {
+        let upstream = try Self.echoing([(8, 1)])
+        let balancer = try BalancerProcess(
+            before: upstream, routes: #"{"name": "api", "upgrade": ["websocket", "other"], "split": {"core": 1}}"#)
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        for wish in [
+            Self.wish.replacing("Upgrade: websocket", with: "Upgrade: other"), Self.wish.replacing(key, with: ""),
+            Self.wish.replacing(key, with: key + key),
+            Self.wish.replacing("Connection: Upgrade", with: "Connection: Upgrade, Sec-WebSocket-Key"),
+        ] {
+            let client = try balancer.connect()
+            client.send(wish)
+            let head = try #require(client.read(until: "\r\n\r\n"))
+            #expect(head.hasPrefix("HTTP/1.1 502 ") && head.contains("protocol-not-negotiated"), "\(wish): \(head)")
+        }
+        let client = try balancer.connect()
+        client.send(Self.wish.replacing("Upgrade: websocket", with: "Upgrade: other, websocket"))
+        #expect(client.read(until: "\r\n\r\n")?.contains("\r\nUpgrade: websocket\r\n") ?? false)
+        client.endOutput()
+        #expect(client.readAll().text == "bye")
+        #expect(upstream.requests.count == 1 && upstream.resets.isEmpty && upstream.connections == 1)
+        #expect(try eventually { try balancer.outstanding() == 0 })
+    }
+
     @Test("An endpoint that does not open them: 502, and other requests go on")
     func refused() throws {
         let upstream = try Self.echoing([])

@@ -49,12 +49,21 @@ package struct AnswerFields: ~Copyable {
             self.fault = .forbiddenByte
         } else if FieldRules.isOfConnection(name, value) || FieldRules.equals(name, "te") {
             self.fault = .connectionField
+        } else if self.opensWebSocket, Self.meansNothing(name) {
+            return
         } else {
             self.head.append(raw: name)
             self.head.append(": ")
             self.head.append(raw: value)
             self.head.append("\r\n")
         }
+    }
+
+    private var opensWebSocket: Bool { self.webSocketAnswer != nil && self.status / 100 == 2 }
+
+    /// Of an opened WebSocket: the answer to a key that was never asked, and a length of what has none (RFC 8441 5, RFC 9110 9.3.6).
+    private static func meansNothing(_ name: UnsafeRawBufferPointer) -> Bool {
+        FieldRules.equals(name, "sec-websocket-accept") || FieldRules.equals(name, "content-length")
     }
 
     private var isTooLarge: Bool { self.size > self.limits.bytes || self.count > self.limits.count + 1 }
@@ -71,7 +80,7 @@ package struct AnswerFields: ~Copyable {
         }
         guard status >= 100, status <= 599, status != 101 else { return self.fail(.badStatus) }
         self.status = status
-        if let webSocketAnswer, status / 100 == 2 {
+        if let webSocketAnswer, self.opensWebSocket {
             self.head.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
             self.head.append("Sec-WebSocket-Accept: ")
             self.head.append(bytes: webSocketAnswer)

@@ -44,6 +44,26 @@ extension HTTP2Endpoint {
         return isEnd ? self.flow(slot) : self.send(slot, piece, data)
     }
 
+    /// Of all protocols that may be asked for, HTTP/2 has a form for WebSockets alone, where the server takes it (RFC 8441); and without
+    /// its one key (RFC 6455 4.1) nobody could answer the client.
+    func opens(_ exchange: Exchange) -> Bool {
+        guard self.session.peerTakesConnect, let head = exchange.kept.head else { return false }
+        let span = exchange.kept.bytes.bindMemory(to: UInt8.self).span
+        let fields = exchange.kept.fields
+        var keys = 0
+        for index in 0..<fields.count
+        where !fields[index].nominated
+            && ASCII.equalsIgnoringCase(span, fields[index].name, lowercase: "sec-websocket-key")
+        { keys += 1 }
+        guard keys == 1 else { return false }
+        var wishes = UpgradeList(head.upgrade)
+        while let wish = wishes.next(in: span) {
+            let name = UpgradeList.name(of: wish, in: span)
+            if ASCII.equalsIgnoringCase(span, name, lowercase: "websocket") { return true }
+        }
+        return false
+    }
+
     /// Whether the server takes as many fields as stand in the worker's memory, which are `count` bytes as lines. Some end the
     /// connection where more come than they have said, with the requests of all clients that share it.
     private func takesFields(writtenAs count: Int) -> Bool {

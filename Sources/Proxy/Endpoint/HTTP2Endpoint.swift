@@ -341,7 +341,7 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
     override func isReady(_ stream: StreamID) -> Bool { stream > 0 }
 
     override func open(for exchange: Exchange) -> StreamID {
-        guard !exchange.grantsUpgrade || self.session.peerTakesConnect, let slot = self.session.open() else {
+        guard !exchange.grantsUpgrade || self.opens(exchange), let slot = self.session.open() else {
             return self.hold(exchange)
         }
         let identifier = self.session.streams[slot].identifier
@@ -372,7 +372,7 @@ final class HTTP2Endpoint: EndpointConnection, HTTP2Carrier {
         self.held = []
         for case let exchange? in held {
             exchange.with { exchange in
-                if exchange.grantsUpgrade, !self.session.peerTakesConnect {
+                if exchange.grantsUpgrade, !self.opens(exchange) {
                     exchange.handshakeFailed(.notNegotiated, isCounted: false)
                 } else if self.session.hasRoomForStream {
                     exchange.connected(over: self)
