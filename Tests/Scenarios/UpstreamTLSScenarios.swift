@@ -227,6 +227,61 @@ import Testing
         #expect(try without.request("/in").status == 502)
     }
 
+    @Test("A session that came to nothing is not gone on from again")
+    func forgets() throws {
+        let made = try Self.certificates.get()
+        let pair = try made.make("forgetting", names: ["127.0.0.1"])
+        // Never answers a hello that offers to go on from a session (pre_shared_key, 41); keeps no connection for long.
+        let script = """
+            import socket, ssl, threading
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain("\(pair.certificate)", "\(pair.key)")
+            server = socket.create_server(("127.0.0.1", 0))
+            print("port", server.getsockname()[1], flush=True)
+            def resumes(hello):
+                at = 43
+                at += 1 + hello[at]
+                at += 2 + int.from_bytes(hello[at:at + 2], "big")
+                at += 1 + hello[at] + 2
+                while at + 4 <= len(hello):
+                    if hello[at:at + 2] == b"\\0\\x29": return True
+                    at += 4 + int.from_bytes(hello[at + 2:at + 4], "big")
+                return False
+            def serve(peer):
+                hello = peer.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)
+                hello = peer.recv(5 + hello[3] * 256 + hello[4], socket.MSG_PEEK | socket.MSG_WAITALL)
+                isResumed = resumes(hello)
+                print("hello", "again" if isResumed else "new", flush=True)
+                if isResumed:
+                    while peer.recv(4096): pass
+                    return
+                peer = context.wrap_socket(peer, server_side=True)
+                peer.recv(4096)
+                peer.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+                peer.settimeout(0.2)
+                try: peer.recv(1)
+                except OSError: pass
+                peer.close()
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+            """
+        let endpoint = try Program(path: "/usr/bin/env", ["python3", "-c", script])
+        let port = try endpoint.await { line in line.hasPrefix("port ") ? UInt16(line.dropFirst(5)) : nil }
+        let balancer = try BalancerProcess(
+            self.document(
+                "127.0.0.1:\(port)", "{\"ca\": \"\(made.authority)\"}",
+                keys: #", "retry": {"attempts": 0}, "passive": {"enabled": false}"#
+            ).replacing(#""accessLog""#, with: #""timeouts": {"connect": "400ms"}, "accessLog""#))
+        #expect(try balancer.request("/1").text == "ok")
+        let idle = "balancer_endpoint_connections_idle{upstream=\"core\",endpoint=\"127.0.0.1:\(port)\"}"
+        #expect(try eventually { try balancer.metric(idle) == 0 })
+        let unanswered = try balancer.request("/2")
+        #expect(unanswered.status == 504, "\(unanswered.start)")
+        #expect(try balancer.request("/3").text == "ok")
+        #expect(endpoint.output.filter { $0.hasPrefix("hello") } == ["hello new", "hello again", "hello new"])
+        endpoint.signal(SIGKILL)
+    }
+
     @Test("A body that only the end delimits is cut toward the client where the endpoint did not say that it ends")
     func truncation() throws {
         let made = try Self.certificates.get()

@@ -108,6 +108,7 @@ class EndpointConnection: Handle {
     /// Closes and leaves the worker's table. Its exchange, if any, has let go of it before.
     func close() {
         guard self.state != .closed else { return }
+        if self.state == .dialling, self.channel.isTLS { self.tls?.forgetTicket() }
         self.state = .closed
         self.channel.close(pool: &self.core.buffers)
         self.givePlaceBack()

@@ -45,6 +45,9 @@ final class EndpointTLS {
             client, memory: memory, name: self.name, isAddress: self.isAddress, ticket: self.ticket, offers: offers)
     }
 
+    /// A session came to nothing, perhaps for what it was to go on from: the next begins anew.
+    func forgetTicket() { self.ticket = nil }
+
     /// Takes what the endpoint has given for the next connection.
     func keepTicket(of channel: borrowing Channel) {
         if let ticket = channel.takeTicket() { self.ticket = ticket }
