@@ -407,15 +407,21 @@ struct PlanMachineTests {
         #expect(retreated.retreatedAt == 77)
     }
 
-    @Test("To the stage before, if the plan says so; never up")
+    @Test("To the stage before, if the plan says so, which always takes something from the new side")
     func previousAim() throws {
         let machine = PlanMachine.of(Fixture.spec { $0.retreat.aim = .previous })
-        let step = try machine.step(Fixture.state(.running), .tick, Fixture.facts(0, Fixture.failing))
-        #expect(step.state.phase == .retreated && step.state.share == 10_000)
-        var lowered = Fixture.state(.paused)
-        lowered.share = 5_000
-        let lower = try machine.step(lowered, .tick, Fixture.facts(0, Fixture.failing))
-        #expect(lower.state.phase == .retreated && lower.state.share == 5_000)
+        for (stage, share, aim) in [
+            (2, 250_000, 10_000), (3, 1_000_000, 250_000),
+            // Where the old side is retired the stage before gives as much.
+            (4, 1_000_000, 250_000),
+            // A hand has taken it as low as the stage before, or lower; or further than the stage.
+            (2, 10_000, 0), (2, 5_000, 0), (3, 100_000, 10_000), (2, 900_000, 10_000), (1, 10_000, 0), (0, 0, 0),
+        ] as [(Int, UInt32, UInt32)] {
+            var state = Fixture.state(.paused)
+            (state.stage, state.share) = (stage, share)
+            let step = try machine.step(state, .tick, Fixture.facts(0, Fixture.failing))
+            #expect(step.state.phase == .retreated && step.state.share == aim, "stage \(stage), share \(share)")
+        }
     }
 
     @Test("A hand lowers whenever it likes, and raises by force; both pause, and a resume puts the stage's share back")
@@ -471,7 +477,12 @@ struct PlanMachineTests {
         facts.isFromNeeded = true
         let needed = try self.machine.step(state, .tick, facts)
         #expect(needed.state.phase == .running && needed.state.held == 0)
+        // Also where it is no more than paused: it was not quiet.
+        var paused = Fixture.state(.paused)
+        (paused.stage, paused.share, paused.held) = (4, 1_000_000, 19_000)
+        #expect(try self.machine.step(paused, .tick, facts).state.held == 0)
         facts.isFromNeeded = false
+        #expect(try self.machine.step(paused, .tick, facts).state.held == 19_000)
         let done = try self.machine.step(state, .tick, facts)
         #expect(done.state.phase == .complete && done.actions.first == .verdict)
     }
@@ -556,7 +567,9 @@ struct PlanMachineTests {
         if after.share > before.share {
             switch event {
             case .start, .approve, .advance, .resume, .weighed: break
-            case .tick: #expect(facts.judgement.passes && facts.isLed && !facts.isFrozen && facts.objection == nil)
+            case .tick:
+                #expect(facts.judgement.passes && facts.isLed && !facts.isFrozen && facts.objection == nil)
+                #expect(facts.isFromAvailable)
             default: Issue.record("\(event) raised the share")
             }
         }
@@ -564,6 +577,7 @@ struct PlanMachineTests {
             #expect(after.share <= before.share || before.phase == .retreated)
         }
         if after.phase == .retreated, before.phase != .retreated { #expect(after.share == after.retreat?.aim) }
+        if after.phase == .retreated, before.phase.isActive { #expect(after.share < before.share || before.share == 0) }
         if after.phase == .running, after.epoch != before.epoch {
             #expect(after.share == machine.spec.weight(after.stage))
         }

@@ -47,6 +47,12 @@ package struct PlanMachine: Sendable {
         guard state.phase.isActive else { throw .state(state.phase) }
         var state = state
         var actions: [PlanAction] = []
+        // Also where it waits for somebody: what needed the old side then was not quiet either.
+        if self.spec.stages[state.stage].kind == .retire, facts.isFromNeeded {
+            state.held = 0
+            state.patienceFrom = 0
+            state.ticked = nil
+        }
         if let cause = self.brake(facts) {
             if self.spec.gates.enforce { return self.beginRetreat(state, facts, cause) }
             if !state.wouldHaveRetreated {
@@ -77,11 +83,7 @@ package struct PlanMachine: Sendable {
     private func judge(_ state: PlanState, _ facts: PlanFacts) -> Step {
         let stage = self.spec.stages[state.stage]
         var state = state
-        if stage.kind == .retire, facts.isFromNeeded {
-            state.held = 0
-            state.patienceFrom = 0
-            return Step(state: state, actions: [])
-        }
+        if stage.kind == .retire, facts.isFromNeeded { return Step(state: state, actions: []) }
         guard state.held >= stage.hold else { return self.asRunning(state) }
         guard state.stage + 1 < self.spec.stages.count else {
             state.phase = .complete
@@ -138,10 +140,19 @@ package struct PlanMachine: Sendable {
         isWindowPassed: Bool = false
     ) -> Step {
         if facts.isFrozen, !isWindowPassed { return self.rest(state, in: .frozen, .frozen) }
-        if let objection = facts.objection, !forced { return self.inconclusive(state, objection) }
+        if let objection = self.objection(to: state.stage + 1, state, facts), !forced {
+            return self.inconclusive(state, objection)
+        }
         return self.enter(
             state, stage: state.stage + 1, facts, .journal(.advanced, by: who, reason: reason, forced: forced),
             responsible: state.approvedBy ?? (who.isEmpty ? state.responsible : who))
+    }
+
+    /// What is against giving the new side what a stage gives it: the guard, or that there would be nobody to go back to.
+    private func objection(to stage: Int, _ state: PlanState, _ facts: PlanFacts) -> String? {
+        if let objection = facts.objection { return objection }
+        guard self.spec.weight(stage) > state.share, !facts.isFromAvailable else { return nil }
+        return "\(self.spec.from) has no available endpoint: there would be nobody to go back to"
     }
 
     private func enter(
@@ -177,12 +188,12 @@ package struct PlanMachine: Sendable {
         reason: String = ""
     ) -> Step {
         var state = state
-        let previous = state.stage > 0 ? self.spec.weight(state.stage - 1) : 0
-        // A hand may have taken it lower already: going back never raises.
-        let wanted = self.spec.retreat.aim == .start ? 0 : previous
+        // Going back always takes something away: the stage before may give as much, as where the old side is retired, and a hand
+        // may have taken the share lower than it is there.
+        let previous = (0..<state.stage).map { self.spec.weight($0) }.last { $0 < state.share } ?? 0
+        let aim = self.spec.retreat.aim == .start ? 0 : previous
         state.retreat = PlanState.Retreat(
-            cause: cause, began: facts.now, from: state.share, aim: min(wanted, state.share), blockedSince: nil,
-            alerted: nil)
+            cause: cause, began: facts.now, from: state.share, aim: aim, blockedSince: nil, alerted: nil)
         state.phase = .retreating
         state.ticked = nil
         state.pause = nil
@@ -292,7 +303,7 @@ package struct PlanMachine: Sendable {
             {
                 throw .fourEyes
             }
-            if let objection = facts.objection { throw .guarded(objection) }
+            if let objection = self.objection(to: state.stage + 1, state, facts) { throw .guarded(objection) }
         }
         return self.rise(state, facts, by: who, forced: force, reason: reason, isWindowPassed: true)
     }
@@ -356,7 +367,9 @@ package struct PlanMachine: Sendable {
         guard state.phase.takes(.resume) else { throw .state(state.phase) }
         let wanted = self.spec.weight(state.stage)
         let isChanged = wanted != state.share || facts.weightsDiffer
-        if wanted > state.share || facts.weightsDiffer, let objection = facts.objection { throw .guarded(objection) }
+        if wanted > state.share || facts.weightsDiffer, let objection = self.objection(to: state.stage, state, facts) {
+            throw .guarded(objection)
+        }
         var state = state
         state.phase = .running
         state.pause = nil
