@@ -57,6 +57,13 @@ struct DifferencesCommand: AsyncParsableCommand {
         let data = try await client.post("\(path)/\(verb.rawValue)", body: body)
         try client.show(data, as: DifferenceClassBody.self) { body in
             Output.line("\(body.number) is \(body.state)".visible)
+            if let found = body.foundBy {
+                let words =
+                    found.isEmpty
+                    ? "no replica has told of it yet: this holds wherever it is found"
+                    : "found by \(found.joined(separator: ", "))"
+                Output.line(words.visible)
+            }
             if let replicas = body.replicas { Output.line(WeightCommand.tell(replicas)) }
         }
     }

@@ -103,7 +103,7 @@ package struct ClassBook: Sendable {
         }
     }
 
-    /// What is known of a class that counts, as others can add it to what they know.
+    /// What is known of a class, as others can add it to what they know.
     package struct Tally: Sendable, Equatable {
         package var number: String
         /// Of its account among those found, from 1.
@@ -130,17 +130,18 @@ package struct ClassBook: Sendable {
         }
     }
 
-    /// Of all classes but noise, the real ones first.
+    /// Of all classes, the real ones first and noise last: that one repeats by itself here says something of it elsewhere, too.
     package var tallies: [Tally] {
-        self.records.indices.compactMap { place -> Tally? in
+        let found = self.records.indices.map { place in
             let (record, state) = (self.records[place], self.state(of: self.records[place]))
-            guard state != .noise else { return nil }
             let account = self.account(of: record)
-            return Tally(
+            let tally = Tally(
                 number: record.key.number, position: account.position, confirmed: self.stage.confirmed[place] ?? 0,
                 rechecks: account.rechecks, repeated: account.repeated, isReal: state == .real,
                 isAccepted: state == .accepted)
-        }.sorted { $0.isReal && !$1.isReal }
+            return (tally: tally, rank: state == .real ? 0 : state == .noise ? 2 : 1)
+        }
+        return (0...2).flatMap { rank in found.filter { $0.rank == rank }.map(\.tally) }
     }
 
     private func counts(_ place: Int) -> Bool {

@@ -1,3 +1,4 @@
+import Comparison
 import Hummingbird
 import Traffic
 
@@ -30,21 +31,9 @@ extension AdminAPI {
         _ plane: ControlPlane, _ context: AdminRequestContext, reason: String, accepts: Bool
     ) async throws -> Response {
         let name = try Self.segment("name", context)
-        let number = try Self.segment("class", context)
-        // It may have been found by another replica alone.
-        _ = try await plane.differenceClass(number, of: name)
-        let replicas = try await plane.publisher.judge(
-            number, of: name, accepts: accepts, reason: reason, origin: context.origin)
-        if replicas == nil {
-            _ = await plane.comparisons?.accept(number, of: name, reason: accepts ? reason : nil)
-        } else {
-            // What all have agreed on by now: the others were waited for, and somebody may have said the opposite meanwhile.
-            let said = await plane.publisher.current.state.shared?.differences[name] ?? [:]
-            await plane.comparisons?.agree(on: said, of: name)
-        }
-        var body = try await plane.differenceClass(number, of: name)
-        body.replicas = replicas
-        return try AdminJSON.response(body)
+        return try AdminJSON.response(
+            try await plane.judge(
+                try Self.segment("class", context), of: name, accepts: accepts, reason: reason, origin: context.origin))
     }
 }
 
@@ -67,9 +56,54 @@ extension ControlPlane {
     }
 
     func differenceClass(_ number: String, of migration: String) async throws(AdminFailure) -> DifferenceClassBody {
-        guard let body = try await self.compared(migration).body(of: number) else {
+        if let body = try await self.compared(migration).body(of: number) { return body }
+        let found = await self.migrations?.readings[migration]?.peers?.told(class: number).map(\.replica) ?? []
+        let elsewhere =
+            found.isEmpty ? "" : " on this replica: \(found.joined(separator: ", ")) found it, and examples are there"
+        throw AdminFailure(
+            status: .notFound, "the plan \"\(migration)\" has no class \"\(number)\"\(elsewhere)")
+    }
+
+    /// Lets a class stay, or takes that back: here, or where replicas share what is live, on all of them, whichever of them found it.
+    func judge(
+        _ number: String, of migration: String, accepts: Bool, reason: String, origin: ChangeOrigin
+    ) async throws -> DifferenceClassBody {
+        let isFoundHere = try await self.compared(migration).body(of: number) != nil
+        let agreement = self.publisher.agreement
+        guard isFoundHere || (agreement != nil && LiveDocument.isClassNumber(number)) else {
             throw AdminFailure(status: .notFound, "the plan \"\(migration)\" has no class \"\(number)\"")
         }
+        let peers = await self.migrations?.readings[migration]?.peers
+        var known = peers?.toldClasses ?? []
+        if isFoundHere { known.insert(number) }
+        if let agreement, !known.contains(number) {
+            let others = await agreement.present.present.filter { $0 != agreement.replica }
+            let isSaid = await self.publisher.current.state.shared?.differences[migration]?[number] != nil
+            // Who has told of all that it found has not found this one; of the others that is not known.
+            guard isSaid || !(others.isEmpty || peers?.tellAllClasses == true) else {
+                throw AdminFailure(
+                    status: .notFound,
+                    "no replica that is there has found class \"\(number)\" of the plan \"\(migration)\"")
+            }
+        }
+        known.formUnion(try await self.compared(migration).book.records.map(\.key.number))
+        let replicas = try await self.publisher.judge(
+            number, of: migration, accepts: accepts, reason: reason, origin: origin, known: known)
+        if replicas == nil {
+            _ = await self.comparisons?.accept(number, of: migration, reason: accepts ? reason : nil)
+        } else {
+            // What all have agreed on by now: the others were waited for, and somebody may have said the opposite meanwhile.
+            let said = await self.publisher.current.state.shared?.differences[migration] ?? [:]
+            await self.comparisons?.agree(on: said, of: migration)
+        }
+        var body: DifferenceClassBody
+        if let found = try await self.compared(migration).body(of: number) {
+            body = found
+        } else {
+            let said = await self.publisher.current.state.shared?.differences[migration]?[number]
+            body = DifferenceClassBody(number, told: peers?.told(class: number) ?? [], accepted: said ?? "")
+        }
+        body.replicas = replicas
         return body
     }
 }

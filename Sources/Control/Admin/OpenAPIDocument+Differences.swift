@@ -74,6 +74,8 @@ extension OpenAPIDocument {
                 "evidence": {"type": "number"}, "first": {"type": "string", "format": "date-time"},
                 "last": {"type": "string", "format": "date-time"}, "accepted": {"type": "string"},
                 "replicas": {"$ref": "#/components/schemas/Replicas"},
+                "foundBy": {"type": "array", "items": {"type": "string"},
+                  "description": "Only of a class that this replica has not found: those that have told of it"},
                 "examples": {"type": "array", "items": {"type": "object", "properties": {
                   "method": {"type": "string"}, "target": {"type": "string"}, "place": {"type": "string"},
                   "old": {"type": "string"}, "new": {"type": "string"},

@@ -334,14 +334,20 @@ extension LiveDocument {
         return weights
     }
 
+    /// `d-` and eight digits.
+    static func isClassNumber(_ text: String) -> Bool {
+        text.hasPrefix("d-") && text.utf8.count == 10
+            && text.utf8.dropFirst(2).allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
     private static func judgements(
         _ value: JSONValue, _ path: String
     ) throws(DocumentFailure) -> [String: String] {
         var said: [String: String] = [:]
         for member in try self.members(value, path) {
-            guard member.name.hasPrefix("d-"), member.name.utf8.count == 10,
-                member.name.dropFirst(2).allSatisfy({ $0.isHexDigit && !$0.isUppercase })
-            else { throw self.damaged("\(path).\(member.name)", "expected the number of a class of differences") }
+            guard Self.isClassNumber(member.name) else {
+                throw self.damaged("\(path).\(member.name)", "expected the number of a class of differences")
+            }
             said[member.name] = try self.string(member.value, "\(path).\(member.name)")
         }
         return said

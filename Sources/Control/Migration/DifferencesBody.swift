@@ -44,6 +44,9 @@ package struct DifferenceClassBody: Codable, Sendable {
     package var examples: [Example]?
     /// Of the replicas that are there, how many know what was just said of it; nil: there are no others, or nothing was said.
     package var replicas: ReplicaCount?
+    /// Of a class that this replica has not found: those that are there and have told of it. Empty: what was said of it holds
+    /// wherever it is found. nil: it was found here.
+    package var foundBy: [String]?
 
     package struct Example: Codable, Sendable {
         package var method: String
@@ -53,6 +56,21 @@ package struct DifferenceClassBody: Codable, Sendable {
         package var new: String?
         package var oldStatus: UInt16?
         package var newStatus: UInt16?
+    }
+}
+
+extension DifferenceClassBody {
+    /// A class that was never found here, by what others tell of it. `accepted`: why it may stay; empty: it may not.
+    init(
+        _ number: String, told: [(replica: String, told: PlanSample.DifferenceClass)], accepted: String
+    ) {
+        let parts = told.map(\.told)
+        self.init(
+            number: number, state: !accepted.isEmpty ? "accepted" : parts.contains(where: \.real) ? "real" : "open",
+            route: "", template: "", kind: "", path: "", seen: 0, confirmed: parts.reduce(0) { $0 &+ $1.confirmed },
+            cleared: 0, rechecks: parts.reduce(0) { $0 &+ $1.rechecks },
+            repeated: parts.reduce(0) { $0 &+ $1.repeated }, evidence: 0,
+            accepted: accepted.isEmpty ? nil : accepted, foundBy: Set(told.map(\.replica)).sorted())
     }
 }
 

@@ -298,8 +298,9 @@ package actor MigrationEngine {
         let seen = self.neededSeen[plan.name]
         if let seen, seen.epoch == state.epoch, sums.needed > seen.count { reading.isFromNeeded = true }
         reading.counts = SampleSums.counts(own, sums.others, epoch: state.epoch)
-        return self.judge(
-            reading, standing, SampleSums.mirror(mirror, sums.others, alpha: plan.alpha), alpha: plan.alpha * 0.9)
+        let said = await self.publisher.current.state.shared?.differences[plan.name] ?? [:]
+        let all = SampleSums.mirror(mirror, of: sums.replica, sums.others, alpha: plan.alpha, said: said)
+        return self.judge(reading, standing, all, alpha: plan.alpha * 0.9)
     }
 
     private func judge(

@@ -73,7 +73,7 @@ struct PlanSample: Sendable, Equatable, Codable {
     /// The requests that were copied, as they were answered live, and their copies.
     var copies: [String: Arms]?
     var comparisons: Comparisons?
-    /// All but noise, the real ones first.
+    /// The real ones first, noise last.
     var classes: [DifferenceClass]?
     var lead: Lead?
     /// Requests that needed the old side, and milliseconds since 1970 of the last one.
@@ -187,6 +187,8 @@ struct PlanSample: Sendable, Equatable, Codable {
     private static func grid(_ pairs: [[UInt64]]) -> LatencyGrid {
         LatencyGrid(buckets: pairs.filter { $0.count == 2 }.map { (index: Int(clamping: $0[0]), count: $0[1]) })
     }
+
+    var tellsAllClasses: Bool { self.classes.map { $0.count < Self.classLimit } ?? false }
 
     /// All samples of the new side.
     var newSamples: UInt64 { self.routes.values.reduce(0) { $0 &+ $1.to.n } }

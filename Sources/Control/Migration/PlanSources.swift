@@ -19,7 +19,7 @@ package struct MirrorSums: Sendable {
 
     package var routes: [Route] = []
     package var comparisons = StageSums.Comparisons()
-    /// Of all classes of differences but noise.
+    /// Of all classes of differences, the real ones first and noise last.
     package var classes: [ClassBook.Tally] = []
 
     package init() {}
@@ -74,6 +74,29 @@ package struct PeerSums: Sendable {
     var present: [String: String] = [:]
 
     private func isThere(_ sample: PlanSample) -> Bool { self.present[sample.replica] == sample.instance }
+
+    /// What the others that are there tell of a class of differences, by replica.
+    func told(class number: String) -> [(replica: String, told: PlanSample.DifferenceClass)] {
+        self.others.filter(self.isThere).compactMap { sample in
+            sample.classes?.first { $0.number == number }.map { (replica: sample.replica, told: $0) }
+        }
+    }
+
+    /// Numbers of all classes that the others that are there tell of.
+    var toldClasses: Set<String> {
+        Set(
+            self.others.filter(self.isThere).flatMap { sample in
+                (sample.classes ?? []).map(\.number) + (sample.retirement?.open ?? [])
+            })
+    }
+
+    /// Whether all that are there have told of all classes that they have found: who has compared nothing in this run tells of none,
+    /// and a list has an end.
+    var tellAllClasses: Bool {
+        guard self.remarks.isEmpty else { return false }
+        let whole = self.others.filter { self.isThere($0) && $0.tellsAllClasses }.map(\.replica)
+        return Set(self.present.keys).isSubset(of: whole)
+    }
 
     /// What the others have told of the old side, of processes that are there or of those that were.
     func told(there: Bool) -> [(replica: String, sample: RetirementSample)] {

@@ -35,6 +35,12 @@ struct SampleBook: Sendable {
             if sample.needs ?? 0 > present.sample.needs ?? 0 { self.needed += 1 }
         } else if self.entries.count >= Self.limit {
             return
+        } else if let before = self.latest(of: sample.replica), before.heard < now,
+            sample.lastNeed ?? 0 > before.sample.lastNeed ?? 0
+        {
+            // It was needed before this process told for the first time, or when the one before told no more. What both had told
+            // before this replica heard of either is no news.
+            self.needed += 1
         }
         self.entries[key] = Entry(sample: sample, heard: now)
     }
@@ -97,8 +103,11 @@ enum SampleSums {
         return sums.values.sorted { $0.route < $1.route }
     }
 
-    /// Likewise of copies and comparisons. `alpha`: the chance that any class of pure noise is ever called real.
-    static func mirror(_ own: MirrorSums?, _ others: [PlanSample], alpha: Double) -> MirrorSums? {
+    /// Likewise of copies and comparisons. `replica`: what this one is called; `alpha`: the chance that any class of pure noise is
+    /// ever called real; `said`: what all have agreed on of classes, by number.
+    static func mirror(
+        _ own: MirrorSums?, of replica: String, _ others: [PlanSample], alpha: Double, said: [String: String] = [:]
+    ) -> MirrorSums? {
         let told = others.filter { $0.copies != nil || $0.comparisons != nil }
         guard own != nil || !told.isEmpty else { return nil }
         var sums = own ?? MirrorSums()
@@ -116,38 +125,63 @@ enum SampleSums {
             sums.comparisons.standing &+= sample.comparisons?.standing ?? 0
         }
         sums.routes.sort { $0.name < $1.name }
-        let parts = [(own?.classes ?? []).map { PlanSample.DifferenceClass($0) }] + told.map { $0.classes ?? [] }
-        sums.comparisons.real = self.real(parts, alpha: alpha)
+        let parts =
+            [Part(replica: replica, classes: (own?.classes ?? []).map { PlanSample.DifferenceClass($0) })]
+            + told.map { Part(replica: $0.replica, classes: $0.classes ?? []) }
+        sums.comparisons.real = self.real(parts, alpha: alpha, said)
         return sums
     }
 
-    /// A class that several have found is one: confirmed and asked again as often as by all of them, and accepted if one was told so.
+    /// Classes as one process tells of them.
+    private struct Part {
+        let replica: String
+        let classes: [PlanSample.DifferenceClass]
+    }
+
+    /// How often the old side was asked again about a class, and repeated, by one replica. Each of its processes begins with what
+    /// those before it had found, so that the one that has asked most knows all of it.
+    private struct Rechecks {
+        var count: UInt64
+        var repeated: UInt64
+    }
+
+    /// A class that several have found is one: confirmed and asked again as often as by all of them. It may stay where all have agreed
+    /// so, whoever has found it; without a word on it, where one replica was told so, as of earlier versions. What a process told that
+    /// is gone counts to the end of the run: that it was confirmed happened, and may be why it went.
     private static func real(
-        _ parts: [[PlanSample.DifferenceClass]], alpha: Double
+        _ parts: [Part], alpha: Double, _ said: [String: String]
     ) -> [StageSums.Comparisons.RealClass] {
         var pooled: [String: PlanSample.DifferenceClass] = [:]
-        for (part, classes) in parts.enumerated() {
-            for var each in classes {
+        var rechecks: [String: [String: Rechecks]] = [:]
+        for (place, part) in parts.enumerated() {
+            for var each in part.classes {
+                let known = rechecks[each.number]?[part.replica]
+                if known.map({ $0.count < each.rechecks }) ?? true {
+                    rechecks[each.number, default: [:]][part.replica] = Rechecks(
+                        count: each.rechecks, repeated: each.repeated)
+                }
                 // A number of each part's own: Σ 1/(k(k+1)) pays for all of them together.
-                each.position = (each.position - 1) * parts.count + part + 1
+                each.position = (each.position - 1) * parts.count + place + 1
                 guard let present = pooled[each.number] else {
                     pooled[each.number] = each
                     continue
                 }
                 each.position = min(each.position, present.position)
                 each.confirmed &+= present.confirmed
-                each.rechecks &+= present.rechecks
-                each.repeated &+= present.repeated
                 each.real = each.real || present.real
                 each.accepted = each.accepted || present.accepted
                 pooled[each.number] = each
             }
         }
         return pooled.values.filter { each in
-            guard !each.accepted else { return false }
+            guard !(said[each.number].map { !$0.isEmpty } ?? each.accepted) else { return false }
+            let all = rechecks[each.number]?.values.reduce(into: Rechecks(count: 0, repeated: 0)) { sum, one in
+                sum.count &+= one.count
+                sum.repeated &+= one.repeated
+            }
             let position = Double(each.position)
             return each.real
-                || Evidence.tilt(Arm(bad: each.repeated, count: each.rechecks), rate: 0.5, .below)
+                || Evidence.tilt(Arm(bad: all?.repeated ?? 0, count: all?.count ?? 0), rate: 0.5, .below)
                     >= Evidence.threshold(alpha / (position * (position + 1)))
         }.map { .init(number: $0.number, position: $0.position, confirmed: $0.confirmed) }
             .sorted { ($0.position, $0.number) < ($1.position, $1.number) }

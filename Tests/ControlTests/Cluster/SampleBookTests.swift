@@ -111,30 +111,90 @@ import Traffic
 
     @Test("A class of differences is real when all rechecks together say so, and accepted when one replica was told so")
     func classes() throws {
-        func part(_ name: String, rechecks: UInt64, confirmed: UInt64, accepted: Bool = false) -> PlanSample {
-            var sample = Self.sample(name)
-            var mirror = MirrorSums()
-            mirror.routes = [.init(name: "api", live: .init(samples: 100), copies: .init(samples: 100, errors: 2))]
-            mirror.comparisons.count = 100
-            mirror.comparisons.standing = confirmed
-            mirror.classes = [
-                .init(
-                    number: "d-00000001", position: 1, confirmed: confirmed, rechecks: rechecks, repeated: 0,
-                    isReal: false, isAccepted: accepted)
-            ]
-            sample.set([], mirror)
-            return sample
-        }
         let alpha = 1.0 / 3_600
-        let parts = [part("a", rechecks: 10, confirmed: 10), part("b", rechecks: 11, confirmed: 11)]
-        let alone = try #require(SampleSums.mirror(nil, [parts[0]], alpha: alpha))
+        let parts = [
+            Self.part("a", rechecks: 10, confirmed: 10), Self.part("b", rechecks: 11, confirmed: 11),
+        ]
+        let alone = try #require(SampleSums.mirror(nil, of: "me", [parts[0]], alpha: alpha))
         #expect(alone.comparisons.real.isEmpty)
-        let sums = try #require(SampleSums.mirror(nil, parts, alpha: alpha))
+        let sums = try #require(SampleSums.mirror(nil, of: "me", parts, alpha: alpha))
         #expect(sums.comparisons.real.map(\.number) == ["d-00000001"] && sums.comparisons.real[0].confirmed == 21)
         #expect(sums.comparisons.count == 200 && sums.comparisons.standing == 21)
         #expect(sums.routes.map(\.copies.errors) == [4] && sums.routes.map(\.live.samples) == [200])
-        let accepted = parts + [part("c", rechecks: 9, confirmed: 9, accepted: true)]
-        #expect(try #require(SampleSums.mirror(nil, accepted, alpha: alpha)).comparisons.real.isEmpty)
+        let accepted = parts + [Self.part("c", rechecks: 9, confirmed: 9, accepted: true)]
+        #expect(try #require(SampleSums.mirror(nil, of: "me", accepted, alpha: alpha)).comparisons.real.isEmpty)
+    }
+
+    private static func part(
+        _ name: String, _ instance: String = "1", rechecks: UInt64, repeated: UInt64 = 0, confirmed: UInt64,
+        accepted: Bool = false
+    ) -> PlanSample {
+        var sample = Self.sample(name, instance)
+        var mirror = MirrorSums()
+        mirror.routes = [.init(name: "api", live: .init(samples: 100), copies: .init(samples: 100, errors: 2))]
+        mirror.comparisons.count = 100
+        mirror.comparisons.standing = confirmed
+        mirror.classes = [
+            .init(
+                number: "d-00000001", position: 1, confirmed: confirmed, rechecks: rechecks, repeated: repeated,
+                isReal: false, isAccepted: accepted)
+        ]
+        sample.set([], mirror)
+        return sample
+    }
+
+    /// What each process confirmed in this run happened and is added; what it was told by the ledger of those before it is not.
+    @Test("Rechecks that a process has from the one before it are not counted twice; what the dead confirmed counts on")
+    func heirs() throws {
+        let alpha = 1.0 / 3_600
+        func real(_ parts: [PlanSample], own: MirrorSums? = nil, said: [String: String] = [:]) throws
+            -> [StageSums.Comparisons.RealClass]
+        {
+            try #require(SampleSums.mirror(own, of: "me", parts, alpha: alpha, said: said)).comparisons.real
+        }
+        // Ten of its own and three more: far from enough, and twice ten would be.
+        let heirs = [
+            Self.part("a", "1", rechecks: 10, confirmed: 10), Self.part("a", "2", rechecks: 13, confirmed: 3),
+        ]
+        #expect(try real(heirs).isEmpty)
+        var own = MirrorSums()
+        own.classes = [
+            .init(
+                number: "d-00000001", position: 1, confirmed: 3, rechecks: 13, repeated: 0, isReal: false,
+                isAccepted: false)
+        ]
+        #expect(try real([Self.part("me", "0", rechecks: 10, confirmed: 10)], own: own).isEmpty)
+        let two = heirs + [Self.part("b", rechecks: 8, confirmed: 8)]
+        #expect(try real(two).map(\.confirmed) == [21])
+        // That it repeats by itself elsewhere says something of it here.
+        let noise = two + [Self.part("c", rechecks: 30, repeated: 20, confirmed: 0)]
+        #expect(try real(noise).isEmpty)
+        // What all have agreed on goes before what any of them was told, also of those who cannot take it back any more.
+        #expect(try real(two, said: ["d-00000001": "it may stay"]).isEmpty)
+        let accepted = two + [Self.part("d", rechecks: 0, confirmed: 0, accepted: true)]
+        #expect(try real(accepted).isEmpty)
+        #expect(try real(accepted, said: ["d-00000001": ""]).count == 1)
+    }
+
+    @Test("A process that begins anew and has needed the old side before it told for the first time is heard of it")
+    func neededBefore() {
+        func tell(_ book: inout SampleBook, _ instance: String, last: UInt64, at now: UInt64) {
+            var sample = Self.sample("a", instance)
+            sample.needs = 3
+            sample.lastNeed = last
+            book.heard(sample, at: now)
+        }
+        var book = SampleBook()
+        tell(&book, "1", last: 5, at: 1)
+        tell(&book, "2", last: 5, at: 2)
+        #expect(book.needed == 0)
+        tell(&book, "3", last: 6, at: 3)
+        #expect(book.needed == 1)
+        // Whoever hears of both at once hears of what is over.
+        var later = SampleBook()
+        tell(&later, "1", last: 5, at: 9)
+        tell(&later, "3", last: 6, at: 9)
+        #expect(later.needed == 0)
     }
 
     @Test("A sample is read again as it was told; what cannot be summed is none")
