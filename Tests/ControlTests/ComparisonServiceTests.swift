@@ -130,6 +130,24 @@ import Traffic
         #expect(await service.comparisons(of: "move", epoch: 2).count == 2)
     }
 
+    @Test("What was compared by other rules proves nothing by these, and what is known of classes stays")
+    func otherRules() async throws {
+        let plane = Plane { _ in nil }
+        let (service, task) = try await Self.service(plane)
+        defer { task.cancel() }
+        plane.send("/a", #"{"at":1}"#, #"{"at":2}"#)
+        plane.send("/a", #"{"at":1}"#, #"{"at":1}"#)
+        _ = try await Self.await(2, service)
+        await service.adopt([try Self.migration { $0.recheck = 60 }])
+        #expect(await service.comparisons(of: "move", epoch: 1).count == 2, "the same rules")
+        await service.adopt([try Self.migration { $0.headers = ["location"] }])
+        #expect(await service.comparisons(of: "move", epoch: 1).count == 0)
+        plane.send("/a", #"{"at":1}"#, #"{"at":1}"#)
+        let plan = try await Self.await(3, service)
+        #expect(await service.comparisons(of: "move", epoch: 1).count == 1)
+        #expect(plan.body.classes.map(\.path) == ["$.at"])
+    }
+
     @Test("Of two answers the live one counts for its side, whichever of them was the copy's")
     func arms() async throws {
         for isCopyNew in [true, false] {

@@ -132,6 +132,76 @@ import Traffic
         }
     }
 
+    @Test("A file with fewer stages does not take a plan into the one that retires the old side, nor out of it")
+    func retiring() async throws {
+        func change(_ shares: [UInt32], approval: Bool = false) -> BalancerConfiguration {
+            Rig.configuration { plan in
+                plan.stages = shares.map { .init(.share($0), hold: 10_000) }
+                plan.stages.append(.init(.retire, hold: 20_000, approval: approval))
+            }
+        }
+        // By the number of its stage it would be taken to retire what nobody has approved to be retired.
+        for (stage, expected, held) in [(4, 1, 0), (5, 2, 6_000)] as [(Int, Int, Int64)] {
+            let rig = Rig()
+            try await rig.load(change([50_000, 250_000, 500_000, 1_000_000]))
+            try await rig.act(.start(stage: stage, by: "ann"))
+            for _ in 0..<6 { await rig.tick() }
+            #expect(await rig.standing?.state.held == 6_000)
+            try await rig.load(change([250_000, 500_000, 750_000, 1_000_000], approval: true))
+            try await rig.load(change([500_000, 1_000_000], approval: true))
+            #expect(await rig.standing?.state.stage == expected)
+            #expect(await rig.standing?.state.held == held)
+            #expect(await rig.weights["gateway"] == 1_000_000)
+        }
+    }
+
+    @Test("Between other sides, of which the new one has less, a resume takes nothing to where the one before was")
+    func lesserSide() async throws {
+        func configuration(to name: String) -> BalancerConfiguration {
+            var configuration = Rig.configuration { $0.to = name }
+            var upstream = UpstreamSpec(name: "spare")
+            upstream.endpoints = [Sample.address(3300)]
+            configuration.table.upstreams.append(upstream)
+            if let split = configuration.table.routes[0].split {
+                configuration.table.routes[0].action = .split(split + [SplitEntry(upstream: "spare", weight: 0)])
+            }
+            configuration.table.routes[0].migration = MigrationTraffic(
+                name: "move", from: 0, to: name == "spare" ? 2 : 1)
+            return configuration
+        }
+        let rig = Rig()
+        try await rig.load(configuration(to: "gateway"))
+        try await rig.act(.start(stage: 2, by: "ann"))
+        #expect(await rig.weights["gateway"] == 250_000)
+        try await rig.load(configuration(to: "spare"))
+        #expect(await rig.standing?.state.pause == .fileChanged)
+        #expect(await rig.standing?.state.share == 0)
+        #expect(await rig.standing?.state.stage == 0)
+        try await rig.act(.resume(by: "ann"))
+        #expect(await rig.weights["spare"] == 50_000)
+    }
+
+    @Test("A plan that the next process's file does not have is over, and a file that has it again begins it anew")
+    func goneMeanwhile() async throws {
+        let first = Rig()
+        try await first.load()
+        try await first.act(.start(by: "ann"))
+        let live = try await first.bench.publisher.beginHandOver()
+        let second = Rig()
+        await second.bench.publisher.inherit(live, as: .restored, origin: ChangeOrigin(.start))
+        var gone = Rig.configuration()
+        gone.migrations = []
+        gone.table.routes[0].migration = nil
+        try await second.load(gone)
+        #expect(await second.weights["gateway"] == 50_000)
+        let words = await second.bench.publisher.entries.filter { $0.subject == "move" }.map(\.detail)
+        #expect(words == ["stopped: the file has no such migration any more; weights stay"])
+        try await second.load()
+        #expect(await second.phase == .ready)
+        try await second.act(.start(by: "ann"))
+        #expect(await second.standing?.state.epoch == 2, "never the number of a run that was")
+    }
+
     @Test("A member without weight leaves the split or joins it, and what the plan has put in force stays")
     func idleMember() async throws {
         func change(spare: Bool, gateway: UInt32) -> BalancerConfiguration {

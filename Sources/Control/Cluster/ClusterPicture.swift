@@ -140,6 +140,7 @@ package struct ClusterPicture: Sendable {
         }
         if Set(present.map(\.presence.fingerprint)).count > 1 { holds.append("replicas have different files") }
         if Set(present.map(\.presence.format)).count > 1 { holds.append("replicas know different formats") }
+        if Set(present.map(\.presence.version)).count > 1 { holds.append("replicas are of different versions") }
         if present.count * 2 < known.count {
             holds.append("\(present.count) of the \(known.count) replicas of the last hour are there")
         }

@@ -186,7 +186,7 @@ extension TablePublisher {
                 edit: SharedEdit(from: self.state, to: next), note: note, origin: origin))
         next.detached.insert(route)
         // A plan that pauses by it pauses for all, when the others can be asked.
-        for (name, standing) in next.plans {
+        for (name, standing) in next.plans where standing.ownsWeights {
             guard let present = self.state.plans[name], !PlanRecord(present).isSameStep(as: PlanRecord(standing)) else {
                 continue
             }

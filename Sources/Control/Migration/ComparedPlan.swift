@@ -43,7 +43,8 @@ struct ComparedPlan {
         self.budget = RecheckBudget(limit: Int(migration.compare.recheck))
     }
 
-    /// Takes on other rules; what is known of the classes stays.
+    /// Takes on other rules; what is known of the classes stays. What was compared by those before proves nothing of these: a
+    /// difference may have been none.
     mutating func adopt(_ migration: MigrationSpec, key: UInt64) {
         self.routes = Set(migration.plan.routes)
         guard migration.compare != self.spec else { return }
@@ -54,6 +55,7 @@ struct ComparedPlan {
             rules: ComparisonRules(migration.compare), redaction: Redaction(migration.compare, key: key))
         self.templates = PathTemplate(patterns: migration.compare.templates)
         self.budget = RecheckBudget(limit: Int(migration.compare.recheck))
+        self.book.beginStage()
     }
 
     /// False: the stage's run is over, and its comparisons are not counted any more.

@@ -88,6 +88,9 @@ extension MigrationEngine {
         facts.classes = known.open
         facts.unproven = known.unproven
         facts.unheard = self.unheard(of: standing, share: facts.share)
+        if facts.share == PlanSpec.fullWeight, standing.fullSince == nil {
+            facts.unheard.insert("who needs \(plan.from) is noted once the plan has taken \(plan.to) to 100 %", at: 0)
+        }
         let verdict = RetirementVerdict(facts)
         return VerdictBody(
             migration: name, from: plan.from, verdict: verdict.isRetirable ? "retirable" : "needed",
@@ -162,7 +165,7 @@ extension MigrationEngine {
             "route \(route) leads to \(plan.from) alone and would answer 503: give it another upstream, or take it out"
         case .differenceClass(let number):
             "difference \(number) is open or real: mend it, or accept it"
-        case .unheard(let what): "\(what): whether it is needed there is not known"
+        case .unheard(let what): "\(what): whether it is needed is not known"
         case .unproven(let kind): "\(kind) were neither compared nor answered by \(plan.to) often enough"
         case .capacity(let peak, let allowed):
             "without one of its endpoints \(plan.to) would have \(Wording.rounded(peak, 1)) requests at once at the peak, and "

@@ -39,11 +39,14 @@ package struct PlanStanding: Sendable {
     /// A stage's requests are counted. After a retreat copies go on, so that a repair is seen.
     var counts: Bool { self.ownsWeights || self.state.phase == .retreated }
 
-    /// The old side should not be needed any more.
-    var watchesOldSide: Bool {
-        guard self.state.phase.isActive || self.state.phase == .complete else { return false }
-        return self.plan.weight(self.state.stage) == PlanSpec.fullWeight && self.state.share == PlanSpec.fullWeight
-    }
+    /// The old side should not be needed any more: the new one has all, by a stage or by hand, whatever became of the plan.
+    var watchesOldSide: Bool { self.state.phase != .ready && self.state.share == PlanSpec.fullWeight }
+
+    /// Its weights are nobody's affair any more, and where they stand still tells whether the old side should be needed.
+    var leftWeights: Bool { self.state.phase == .stopped || self.state.phase == .complete }
+
+    /// The plan stands in the stage that retires the old side.
+    var isRetiring: Bool { self.plan.stages[self.state.stage].kind == .retire }
 
     /// Weights of a route's split at a share of a million.
     func split(_ entries: [SplitEntry], share: UInt32) -> [SplitEntry] {
@@ -59,9 +62,11 @@ package struct PlanStanding: Sendable {
     }
 
     /// The new side's share of a split, of a million.
-    func share(of entries: [SplitEntry]) -> UInt32 {
-        let total = entries.reduce(UInt64(0)) { $0 + UInt64($1.weight) }
-        guard total > 0, let entry = entries.first(where: { $0.upstream == self.plan.to }) else { return 0 }
-        return UInt32(UInt64(entry.weight) * UInt64(PlanSpec.fullWeight) / total)
+    func share(of entries: [SplitEntry]) -> UInt32 { self.share(of: entries.weights) }
+
+    func share(of weights: [String: UInt32]) -> UInt32 {
+        let total = weights.values.reduce(UInt64(0)) { $0 + UInt64($1) }
+        guard total > 0, let weight = weights[self.plan.to] else { return 0 }
+        return UInt32(UInt64(weight) * UInt64(PlanSpec.fullWeight) / total)
     }
 }

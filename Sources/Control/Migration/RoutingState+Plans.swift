@@ -94,6 +94,8 @@ extension RoutingState {
         for action in step.actions {
             self.carryOut(action, of: standing, before, change, &transition)
         }
+        // The file's weights, not the plan's.
+        if step.actions.contains(.restoreFile) { standing.state.share = self.shares(of: standing).max() ?? 0 }
         self.follow(standing, wall: wall)
         // Most ticks change nothing but the time that was held.
         if !step.actions.isEmpty || before.phase != step.state.phase { self.publishMarks(at: now, &transition) }
@@ -185,11 +187,19 @@ extension RoutingState {
         of transition: inout Transition, by who: String, force: Bool, reason: String, at now: UInt64, wall: UInt64
     ) throws(ChangeRefused) {
         let changed = transition.reweightings.filter { $0.before != $0.after }
-        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) where standing.ownsWeights {
+        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name })
+        where standing.ownsWeights || standing.leftWeights {
             let own = changed.filter { standing.plan.routes.contains($0.route) }
             guard !own.isEmpty else { continue }
             let isRise = own.contains { standing.share(of: $0.after) > standing.share(of: $0.before) }
             let share = self.shares(of: standing).max()
+            if standing.leftWeights {
+                var next = standing
+                next.state.share = share ?? 0
+                self.follow(next, wall: wall)
+                self.markRoutes()
+                continue
+            }
             guard standing.state.phase != .retreating else {
                 if isRise { throw .owned(migration: standing.plan.name) }
                 // What a hand has taken further than the way back has come is not given back by its next step.
@@ -216,9 +226,7 @@ extension RoutingState {
                     what: .migration, subject: standing.plan.name,
                     detail: PlanWords.detail(.weighed, of: next, before: standing.state), reason: reason))
             self.follow(next, wall: wall)
-            var spec = self.spec
-            self.markRoutes(of: &spec)
-            self.spec = spec
+            self.markRoutes()
         }
     }
 
@@ -263,7 +271,11 @@ extension RoutingState {
                 standing.baseline = record.baseline
             }
             self.inheritedPlans[spec.plan.name] = nil
-            if isChanged, standing.ownsWeights { Self.findPlace(of: &standing.state, in: spec.plan) }
+            if isChanged, standing.ownsWeights {
+                Self.findPlace(
+                    of: &standing.state, in: spec.plan,
+                    wasRetiring: self.plans[spec.plan.name].map { $0.isRetiring } ?? false)
+            }
             if standing.ownsWeights, self.keepWeights(of: standing, configuration, isSamePlan: !isChanged) {
                 isChanged = true
             } else if let record = self.shared?.plans[spec.plan.name], !self.detachedPlans.contains(spec.plan.name),
@@ -283,20 +295,35 @@ extension RoutingState {
             notes.append(
                 Transition.Note(
                     what: .migration, subject: standing.plan.name,
-                    detail: "stopped: the file has no such migration any more; weights stay"))
+                    detail: Self.departed))
         }
+        // Those of earlier processes as well: a file that has one again later begins it anew.
+        for record in self.inheritedPlans.values.sorted(by: { $0.name < $1.name }) where self.shared == nil {
+            guard let phase = PlanState.Phase(rawValue: record.phase), phase.isActive || phase == .retreating else {
+                continue
+            }
+            notes.append(Transition.Note(what: .migration, subject: record.name, detail: Self.departed))
+        }
+        self.inheritedPlans = [:]
         self.plans = plans
         return notes
     }
 
+    private static let departed = "stopped: the file has no such migration any more; weights stay"
+
     /// Where a plan stands whose stages are others now: never at one that gives more than is in force, or whoever resumes it would
-    /// take the share there without any evidence.
-    static func findPlace(of state: inout PlanState, in plan: PlanSpec) {
+    /// take the share there without any evidence; and in the stage that retires the old side only if it was in that, or its
+    /// approval and its hold would be those of another. `wasRetiring`: by the plan before, as far as that is known.
+    static func findPlace(of state: inout PlanState, in plan: PlanSpec, wasRetiring: Bool) {
         let share = state.share
-        var stage = min(state.stage, plan.stages.count - 1)
-        if plan.weight(stage) > share {
+        let last = plan.stages.count - 1
+        let isRetiring = wasRetiring && plan.stages[last].kind == .retire
+        var stage = isRetiring ? last : min(state.stage, last)
+        if plan.weight(stage) > share || (plan.stages[stage].kind == .retire && !isRetiring) {
             stage = plan.stages.indices.last { plan.weight($0) <= share && plan.stages[$0].kind != .retire } ?? 0
         }
+        // It has been held as long as it was, under whatever number.
+        if isRetiring, stage == last { state.stage = last }
         guard stage != state.stage || plan.weight(stage) != share else { return }
         state.stage = stage
         state.held = 0
@@ -319,7 +346,8 @@ extension RoutingState {
     /// live weights ended, or there never were any because the file had said the same. They pause, and know what is in force.
     mutating func followShares(in spec: TableSpec, at now: UInt64, wall: UInt64) -> [Transition.Note] {
         var notes: [Transition.Note] = []
-        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name }) where standing.ownsWeights {
+        for standing in self.plans.values.sorted(by: { $0.plan.name < $1.plan.name })
+        where standing.ownsWeights || standing.leftWeights {
             let shares = spec.routes.filter { standing.plan.routes.contains($0.name) }.compactMap { $0.split }
                 .map { standing.share(of: $0) }
             guard let most = shares.max() else { continue }
@@ -329,7 +357,11 @@ extension RoutingState {
                 notes.append(self.pause(&next, at: now, wall: wall))
             }
             next.state.share = most
-            self.plans[next.plan.name] = next
+            // By other sides it may be less than the stage gives: whoever resumes the plan takes nothing there without evidence.
+            if isOther, next.ownsWeights, next.state.phase != .retreating {
+                Self.findPlace(of: &next.state, in: next.plan, wasRetiring: next.isRetiring)
+            }
+            self.follow(next, wall: wall)
         }
         return notes
     }
@@ -385,6 +417,12 @@ extension RoutingState {
     }
 
     // MARK: what the data plane is told
+
+    private mutating func markRoutes() {
+        var spec = self.spec
+        self.markRoutes(of: &spec)
+        self.spec = spec
+    }
 
     /// Which stage's counters requests count into, how many are copied, and whose requests are noted.
     func markRoutes(of spec: inout TableSpec) {

@@ -28,7 +28,11 @@ extension RoutingState {
         // what it is not.
         let isOther = record.fingerprint != present.fingerprint
         if isOther || self.splitsDiffer(next.plan), next.ownsWeights {
-            if isOther { Self.findPlace(of: &next.state, in: next.plan) }
+            if isOther {
+                Self.findPlace(
+                    of: &next.state, in: next.plan,
+                    wasRetiring: present.isRetiring && present.state.epoch == record.epoch)
+            }
             if next.state.phase.isActive, next.state.pause != .fileChanged {
                 _ = self.pause(&next, at: now, wall: wall)
             }

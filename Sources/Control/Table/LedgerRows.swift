@@ -85,7 +85,10 @@ enum LedgerRows {
             }
             set.append(Self.row(record, ids[name] ?? first))
         }
-        for name in before.plans.keys where after.plans[name] == nil { remove.append(Self.key(plan: name)) }
+        for name in Set(before.plans.keys).union(before.inheritedPlans.keys)
+        where after.plans[name] == nil && after.inheritedPlans[name] == nil {
+            remove.append(Self.key(plan: name))
+        }
         return .edit(set: set, remove: remove)
     }
 

@@ -200,7 +200,7 @@ import Traffic
         try await rig.load(MigrationRig.configuration { $0.stages = [.init(.share(1_000_000), hold: 0)] })
         @Sendable func unheard() async throws -> [String] {
             let verdict = try await rig.engine.verdict("move")
-            return verdict.obstacles.filter { $0.hasSuffix(": whether it is needed there is not known") }
+            return verdict.obstacles.filter { $0.hasSuffix(": whether it is needed is not known") }
                 .map { String($0.prefix { $0 != ":" }) }
         }
         #expect(try await unheard() == ["the other replicas have not been heard yet"])
