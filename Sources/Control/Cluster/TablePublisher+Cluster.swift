@@ -36,6 +36,21 @@ struct AgreedStanding: Sendable {
     var journalled: UInt64 = 0
     var detached: [String: Detached] = [:]
     var detachedPlans: [String: DetachedPlan] = [:]
+    /// Of these routes and plans that was proposed to the others, and agreed on, before the process that proposed it heard so: by the
+    /// changes that this one has read since.
+    var toldRoutes: Set<String> = []
+    var toldPlans: Set<String> = []
+
+    /// Takes note of what all have agreed on that this replica once did alone.
+    mutating func note(_ changes: [SharedChange], by replica: String) {
+        for change in changes where change.replica == replica && change.evidence == "detached" {
+            if change.before?.weights != nil {
+                if self.detached[change.subject] != nil { self.toldRoutes.insert(change.subject) }
+            } else if self.detachedPlans[change.subject] != nil {
+                self.toldPlans.insert(change.subject)
+            }
+        }
+    }
 }
 
 extension AgreedStanding.Detached {
@@ -307,12 +322,13 @@ extension TablePublisher {
                     detached.change.edit, [change], decidedOn: self.agreed.sequence)
                 // Otherwise it is settled with the next document.
                 guard case .agreed = proposal else { continue }
-            } else if !isThere {
+            } else if !isThere, !self.agreed.toldRoutes.contains(route) {
                 self.enter(
                     .cluster, detail: "what was set here alone gives way to what the others agreed on meanwhile",
                     subject: route)
             }
             self.agreed.detached[route] = nil
+            self.agreed.toldRoutes.remove(route)
             self.detach(Set(self.agreed.detached.keys), plans: self.state.detachedPlans)
             self.agreed.change = ""
             await self.adoptInTurn()
@@ -370,6 +386,8 @@ extension TablePublisher {
             }
             changes = earlier + changes
         }
+        // Without a journal to go on from they may be of another time.
+        if self.agreed.journalled > 0 { self.agreed.note(changes, by: agreement.replica) }
         self.agreed.journalled = max(self.agreed.journalled, document.sequence)
         var entries = changes.map { change in
             var entry = self.journal.entry(

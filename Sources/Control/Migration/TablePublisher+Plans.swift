@@ -224,18 +224,23 @@ extension TablePublisher {
     /// The others can be asked again: a way back that was gone alone is the whole plan's, unless it is in another run by now.
     func settleDetachedPlans(_ agreement: Agreement) async {
         for (name, detached) in self.agreed.detachedPlans.sorted(by: { $0.key < $1.key }) {
-            let record = self.state.shared?.plans[name]
-            let phase = record.flatMap { PlanState.Phase(rawValue: $0.phase) }
-            let isUnderWay = record?.epoch == detached.epoch && (phase?.isActive ?? false || phase == .retreating)
             guard let standing = self.state.plans[name] else {
                 self.reattach(name, [])
                 continue
             }
+            switch self.sequel(of: standing, in: detached.epoch) {
             // A process that ended before it heard so had told all of it.
-            let isTold = record.map { PlanRecord(standing).isSameStep(as: $0) } ?? false
-            if isUnderWay, !isTold {
-                var edit = SharedEdit()
-                edit.put(standing, of: self.state)
+            case .told: break
+            case .overtaken where self.agreed.toldPlans.contains(name): break
+            case .overtaken:
+                self.enter(
+                    .cluster, detail: "what went back here alone gives way to what the others agreed on meanwhile",
+                    subject: name)
+            case .wentBack:
+                self.enter(
+                    .cluster, detail: "what went back here alone goes on with the others, who went back meanwhile, too",
+                    subject: name)
+            case .owed(let edit):
                 let routes = standing.plan.routes.compactMap { self.agreed.detached[$0]?.change.note }
                 let notes =
                     detached.notes + routes.filter { note in !detached.notes.contains { $0.subject == note.subject } }
@@ -248,10 +253,6 @@ extension TablePublisher {
                 let proposal = try? await agreement.propose(edit, changes, decidedOn: self.agreed.sequence)
                 // Otherwise it is settled with the next document.
                 guard case .agreed = proposal else { continue }
-            } else if !isTold {
-                self.enter(
-                    .cluster, detail: "what went back here alone gives way to what the others agreed on meanwhile",
-                    subject: name)
             }
             self.reattach(name, standing.plan.routes)
             self.agreed.change = ""
@@ -259,9 +260,47 @@ extension TablePublisher {
         }
     }
 
+    /// What becomes of a plan that took a step here alone.
+    private enum Sequel {
+        case told
+        /// The others are in another run, or somebody has ended it.
+        case overtaken
+        /// They are as far back in the same run, by themselves.
+        case wentBack
+        case owed(SharedEdit)
+    }
+
+    private func sequel(of standing: PlanStanding, in epoch: UInt64) -> Sequel {
+        let name = standing.plan.name
+        guard let record = self.state.shared?.plans[name], record.epoch == epoch,
+            let phase = PlanState.Phase(rawValue: record.phase)
+        else { return .overtaken }
+        guard !PlanRecord(standing).isSameStep(as: record) else { return .told }
+        let isBack = standing.state.phase == .retreating || standing.state.phase == .retreated
+        let isFurther = isBack && standing.state.share < record.share
+        if self.agreed.toldPlans.contains(name), !isFurther { return .told }
+        // A pause would end their way back, and less of it would give the new side more again.
+        if phase == .retreating || phase == .retreated, !isFurther { return .wentBack }
+        guard phase.isActive || phase == .retreating else { return .overtaken }
+        var owed = standing
+        owed.state.share = min(standing.state.share, record.share)
+        var edit = SharedEdit()
+        edit.put(owed, of: self.state)
+        for (route, split) in edit.routes {
+            guard let split, let known = self.state.shared?.weights[route] else { continue }
+            // What the others have taken further back stays there.
+            if standing.share(of: known.weights) < standing.share(of: split.weights) { edit.routes[route] = nil }
+        }
+        return .owed(edit)
+    }
+
     private func reattach(_ name: String, _ routes: [String]) {
         self.agreed.detachedPlans[name] = nil
-        for route in routes { self.agreed.detached[route] = nil }
+        self.agreed.toldPlans.remove(name)
+        for route in routes {
+            self.agreed.detached[route] = nil
+            self.agreed.toldRoutes.remove(route)
+        }
         self.detach(Set(self.agreed.detached.keys), plans: Set(self.agreed.detachedPlans.keys))
     }
 

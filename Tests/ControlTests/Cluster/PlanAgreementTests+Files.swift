@@ -3,6 +3,7 @@ import Foundation
 import Ledger
 import Migration
 import Reactor
+import RoutesFile
 import Synchronization
 import TestSupport
 import Testing
@@ -182,6 +183,142 @@ extension PlanAgreementTests {
                 #expect(await third.phase == .running)
                 #expect(await third.replica.publisher.current.state.detached.isEmpty)
                 #expect(await third.replica.weights()["gateway"] == 50_000)
+            }
+        }
+    }
+
+    @Test(
+        "What the others had agreed on before this process was killed is not said to give way, whatever came of it since"
+    )
+    func killedBeforeItHeard() async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        try await Self.with(["a", "b"], lease: 600) { planners, cluster in
+            try await planners[0].act(.start(by: "ann"))
+            func planner() throws -> Planner {
+                Planner(
+                    "c", in: cluster, lease: 600,
+                    ledger: LedgerStore(path: folder + "/state.sqlite", thread: try BlockingThreads(named: "ledger")))
+            }
+            let first = try planner()
+            let left = Mutex<RoutingState?>(nil)
+            try await Self.life(of: first) {
+                #expect(await first.phase == .running)
+                first.replica.store.isDown = true
+                #expect(await happens { await first.replica.agreement.obstacle() != nil })
+                try await first.act(.retreat(by: "ann", reason: "bad"), local: true)
+                let state = await first.replica.publisher.current.state
+                left.withLock { $0 = state }
+            }
+            // As it proposed it, a moment before it was killed.
+            let state = try #require(left.withLock { $0 })
+            let standing = try #require(state.plans["move"])
+            var edit = SharedEdit()
+            edit.put(standing, of: state)
+            let publisher = planners[0].replica.publisher
+            let change = SharedChange(
+                Transition.Note(what: .migration, subject: "move", detail: "goes back (was in force on c alone)"),
+                at: 1,
+                "c", ChangeOrigin(.api, who: "ann"), evidence: "detached")
+            let sequence = try #require(await planners[0].replica.agreement.document?.sequence)
+            _ = try await planners[0].replica.agreement.propose(edit, [change], decidedOn: sequence)
+            await publisher.adopt()
+            #expect(await planners[0].phase == .retreated)
+            try await planners[0].act(.start(by: "bob", force: true, reason: "mended"))
+            let second = try planner()
+            try await Self.life(of: second) {
+                #expect(await happens { await second.replica.publisher.current.state.detachedPlans.isEmpty })
+                #expect(await happens { await second.standing?.state.epoch == 2 })
+                #expect(await second.replica.weights()["gateway"] == 50_000)
+                let told = await second.replica.journal(.cluster).map(\.detail)
+                #expect(!told.contains { $0.contains("gives way") || $0.contains("went back") }, "\(told)")
+                #expect(await second.words().contains("goes back (was in force on c alone)"))
+            }
+        }
+    }
+
+    /// A file of all replicas by which plans go back in ten steps over an hour and a half.
+    private static func loadSlow(_ planners: [Planner]) async throws {
+        var configuration = Self.configuration(fingerprint: "slow")
+        configuration.migrations[0].plan.retreat.over = 5_400_000
+        for planner in planners {
+            _ = try await planner.replica.publisher.load(configuration, origin: ChangeOrigin(.start))
+        }
+        #expect(
+            await happens {
+                for planner in planners where await !planner.replica.agreement.holds.isEmpty { return false }
+                return true
+            })
+    }
+
+    @Test("A way back that was begun alone gives nothing back of what the others have taken away meanwhile")
+    func othersWentLower() async throws {
+        try await Self.with(["a", "b"], lease: 600) { planners, cluster in
+            try await Self.loadSlow(planners)
+            let (cut, other) = try await Self.begin(planners)
+            cut.replica.store.isDown = true
+            cluster.depose()
+            #expect(await happens { await cut.replica.agreement.obstacle() != nil })
+            try await cut.act(.retreat(by: "ann", reason: "bad"), local: true)
+            #expect(await cut.replica.weights()["gateway"] == 45_000)
+            _ = try await other.replica.set(["core": 99, "gateway": 1])
+            #expect(await other.phase == .paused)
+            cut.replica.store.isDown = false
+            #expect(await happens { await other.phase == .retreating })
+            #expect(await happens { await cut.replica.publisher.current.state.detachedPlans.isEmpty })
+            for planner in planners {
+                #expect(await planner.standing?.state.share == 10_000)
+                #expect(await planner.replica.weights() == ["core": 99, "gateway": 1])
+            }
+        }
+    }
+
+    @Test(
+        "What was done alone neither ends the others' way back nor takes it back a step, and says so",
+        arguments: [false, true])
+    func bothWentBack(goesBack: Bool) async throws {
+        try await Self.with(["a", "b"], lease: 600) { planners, cluster in
+            try await Self.loadSlow(planners)
+            let (cut, other) = try await Self.begin(planners)
+            cut.replica.store.isDown = true
+            cluster.depose()
+            #expect(await happens { await cut.replica.agreement.obstacle() != nil })
+            if goesBack {
+                try await cut.act(.retreat(by: "ann", reason: "bad"), local: true)
+            } else {
+                _ = try await cut.replica.set(["core": 1, "gateway": 0], local: true)
+                #expect(await cut.phase == .paused)
+            }
+            try await other.act(.retreat(by: "bob", reason: "worse"))
+            #expect(await other.phase == .retreating)
+            cut.replica.store.isDown = false
+            #expect(await happens { await cut.replica.publisher.current.state.detachedPlans.isEmpty })
+            for planner in planners {
+                #expect(await happens { await planner.phase == .retreating })
+                #expect(await planner.standing?.state.share == 45_000)
+                #expect(await planner.words().filter { $0.contains("was in force on") }.isEmpty)
+            }
+            let told = await cut.replica.journal(.cluster).map(\.detail)
+            #expect(told.contains { $0.contains("the others, who went back meanwhile, too") }, "\(told)")
+        }
+    }
+
+    @Test("A hand that lowers alone what a plan left behind that was stopped is everybody's when the store is back")
+    func loweredAfterStop() async throws {
+        try await Self.with(["a", "b"], lease: 600) { planners, cluster in
+            let (cut, other) = try await Self.begin(planners)
+            try await other.act(.stop(restore: false, by: "bob"))
+            #expect(await happens { await cut.phase == .stopped })
+            cut.replica.store.isDown = true
+            #expect(await happens { await cut.replica.agreement.obstacle() != nil })
+            _ = try await cut.replica.set(["core": 1, "gateway": 0], local: true)
+            #expect(await other.replica.weights()["gateway"] == 50_000)
+            cut.replica.store.isDown = false
+            #expect(await happens { await cut.replica.publisher.current.state.detached.isEmpty })
+            for planner in planners {
+                #expect(await happens { await planner.replica.weights() == ["core": 1, "gateway": 0] })
+                #expect(await happens { await planner.standing?.state.share == 0 })
+                #expect(await planner.phase == .stopped)
             }
         }
     }
