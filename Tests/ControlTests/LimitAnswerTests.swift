@@ -47,12 +47,15 @@ import Traffic
     func forgiven() async throws {
         for (key, text, words) in [
             (RateKey.clientAddress, "192.0.2.1", "192.0.2.1"), (.all, nil, "all requests"),
-            (.header("x-key"), "secret", "one header"), (.cookie("key"), "secret", "one cookie"),
-            (.user, "ann", "one user"),
+            (.header("x-key"), "Secret", "one header"), (.cookie("key"), "Secret", "one cookie"),
+            (.user, "Ann", "one user"),
         ] as [(RateKey, String?, String)] {
             let (bench, limit) = try await Self.bench(key)
             let question = try LimitQuestion(route: "api", rule: "each", key: text)
             let hash = try question.find(in: await bench.publisher.current.table).hash
+            if let text, key != .clientAddress {
+                #expect(hash == limit.hash(Array(text.utf8).span), "as the workers count")
+            }
             _ = limit.table.take(hash, limit.rate, now: bench.time.clock.monotonic() * 1_000_000)
             #expect(try await Self.answer(bench, key: text).left == 1)
             let body = try await bench.publisher.forgive(question, origin: ChangeOrigin(.api, who: "ann"))

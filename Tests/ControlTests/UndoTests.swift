@@ -73,6 +73,19 @@ import Traffic
         #expect(await bench.journal().last?.forced == true)
     }
 
+    @Test("A way back to weights that leave nobody is refused by the route's path unless that is meant")
+    func silenced() async throws {
+        let bench = try await LedgerBench().start()
+        _ = try await bench.setWeights(0, 0, force: true)
+        _ = try await bench.setWeights(50, 50)
+        let refused = await #expect(throws: ChangeRefused.self) { try await bench.undo(.change(3)) }
+        let message = "no upstream of it would have a weight: every request would be answered 503"
+        #expect(refused == .needsForce([ControlProblem(path: "$.routes.api", message: message)]))
+        #expect(await bench.weights() == [50, 50])
+        #expect(try await bench.undo(.change(3)) { $0.force = true }.changed)
+        #expect(await bench.weights() == [0, 0])
+    }
+
     @Test("What the file has moved since is not overridden unless that is meant")
     func moved() async throws {
         let bench = try await LedgerBench().start()

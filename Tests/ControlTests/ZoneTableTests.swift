@@ -67,6 +67,14 @@ struct ZoneTableTests {
         for (seconds, offset) in [
             (1_772_326_799, 3_600), (1_772_326_800, 7_200), (1_793_408_399, 7_200), (1_793_408_400, 3_600),
         ] as [(Int64, Int64)] { #expect(rule.offset(at: seconds) == offset, "\(seconds)") }
+        // In leap years too; a plain number counts the leap day: 59 is the first of March, or the 29th of February.
+        for (seconds, offset) in [
+            (1_835_485_199, 3_600), (1_835_485_200, 7_200), (1_856_566_799, 7_200), (1_856_566_800, 3_600),
+        ] as [(Int64, Int64)] { #expect(rule.offset(at: seconds) == offset, "\(seconds)") }
+        let counting = try #require(ZoneRule("CET-1CEST,59/2,J304/3"))
+        for (seconds, offset) in [
+            (1_803_862_799, 3_600), (1_803_862_800, 7_200), (1_835_398_799, 3_600), (1_835_398_800, 7_200),
+        ] as [(Int64, Int64)] { #expect(counting.offset(at: seconds) == offset, "\(seconds)") }
         #expect(ZoneRule("CET-1CEST,J60/2,J1000/3") == nil)
     }
 }

@@ -68,6 +68,29 @@ struct HeadDetailTests {
         #expect(try !self.request("GET / HTTP/1.0", "Connection: X\r\n").head.persistent)
     }
 
+    @Test("An option that differs from a known one in a letter, or ends sooner or later, is another option")
+    func neighbouringOptions() throws {
+        func others(of option: String) -> [String] {
+            let bytes = Array(option.utf8)
+            return bytes.indices.map { String(decoding: bytes[..<$0] + [0x71] + bytes[($0 + 1)...], as: UTF8.self) }
+                + [String(option.dropLast()), option + "q", "q" + option]
+        }
+        for form in ["Connection: #\r\n", "Connection: x, #\r\n"] {
+            for option in others(of: "keep-alive") {
+                let fields = form.replacing("#", with: option)
+                #expect(try !self.request("GET / HTTP/1.0", fields).head.persistent, "\(fields)")
+            }
+            for option in others(of: "close") {
+                let fields = form.replacing("#", with: option)
+                #expect(try self.request("GET / HTTP/1.1", fields).head.persistent, "\(fields)")
+            }
+            for option in others(of: "upgrade") {
+                let fields = form.replacing("#", with: option) + "Upgrade: websocket\r\n"
+                #expect(try !self.request("GET / HTTP/1.1", fields).head.wantsUpgrade, "\(fields)")
+            }
+        }
+    }
+
     @Test("Of several Max-Forwards the least counts; what is no number says nothing, and no number is too large")
     func maxForwards() throws {
         for (values, expected) in [

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -20,5 +21,26 @@ import Testing
         #expect(
             2 * clients + copies + own <= descriptors || (clients == descriptors / 4 && own + copies > descriptors / 2))
         #expect(2 * (clients + 1) + copies + own > descriptors, "none is left unused")
+    }
+
+    @Test("Connections that have ended take no room: more copies than may be open at once, each by its own")
+    func ended() async throws {
+        let old = try ScriptedUpstream.plain("x")
+        let new = try ScriptedUpstream.answering { _, _ in
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
+        }
+        let rig = try await MirrorRig(old.port, new.port)
+        let connection = try RawConnection(port: rig.port)
+        var reader = MessageReader(connection)
+        let batch = 8
+        let batches = MirrorCore.openLimit() / batch + 4
+        for number in 1...batches {
+            for _ in 0..<batch {
+                connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                _ = try reader.message()
+            }
+            try rig.awaitPairs(number * batch)
+        }
+        #expect(new.connections == batches * batch && rig.allDropped == 0)
     }
 }

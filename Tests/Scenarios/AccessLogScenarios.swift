@@ -101,6 +101,8 @@ import Testing
         }
         #expect(try balancer.dropped() > 0, "the pipe was never full")
         #expect(try balancer.request().status == 404)
+        // Nothing else is left for the worker to wake up for.
+        connection.hangUp()
         let total = batch * batches + 1
         let complete = try eventually(seconds: 30) {
             pipe.drain()

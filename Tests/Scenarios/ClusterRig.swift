@@ -39,9 +39,10 @@ final class ClusterRig: Sendable {
             to: self.folders[index] + "/routes.json")
     }
 
-    func start(_ index: Int, arguments: [String] = []) throws -> BalancerProcess {
+    func start(_ index: Int, arguments: [String] = [], environment: [String] = []) throws -> BalancerProcess {
         try BalancerProcess(
-            "", folder: self.folders[index], arguments: ["--replica", self.names[index]] + arguments)
+            "", folder: self.folders[index], arguments: ["--replica", self.names[index]] + arguments,
+            environment: environment)
     }
 
     /// All of them, when each sees all.

@@ -45,12 +45,33 @@ struct ClusterScenarios {
         let document = try #require(try etcd.value("/balancer/test/live"))
         #expect(document.contains("\"core\":6") && document.contains("gateway/127.0.0.1:10"))
         // A restart finds all of it, also what came while it was away.
+        #expect(try etcd.value("/balancer/test/replicas/b") != nil)
         #expect(balancers[1].stop() == 0)
+        #expect(try etcd.value("/balancer/test/replicas/b") == nil, "it took its leave; its lease had seconds to go")
         #expect(try eventually { try ClusterRig.present(balancers[0]).count == 2 })
         #expect(ClusterRig.replicas(try balancers[0].changeWeights("{\"core\": 77}", route: "api")) == [2, 2])
         let again = try rig.start(1)
         #expect(try ClusterRig.weights(again)["core"] == 77)
         #expect(try ClusterRig.journal(again, "weights").last?["replica"] as? String == "a")
+    }
+
+    @Test("Of several addresses the one that answers is asked, wherever it stands")
+    func addresses() throws {
+        let etcd = try EtcdProcess()
+        let closed = try ReservedPort()
+        defer { withExtendedLifetime(closed) {} }
+        let dead = "\"http://127.0.0.1:\(closed.number)\""
+        let live = etcd.endpoints.dropFirst().dropLast()
+        for endpoints in [
+            "\(dead), \(live)", "\(live), \(dead)",
+            "\(dead), \(dead.replacing("127.0.0.1", with: "127.0.0.2")), \(live)",
+        ] {
+            let rig = try ClusterRig("{\"name\": \"test\", \"etcd\": {\"endpoints\": [\(endpoints)]}}", names: ["a"])
+            let balancer = try rig.start(0)
+            let answer = try balancer.changeWeights("{\"core\": 7}", route: "api")
+            #expect(answer.status == 200 && ClusterRig.replicas(answer) == [1, 1], "\(endpoints): \(answer.text)")
+            #expect(balancer.stop() == 0)
+        }
     }
 
     @Test("Two writers with If-Match at two replicas: one 200, one 412 with the present tag")

@@ -26,6 +26,34 @@ import Testing
         #expect(try balancer.metric("balancer_http2_streams_total") == 1)
     }
 
+    @Test("A route's header edits hold for both versions of HTTP, and for interim answers of neither")
+    func edits() throws {
+        let upstream = try ScriptedUpstream { connection, upstream in
+            var reader = MessageReader(connection)
+            while let request = try? reader.message() {
+                upstream.record(request)
+                connection.send(
+                    "HTTP/1.1 103 Early Hints\r\nX-Powered-By: early\r\n\r\n"
+                        + "HTTP/1.1 200 OK\r\nX-Powered-By: core\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok")
+            }
+        }
+        let balancer = try BalancerProcess(
+            http2Before: upstream,
+            routes: """
+                {"name": "api", "split": {"core": 1}, "requestHeaders": {"set": {"X-Asked": "yes"}, "remove": ["X-Gone"]},
+                 "responseHeaders": {"set": {"X-Served": "yes"}, "remove": ["X-Powered-By"]}}
+                """)
+        let peer = try HTTP2Peer(balancer)
+        let answer = try peer.answer(peer.request("/a", fields: [("x-gone", "1")]))
+        #expect(answer.status == "200" && answer.text == "ok")
+        #expect(answer.field("x-served") == "yes" && answer.field("x-kept") == "1")
+        #expect(answer.field("x-powered-by") == nil)
+        let asked = try #require(upstream.requests.last)
+        #expect(asked.field("x-asked") == "yes" && asked.field("x-gone") == nil)
+        let old = try balancer.exchange("GET /b HTTP/1.1\r\nHost: h\r\nX-Gone: 1\r\nConnection: close\r\n\r\n").text
+        #expect(old.contains("\r\nX-Served: yes\r\n") && !old.contains("X-Powered-By: core"))
+    }
+
     @Test("The preface may come in pieces, and what is none is HTTP/1")
     func preface() throws {
         let upstream = try ScriptedUpstream.echoing()

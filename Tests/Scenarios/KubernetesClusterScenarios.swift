@@ -47,6 +47,25 @@ struct KubernetesClusterScenarios {
         }
     }
 
+    @Test("A replica's Lease belongs to its pod and goes with it, where the pod says who it is")
+    func owner() throws {
+        let api = try API()
+        let rig = try ClusterRig(api.section, names: ["a", "b"])
+        let balancers = try [
+            rig.start(0, environment: ["POD_NAME=balancer-0", "POD_UID=11-22"]),
+            rig.start(1, environment: ["POD_NAME=balancer-1", "POD_UID="]),
+        ]
+        func owners(_ replica: String) throws -> [[String: String]] {
+            let lease = try api.object("/apis/coordination.k8s.io/v1/namespaces/prod/leases/test-r-\(replica)")
+            let metadata = try #require(lease?["metadata"] as? [String: Any])
+            return metadata["ownerReferences"] as? [[String: String]] ?? []
+        }
+        #expect(try eventually { try ClusterRig.present(balancers[0]).count == 2 })
+        #expect(
+            try owners("a") == [["apiVersion": "v1", "kind": "Pod", "name": "balancer-0", "uid": "11-22"]])
+        #expect(try owners("b").isEmpty)
+    }
+
     @Test("A change by any replica is in force on all; watches that are cut, forgotten or slow lose nothing")
     func changes() throws {
         let api = try API()

@@ -64,6 +64,26 @@ import Testing
         #expect(try successor.request().text == "core")
     }
 
+    @Test("With fewer workers than the predecessor had, or more, every socket of theirs is served")
+    func workers() throws {
+        let core = try ScriptedUpstream.plain("core")
+        let reserved = try ReservedPort()
+        defer { withExtendedLifetime(reserved) {} }
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        try BalancerProcess.write(
+            Listening.file(core.port, [("public", "127.0.0.1:\(reserved.number)")], takeover: folder),
+            to: folder + "/routes.json")
+        var running: BalancerProcess?
+        for count in [4, 1, 3] {
+            let successor = try BalancerProcess("", workers: count, folder: folder)
+            if let running { #expect(running.program.awaitExit(seconds: 60) == 0) }
+            running = successor
+            // The kernel deals new connections to the sockets by their ports: of so many each gets some.
+            for _ in 0..<60 { #expect(try successor.request().text == "core") }
+        }
+    }
+
     @Test("A predecessor that drains sleeps while connections wait for its successor")
     func sleeps() throws {
         let core = try ScriptedUpstream.answering { request, _ in

@@ -96,6 +96,21 @@ import Testing
         }
     }
 
+    @Test("A client that waits for 100 Continue gets it before its endpoint is asked, where its body is taken in first")
+    func expectation() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let balancer = try BalancerProcess(before: upstream, top: "\"buffering\": {\"request\": \"4KiB\"}")
+        let connection = try balancer.connect()
+        connection.send("POST /p HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        #expect(connection.read(until: "\r\n\r\n")?.hasPrefix("HTTP/1.1 100 ") == true)
+        #expect(upstream.connections == 0)
+        connection.send("body")
+        var reader = MessageReader(connection)
+        let answer = try reader.message()
+        #expect(answer.status == 200 && answer.text == "body")
+        #expect(upstream.requests.count == 1)
+    }
+
     @Test("A body larger than buffering.request goes on when that much has come, and passes whole")
     func larger() throws {
         let upstream = try ScriptedUpstream.echoing()

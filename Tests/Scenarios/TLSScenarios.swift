@@ -341,6 +341,50 @@ import Testing
         _ = more
     }
 
+    @Test("A handshake that had begun when a drain begins is gone on with, and its request answered")
+    func handshakeInDrain() throws {
+        let upstream = try ScriptedUpstream.echoing()
+        let made = try Self.certificates.get().make("drain", names: ["localhost"])
+        let balancer = try BalancerProcess(self.document(upstream, "{\"certificates\": [\(self.pair(made))]}"))
+        let script = #"""
+            import os, socket, ssl, sys, time
+            context = ssl.create_default_context(cafile=sys.argv[2])
+            into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            session = context.wrap_bio(into, out, server_hostname="localhost")
+            peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+            def step(work):
+                while True:
+                    try:
+                        return work()
+                    except ssl.SSLWantReadError:
+                        peer.sendall(out.read())
+                        into.write(peer.recv(65536))
+            try:
+                session.do_handshake()
+            except ssl.SSLWantReadError:
+                hello = out.read()
+            peer.sendall(hello[:100])
+            print("half", flush=True)
+            while not os.path.exists(sys.argv[3]): time.sleep(0.01)
+            peer.sendall(hello[100:])
+            step(session.do_handshake)
+            session.write(b"GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            print(step(lambda: session.read(65536)).decode().splitlines()[0], flush=True)
+            """#
+        let flag = try Self.certificates.get().folder + "/drain-has-begun"
+        let client = try Program(
+            path: "/usr/bin/env",
+            ["python3", "-c", script, "\(balancer.port)", Self.certificates.get().authority, flag])
+        _ = try client.await { $0 == "half" ? true : nil }
+        #expect(try eventually { try balancer.metric("balancer_tls_handshakes_active") == 1 })
+        balancer.program.signal(SIGTERM)
+        #expect(eventually { (try? balancer.connect()) == nil })
+        try BalancerProcess.write("", to: flag)
+        #expect(try client.await { $0.hasPrefix("HTTP/1.1 ") ? $0 : nil } == "HTTP/1.1 200 OK")
+        #expect(balancer.program.awaitExit() == 0)
+        #expect(upstream.requests.map(\.start) == ["GET /late HTTP/1.1"])
+    }
+
     @Test("Plain HTTP is told so; whoever says nothing, or half, is let go; others are served meanwhile")
     func strangers() throws {
         let upstream = try ScriptedUpstream.echoing()

@@ -13,13 +13,19 @@ package final class BalancerProcess: Sendable {
     package var admin: String { "127.0.0.1:\(self.adminPort)" }
 
     /// Serves `configuration`, JSON text that binds port 0; or what `folder`, which stays the caller's, has as
-    /// `routes.json`.
-    package init(_ configuration: String, workers: Int = 1, folder: String? = nil, arguments: [String] = []) throws {
+    /// `routes.json`. `environment`: what it has besides the tests' own, NAME=VALUE.
+    package init(
+        _ configuration: String, workers: Int = 1, folder: String? = nil, arguments: [String] = [],
+        environment: [String] = []
+    ) throws {
         self.folder = folder ?? Self.makeFolder()
         self.ownsFolder = folder == nil
         if folder == nil { try Self.write(configuration, to: self.folder + "/routes.json") }
-        self.program = try Program(
-            "balancer", ["serve", "--config", self.folder + "/routes.json", "--workers", "\(workers)"] + arguments)
+        let words = ["serve", "--config", self.folder + "/routes.json", "--workers", "\(workers)"] + arguments
+        self.program =
+            try environment.isEmpty
+            ? Program("balancer", words)
+            : Program(path: "/usr/bin/env", environment + [Program.path("balancer")] + words)
         self.adminPort = try self.program.await { Self.port(of: "admin ", in: $0) }
         _ = try self.program.await { $0 == "ready" ? true : nil }
         self.port = try self.program.await { Self.port(of: "listening public ", in: $0) }

@@ -233,6 +233,17 @@ struct UpstreamTests {
         #expect(upstream.choose(&random, now: 30_000) == .endpoint(index: 0, trial: true))
     }
 
+    @Test("An endpoint that is asked once more is on trial where it was ejected, and only there")
+    func trialAgain() {
+        let upstream = Tables.one(endpoints: 2)
+        #expect(upstream.eject(0, now: 0))
+        #expect(upstream.reselect(0, now: 10) == .unavailable)
+        #expect(upstream.reselect(0, taking: false, now: 30_000) == .endpoint(index: 0, trial: true))
+        #expect(upstream.reselect(0, now: 30_000) == .endpoint(index: 0, trial: true))
+        #expect(upstream.reselect(1, now: 30_000) == .endpoint(index: 1, trial: false))
+        #expect(upstream.reselect(2, now: 30_000) == .unavailable)
+    }
+
     @Test("Many threads together never pass a cap, and never miss a free slot for good", arguments: disciplines)
     func capsAcrossThreads(balance: Balance) async {
         let upstream = Tables.one(endpoints: 3) {

@@ -267,18 +267,18 @@ enum OpenAPIDocument {
                 "unready": {"type": "string"}, "draining": {"type": "boolean"},
                 "connections": {"type": "integer"}, "exchanges": {"type": "integer"},
                 "requestsPerSecond": {"type": "number"}, "windowSeconds": {"type": "number"},
-                "sides": {"type": "array", "maxItems": 64, "items": {"type": "object", "properties": {
+                "sides": {"type": "array", "maxItems": \(EventBody.sideLimit), "items": {"type": "object", "properties": {
                   "upstream": {"type": "string"}, "flow": {"$ref": "#/components/schemas/Flow"},
                   "endpoints": {"type": "integer"}, "availableEndpoints": {"type": "integer"},
                   "outstanding": {"type": "integer"}, "isWeighted": {"type": "boolean"}}}},
-                "routes": {"type": "array", "maxItems": 256, "items": {"type": "object", "properties": {
+                "routes": {"type": "array", "maxItems": \(EventBody.routeLimit), "items": {"type": "object", "properties": {
                   "name": {"type": "string"}, "failover": {"type": "boolean"},
                   "sides": {"type": "array", "items": {"type": "object", "properties": {
                     "upstream": {"type": "string"}, "weight": {"type": "integer"}, "share": {"type": "number"},
                     "effectiveShare": {"type": "number"}, "available": {"type": "boolean"},
                     "requestsPerSecond": {"type": "number"}}}}}}},
                 "routesOmitted": {"type": "integer"},
-                "troubles": {"type": "array", "maxItems": 100, "items": {"type": "object", "properties": {
+                "troubles": {"type": "array", "maxItems": \(EventBody.troubleLimit), "items": {"type": "object", "properties": {
                   "upstream": {"type": "string"}, "address": {"type": "string"},
                   "availability": {"enum": ["starting", "down", "draining", "maintenance", "ejected", "refused"]},
                   "cause": {"type": "string"}, "seconds": {"type": "integer"}}}},
@@ -288,7 +288,7 @@ enum OpenAPIDocument {
                 "cluster": {"type": "object", "description": "Where replicas share what is live", "properties": {
                   "replica": {"type": "string"}, "leader": {"type": "string"}, "present": {"type": "integer"},
                   "settled": {"type": "integer"}, "cutOffSeconds": {"type": "integer"}, "reason": {"type": "string"},
-                  "remarks": {"type": "array", "maxItems": 20, "items": {"type": "string"}}}}}},
+                  "remarks": {"type": "array", "maxItems": \(EventBody.remarkLimit), "items": {"type": "string"}}}}}},
               "Welcome": {"type": "object", "properties": {
                 "version": {"type": "string"}, "host": {"type": "string"},
                 "startedAt": {"type": "string", "format": "date-time"},
@@ -296,13 +296,13 @@ enum OpenAPIDocument {
                 "name": {"type": "string", "description": "Of the token"}, "role": {"enum": ["operator", "viewer"]},
                 "plots": {"type": "object", "description": "The last 15 minutes, oldest first; null where nothing came",
                   "properties": {"intervalSeconds": {"type": "number"},
-                    "sides": {"type": "array", "maxItems": 16, "items": {"type": "object", "properties": {
+                    "sides": {"type": "array", "maxItems": \(TrafficPlots.sideLimit), "items": {"type": "object", "properties": {
                       "upstream": {"type": "string"},
                       "requestsPerSecond": {"$ref": "#/components/schemas/Plot"},
                       "errors": {"$ref": "#/components/schemas/Plot"},
                       "p50Milliseconds": {"$ref": "#/components/schemas/Plot"},
                       "p99Milliseconds": {"$ref": "#/components/schemas/Plot"}}}}}}}},
-              "Plot": {"type": "array", "maxItems": 180, "items": {"type": ["number", "null"]}},
+              "Plot": {"type": "array", "maxItems": \(TrafficPlots.points), "items": {"type": ["number", "null"]}},
               "Position": {"type": "object", "properties": {
                 "weights": {"$ref": "#/components/schemas/Weights"},
                 "fileWeights": {"$ref": "#/components/schemas/Weights"},

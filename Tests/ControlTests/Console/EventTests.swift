@@ -5,6 +5,7 @@ import RoutesFile
 import Synchronization
 import TestSupport
 import Testing
+import Traffic
 
 @Suite("Events", .serialized) struct EventTests {
     private static func request(_ token: String? = nil, method: String = "GET") -> String {
@@ -57,6 +58,23 @@ import Testing
             connection.hangUp()
             #expect(eventually { rig.plane.events.clients.count == 0 })
         }
+    }
+
+    @Test("A side that is out has its share as set, and none in effect; the other has all")
+    func shares() async throws {
+        let rig = AdminRig()
+        try await rig.load()
+        for port: UInt16 in [3301, 3302] {
+            rig.bench.registry.endpoint(upstream: "gateway", address: Sample.address(port), probed: true)
+                .setOperational(.down, now: 0)
+        }
+        let state = await rig.plane.events.state()
+        let sides = try #require(state.routes.first).sides
+        #expect(sides.map(\.upstream) == ["core", "gateway"] && sides.map(\.weight) == [90, 10])
+        #expect(sides.map(\.share) == [0.9, 0.1] && sides.map(\.effectiveShare) == [1, 0])
+        #expect(sides.map(\.available) == [true, false])
+        #expect(state.sides.map(\.endpoints) == [1, 2] && state.sides.map(\.availableEndpoints) == [1, 0])
+        #expect(state.sides.map(\.isWeighted) == [true, true])
     }
 
     @Test("The seventeenth who would follow is told that all places are taken, until one is free")

@@ -200,8 +200,15 @@ struct EndpointDiscoveryTests {
         #expect(try await rig.ports.isEmpty)
         #expect(try await !rig.record().isStale)
         #expect(await rig.publisher.entries.last?.detail == "gone 127.0.0.1:3301")
+        // Said when it begins to be so, not at each answer that says so again.
+        let line = "warning there is no endpoint that takes requests upstream=gateway"
+        for _ in 0..<3 { try await self.source(rig).say(.found([])) }
+        #expect(await happens { rig.log.lines.contains(line) }, "\(rig.log.lines)")
+        #expect(rig.log.lines.count { $0 == line } == 1)
         try await self.source(rig).say(.found([3_301]))
         #expect(try await rig.ports == [3_301])
+        try await self.source(rig).say(.found([]))
+        #expect(await happens { rig.log.lines.count { $0 == line } == 2 }, "\(rig.log.lines)")
     }
 
     @Test("An answer is used for `staleFor` after it came, then no longer; without it, for ever")

@@ -96,6 +96,32 @@ struct NameSourceTests {
         #expect(await self.failure(self.source(server)).contains(words))
     }
 
+    @Test("Where a name server fails the next one is asked, in their order, and then the first again")
+    func nextServer() async throws {
+        let failing = try ScriptedNameServer { query in [query.response(code: 2)] }
+        let slow = try ScriptedNameServer { [asked = Mutex(0)] query in
+            let number = asked.withLock { asked in
+                asked += 1
+                return asked
+            }
+            return [number < 2 ? query.response(code: 5) : query.addresses(7)]
+        }
+        let good = try ScriptedNameServer { query in [query.addresses(4)] }
+        defer { for server in [failing, slow, good] { server.stop() } }
+        let client = DNSClient(dialer: self.dialer)
+        let question = DNSQuestion(name: try #require(DNSName("gateway.test")), type: .a)
+        func asked() -> [Int] { [failing, slow, good].map(\.queries.count) }
+        _ = try await client.ask(question, servers: [failing.address, good.address])
+        #expect(asked() == [1, 0, 1])
+        _ = try await client.ask(question, servers: [failing.address, slow.address])
+        #expect(asked() == [3, 2, 1])
+        let failure = await #expect(throws: DiscoveryFailure.self) {
+            try await client.ask(question, servers: [failing.address])
+        }
+        #expect(failure?.description == "\(failing.address) answers SERVFAIL")
+        #expect(asked() == [5, 2, 1])
+    }
+
     @Test("A server that says nothing is given up")
     func silent() async throws {
         let server = try ScriptedNameServer { query in
