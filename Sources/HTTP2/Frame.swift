@@ -10,8 +10,8 @@ package enum Frame: Equatable, Sendable {
     case ping(UInt64, isAcknowledgement: Bool)
     case goAway(last: UInt32, code: ErrorCode)
     case windowUpdate(stream: UInt32, increment: Int)
-    /// RFC 9218 7.1.
-    case priorityUpdate
+    /// RFC 9218 7.1. `stream`: the one that it is about.
+    case priorityUpdate(stream: UInt32, value: Range<Int>)
     case unknown
     /// A fault of one stream only.
     case malformed(stream: UInt32, code: ErrorCode)

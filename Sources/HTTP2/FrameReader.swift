@@ -114,7 +114,10 @@ package enum FrameReader {
             if increment > 0 { return .windowUpdate(stream: stream, increment: increment) }
             guard stream != 0 else { throw ConnectionFault(.protocolError) }
             return .malformed(stream: stream, code: .protocolError)
-        case FrameType.priorityUpdate: return .priorityUpdate
+        case FrameType.priorityUpdate:
+            return .priorityUpdate(
+                stream: Self.word(bytes, at: payload.lowerBound) & 0x7FFF_FFFF,
+                value: payload.lowerBound + 4..<payload.upperBound)
         default: return .unknown
         }
     }

@@ -67,6 +67,8 @@ package struct Session: ~Copyable, Sendable {
     package internal(set) var peerTakesConnect = false
     /// The stream that a client opens next.
     var next: UInt32 = 1
+    /// Urgencies of streams that the client has not opened yet.
+    var early: ContiguousArray<(stream: UInt32, urgency: UInt8)> = []
     /// Streams refused before the peer can have known how many there may be.
     var earlyRefusals = 0
     var isAcknowledged = false
@@ -153,7 +155,8 @@ package struct Session: ~Copyable, Sendable {
             return self.role == .server
                 ? try self.headers(block, now: now, into: &out) : try self.answerHeaders(block, now: now, into: &out)
         case .priority: try self.floods.priority()
-        case .priorityUpdate: try self.floods.priority()
+        case .priorityUpdate(let stream, let value):
+            try self.priorityUpdate(stream, UnsafeRawBufferPointer(rebasing: bytes[value]))
         case .unknown: try self.floods.unknown(now: now)
         case .reset(let stream, _):
             try self.refuseIdle(stream)
@@ -185,7 +188,7 @@ package struct Session: ~Copyable, Sendable {
     }
 
     /// The peer was told that such streams are not served.
-    private func isBehindLast(_ stream: UInt32) -> Bool {
+    func isBehindLast(_ stream: UInt32) -> Bool {
         guard case .last(let last) = self.phase else { return false }
         return stream > last
     }
@@ -272,6 +275,7 @@ package struct Session: ~Copyable, Sendable {
             return .discard(block, slot: nil)
         }
         self.streams.note(stream)
+        let early = self.takeEarly(stream)
         self.floods.opened()
         guard self.streams.count < self.limits.concurrentStreams else {
             try self.chargeRefusal(now: now)
@@ -282,6 +286,10 @@ package struct Session: ~Copyable, Sendable {
             sendWindow: self.peerFirstWindow,
             window: ReceiveWindow(available: SessionLimits.firstWindow, target: SessionLimits.firstWindow))
         new.hasPeerEnded = block.isEnd
+        if let early {
+            new.urgency = early
+            new.hasUpdate = true
+        }
         return .request(slot: self.streams.insert(stream, new), block)
     }
 
@@ -324,6 +332,8 @@ package struct Session: ~Copyable, Sendable {
                 // It cannot be taken back (RFC 8441 3).
                 guard value <= 1, value == 1 || !self.peerTakesConnect else { throw ConnectionFault(.protocolError) }
                 self.peerTakesConnect = value == 1
+            // RFC 9218 2.1.
+            case 0x9: guard value <= 1 else { throw ConnectionFault(.protocolError) }
             default: break
             }
         }
@@ -427,6 +437,9 @@ package struct Session: ~Copyable, Sendable {
 
     /// Bytes that may be sent on the stream now.
     package func room(_ slot: Int) -> Int { max(0, min(self.sendWindow, self.streams[slot].sendWindow)) }
+
+    /// The same as far as the stream's own window says.
+    package func ownRoom(_ slot: Int) -> Int { max(0, self.streams[slot].sendWindow) }
 
     /// A DATA frame went.
     package mutating func sent(_ slot: Int, _ count: Int) {

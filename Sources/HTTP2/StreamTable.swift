@@ -18,6 +18,10 @@ package struct Stream: Sendable {
     var expected: Int?
     var received = 0
     var emptyData = 0
+    /// When it is its turn to send: 0 first, 7 last (RFC 9218 4.1).
+    package internal(set) var urgency = PriorityField.normal
+    /// A PRIORITY_UPDATE has said so.
+    var hasUpdate = false
 
     var isDone: Bool { self.isCancelled || (self.hasPeerEnded && self.hasEnded) }
 }
@@ -34,6 +38,9 @@ package struct StreamTable: ~Copyable, Sendable {
     package private(set) var last: UInt32 = 0
     /// Sum of the windows' targets.
     var targets = 0
+    /// How many streams there are of each urgency; and of which there are any, a bit for each.
+    private var ofUrgency = SIMD8<UInt32>()
+    package private(set) var urgencies: UInt8 = 0
     /// Streams that we reset, the oldest overwritten: the peer's frames for them may still be on their way.
     private var resets: ContiguousArray<(identifier: UInt32, until: UInt64)> = []
     private var nextReset = 0
@@ -80,6 +87,7 @@ package struct StreamTable: ~Copyable, Sendable {
         stream.identifier = identifier
         self.count += 1
         self.targets += stream.window.target
+        self.count(stream.urgency, 1)
         if let slot = self.free.popLast() {
             self.identifiers[slot] = identifier
             self.streams[slot] = stream
@@ -93,10 +101,24 @@ package struct StreamTable: ~Copyable, Sendable {
     mutating func remove(_ slot: Int) {
         guard self.identifiers[slot] != 0 else { return }
         self.targets -= self.streams[slot].window.target
+        self.count(self.streams[slot].urgency, -1)
         self.identifiers[slot] = 0
         self.streams[slot].identifier = 0
         self.free.append(slot)
         self.count -= 1
+    }
+
+    mutating func setUrgency(_ urgency: UInt8, of slot: Int) {
+        guard urgency < 8, urgency != self.streams[slot].urgency else { return }
+        self.count(self.streams[slot].urgency, -1)
+        self.streams[slot].urgency = urgency
+        self.count(urgency, 1)
+    }
+
+    private mutating func count(_ urgency: UInt8, _ change: Int) {
+        let count = Int(self.ofUrgency[Int(urgency)]) + change
+        self.ofUrgency[Int(urgency)] = UInt32(truncatingIfNeeded: count)
+        if count > 0 { self.urgencies |= 1 << urgency } else { self.urgencies &= ~(1 << urgency) }
     }
 
     mutating func rememberReset(_ identifier: UInt32, now: UInt64) {

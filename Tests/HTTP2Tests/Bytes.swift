@@ -34,6 +34,10 @@ enum Bytes {
         Self.frame(FrameType.windowUpdate, stream: stream, Self.word(increment))
     }
 
+    static func priorityUpdate(_ stream: UInt32, _ value: String) -> [UInt8] {
+        Self.frame(FrameType.priorityUpdate, Self.word(stream) + Array(value.utf8))
+    }
+
     static func ping(_ data: UInt32 = 7, isAcknowledgement: Bool = false) -> [UInt8] {
         Self.frame(FrameType.ping, flags: isAcknowledgement ? 1 : 0, [0, 0, 0, 0] + Self.word(data))
     }

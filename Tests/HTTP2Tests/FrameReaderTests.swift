@@ -60,7 +60,8 @@ import Testing
         ),
         (Bytes.windowUpdate(0, 0x8000_0001), .windowUpdate(stream: 0, increment: 1)),
         (Bytes.windowUpdate(3, 0), .malformed(stream: 3, code: .protocolError)),
-        (Bytes.frame(FrameType.priorityUpdate, [0, 0, 0, 1, 0x75]), .priorityUpdate),
+        (Bytes.frame(FrameType.priorityUpdate, [0x80, 0, 0, 1, 0x75]), .priorityUpdate(stream: 1, value: 13..<14)),
+        (Bytes.frame(FrameType.priorityUpdate, [0, 0, 0, 1]), .priorityUpdate(stream: 1, value: 13..<13)),
         (Bytes.frame(0x7F, flags: 0xFF, stream: 77, [1, 2, 3]), .unknown),
     ]
 

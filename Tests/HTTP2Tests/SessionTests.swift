@@ -27,7 +27,7 @@ import Testing
 
     @Test(arguments: [
         (UInt16(2), UInt32(2), ErrorCode.protocolError), (4, 0x8000_0000, .flowControlError),
-        (5, 16_383, .protocolError), (5, 16_777_216, .protocolError),
+        (5, 16_383, .protocolError), (5, 16_777_216, .protocolError), (9, 2, .protocolError),
     ])
     func settingsOutOfRangeEndTheConnection(_ identifier: UInt16, _ value: UInt32, _ code: ErrorCode) {
         var peer = Peer()

@@ -19,6 +19,8 @@ import Testing
         case 16: return Bytes.ping()
         case 17: return Bytes.headers(stream | 1, isEnd: Bool.random(using: &random))
         case 18: return Bytes.frame(FrameType.priority, stream: stream, [0, 0, 0, 0, 1])
+        case 20:
+            return Bytes.priorityUpdate(stream | 1, "u=\(Int.random(in: 0...9, using: &random))")
         case 19:
             return Bytes.frame(
                 UInt8.random(in: 0...255, using: &random), flags: UInt8.random(in: 0...255, using: &random),
@@ -64,6 +66,11 @@ import Testing
             self.answerSome(&peer, &open, &random)
             #expect(peer.session.streams.count <= limits.concurrentStreams)
             #expect(open.count <= peer.session.streams.count)
+            var urgencies: UInt8 = 0
+            for slot in 0..<peer.session.streams.slots where !peer.session.streams.isFree(slot) {
+                urgencies |= 1 << peer.session.streams[slot].urgency
+            }
+            #expect(peer.session.streams.urgencies == urgencies)
         }
         guard peer.fault == nil else { return }
         for slot in open {

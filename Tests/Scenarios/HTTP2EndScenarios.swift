@@ -144,7 +144,8 @@ import Testing
     @Test(
         "Floods end by GOAWAY ENHANCE_YOUR_CALM, and honest traffic goes on",
         arguments: [
-            "pings", "settings", "resets", "priorities", "empty-data", "window-updates", "unknown-frames",
+            "pings", "settings", "resets", "priorities", "priority-updates", "empty-data", "window-updates",
+            "unknown-frames",
             "continuations",
             "fields",
         ])
@@ -167,6 +168,8 @@ import Testing
                     isEnd: true)
                 bytes += attacker.frame(FrameType.reset, stream: stream, HTTP2Peer.word(8))
             case "priorities": bytes += attacker.frame(FrameType.priority, stream: 3, [0, 0, 0, 0, 1])
+            case "priority-updates":
+                bytes += attacker.frame(FrameType.priorityUpdate, HTTP2Peer.word(1) + Array("u=\(index % 8)".utf8))
             case "empty-data":
                 if index == 0 {
                     let stream = attacker.newStream()
@@ -191,8 +194,9 @@ import Testing
         }
         attacker.send(bytes)
         #expect(attacker.read { !$0.goAways.isEmpty })
+        let counter = kind == "priority-updates" ? "priorities" : kind
         #expect(attacker.goAways.last?.code == 11, "\(attacker.goAways)")
-        #expect(try balancer.admin("/metrics").text.contains("balancer_http2_floods_total{kind=\"\(kind)\"} 1"))
+        #expect(try balancer.admin("/metrics").text.contains("balancer_http2_floods_total{kind=\"\(counter)\"} 1"))
         #expect(try honest.answer(honest.request()).text == "ok")
         #expect(try eventually { try balancer.outstanding() == 0 })
     }

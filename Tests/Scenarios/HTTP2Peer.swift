@@ -26,6 +26,8 @@ final class HTTP2Peer {
     private(set) var goAways: [(last: UInt32, code: UInt32)] = []
     private(set) var pings: [UInt64] = []
     private(set) var dataFrames = 0
+    /// Whose bytes came, in their order: neighbours of one stream together.
+    private(set) var order: [(stream: UInt32, count: Int)] = []
     /// What the balancer let us send: the connection, and streams.
     private(set) var credit: [UInt32: Int] = [:]
     private(set) var end: RawConnection.End?
@@ -123,6 +125,10 @@ final class HTTP2Peer {
         self.send(self.frame(FrameType.windowUpdate, stream: stream, Self.word(UInt32(count))))
     }
 
+    func priorityUpdate(_ stream: UInt32, _ value: String) {
+        self.send(self.frame(FrameType.priorityUpdate, HTTP2Peer.word(stream) + Array(value.utf8)))
+    }
+
     // MARK: answers
 
     /// Reads until `condition`; false if the connection ends or time passes first.
@@ -169,6 +175,7 @@ final class HTTP2Peer {
         case .data(let stream, let content, let flow, let isEnd):
             self.dataFrames += 1
             self.answers[stream, default: Answer()].body += bytes[content]
+            self.note(stream, content.count)
             if isEnd { self.answers[stream]?.isEnded = true }
             if self.reads, flow > 0 {
                 self.windowUpdate(0, flow)
@@ -187,6 +194,15 @@ final class HTTP2Peer {
             }
         case .windowUpdate(let stream, let increment): self.credit[stream, default: 0] += increment
         default: break
+        }
+    }
+
+    private func note(_ stream: UInt32, _ count: Int) {
+        guard count > 0 else { return }
+        if self.order.last?.stream == stream {
+            self.order[self.order.count - 1].count += count
+        } else {
+            self.order.append((stream, count))
         }
     }
 

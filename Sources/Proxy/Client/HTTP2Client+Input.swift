@@ -29,9 +29,12 @@ extension HTTP2Client {
         let room = self.core.http2.request
         var fields = RequestFields(room, limits: limits, allowsProtocol: self.opensWebSockets)
         var decoded = BlockFields(block, in: bytes)
+        var priority = PriorityField()
         while let field = try decoded.next(&self.tables.inflater) {
             guard fields.add(field.name, field.value) else { throw ConnectionFault(.fields) }
+            if PriorityField.isName(field.name) { priority.add(field.value) }
         }
+        if let urgency = priority.urgency { self.session.requested(slot, urgency: urgency) }
         self.session.decoded(fields.size)
         if fields.isWebSocket {
             let key = WebSocketKey((self.core.random.next(), self.core.random.next()))

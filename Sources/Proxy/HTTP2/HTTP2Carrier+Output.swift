@@ -68,7 +68,7 @@ extension HTTP2Carrier {
     func send(_ slot: Int, _ piece: BodyPiece, _ data: UnsafeRawPointer?) -> Flow {
         let bytes = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : piece.data)
         var sent = 0
-        if self.streams[slot].outbound.isEmpty {
+        if self.streams[slot].outbound.isEmpty, !self.yields(slot) {
             sent = self.sendData(slot, bytes, isEnd: piece.isEnd && piece.trailerBytes == 0)
         }
         if sent < bytes.count {
@@ -83,6 +83,22 @@ extension HTTP2Carrier {
         let flow = self.flow(slot)
         if flow == .waits { self.streams[slot].isBlocked = true }
         return flow
+    }
+
+    /// One that is more urgent has something to send and may: it goes first, as soon as it is its turn.
+    private func yields(_ slot: Int) -> Bool {
+        let above = self.session.streams.urgencies & ((1 << self.session.streams[slot].urgency) &- 1)
+        guard above != 0 else { return false }
+        for other in self.streams.indices where self.streams[other].identifier != 0 {
+            let waiting = self.streams[other].outbound.count
+            guard waiting > 0, above & 1 << self.session.streams[other].urgency != 0,
+                self.session.room(other) >= min(waiting, Self.progress)
+            else { continue }
+            self.pace.canSend = true
+            self.wantTurn()
+            return true
+        }
+        return false
     }
 
     private func keepTrailers(_ slot: Int, _ count: Int) {
@@ -221,7 +237,8 @@ extension HTTP2Carrier {
 
     // MARK: going on
 
-    /// What was held back, both ways, goes on as far as it may; then exchanges hear that they may go on.
+    /// What was held back, both ways, goes on as far as it may; then exchanges hear that they may go on. Streams of one urgency take
+    /// turns, and the less urgent get what those above leave (RFC 9218 10).
     func passHeld() {
         guard self.pace.canSend || self.pace.hasCleared else { return }
         self.pace.canSend = false
@@ -229,40 +246,90 @@ extension HTTP2Carrier {
             self.streams[slot].wantsBody = false
             self.feed(slot)
         }
-        self.sendHeld()
-        let tellsAll = self.pace.hasCleared && self.channel.isClear
+        let hasCleared = self.pace.hasCleared
         self.pace.hasCleared = false
+        var urgencies = self.session.streams.urgencies
+        guard urgencies & (urgencies &- 1) != 0 else {
+            self.sendHeld(of: .max)
+            self.askForMore(of: .max, hasCleared: hasCleared)
+            return
+        }
+        while urgencies != 0, self.channel.isClear, !self.channel.isBroken {
+            let level = urgencies & (0 &- urgencies)
+            urgencies ^= level
+            let before = self.pace.sent
+            self.sendHeld(of: level)
+            self.noteMove(of: self.pace.sent &- before, over: urgencies)
+            guard self.askForMore(of: level, hasCleared: hasCleared), urgencies != 0 else { continue }
+            // What was asked for may be there within this turn, and goes before those below; they are next in any case, unless
+            // it fills what is open.
+            self.pace.canSend = true
+            self.pace.hasCleared = hasCleared
+            return
+        }
+    }
+
+    /// Whether the stream's urgency is among those, a bit for each.
+    private func isAmong(_ urgencies: UInt8, _ slot: Int) -> Bool {
+        urgencies == .max || urgencies & 1 << self.session.streams[slot].urgency != 0
+    }
+
+    /// One turn for each stream of these urgencies after the other, until windows, socket or bytes end.
+    private func sendHeld(of urgencies: UInt8) {
+        var isMoving = true
+        while isMoving, self.channel.isClear, !self.channel.isBroken {
+            isMoving = false
+            let first = self.pace.nextSlot
+            for step in 0..<self.streams.count {
+                let slot = (first + step) % self.streams.count
+                guard self.streams[slot].identifier != 0, !self.streams[slot].isClear, self.isAmong(urgencies, slot),
+                    self.sendTurn(slot)
+                else { continue }
+                isMoving = true
+                // Those for which nothing was left come first when there is.
+                self.pace.nextSlot = (slot + 1) % self.streams.count
+            }
+        }
+    }
+
+    /// Streams of these urgencies were passed over for one that moved: the peer takes what it has asked for first, and is not slow
+    /// for them. One whose own window is closed waits for nobody else.
+    private func noteMove(of count: Int, over urgencies: UInt8) {
+        guard urgencies != 0 else { return }
+        self.pace.passedOver += count
+        guard self.pace.passedOver >= Self.progress else { return }
+        self.pace.passedOver = 0
+        for slot in self.streams.indices where self.streams[slot].identifier != 0 && self.isAmong(urgencies, slot) {
+            let waiting = self.streams[slot].outbound.count
+            guard waiting > 0, self.session.ownRoom(slot) >= min(waiting, Self.progress) else { continue }
+            self.streams[slot].exchange?.with { self.peerMoved($0) }
+        }
+    }
+
+    /// Exchanges of which all has gone hear so. True: there was one that had been held back.
+    @discardableResult
+    private func askForMore(of urgencies: UInt8, hasCleared: Bool) -> Bool {
+        let tellsAll = hasCleared && self.channel.isClear
+        var wasBlocked = false
         let first = self.pace.nextTold
         for step in 0..<self.streams.count {
             let slot = (first + step) % self.streams.count
             guard self.streams[slot].isBlocked || tellsAll, self.streams[slot].isClear,
-                let exchange = self.streams[slot].exchange
+                let exchange = self.streams[slot].exchange, self.isAmong(urgencies, slot)
             else { continue }
             guard self.channel.isClear else {
                 // Those before have filled the socket: this one is first when it clears.
                 self.pace.nextTold = slot
-                return
+                break
             }
             if self.streams[slot].isBlocked {
                 self.streams[slot].isBlocked = false
+                wasBlocked = true
                 exchange.with { self.peerMoved($0) }
             }
             exchange.with { self.peerCleared($0) }
         }
-    }
-
-    /// One turn for each stream after the other, until windows, socket or bytes end.
-    private func sendHeld() {
-        var isMoving = true
-        while isMoving, self.channel.isClear, !self.channel.isBroken {
-            isMoving = false
-            for step in 0..<self.streams.count {
-                let slot = (self.pace.nextSlot + step) % self.streams.count
-                guard self.streams[slot].identifier != 0, !self.streams[slot].isClear else { continue }
-                if self.sendTurn(slot) { isMoving = true }
-            }
-            if !self.streams.isEmpty { self.pace.nextSlot = (self.pace.nextSlot + 1) % self.streams.count }
-        }
+        return wasBlocked
     }
 
     private func sendTurn(_ slot: Int) -> Bool {
@@ -275,6 +342,7 @@ extension HTTP2Carrier {
             held.consume(sent, pool: &self.core.buffers)
             self.streams[slot].outbound = held
             self.streams[slot].moved += sent
+            self.pace.sent &+= sent
             if self.streams[slot].moved >= Self.progress || held.isEmpty {
                 self.streams[slot].moved = 0
                 self.streams[slot].exchange?.with { self.peerMoved($0) }

@@ -74,6 +74,9 @@ struct HTTP2Pace {
     var isResuming = false
     /// The stream that is served first in the next pass.
     var nextSlot = 0
+    /// Held bytes that went; and those of them, since exchanges last heard so, for which less urgent streams were passed over.
+    var sent = 0
+    var passedOver = 0
     /// The one that hears first that the socket is clear.
     var nextTold = 0
     /// Acknowledgements and resets: of this turn, and those that the kernel has not taken.
