@@ -226,7 +226,10 @@ package struct ClassBook: Sendable {
     ) -> Result {
         var uncleared: [Int] = []
         var confirmed: [Int] = []
-        defer { self.stage.record(uncleared: uncleared, confirmed: confirmed, counts: self.counts) }
+        defer {
+            let oldestStands = self.stage.oldestStands { self.counts($0) }
+            self.stage.record(uncleared: uncleared, confirmed: confirmed, oldestStands: oldestStands)
+        }
         guard !found.isEmpty else { return .equal }
         let outcomes = recheck.map { RecheckOutcomes(itself: $0.itself, new: $0.new) }
         var seen: Set<Int> = []

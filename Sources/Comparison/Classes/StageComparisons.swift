@@ -26,8 +26,8 @@ package struct StageComparisons: Sendable {
     package init() {}
 
     /// `uncleared`: the classes in which the two sides differ and no recheck said otherwise; `confirmed`: those of them in which
-    /// one said that the old side agrees with itself.
-    mutating func record(uncleared: [Int], confirmed: [Int], counts: (Int) -> Bool) {
+    /// one said that the old side agrees with itself. `oldestStands`: as it answers now.
+    mutating func record(uncleared: [Int], confirmed: [Int], oldestStands: Bool) {
         self.count += 1
         for place in confirmed { self.confirmed[place, default: 0] += 1 }
         var entry = Entry()
@@ -39,10 +39,16 @@ package struct StageComparisons: Sendable {
         if self.ring.count < Self.window {
             self.ring.append(entry)
         } else {
-            if Self.stands(self.ring[self.oldest], counts) { self.settled += 1 }
+            if oldestStands { self.settled += 1 }
             self.ring[self.oldest] = entry
             self.oldest = (self.oldest + 1) % Self.window
         }
+    }
+
+    /// Whether something stands in the comparison that the next one takes the place of. Asked before, not within, the change: a
+    /// question that reads the book while the stage is changed would have all of it copied.
+    func oldestStands(counts: (Int) -> Bool) -> Bool {
+        self.ring.count == Self.window && Self.stands(self.ring[self.oldest], counts)
     }
 
     /// S: comparisons with a difference in a class that counts. `counts`: whether the class is open or real.
