@@ -1,7 +1,9 @@
 @testable import Control
+import Ledger
 import Migration
 import RoutesFile
 import Synchronization
+import TestSupport
 import Testing
 import Traffic
 
@@ -84,6 +86,45 @@ import Traffic
             #expect(await Self.watched(rig) == watched)
             #expect(await rig.standing?.state.share == (watched == nil ? 250_000 : 1_000_000))
         }
+    }
+
+    @Test("A need while the last stage is paused is known to the next process of one that is killed")
+    func pausedAndKilled() async throws {
+        let folder = BalancerProcess.makeFolder()
+        defer { BalancerProcess.removeFolder(folder) }
+        let bench = Bench()
+        func publisher() -> TablePublisher {
+            TablePublisher(
+                registry: bench.registry, dataPlane: bench.dataPlane, clock: bench.time.clock,
+                ledger: LedgerStore(path: folder + "/state.sqlite", thread: SharedThread.files))
+        }
+        let first = publisher()
+        let engine = MigrationEngine(publisher: first, dataPlane: bench.dataPlane, clock: bench.time.clock)
+        await first.openLedger(isSuccessor: false)
+        _ = try await first.load(Rig.configuration(), origin: ChangeOrigin(.file))
+        func act(_ event: PlanEvent) async throws {
+            _ = try await engine.act(
+                "move", event, origin: ChangeOrigin(.api, who: "ann"), ifMatch: [], dryRun: false)
+        }
+        try await act(.start(stage: 4, by: "ann", force: true, reason: "a drill"))
+        for _ in 0..<5 {
+            bench.time.advance(1_000)
+            await engine.tick()
+        }
+        try await act(.pause(.byHand, by: "ann"))
+        #expect(await first.current.state.plans["move"]?.state.held ?? 0 > 0)
+        bench.dataPlane.state.withLock {
+            $0.needs = [NeedCount(route: "api", template: "/a", cause: .override, count: 1)]
+        }
+        bench.time.advance(1_000)
+        await engine.tick()
+        await first.ledger?.store.close()
+        let next = publisher()
+        await next.openLedger(isSuccessor: false)
+        _ = try await next.load(Rig.configuration(), origin: ChangeOrigin(.file))
+        let state = await next.current.state.plans["move"]?.state
+        #expect(state?.phase == .paused && state?.held == 0)
+        await next.ledger?.store.close()
     }
 
     @Test("Where the new side has all and nobody has noted who needs the old one, that is in the way")

@@ -177,6 +177,11 @@ import Testing
             (.moved, "it has taken another step meanwhile: look at it again, then ask again"),
             (.guarded("G"), "the guard objects: G; if it is meant, ask with \"force\": true and a reason"),
             (
+                .unresumable("G"),
+                "the guard objects: G; `resume` takes no force: stop it, then start it at its stage with \"force\": true "
+                    + "and a reason, or set the weights by hand"
+            ),
+            (
                 .unrestorable("G"),
                 "the guard objects to the file's weights: G; without \"restore\" it stops and they stay as they are, and then "
                     + "they can be set by hand"

@@ -27,10 +27,30 @@ struct PlanMachineRiseTests {
         #expect(forced.state.share == 250_000)
         var lowered = Fixture.state(.paused)
         lowered.share = 1_000
-        #expect(throws: PlanRefusal.guarded(words)) { try self.machine.step(lowered, .resume(by: "a"), facts) }
+        #expect(throws: PlanRefusal.unresumable(words)) { try self.machine.step(lowered, .resume(by: "a"), facts) }
         // The last stage gives no more than the one before.
         var full = Fixture.state(.waiting)
         (full.stage, full.share) = (3, 1_000_000)
         #expect(try self.machine.step(full, .approve(by: "bob"), facts).state.stage == 4)
+    }
+
+    @Test("Nor by a start, nor by a resume where only some of its routes have less than the stage gives")
+    func startedAndResumed() throws {
+        var facts = Fixture.facts(0)
+        facts.isFromAvailable = false
+        let words = "core has no available endpoint: there would be nobody to go back to"
+        let ready = PlanState()
+        #expect(throws: PlanRefusal.guarded(words)) {
+            try self.machine.step(ready, .start(stage: 2, by: "a"), facts)
+        }
+        let forced = try self.machine.step(ready, .start(stage: 2, by: "a", force: true, reason: "r"), facts)
+        #expect(forced.state.share == 10_000)
+        // Copies alone give the new side nothing.
+        #expect(try self.machine.step(ready, .start(by: "a"), facts).state.phase == .running)
+        var uneven = Fixture.state(.paused)
+        uneven.share = self.machine.spec.weight(uneven.stage)
+        #expect(try self.machine.step(uneven, .resume(by: "a"), facts).state.phase == .running)
+        facts.weightsDiffer = true
+        #expect(throws: PlanRefusal.unresumable(words)) { try self.machine.step(uneven, .resume(by: "a"), facts) }
     }
 }

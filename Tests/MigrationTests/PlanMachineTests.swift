@@ -444,7 +444,9 @@ struct PlanMachineTests {
         #expect(resumed.actions.dropFirst() == [.epoch(8), .table(share: 250_000, mirror: 100_000)])
         var facts = Fixture.facts(0)
         facts.objection = "no"
-        #expect(throws: PlanRefusal.guarded("no")) { try self.machine.step(lowered.state, .resume(by: "a"), facts) }
+        #expect(throws: PlanRefusal.unresumable("no")) {
+            try self.machine.step(lowered.state, .resume(by: "a"), facts)
+        }
         #expect(try self.machine.step(raised.state, .resume(by: "a"), facts).state.share == 250_000)
         facts.objection = nil
         // One route of several was lowered and is raised again: that is a rise, though another has as much.
@@ -566,7 +568,9 @@ struct PlanMachineTests {
         }
         if after.share > before.share {
             switch event {
-            case .start, .approve, .advance, .resume, .weighed: break
+            case .start(_, _, let force, _), .advance(_, let force, _): #expect(force || facts.isFromAvailable)
+            case .approve, .resume: #expect(facts.isFromAvailable)
+            case .weighed: break
             case .tick:
                 #expect(facts.judgement.passes && facts.isLed && !facts.isFrozen && facts.objection == nil)
                 #expect(facts.isFromAvailable)

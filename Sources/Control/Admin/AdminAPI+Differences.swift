@@ -57,7 +57,7 @@ extension ControlPlane {
 
     func differenceClass(_ number: String, of migration: String) async throws(AdminFailure) -> DifferenceClassBody {
         if let body = try await self.compared(migration).body(of: number) { return body }
-        let found = await self.migrations?.readings[migration]?.peers?.told(class: number).map(\.replica) ?? []
+        let found = await self.migrations?.readings[migration]?.peers?.finders(of: number) ?? []
         let elsewhere =
             found.isEmpty ? "" : " on this replica: \(found.joined(separator: ", ")) found it, and examples are there"
         throw AdminFailure(

@@ -54,11 +54,13 @@ extension Agreement {
         let names =
             edit.routes.filter { $0.value == nil }.keys.sorted()
             + edit.endpoints.keys.map { "\($0.upstream)/\($0.address)" }.sorted()
-            + Set(edit.migrations.keys).union(edit.differences.keys).sorted()
+            + Set(edit.migrations.filter { $0.value == nil }.keys).union(edit.differences.keys).sorted()
         let stay = edit.routes.filter { $0.value != nil }.keys.sorted()
+        let left = edit.migrations.filter { $0.value != nil }.keys.sorted()
         let details = [
             names.isEmpty ? nil : "no file has what was set over it any more: \(names.joined(separator: ", "))",
             stay.isEmpty ? nil : "stands over the file that all have now: \(stay.joined(separator: ", "))",
+            left.isEmpty ? nil : "is where its weights are now: \(left.joined(separator: ", "))",
         ]
         let change = SharedChange(
             id: ChangeID.make(at: self.clock.wall()), at: self.clock.wall(), replica: self.replica,

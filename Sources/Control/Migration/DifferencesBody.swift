@@ -44,7 +44,7 @@ package struct DifferenceClassBody: Codable, Sendable {
     package var examples: [Example]?
     /// Of the replicas that are there, how many know what was just said of it; nil: there are no others, or nothing was said.
     package var replicas: ReplicaCount?
-    /// Of a class that this replica has not found: those that are there and have told of it. Empty: what was said of it holds
+    /// Of a class that this replica has not found: those that have told of it. Empty: what was said of it holds
     /// wherever it is found. nil: it was found here.
     package var foundBy: [String]?
 

@@ -75,17 +75,25 @@ package struct PeerSums: Sendable {
 
     private func isThere(_ sample: PlanSample) -> Bool { self.present[sample.replica] == sample.instance }
 
-    /// What the others that are there tell of a class of differences, by replica.
+    /// What others tell of a class of differences, by replica: those that are there, or else those that were.
     func told(class number: String) -> [(replica: String, told: PlanSample.DifferenceClass)] {
-        self.others.filter(self.isThere).compactMap { sample in
-            sample.classes?.first { $0.number == number }.map { (replica: sample.replica, told: $0) }
+        let found = self.others.compactMap { sample in
+            sample.classes?.first { $0.number == number }.map { (sample: sample, told: $0) }
         }
+        let there = found.filter { self.isThere($0.sample) }
+        return (there.isEmpty ? found : there).map { (replica: $0.sample.replica, told: $0.told) }
     }
 
-    /// Numbers of all classes that the others that are there tell of.
+    /// Replicas that are there and have found a class.
+    func finders(of number: String) -> [String] {
+        self.others.filter { self.isThere($0) && $0.classes?.contains { $0.number == number } == true }.map(\.replica)
+    }
+
+    /// Numbers of all classes that others tell of, or have told of before they went: those count in the gates as well, and whoever
+    /// has an example of one may be gone.
     var toldClasses: Set<String> {
         Set(
-            self.others.filter(self.isThere).flatMap { sample in
+            self.others.flatMap { sample in
                 (sample.classes ?? []).map(\.number) + (sample.retirement?.open ?? [])
             })
     }

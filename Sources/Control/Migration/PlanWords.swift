@@ -132,6 +132,10 @@ enum PlanWords {
         case .guarded(let objection):
             return conflict(
                 "the guard objects: \(objection); if it is meant, ask with \"force\": true and a reason")
+        case .unresumable(let objection):
+            return conflict(
+                "the guard objects: \(objection); `resume` takes no force: stop it, then start it at its stage with \"force\": "
+                    + "true and a reason, or set the weights by hand")
         case .unrestorable(let objection):
             return conflict(
                 "the guard objects to the file's weights: \(objection); without \"restore\" it stops and they stay as they are, "

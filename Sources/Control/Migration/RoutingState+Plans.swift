@@ -366,6 +366,19 @@ extension RoutingState {
         return notes
     }
 
+    /// Plans whose weights are nobody's affair stand where their routes are, whatever all had agreed on when they were left: a file
+    /// that says something else since then is no step of theirs. `known`: where they stood here before.
+    mutating func followLeft(_ known: [String: PlanStanding], wall: UInt64) {
+        for var standing in self.plans.values where standing.leftWeights {
+            let name = standing.plan.name
+            guard !self.detachedPlans.contains(name) else { continue }
+            standing.state.share = self.shares(of: standing).max() ?? 0
+            // What was noted before the later of the two is not all that there was.
+            standing.fullSince = [standing.fullSince, known[name]?.fullSince].compactMap(\.self).max()
+            self.follow(standing, wall: wall)
+        }
+    }
+
     func pause(_ standing: inout PlanStanding, at now: UInt64, wall: UInt64) -> Transition.Note {
         let before = standing.state
         let facts = PlanFacts(

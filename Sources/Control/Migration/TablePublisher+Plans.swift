@@ -287,9 +287,11 @@ extension TablePublisher {
         var edit = SharedEdit()
         edit.put(owed, of: self.state)
         for (route, split) in edit.routes {
-            guard let split, let known = self.state.shared?.weights[route] else { continue }
+            guard let split, let file = self.state.fileWeights(of: route) else { continue }
+            // An earlier version tells no weights that are its file's.
+            let known = self.state.shared?.weights[route]?.weights ?? file
             // What the others have taken further back stays there.
-            if standing.share(of: known.weights) < standing.share(of: split.weights) { edit.routes[route] = nil }
+            if standing.share(of: known) < standing.share(of: split.weights) { edit.routes[route] = nil }
         }
         return .owed(edit)
     }
@@ -329,7 +331,10 @@ extension TablePublisher {
         guard let ledger = self.ledger, ledger.trouble == nil, ledger.store.isOpen, !self.state.isHandingOver else {
             return
         }
-        let running = self.state.plans.values.filter { $0.state.phase == .running || $0.state.phase == .retreating }
+        // In the stage that retires the old side the hold begins anew also while it is paused.
+        let running = self.state.plans.values.filter {
+            $0.state.phase == .running || $0.state.phase == .retreating || ($0.state.phase == .paused && $0.isRetiring)
+        }
         let changes = self.planChanges.filter { change in running.contains { $0.plan.name == change.key } }
         guard !changes.isEmpty else { return }
         do throws(LedgerFailure) {

@@ -127,7 +127,8 @@ extension RoutingState {
         self.shared = shared
         var transition = self.unchanged
         guard let configuration = self.configuration else { return transition }
-        let owners = self.plans.values.filter(\.ownsWeights)
+        let before = self.plans
+        let owners = before.values.filter(\.ownsWeights)
         self.agreePlans(on: shared, at: now, wall: wall)
         let owned = (owners + self.plans.values.filter(\.ownsWeights)).flatMap(\.plan.routes)
         let names = Set(self.live.keys).union(shared.weights.keys).union(owned).subtracting(self.detached)
@@ -148,6 +149,7 @@ extension RoutingState {
             }
             self.setSplit(of: index, to: aim, .weights, "", &transition)
         }
+        self.followLeft(before, wall: wall)
         self.adoptAdministrative(&transition)
         self.publishMarks(at: now, &transition)
         transition.notes = []
@@ -168,7 +170,19 @@ extension RoutingState {
             guard owner == nil, weights != agreed else { continue }
             edit.routes[route] = LiveDocument.Split(weights: weights.weights, fileWeights: weights.fileWeights)
         }
-        for name in shared.plans.keys where self.plans[name] == nil { edit.migrations[name] = .some(nil) }
+        for (name, record) in shared.plans {
+            guard let standing = self.plans[name] else {
+                edit.migrations[name] = .some(nil)
+                continue
+            }
+            // Nobody takes a step of a plan that was left: where a file has taken its weights since is told here.
+            guard standing.leftWeights, record.phase == standing.state.phase.rawValue,
+                (record.share, record.fullSince) != (standing.state.share, standing.fullSince)
+            else { continue }
+            var next = record
+            (next.share, next.fullSince) = (standing.state.share, standing.fullSince)
+            edit.migrations[name] = .some(next.json)
+        }
         for name in shared.differences.keys where self.plans[name] == nil { edit.differences[name] = .some(nil) }
         guard !shared.endpoints.isEmpty else { return edit }
         let present = Set(self.spec.endpointKeys)

@@ -140,7 +140,8 @@ package struct PlanMachine: Sendable {
         isWindowPassed: Bool = false
     ) -> Step {
         if facts.isFrozen, !isWindowPassed { return self.rest(state, in: .frozen, .frozen) }
-        if let objection = self.objection(to: state.stage + 1, state, facts), !forced {
+        let isRise = self.spec.weight(state.stage + 1) > state.share
+        if let objection = self.objection(isRise: isRise, facts), !forced {
             return self.inconclusive(state, objection)
         }
         return self.enter(
@@ -149,9 +150,9 @@ package struct PlanMachine: Sendable {
     }
 
     /// What is against giving the new side what a stage gives it: the guard, or that there would be nobody to go back to.
-    private func objection(to stage: Int, _ state: PlanState, _ facts: PlanFacts) -> String? {
+    private func objection(isRise: Bool, _ facts: PlanFacts) -> String? {
         if let objection = facts.objection { return objection }
-        guard self.spec.weight(stage) > state.share, !facts.isFromAvailable else { return nil }
+        guard isRise, !facts.isFromAvailable else { return nil }
         return "\(self.spec.from) has no available endpoint: there would be nobody to go back to"
     }
 
@@ -268,7 +269,8 @@ package struct PlanMachine: Sendable {
             {
                 throw .fourEyes
             }
-            if let objection = facts.objection { throw .guarded(objection) }
+            let isRise = self.spec.weight(stage - 1) > state.share
+            if let objection = self.objection(isRise: isRise, facts) { throw .guarded(objection) }
         }
         return self.enter(
             state, stage: stage - 1, facts, .journal(.started, by: who, reason: reason, forced: force), responsible: who
@@ -303,7 +305,8 @@ package struct PlanMachine: Sendable {
             {
                 throw .fourEyes
             }
-            if let objection = self.objection(to: state.stage + 1, state, facts) { throw .guarded(objection) }
+            let isRise = self.spec.weight(state.stage + 1) > state.share
+            if let objection = self.objection(isRise: isRise, facts) { throw .guarded(objection) }
         }
         return self.rise(state, facts, by: who, forced: force, reason: reason, isWindowPassed: true)
     }
@@ -367,8 +370,9 @@ package struct PlanMachine: Sendable {
         guard state.phase.takes(.resume) else { throw .state(state.phase) }
         let wanted = self.spec.weight(state.stage)
         let isChanged = wanted != state.share || facts.weightsDiffer
-        if wanted > state.share || facts.weightsDiffer, let objection = self.objection(to: state.stage, state, facts) {
-            throw .guarded(objection)
+        // Where its routes have not all the same, some of them get more.
+        if wanted > state.share || facts.weightsDiffer, let objection = self.objection(isRise: true, facts) {
+            throw .unresumable(objection)
         }
         var state = state
         state.phase = .running

@@ -169,6 +169,8 @@ package enum PlanRefusal: Error, Sendable, Equatable {
     /// It has taken another step since what was asked for was looked at.
     case moved
     case guarded(String)
+    /// What is against giving the new side its stage's share again, which no force overcomes.
+    case unresumable(String)
     /// What the guard says against the file's weights.
     case unrestorable(String)
     case cooldown(left: Int64)

@@ -181,6 +181,41 @@ import Traffic
         }
     }
 
+    @Test("What a process found that is gone counts against the new side, and may be accepted for all the same")
+    func foundByOneThatIsGone() async throws {
+        try await PlanAgreementTests.with(["a"], lease: 600) { planners, cluster in
+            let one = planners[0]
+            let plane = try await Self.plane(one)
+            try await one.act(.start(by: "ann"))
+            let standing = try #require(await one.standing)
+            var sums = MirrorSums()
+            sums.comparisons.count = 100
+            sums.classes = [
+                .init(
+                    number: "d-0123abcd", position: 1, confirmed: 9, rechecks: 20, repeated: 0, isReal: true,
+                    isAccepted: false)
+            ]
+            var sample = PlanSample(replica: "b", instance: "gone", fingerprint: standing.fingerprint)
+            sample.sequence = 1
+            sample.set([], sums)
+            let key = CounterKey(migration: "move", epoch: standing.state.epoch, replica: "b", instance: "gone")
+            cluster.counters = [key: sample.text]
+            #expect(
+                await PlanAgreementTests.ticks(planners) {
+                    await one.engine.readings["move"]?.sums.comparisons.real.map(\.number) == ["d-0123abcd"]
+                })
+            let accepted = try await Self.judge(plane, "d-0123abcd")
+            #expect(accepted.state == "accepted" && accepted.foundBy == ["b"] && accepted.confirmed == 9)
+            await one.tick()
+            #expect(await one.engine.readings["move"]?.sums.comparisons.real.isEmpty == true)
+            // Nobody is there who has an example.
+            let shown = await #expect(throws: AdminFailure.self) {
+                _ = try await plane.differenceClass("d-0123abcd", of: "move")
+            }
+            #expect(shown?.body.error == "the plan \"move\" has no class \"d-0123abcd\"")
+        }
+    }
+
     @Test("Whoever is there alone knows that nobody has found it")
     func foundByNobody() async throws {
         try await PlanAgreementTests.with(["a"]) { planners, _ in

@@ -251,8 +251,11 @@ extension PlanAgreementTests {
             })
     }
 
-    @Test("A way back that was begun alone gives nothing back of what the others have taken away meanwhile")
-    func othersWentLower() async throws {
+    /// `isOlder`: the one that took it lower tells no weights that are its file's, as an earlier version.
+    @Test(
+        "A way back that was begun alone gives nothing back of what the others have taken away meanwhile",
+        arguments: [false, true])
+    func othersWentLower(isOlder: Bool) async throws {
         try await Self.with(["a", "b"], lease: 600) { planners, cluster in
             try await Self.loadSlow(planners)
             let (cut, other) = try await Self.begin(planners)
@@ -261,14 +264,26 @@ extension PlanAgreementTests {
             #expect(await happens { await cut.replica.agreement.obstacle() != nil })
             try await cut.act(.retreat(by: "ann", reason: "bad"), local: true)
             #expect(await cut.replica.weights()["gateway"] == 45_000)
-            _ = try await other.replica.set(["core": 99, "gateway": 1])
+            _ = try await other.replica.set(isOlder ? ["core": 1, "gateway": 0] : ["core": 99, "gateway": 1])
             #expect(await other.phase == .paused)
+            if isOlder {
+                var edit = SharedEdit()
+                edit.routes["api"] = .some(nil)
+                let change = SharedChange(
+                    Transition.Note(what: .weights, subject: "api", detail: "as the file says"), at: 1, "b",
+                    ChangeOrigin(.api, who: "bob"))
+                let sequence = try #require(await other.replica.agreement.document?.sequence)
+                _ = try await other.replica.agreement.propose(edit, [change], decidedOn: sequence)
+                await other.replica.publisher.adopt()
+            }
             cut.replica.store.isDown = false
             #expect(await happens { await other.phase == .retreating })
             #expect(await happens { await cut.replica.publisher.current.state.detachedPlans.isEmpty })
             for planner in planners {
-                #expect(await planner.standing?.state.share == 10_000)
-                #expect(await planner.replica.weights() == ["core": 99, "gateway": 1])
+                // It is no longer its own a moment before it follows the others again.
+                #expect(await happens { await planner.standing?.state.share == (isOlder ? 0 : 10_000) })
+                let weights: [String: UInt32] = isOlder ? ["core": 1, "gateway": 0] : ["core": 99, "gateway": 1]
+                #expect(await happens { await planner.replica.weights() == weights })
             }
         }
     }
@@ -320,6 +335,49 @@ extension PlanAgreementTests {
                 #expect(await happens { await planner.standing?.state.share == 0 })
                 #expect(await planner.phase == .stopped)
             }
+        }
+    }
+
+    @Test("Where a plan was left at 100 %, a file that says something else ends who is noted, and all know it at last")
+    func leftAndRolledBack() async throws {
+        let stages = [PlanSpec.Stage(.share(1_000_000), hold: 0)]
+        try await Self.with(["a", "b"]) { planners, _ in
+            for planner in planners { try await planner.load(stages: stages) }
+            let (leader, other) = try await Self.begin(planners)
+            try await other.act(.stop(restore: false, by: "bob"))
+            #expect(await happens { await leader.phase == .stopped })
+            let first = try #require(await leader.standing?.fullSince)
+            for (core, gateway, isWatched) in [(3, 1, false), (0, 1, true)] as [(UInt32, UInt32, Bool)] {
+                #expect(await happens { ControlClock.system.wall() > first })
+                for planner in planners {
+                    try await planner.load(core: core, gateway: gateway, fingerprint: "\(core)", stages: stages)
+                }
+                // Whatever all agree on next says still where it was left.
+                for state in [Administrative.drain, .ready] {
+                    let drained = try await leader.replica.publisher.setAdministrative(
+                        AdministrativeChange(state: state, addresses: [Sample.address(3301)], name: "x"),
+                        origin: ChangeOrigin(.api))
+                    #expect(drained.replicas == ReplicaCount(applied: 2, of: 2))
+                }
+                for planner in planners {
+                    let view = await planner.replica.publisher.current
+                    #expect(view.table.spec.routes[0].watchedMember == (isWatched ? 0 : nil))
+                    let standing = try #require(view.state.plans["move"])
+                    #expect(
+                        standing.state.phase == .stopped && standing.state.share == (isWatched ? 1_000_000 : 250_000))
+                    #expect(isWatched ? standing.fullSince ?? 0 > first : standing.fullSince == nil)
+                    // Whoever leads tells it.
+                    let stale = view.state.stale.migrations["move"].flatMap { $0 }.flatMap { PlanRecord($0) }
+                    #expect(stale?.share == standing.state.share && stale?.fullSince == standing.fullSince)
+                }
+            }
+            // Once it is told nothing is left to tell.
+            let state = await leader.replica.publisher.current.state
+            let sequence = try #require(await leader.replica.agreement.document?.sequence)
+            let change = SharedChange(
+                Transition.Note(what: .cluster, subject: "", detail: "told"), at: 1, "a", ChangeOrigin(.start))
+            _ = try await leader.replica.agreement.propose(state.stale, [change], decidedOn: sequence)
+            #expect(await happens { await leader.replica.publisher.current.state.stale.isEmpty })
         }
     }
 
