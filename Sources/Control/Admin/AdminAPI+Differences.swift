@@ -76,7 +76,8 @@ extension ControlPlane {
         let peers = await self.migrations?.readings[migration]?.peers
         var known = peers?.toldClasses ?? []
         if isFoundHere { known.insert(number) }
-        if let agreement, !known.contains(number) {
+        // Who cannot be asked may have found it since: that is said below.
+        if let agreement, !known.contains(number), await agreement.obstacle() == nil {
             let others = await agreement.present.present.filter { $0 != agreement.replica }
             let isSaid = await self.publisher.current.state.shared?.differences[migration]?[number] != nil
             // Who has told of all that it found has not found this one; of the others that is not known.

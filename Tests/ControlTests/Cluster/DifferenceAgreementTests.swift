@@ -213,6 +213,10 @@ import Traffic
                 _ = try await plane.differenceClass("d-0123abcd", of: "move")
             }
             #expect(shown?.body.error == "the plan \"move\" has no class \"d-0123abcd\"")
+            // Who cannot be asked may have found another.
+            one.replica.store.isDown = true
+            #expect(await happens { await one.replica.agreement.obstacle() != nil })
+            #expect(await Self.refusal(plane, "d-ffffffff")?.hasPrefix("503 ") == true)
         }
     }
 
